@@ -1,0 +1,42 @@
+"""The nouns of isobench as frozen records; what is on disk as JSON is one of these, or holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What the user named: a Python script (`script.py`, `script.py::hash`) or an `.onnx` file.
+
+    `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are a script's `sys.argv[1:]`.
+    """
+
+    path: Path
+    hash: str = ""
+    script_args: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def is_script(self) -> bool:
+        return self.path.suffix == ".py"
+
+    def __str__(self) -> str:
+        return f"{self.path}::{self.hash}" if self.hash else str(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """Name, element type (numpy's or ml_dtypes' name) and shape of one input or output; None is a dynamic size."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"{self.name}: {self.dtype}[{sizes}]"

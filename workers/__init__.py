@@ -1,0 +1,1 @@
+"""What runs inside the environments. Only `protocol` is ever imported by the host."""

@@ -1,0 +1,130 @@
+"""What host and worker exchange: the files of a run directory, JSON written atomically, tensors as msgpack.
+
+This module is imported on both sides, so there is one definition of each format. It needs the standard library
+and msgpack only; numpy is left to those who have it. Nothing that is read here is ever unpickled or executed.
+
+A run directory holds:
+
+    request.json      host -> worker: what to do (see `REQUEST_SCHEMA`)
+    outputs.json      worker -> host: written last and atomically; no such file means that the worker crashed
+    outputs.msgpack   worker -> host: the tensors that a timed iteration returned
+    samples.msgpack   worker -> host: one tensor, int64 nanoseconds of each timed iteration
+    worker.log        what the worker printed; never parsed
+
+A tensors file is a msgpack map `{"schema": TENSORS_SCHEMA, "tensors": [{"name", "dtype", "shape", "data"}, ...]}`
+where `data` is the C-contiguous, little-endian bytes and `dtype` is one of `DTYPES`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+import msgpack
+
+REQUEST_SCHEMA = "isobench.request/1"
+OUTPUTS_SCHEMA = "isobench.outputs/1"
+TENSORS_SCHEMA = "isobench.tensors/1"
+
+REQUEST_FILE = "request.json"
+OUTPUTS_FILE = "outputs.json"
+OUTPUT_TENSORS_FILE = "outputs.msgpack"
+SAMPLES_FILE = "samples.msgpack"
+LOG_FILE = "worker.log"
+
+# numpy's and ml_dtypes' names (torch's are the same less "torch."), and the bytes that one element takes.
+DTYPES = {
+    "bool": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8,
+    "float16": 2, "float32": 4, "float64": 8, "bfloat16": 2, "complex64": 8, "complex128": 16,
+    "float8_e4m3fn": 1, "float8_e4m3fnuz": 1, "float8_e5m2": 1, "float8_e5m2fnuz": 1,
+}  # fmt: skip
+
+
+class ProtocolError(ValueError):
+    """A file of the exchange is not what its schema says."""
+
+
+class Tensor(NamedTuple):
+    """One named tensor: `data` holds its elements, C-contiguous and little-endian."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write `value` as JSON so that a reader sees the whole file or none (write, then rename)."""
+    # Python's NaN and Infinity are no JSON: refused here, where it can still be told who produced them.
+    write_bytes(path, json.dumps(value, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
+    """Read a JSON object and check its `schema` member.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ProtocolError: it is no JSON object, or one of another schema.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs a worker 5 ms of start-up
+        raw = file.read()
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise ProtocolError(f"{os.fspath(path)} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{os.fspath(path)} holds {type(value).__name__}, not an object")
+    if value.get("schema") != schema:
+        raise ProtocolError(f"{os.fspath(path)} has the schema {value.get('schema')!r}, not {schema!r}")
+    return value
+
+
+def write_tensors(path: str | os.PathLike[str], tensors: list[Tensor]) -> None:
+    """Write a tensors file, atomically."""
+    packed = msgpack.packb({"schema": TENSORS_SCHEMA, "tensors": [tensor._asdict() for tensor in tensors]})
+    write_bytes(path, packed)
+
+
+def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
+    """Read a tensors file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ProtocolError: it is no tensors file, or a tensor's bytes don't fit its type and shape.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123
+        raw = file.read()
+    try:
+        # A tensor may be larger than msgpack's default limits; the file's own size is the only bound that is needed.
+        value = msgpack.unpackb(raw, max_bin_len=len(raw), max_str_len=len(raw))
+        if value["schema"] != TENSORS_SCHEMA:
+            raise ProtocolError(f"{os.fspath(path)} has the schema {value['schema']!r}, not {TENSORS_SCHEMA!r}")
+        tensors = [
+            Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["data"])
+            for entry in value["tensors"]
+        ]
+    except (ValueError, KeyError, TypeError, msgpack.exceptions.UnpackException) as error:
+        if isinstance(error, ProtocolError):
+            raise
+        raise ProtocolError(f"{os.fspath(path)} is no tensors file: {error}") from None
+    for tensor in tensors:
+        count = 1
+        for size in tensor.shape:
+            count *= size
+        if tensor.dtype not in DTYPES:
+            raise ProtocolError(f"{os.fspath(path)}: tensor {tensor.name!r} has the unknown type {tensor.dtype!r}")
+        if len(tensor.data) != count * DTYPES[tensor.dtype]:
+            raise ProtocolError(
+                f"{os.fspath(path)}: tensor {tensor.name!r} of {tensor.dtype}{list(tensor.shape)} "
+                f"comes with {len(tensor.data)} bytes"
+            )
+    return tensors
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write `data` so that a reader sees the whole file or none, whenever the writing process dies."""
+    temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
+    with open(temporary, "wb") as file:  # noqa: PTH123
+        file.write(data)
+    os.replace(temporary, path)  # noqa: PTH105
