@@ -11,7 +11,8 @@ from pathlib import Path
 class Model:
     """What the user named: a Python script (`script.py`, `script.py::hash`) or an `.onnx` file.
 
-    `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are a script's `sys.argv[1:]`.
+    `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are
+    a script's `sys.argv[1:]`.
     """
 
     path: Path
