@@ -1,1 +1,1 @@
-"""What runs inside the environments. Only `protocol` is ever imported by the host."""
+"""What runs inside the environments. The host imports `protocol` and `machine`, and nothing else of it."""

@@ -1,7 +1,7 @@
 """What host and worker exchange: the files of a run directory, JSON written atomically, tensors as msgpack.
 
-This module is imported on both sides, so there is one definition of each format. It needs the standard library
-and msgpack only; numpy is left to those who have it. Nothing that is read here is ever unpickled or executed.
+This module is imported on both sides, so there is one definition of each format. It needs the standard library, and
+msgpack where tensors are concerned; numpy is left to those who have it. Nothing that is read is unpickled or executed.
 
 A run directory holds:
 
@@ -20,8 +20,6 @@ from __future__ import annotations
 import json
 import os
 from typing import Any, NamedTuple
-
-import msgpack
 
 REQUEST_SCHEMA = "isobench.request/1"
 OUTPUTS_SCHEMA = "isobench.outputs/1"
@@ -82,6 +80,8 @@ def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
 
 def write_tensors(path: str | os.PathLike[str], tensors: list[Tensor]) -> None:
     """Write a tensors file, atomically."""
+    import msgpack
+
     packed = msgpack.packb({"schema": TENSORS_SCHEMA, "tensors": [tensor._asdict() for tensor in tensors]})
     write_bytes(path, packed)
 
@@ -93,6 +93,8 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
         FileNotFoundError: there is no such file.
         ProtocolError: it is no tensors file, or a tensor's bytes don't fit its type and shape.
     """
+    import msgpack
+
     with open(path, "rb") as file:  # noqa: PTH123
         raw = file.read()
     try:

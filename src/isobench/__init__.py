@@ -1,3 +1,23 @@
-"""isobench: reproducible benchmarks of ML models, each runtime in a locked environment of its own."""
+"""isobench: reproducible benchmarks of ML models, each runtime in a locked environment of its own.
+
+From Python: `isobench.benchmark("model.py", runtime="ort")` returns the Result; see `isobench.api`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "benchmark", "benchmark_all", "discover"]
+
+if TYPE_CHECKING:
+    from isobench.api import benchmark, benchmark_all, discover
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: the command line starts without what it doesn't need.
+    if name in __all__:
+        from isobench import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'isobench' has no attribute {name!r}")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 
 class IsobenchError(Exception):
-    """Something the user can act on: `message` says what failed, with the evidence; `hint` says what to do next."""
+    """Something the user can act on.
+
+    `message` says what failed, `details` shows the evidence (a traceback, the last lines of a log), `hint` says what
+    to do next.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", details: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.details = details
 
 
 class UsageError(IsobenchError):
@@ -35,20 +40,16 @@ class ProvisionError(IsobenchError):
 class WorkerError(IsobenchError):
     """A worker crashed, ran out of time or memory, or reported an error.
 
-    `kind` is one of "error", "crash", "timeout", "out-of-memory", "protocol"; `log_tail` holds its last lines and
-    `traceback` what Python printed, if it came to that.
+    `kind` is "crash", "timeout", "out-of-memory", "protocol", or what the worker said ("RuntimeError", "script-error");
+    `refused` tells the last from an exception that the worker didn't expect.
     """
 
     exit_code = 5
 
-    def __init__(
-        self, message: str, *, kind: str, hint: str = "", log_file: str = "", log_tail: str = "", traceback: str = ""
-    ) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, kind: str, hint: str = "", details: str = "", refused: bool = False) -> None:
+        super().__init__(message, hint=hint, details=details)
         self.kind = kind
-        self.log_file = log_file
-        self.log_tail = log_tail
-        self.traceback = traceback
+        self.refused = refused
 
 
 class ResultError(IsobenchError):

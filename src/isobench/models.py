@@ -26,6 +26,11 @@ class Model:
     def is_script(self) -> bool:
         return self.path.suffix == ".py"
 
+    @property
+    def name(self) -> str:
+        """The label `name` where there is one, the file's name otherwise."""
+        return self.labels.get("name", (self.path.stem,))[0]
+
     def __str__(self) -> str:
         return f"{self.path}::{self.hash}" if self.hash else str(self.path)
 
@@ -41,3 +46,20 @@ class TensorSpec:
     def __str__(self) -> str:
         sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
         return f"{self.name}: {self.dtype}[{sizes}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a Case is built and measured.
+
+    `threads` is one number for all runtimes; `warmup` counts the untimed iterations, the first one included;
+    `timeout_s` bounds each worker; `opset` None leaves the choice to the exporter.
+    """
+
+    iterations: int = 100
+    warmup: int = 10
+    threads: int
+    seed: int = 0
+    timeout_s: float = 900.0
+    opset: int | None = None
+    max_depth: int = 0

@@ -7,7 +7,9 @@
         results/               ID/result.json, samples beside it
         runs/                  run directories of workers that are at work, or that failed
         cache/                 what runtimes keep between runs (torch.compile)
-        devices/               the locks that make a device exclusive
+
+    $ISOBENCH_DEVICE_LOCKS/    one for the whole machine, whoever measures: /run/lock/isobench-devices, or in /tmp;
+                               holds the locks that make a device exclusive
 """
 
 from __future__ import annotations
@@ -59,4 +61,19 @@ def cache_of(name: str) -> Path:
 
 
 def devices() -> Path:
-    return home() / "devices"
+    """The folder of the devices' locks: the same one for every user and every ISOBENCH_HOME of this machine."""
+    moved = os.environ.get("ISOBENCH_DEVICE_LOCKS")
+    if moved:
+        return Path(moved).absolute()
+    shared = "/run/lock"
+    try:
+        # What decides must be equal for all users, root included: not "may I write there?" but "may everybody?".
+        everybodys = os.stat(shared).st_mode & 0o1777 == 0o1777  # noqa: PTH116 - pathlib's is slower
+    except FileNotFoundError:
+        everybodys = False
+    return Path(shared if everybodys else "/tmp", "isobench-devices")  # noqa: S108 - TMPDIR may be each user's own
+
+
+def new_run(name: str) -> Path:
+    """A name for a run directory that nobody else has; the folder itself isn't made."""
+    return runs() / f"{name}-{os.getpid()}-{os.urandom(3).hex()}"

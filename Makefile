@@ -1,0 +1,79 @@
+# Two commands do everything: `make run` and `make test`. `make help` lists the others.
+# Needs Python 3.11 or later with venv, and for torch.compile a C++ compiler. PYTHON=python3.12 names another Python.
+
+PYTHON   ?= python3
+MODEL    ?= examples/models/resnet.py
+RUNTIMES ?= ort torch-eager torch-compiled
+ENVS     ?= ort torch
+TESTS    ?= tests
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Written last, so that what was cut off in the middle is never taken for done.
+LOCKED := $(VENV)/.locked
+HOST   := $(VENV)/.isobench
+DEV    := $(VENV)/.dev
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: run test lint envs bench locks clean help again
+
+run: $(HOST)  ## benchmark the example (MODEL) on every runtime (RUNTIMES), in environments of their own
+	$(BIN)/isobench env create $(ENVS)
+	$(BIN)/isobench run $(addprefix -r ,$(RUNTIMES)) $(MODEL)
+
+test: lint  ## everything that CI runs: lint, then unit and integration tests
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(HOST) $(DEV)  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+envs: $(HOST)  ## provision every runtime's environment that this machine can use
+	$(BIN)/isobench env create --all
+
+bench: $(HOST)  ## measure isobench itself: its overhead over a bare script
+	$(BIN)/isobench env create ort
+	$(BIN)/python benchmarks/overhead.py
+
+locks: $(HOST)  ## make the hashed locks of the host and of its development tools anew
+	$(BIN)/$(COMPILE) requirements.in --output-file requirements.txt
+	$(BIN)/$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+
+clean:  ## remove the virtual environment and the caches; environments and results (ISOBENCH_HOME) stay
+	rm -rf $(VENV) build dist src/isobench.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# An environment whose Python has gone is made again, too.
+$(LOCKED): requirements.txt $(if $(wildcard $(BIN)/python),,again)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "isobench needs Python 3.11 or later; $(PYTHON) is `$(PYTHON) --version 2>&1`." >&2; \
+	    echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	    echo "$(PYTHON) can't make virtual environments: install its venv package (Debian: python3-venv)." >&2; exit 1; }
+	@echo "making $(VENV) from requirements.txt"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements.txt
+	@touch $@
+
+$(HOST): $(LOCKED) setup.cfg pyproject.toml
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+# Cut off in the middle, it leaves no environment to trust: without the first stamp all of it is made again.
+$(DEV): $(LOCKED) requirements-dev.txt
+	@echo "adding requirements-dev.txt to $(VENV)"
+	@mv $(LOCKED) $(LOCKED).unfinished
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements-dev.txt
+	@mv $(LOCKED).unfinished $(LOCKED)
+	@touch $@
+
+again:

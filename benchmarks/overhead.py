@@ -1,0 +1,155 @@
+"""What isobench adds: the whole command `isobench run -r ort MODEL` against a bare script that does the same work.
+
+Both are whole processes, everything warm, with one thread number. They run in pairs, in random, seeded order within
+each pair, so that a machine that drifts slows both; the median of the pairs' ratios is reported with a bootstrap
+interval. `--control` compares the bare script with itself instead: how far from 1 chance alone gets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import models
+
+from isobench import devices
+
+AIMS = {"tiny-mlp": 1.3, "conv-net": 1.2, "resnet": 1.05}
+BARE = Path(__file__).with_name("bare.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The wall-clock seconds of each pair's two commands, and their ratio isobench/bare."""
+
+    model: str
+    aim: float
+    isobench_s: tuple[float, ...]
+    bare_s: tuple[float, ...]
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    added_s: float
+
+
+def main() -> None:
+    options = _options()
+    isobench = [_isobench()]
+    python = _environment_python(isobench)
+    generator = random.Random(options.seed)
+    comparisons = []
+    with tempfile.TemporaryDirectory(prefix="isobench-overhead-") as temporary:
+        folder = Path(temporary)
+        for name in options.models:
+            model = models.save(name, folder)
+            bare = [str(python), str(BARE), str(model), str(folder / "bare.json"), str(options.threads)]
+            settings = ["--threads", str(options.threads), "--output", str(folder / "results")]
+            command = bare if options.control else [*isobench, "run", "-r", "ort", *settings, str(model)]
+            comparison = _compare(name, command, bare, options.pairs, generator)
+            comparisons.append(comparison)
+            print(_row(comparison), flush=True)
+            shutil.rmtree(folder / "results", ignore_errors=True)
+    report = {
+        "schema": "isobench.overhead/1",
+        "control": options.control,
+        "threads": options.threads,
+        "pairs": options.pairs,
+        "seed": options.seed,
+        "comparisons": [asdict(comparison) for comparison in comparisons],
+    }
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"written to {options.json}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=15, help="counted pairs of each model (default: 15)")
+    parser.add_argument("--models", nargs="+", choices=list(AIMS), default=list(AIMS), metavar="MODEL")
+    parser.add_argument("--threads", type=int, default=devices.default_threads(), help="of both (default: all cores)")
+    parser.add_argument("--seed", type=int, default=0, help="of the order within pairs")
+    parser.add_argument("--control", action="store_true", help="compare the bare script with itself")
+    parser.add_argument("--json", type=Path, default=Path("build/overhead.json"), help="where the figures go")
+    options = parser.parse_args()
+    print(f"{options.pairs} pairs, {options.threads} threads, medians of whole commands, 95 % intervals of the ratio")
+    first = "bare" if options.control else "isobench"
+    print(f"{'model':10} {'bare s':>8} {first + ' s':>11} {'added ms':>9} {'ratio':>7} {'interval':>15} {'aim':>6}")
+    return options
+
+
+def _isobench() -> str:
+    """The command that this interpreter's environment has, else the one on the PATH."""
+    beside = Path(sys.executable).with_name("isobench")
+    found = str(beside) if beside.exists() else shutil.which("isobench")
+    if found is None:
+        sys.exit("there is no isobench command beside this Python or on the PATH: run `make bench`")
+    return found
+
+
+def _environment_python(isobench: list[str]) -> Path:
+    """The interpreter that isobench's own worker gets."""
+    path = Path(subprocess.check_output([*isobench, "env", "path", "ort"], text=True).strip())
+    return path / "bin" / "python" if path.is_dir() else path
+
+
+def _compare(name: str, command: list[str], bare: list[str], pairs: int, generator: random.Random) -> Comparison:
+    for warm_up in (bare, command):
+        _seconds(warm_up)
+    commands_s, bares_s = [], []
+    for _ in range(pairs):
+        if generator.random() < 0.5:
+            commands_s.append(_seconds(command))
+            bares_s.append(_seconds(bare))
+        else:
+            bares_s.append(_seconds(bare))
+            commands_s.append(_seconds(command))
+    ratios = [one / other for one, other in zip(commands_s, bares_s, strict=True)]
+    low, high = _interval(ratios, generator)
+    return Comparison(
+        model=name,
+        aim=AIMS[name],
+        isobench_s=tuple(commands_s),
+        bare_s=tuple(bares_s),
+        ratio=statistics.median(ratios),
+        ratio_low=low,
+        ratio_high=high,
+        added_s=statistics.median(one - other for one, other in zip(commands_s, bares_s, strict=True)),
+    )
+
+
+def _seconds(command: list[str]) -> float:
+    started = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False, env=os.environ)
+    elapsed = time.perf_counter() - started
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr.decode(errors='replace')}")
+    return elapsed
+
+
+def _interval(ratios: list[float], generator: random.Random) -> tuple[float, float]:
+    """A 95 % percentile bootstrap interval of the median; the pairs are what is drawn."""
+    medians = sorted(statistics.median(generator.choices(ratios, k=len(ratios))) for _ in range(4000))
+    return medians[100], medians[-101]
+
+
+def _row(comparison: Comparison) -> str:
+    interval = f"{comparison.ratio_low:.3f}..{comparison.ratio_high:.3f}"
+    return (
+        f"{comparison.model:10} {statistics.median(comparison.bare_s):8.3f} "
+        f"{statistics.median(comparison.isobench_s):11.3f} {comparison.added_s * 1e3:9.1f} "
+        f"{comparison.ratio:7.3f} {interval:>15} {comparison.aim:6.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

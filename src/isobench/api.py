@@ -1,0 +1,146 @@
+"""isobench from Python, with the command line's whole power.
+
+    import isobench
+
+    result = isobench.benchmark("model.py", runtime="ort")
+    print(result.latency.mean_s, result.outcome.verdict.status)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isobench import selection
+from isobench.console import Console
+from isobench.devices import Device, default_threads
+from isobench.errors import UsageError
+from isobench.models import Model, Settings
+from isobench.runner import Plan, Progress, Saved, run
+from isobench.runtimes import registry
+
+if TYPE_CHECKING:
+    from isobench.results import Result
+
+DEFAULT_RUNTIME = {"x86": "ort", "nvidia": "trt"}
+
+
+def plan(
+    models: Sequence[str],
+    *,
+    runtimes: Sequence[str] = (),
+    device: str = "x86",
+    iterations: int = 100,
+    warmup: int = 10,
+    threads: int | None = None,
+    seed: int = 0,
+    timeout_s: float = 900.0,
+    opset: int | None = None,
+    max_depth: int = 0,
+    script_args: Sequence[str] = (),
+    dimensions: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    labels: Sequence[str] = (),
+    rt_args: Mapping[str, Any] | None = None,
+    results: Path | None = None,
+) -> Plan:
+    """Check what is asked for, all of it, before any work.
+
+    Raises:
+        UsageError: an unknown runtime or device, or a number that can't be.
+        ModelError: a file isn't there, or is no model.
+    """
+    for name, value, least in (
+        ("iterations", iterations, 1), ("warmup", warmup, 1), ("threads", threads or 1, 1), ("timeout", timeout_s, 0.1),
+    ):  # fmt: skip
+        if value < least:
+            raise UsageError(f"{name} is {value}: it is to be at least {least}")
+    where = Device.parse(device)
+    names = runtimes or (DEFAULT_RUNTIME[where.family],)
+    return Plan(
+        models=selection.select(
+            models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes
+        ),
+        runtimes=[registry.get(name, where) for name in dict.fromkeys(names)],
+        device=where,
+        settings=Settings(
+            iterations=iterations,
+            warmup=warmup,
+            threads=threads or default_threads(),
+            seed=seed,
+            timeout_s=timeout_s,
+            opset=opset,
+            max_depth=max_depth,
+        ),
+        rt_args=dict(rt_args or {}),
+        command=tuple(sys.argv),
+        results=results,
+    )
+
+
+def measure(of: Plan, progress: Progress | None = None) -> Iterator[Saved]:
+    """Measure a plan's Cases; each Result is on disk when it is yielded."""
+    return run(of, progress or Console(quiet=True))
+
+
+def benchmark(model: str | Path, *, runtime: str = "", device: str = "x86", **options: Any) -> Result:
+    """Measure one model on one runtime and return the Result; `options` are those of `plan`.
+
+    Where it came to no measurement, the Result's `outcome` is `Failed` and says why; its `latency` then raises.
+
+    Raises:
+        UsageError: what is asked for can't be; or a script calls several models and none is named (`model.py::hash`).
+        ModelError: there is no such file, or it is no model.
+    """
+    asked = plan([str(model)], runtimes=[runtime] if runtime else (), device=device, **options)
+    saved = list(measure(asked))
+    if len(saved) > 1:
+        names = ", ".join(f"{one.result.model.path}::{one.result.model.hash}" for one in saved)
+        raise UsageError(f"{model} is several models: {names}", hint="Name one of them, or use isobench.benchmark_all.")
+    return saved[0].result
+
+
+def benchmark_all(models: Sequence[str | Path], *, runtimes: Sequence[str] = (), **options: Any) -> list[Result]:
+    """Measure every model on every runtime; a Case that fails is a Result, too. `options` are those of `plan`."""
+    return [one.result for one in measure(plan([str(model) for model in models], runtimes=runtimes, **options))]
+
+
+def discover(
+    model: str | Path,
+    *,
+    script_args: Sequence[str] = (),
+    max_depth: int = 0,
+    threads: int | None = None,
+    seed: int = 0,
+    timeout_s: float = 900.0,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Run a script and describe each model that it calls: name, class, hash, parameters, invocations, inputs.
+
+    Raises:
+        ModelError: the script fails, or calls no model.
+    """
+    from isobench import environments
+    from isobench.builds import from_script
+
+    [chosen] = selection.select([str(model)], script_args=script_args)
+    if not chosen.is_script:
+        raise UsageError(f"{model} is no script: discover runs Python scripts")
+    console = progress or Console(quiet=True)
+    environment = environments.create(
+        environments.for_script(chosen.path, progress=console.stage), progress=console.stage
+    )
+    environments.check(environment)
+    settings = Settings(
+        threads=threads or default_threads(), seed=seed, timeout_s=timeout_s, max_depth=max_depth
+    )
+    found = from_script.discover(
+        replace(chosen, hash=""), environment=environment, settings=settings, on_stage=console.stage
+    )
+    return [entry for entry in found if entry["hash"].startswith(chosen.hash)]
+
+
+__all__ = ["Model", "benchmark", "benchmark_all", "discover", "measure", "plan"]

@@ -1,0 +1,9 @@
+"""Builds: what is made of a Model once, so that every runtime gets the same file, inputs and expected outputs."""
+
+from __future__ import annotations
+
+from isobench.builds.build import Build, Onnx
+from isobench.builds.cache import Dependency
+from isobench.builds.make import find, make
+
+__all__ = ["Build", "Dependency", "Onnx", "find", "make"]

@@ -1,0 +1,111 @@
+"""Build: one model, ready for every runtime: the ONNX file, the inputs and the outputs that are to come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from isobench.errors import ModelError
+from isobench.models import Model, TensorSpec
+
+SCHEMA = "isobench.build/1"
+ONNX_FILE = "model.onnx"
+INPUTS_FILE = "inputs.msgpack"
+EXPECTED_FILE = "expected.msgpack"
+BUILD_FILE = "build.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onnx:
+    """The ONNX side of a Build.
+
+    `inputs` and `outputs` pair a name in the file with the tensor it takes, or is compared with. `exporter` is
+    "dynamo" or "torchscript"; "" for a file that the user brought. `sha256` covers the external data, too.
+    """
+
+    sha256: str
+    opset: int
+    exporter: str
+    inputs: tuple[Mapping[str, str], ...]
+    outputs: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One model, built.
+
+    `id` is a hash of the content; `hash` is the model's own (8 hex: structure and signature); `reference` says what
+    computed the expected outputs; `onnx` is None where no ONNX file was asked for, or where `onnx_error` says why there
+    is none.
+    """
+
+    id: str
+    folder: Path
+    model: Model
+    name: str
+    class_name: str
+    hash: str
+    inputs: tuple[TensorSpec, ...]
+    signature: str
+    parameters: int
+    weights_sha256: str
+    reference: str
+    deterministic: bool
+    onnx: Onnx | None
+    onnx_error: Mapping[str, str] | None
+    model_sha256: str
+
+    @property
+    def onnx_file(self) -> Path | None:
+        return self.folder / ONNX_FILE if self.onnx else None
+
+    @property
+    def inputs_file(self) -> Path:
+        return self.folder / INPUTS_FILE
+
+    @property
+    def expected_file(self) -> Path:
+        return self.folder / EXPECTED_FILE
+
+    def require_onnx(self) -> None:
+        """Raises:
+        ModelError: there is no ONNX file of it.
+        """
+        if self.onnx is None:
+            error = self.onnx_error or {}
+            raise ModelError(
+                f"{self.name} can't be exported to ONNX: {error.get('message', 'no export was made')}",
+                details=error.get("traceback", ""),
+                hint="torch-eager and torch-compiled take the PyTorch module itself and need no export.",
+            )
+
+    def request(self) -> dict[str, Any]:
+        """What a worker is told of the model (`model` in request.json)."""
+        onnx = self.onnx
+        return {
+            "script": str(self.model.path.resolve()) if self.model.is_script else "",
+            "script_args": list(self.model.script_args),
+            "hash": self.hash,
+            "inputs_file": str(self.inputs_file),
+            "onnx_inputs": [dict(entry) for entry in onnx.inputs] if onnx else [],
+            "onnx_outputs": [dict(entry) for entry in onnx.outputs] if onnx else [],
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """What build.json and the index hold; the model that was named is not part of it."""
+        value = asdict(self)
+        del value["folder"], value["model"]
+        return {"schema": SCHEMA, **value}
+
+
+def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
+    """The Build that `to_json` made `value` of, as it lies in `folder` now, for the `model` that was asked for."""
+    fields = {name: value[name] for name in Build.__slots__ if name not in {"folder", "model"}}
+    fields["inputs"] = tuple(
+        TensorSpec(name=spec["name"], dtype=spec["dtype"], shape=tuple(spec["shape"])) for spec in fields["inputs"]
+    )
+    if fields["onnx"] is not None:
+        fields["onnx"] = Onnx(**fields["onnx"])
+    return Build(folder=folder, model=model, **fields)

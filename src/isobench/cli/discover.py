@@ -1,0 +1,63 @@
+"""`isobench discover`."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("script", metavar="SCRIPT")
+@click.option("--script-args", default="", metavar="ARGS", help='Handed to the script: --script-args="--batch_size=8".')
+@click.option("--max-depth", type=int, default=0, show_default=True, help="List sub-models down to this depth.")
+@click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for the script.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the script's random numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print the models as JSON.")
+def discover(
+    script: str, script_args: str, max_depth: int, timeout_s: float, seed: int, as_json: bool
+) -> None:
+    """List the models that a script calls.
+
+    The script runs in its own environment. What is listed by its hash can be measured by it: isobench run
+    SCRIPT::HASH
+    """
+    from isobench import api
+    from isobench.console import Console
+
+    console = Console()
+    console.begin(f"running {script}")
+    models = api.discover(
+        script,
+        script_args=shlex.split(script_args),
+        max_depth=max_depth,
+        timeout_s=timeout_s,
+        seed=seed,
+        progress=console,
+    )
+    console.clear()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(models, indent=1))
+        return
+    for entry in models:
+        click.echo(_description(entry))
+
+
+def _description(entry: dict[str, Any]) -> str:
+    from isobench import report
+
+    margin = "  " * entry["depth"]
+    times = f"called {entry['invocations']} time{'s' if entry['invocations'] != 1 else ''}"
+    if entry["instances"] > 1:
+        times += f" in {entry['instances']} instances"
+    note = "" if entry["is_case"] else "  (no model of its own: not measured by `run`)"
+    lines = [
+        f"{entry['hash']}  {entry['name']}  {report.count(entry['parameters'])} parameters{note}",
+        f"  class    {entry['class']}, made at {entry['instantiated_at']}",
+        f"  inputs   {entry['signature']}",
+        f"  {times}",
+    ]
+    return "\n".join(margin + line for line in lines)

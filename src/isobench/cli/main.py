@@ -1,0 +1,75 @@
+"""The `isobench` command and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+from isobench import __version__
+from isobench.errors import IsobenchError
+
+COMMANDS = {
+    "run": "isobench.cli.run:run",
+    "discover": "isobench.cli.discover:discover",
+    "env": "isobench.cli.env:env",
+    "list": "isobench.cli.results:list_",
+    "show": "isobench.cli.results:show",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="isobench")
+def cli() -> None:
+    """Benchmark ML models, each runtime in a locked environment of its own.
+
+    \b
+    isobench run -r ort -r torch-eager model.py    measure a script's models on two runtimes
+    isobench run model.onnx --dim batch=8          measure an ONNX file on the default runtime, ort
+    isobench discover model.py                     what models does the script call?
+    isobench env list                              which environments are there?
+    isobench list, isobench show ID                what was measured
+    """  # noqa: D301 - \b tells click to keep the lines
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    try:
+        sys.exit(cli(prog_name="isobench", standalone_mode=False) or 0)
+    except IsobenchError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nisobench was interrupted; what was measured before is saved.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # `isobench list | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def complain(error: IsobenchError) -> None:
+    """Tell of an error: what failed, the evidence, what to do next."""
+    click.echo(f"error: {error.message}", err=True)
+    for line in error.details.splitlines():
+        click.echo(f"    {line}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)

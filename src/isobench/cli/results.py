@@ -1,0 +1,53 @@
+"""`isobench list` and `isobench show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+@click.command("list")
+@click.option("--from", "root", type=FOLDER, help="A folder of results.  [default: $ISOBENCH_HOME/results]")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def list_(root: Path | None, as_json: bool) -> None:
+    """List what was measured, the oldest first."""
+    from isobench import paths, report, results
+    from isobench.errors import ResultError
+
+    readable = []
+    for found in results.load_all(root):
+        if isinstance(found, ResultError):
+            click.echo(f"warning: {found.message}", err=True)
+        else:
+            readable.append(found)
+    if as_json:
+        import json
+
+        click.echo(json.dumps([result.to_json() for result in readable], indent=1))
+    elif readable:
+        click.echo(report.listing(readable))
+    else:
+        click.echo(f"no results in {root or paths.results()} yet", err=True)
+
+
+@click.command()
+@click.argument("name", metavar="ID")
+@click.option("--from", "root", type=FOLDER, help="A folder of results.  [default: $ISOBENCH_HOME/results]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def show(name: str, root: Path | None, as_json: bool) -> None:
+    """Show one result in full.
+
+    ID is a result's id or the beginning of one, its folder, or a result.json.
+    """
+    from isobench import report, results
+
+    result = results.load(name, root=root)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(result.to_json(), indent=1))
+    else:
+        click.echo(report.details(result, results.folder_of(name, root=root)))

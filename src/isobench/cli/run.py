@@ -1,0 +1,122 @@
+"""`isobench run`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from isobench.errors import UsageError
+
+WRONG_OUTPUTS = 7
+"""Exit code: everything was measured, but some outputs are not what they should be."""
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("-r", "--runtime", "runtimes", multiple=True, metavar="NAME", help="A runtime; may be given again.")
+@click.option("--device", default="x86", show_default=True, metavar="FAMILY[::PART[::CONFIG]]", help="Where.")
+@click.option("--iterations", type=int, default=100, show_default=True, help="Timed inferences.")
+@click.option("--warmup", type=int, default=10, show_default=True, help="Untimed inferences before them.")
+@click.option("--threads", type=int, help="Threads of every runtime.  [default: the physical cores at hand]")
+@click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")
+@click.option("--script-args", default="", metavar="ARGS", help='Handed to the script: --script-args="--batch_size=8".')
+@click.option("--max-depth", type=int, default=0, show_default=True, help="Look for sub-models down to this depth.")
+@click.option("--opset", type=int, help="ONNX opset of the export.  [default: the exporter's]")
+@click.option("--shape", "shapes", multiple=True, metavar="INPUT=N,N,...", help="The shape of an .onnx file's input.")
+@click.option("--dim", "dimensions", multiple=True, metavar="NAME=N", help="A dynamic dimension of an .onnx file.")
+@click.option("--label", "labels", multiple=True, metavar="KEY::VALUE", help="Only scripts that carry this label.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Save results in this folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def run(
+    models: tuple[str, ...],
+    runtimes: tuple[str, ...],
+    device: str,
+    iterations: int,
+    warmup: int,
+    threads: int | None,
+    timeout_s: float,
+    seed: int,
+    script_args: str,
+    max_depth: int,
+    opset: int | None,
+    shapes: tuple[str, ...],
+    dimensions: tuple[str, ...],
+    labels: tuple[str, ...],
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Measure models on runtimes.
+
+    A MODEL is a Python script (model.py, or model.py::HASH for one of its models), an .onnx file, a glob, or a .txt
+    list of these. Each model is measured on each runtime, one after the other, and every result is saved at once.
+    """
+    from isobench import api
+    from isobench.console import Console
+
+    plan = api.plan(
+        models,
+        runtimes=runtimes,
+        device=device,
+        iterations=iterations,
+        warmup=warmup,
+        threads=threads,
+        seed=seed,
+        timeout_s=timeout_s,
+        opset=opset,
+        max_depth=max_depth,
+        script_args=shlex.split(script_args),
+        shapes={name: _sizes(text) for name, text in map(_pair, shapes)},
+        dimensions={name: _size(text) for name, text in map(_pair, dimensions)},
+        labels=labels,
+        results=output.absolute() if output else None,
+    )
+    console = Console()
+    saved = list(api.measure(plan, console))
+    console.clear()
+    if as_json:
+        import json
+
+        click.echo(json.dumps([one.result.to_json() for one in saved], indent=1))
+    else:
+        from isobench import report
+
+        click.echo(report.table([one.result for one in saved]))
+        click.echo(f"\nresults in {saved[0].folder.parent}")
+        for one in saved:
+            click.echo(f"  {one.folder.name}")
+        sys.stdout.flush()
+    return _exit_code([one.result for one in saved])
+
+
+def _exit_code(results: list[object]) -> int:
+    from isobench.results import Failed, Result
+
+    code = 0
+    for result in results:
+        assert isinstance(result, Result)
+        if isinstance(result.outcome, Failed):
+            return result.outcome.exit_code
+        if not result.outcome.correctness.ok:
+            code = WRONG_OUTPUTS
+    return code
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.rpartition("=")
+    if not (name and separator and value):
+        raise UsageError(f"{text!r} is not NAME=VALUE", hint="--dim batch=8 --shape image=1,3,224,224")
+    return name, value
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(_size(part) for part in text.split(","))
+
+
+def _size(text: str) -> int:
+    if not text.strip().isdigit() or int(text) == 0:
+        raise UsageError(f"{text!r} is no size: it is to be a whole number above 0")
+    return int(text)

@@ -1,0 +1,54 @@
+"""What a person at a terminal sees while isobench works: on standard error, so that standard output is the result's."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+
+class Console:
+    """Tells of progress: one line that is written anew at a terminal, a line a step elsewhere.
+
+    Nothing is drawn by a clock: it is written to only when something happens, so it costs a measurement nothing.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        self._stream = stream or sys.stderr
+        self._rewrites = self._stream.isatty()
+        self._quiet = quiet
+        self._what = ""
+        self._started = 0.0
+
+    def begin(self, what: str) -> None:
+        """Another piece of work starts."""
+        self._what = what
+        self._started = time.monotonic()
+        self._write(what)
+
+    def stage(self, text: str) -> None:
+        """What is going on in it now."""
+        self._write(f"{self._what}: {text}" if self._what else text)
+
+    def saved(self, result: Any, folder: Path) -> None:
+        """A Result was written: its status stays on the screen."""
+        if self._what:
+            status = "failed" if result.outcome.status == "failed" else f"{result.latency.mean_s * 1000:.4g} ms"
+            self._write(f"{self._what}: {status} ({time.monotonic() - self._started:.1f} s)", stays=True)
+        self._what = ""
+
+    def clear(self) -> None:
+        """Leave the terminal's line empty for what comes next."""
+        if self._rewrites and not self._quiet:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def _write(self, text: str, *, stays: bool = False) -> None:
+        if self._quiet:
+            return
+        if self._rewrites:
+            self._stream.write(f"\r\x1b[K{text}" + ("\n" if stays else ""))
+        else:
+            self._stream.write(text + "\n")
+        self._stream.flush()

@@ -1,0 +1,165 @@
+"""The only user of `subprocess`: starts other programs, waits for them without spinning, and ends them for good.
+
+Every program gets a session and a process group of its own, so that what it starts goes with it and Ctrl-C in a
+terminal reaches isobench alone, which then ends the group. Output goes to a log file; no shell is ever asked.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+# Started in place of the program, which it then becomes: the kernel ends the program when we die, however we die. The
+# second look at the parent is for a death before the first line. (Popen's preexec_fn could do this, but not safely
+# while other threads run.)
+_TETHER = """
+import ctypes, os, signal, sys
+parent, program = int(sys.argv[1]), sys.argv[2:]
+ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+if os.getppid() != parent:
+    os._exit(1)
+try:
+    os.execv(program[0], program)
+except OSError as error:
+    sys.exit(f"{program[0]}: {error.strerror}")
+"""
+
+
+def spawn(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    log_file: Path,
+    cwd: Path | None = None,
+    stdin: int | None = None,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a program in a new session; standard output and error are appended to `log_file`, input is empty.
+
+    `stdin` is a file descriptor to read from instead. End what this returns with `wait` and `kill_group`.
+
+    Raises:
+        OSError: the program or the folder isn't there, or can't be started.
+    """
+    with log_file.open("ab") as log:
+        return subprocess.Popen(
+            [os.fspath(part) for part in argv],
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+        )
+
+
+def wait(process: subprocess.Popen[bytes], timeout_s: float | None = None) -> int | None:
+    """Block until the program ends and return its exit status (negative: the signal), or None when time is up.
+
+    What the program left running in its group is killed before the status is collected: until then its number can't
+    be given to anybody else. The wait sleeps in the kernel; `Popen.wait(timeout=…)` would poll, beside a measurement.
+    """
+    if process.returncode is None:
+        ending = os.pidfd_open(process.pid)
+        try:
+            poll = select.poll()
+            poll.register(ending, select.POLLIN)
+            if not poll.poll(None if timeout_s is None else max(0, round(timeout_s * 1000))):
+                return None
+        finally:
+            os.close(ending)
+        _signal_group(process)
+    return process.wait()
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> int:
+    """End a program and all that it started, now, and return its exit status."""
+    if process.returncode is None:
+        _signal_group(process)
+    return process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def tethered(argv: Sequence[str | Path]) -> list[str]:
+    """The command line that runs `argv` (its first part an absolute path) and dies with this process."""
+    python = os.path.realpath(sys.executable)
+    return [python, "-I", "-S", "-c", _TETHER, str(os.getpid()), *(os.fspath(part) for part in argv)]
+
+
+def run_logged(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    log_file: Path,
+    cwd: Path | None = None,
+    timeout_s: float | None = None,
+    pass_fds: Sequence[int] = (),
+) -> int:
+    """Run a program (absolute path) to its end, its output appended to `log_file`; return its exit status.
+
+    It dies with this process. It is killed, with all that it started, when `timeout_s` have passed and when an
+    exception (Ctrl-C, too) ends the wait.
+
+    Raises:
+        TimeoutError: it took longer than `timeout_s`.
+        OSError: it can't be started.
+    """
+    process = spawn(tethered(argv), env=env, log_file=log_file, cwd=cwd, pass_fds=pass_fds)
+    try:
+        status = wait(process, timeout_s)
+    finally:
+        kill_group(process)
+    if status is None:
+        raise TimeoutError(f"{argv[0]} was stopped after {timeout_s:g} s")
+    return status
+
+
+def capture(
+    argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path | None = None, timeout_s: float | None = 60
+) -> str:
+    """What a short program prints on standard output.
+
+    Raises:
+        OSError: it can't be started, ends with a status other than 0 (its last lines are in the message), or
+            takes longer than `timeout_s` (TimeoutError).
+    """
+    process = subprocess.Popen(
+        [os.fspath(part) for part in argv],
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        output, complaint = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"{argv[0]} was stopped after {timeout_s:g} s") from None
+    finally:
+        kill_group(process)
+    if process.returncode:
+        raise OSError(f"{argv[0]} ended with status {process.returncode}: {complaint.decode(errors='replace')[-2000:]}")
+    return output.decode(errors="replace")
+
+
+def tail(log_file: Path, lines: int = 20) -> str:
+    """The last lines of a log, "" where there is none; reads 64 KiB at most, however long the log is."""
+    try:
+        with log_file.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))
+            text = log.read()
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.decode(errors="replace").splitlines()[-lines:])

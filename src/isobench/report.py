@@ -1,0 +1,221 @@
+"""Results as people read them: the table at the end of a run, the list, and one Result in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from isobench.results import Failed, Measured, Result
+
+BASELINE = "torch-eager"
+
+
+def table(results: Sequence[Result]) -> str:
+    """One table a model: latency in milliseconds, inferences per second, speed-up over torch-eager, verdict."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.model.name, result.model.hash, result.model.script_args), []).append(result)
+    return "\n\n".join(_model_table(group) for group in groups.values())
+
+
+def _model_table(results: Sequence[Result]) -> str:
+    baseline = next(
+        (result.latency.mean_s for result in results if result.runtime.name == BASELINE and _measured(result)), None
+    )
+    rows = [
+        ["runtime", "mean ms", "median ms", "p99 ms", "inf/s", f"vs {BASELINE}", "iterations", "outputs", "verdict"]
+    ]
+    rows.extend(_row(result, baseline) for result in results)
+    lines = [_title(results), "", *_aligned(rows, left=(0, 7, 8))]
+    notes = [note for result in results for note in _notes(result)]
+    return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def _title(results: Sequence[Result]) -> str:
+    model = next((result.model for result in results if result.model.hash), results[0].model)
+    device = next((result.device for result in results if result.device.name), results[0].device)
+    title = model.name + (f"::{model.hash}" if model.hash else "")
+    if model.parameters is not None:
+        title += f"  {count(model.parameters)} parameters"
+    if model.signature:
+        title += f"  {model.signature}"
+    threads = results[0].settings.threads
+    where = f"{device.device}" + (f" ({device.name})" if device.name else "")
+    return f"{title}\non {where}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _row(result: Result, baseline_s: float | None) -> list[str]:
+    name, outcome = result.runtime.name, result.outcome
+    if isinstance(outcome, Failed):
+        return [name, *["-"] * 5, "-", "-", f"failed: {outcome.kind}"]
+    latency = outcome.latency
+    return [
+        name,
+        milliseconds(latency.mean_s),
+        milliseconds(latency.median_s),
+        milliseconds(latency.p99_s),
+        rate(latency.throughput_ips),
+        f"{baseline_s / latency.mean_s:.2f}x" if baseline_s else "-",
+        str(latency.iterations),
+        "correct" if outcome.correctness.ok else "WRONG",
+        outcome.verdict.status,
+    ]
+
+
+def _notes(result: Result) -> Iterable[str]:
+    outcome, name = result.outcome, result.runtime.name
+    if isinstance(outcome, Failed):
+        yield f"{name}: {outcome.message}"
+        if outcome.details:
+            yield indented(outcome.details)
+        if outcome.hint:
+            yield f"  hint: {outcome.hint}"
+        return
+    for reason in outcome.verdict.reasons:
+        yield f"{name}: {outcome.verdict.status}: {reason}"
+
+
+def listing(results: Iterable[Result]) -> str:
+    """A line a Result, for `isobench list`."""
+    rows = [["id", "model", "runtime", "device", "mean ms", "inf/s", "verdict"]]
+    for result in results:
+        outcome = result.outcome
+        if isinstance(outcome, Measured):
+            figures = [milliseconds(outcome.latency.mean_s), rate(outcome.latency.throughput_ips)]
+            verdict = outcome.verdict.status
+        else:
+            figures, verdict = ["-", "-"], f"failed: {outcome.kind}"
+        rows.append([result.id, result.model.name, result.runtime.name, result.device.device, *figures, verdict])
+    return "\n".join(_aligned(rows, left=(0, 1, 2, 3, 6)))
+
+
+def details(result: Result, folder: Path) -> str:
+    """One Result in full, for `isobench show`."""
+    model, outcome = result.model, result.outcome
+    lines = [table([result]), ""]
+    facts: list[tuple[str, str]] = [
+        ("id", result.id),
+        ("measured", f"{result.started_at} to {result.ended_at} by isobench {result.isobench}"),
+        ("model", f"{model.path} {' '.join(model.script_args)}".rstrip()),
+        ("", _commit(result)),
+        ("class", model.class_name),
+        ("inputs", ", ".join(map(str, model.inputs))),
+        ("onnx", f"opset {model.onnx_opset}, sha256 {model.onnx_sha256[:16]}" if model.onnx_sha256 else ""),
+        ("expected from", model.reference),
+        ("runtime", f"{result.runtime.name} {result.runtime.version} {_arguments(result)}".rstrip()),
+        ("machine", _machine(result)),
+    ]
+    if result.environment:
+        environment = result.environment
+        facts.append(("environment", f"{environment.name}, {environment.provider}, Python {environment.python}"))
+        facts.append(("lock", f"{environment.lock_file}, sha256 {environment.lock_sha256[:16]}"))
+    if isinstance(outcome, Measured):
+        facts += _measurement(outcome)
+    facts.append(("files", str(folder)))
+    width = max(len(name) for name, _ in facts)
+    lines += [f"{name:{width}}  {text}" for name, text in facts if text]
+    return "\n".join(lines)
+
+
+def _measurement(outcome: Measured) -> list[tuple[str, str]]:
+    latency, cold, compared = outcome.latency, outcome.cold_start, outcome.correctness
+    spread = [
+        f"{name} {milliseconds(getattr(latency, f'{name}_s'))}"
+        for name in ("min", "p50", "p90", "p95", "p99", "max", "stdev")
+    ]
+    start = [
+        f"{name} {value:.3g} s"
+        for name, value in (
+            ("import", cold.import_s),
+            ("load", cold.load_s),
+            ("compile", cold.compile_s),
+            ("first inference", cold.first_inference_s),
+        )
+        if value is not None
+    ]
+    facts = [
+        ("latency (ms)", ", ".join(spread)),
+        ("cold start", ", ".join(start)),
+        ("warm-up", f"{cold.warmup_iterations} iterations" if cold.warmup_iterations else ""),
+        ("threads", ", ".join(f"{name} {value}" for name, value in outcome.threads.items())),
+        ("noise", _noise(outcome)),
+    ]
+    if compared.worst_absolute is not None and compared.worst_relative is not None:
+        error = f"worst absolute {compared.worst_absolute:.3g}, relative {compared.worst_relative:.3g}"
+        facts.append(("error", error + (f", cosine {compared.cosine:.9f}" if compared.cosine is not None else "")))
+    facts += [(name, str(value)) for name, value in outcome.stats.items()]
+    return facts
+
+
+def _noise(outcome: Measured) -> str:
+    wall_s = sum(block.wall_s for block in outcome.blocks)
+    if not wall_s:
+        return ""
+    others = sum(block.cpu_others_s for block in outcome.blocks) / wall_s
+    steal = sum(block.steal_s for block in outcome.blocks) / wall_s
+    faults = sum(block.minor_faults for block in outcome.blocks) / outcome.latency.iterations
+    return (
+        f"{len(outcome.blocks)} blocks in {wall_s:.2f} s; others used {others:.2f} cores; stolen {steal:.1%}; "
+        f"{faults:.1f} page faults an iteration"
+    )
+
+
+def _commit(result: Result) -> str:
+    git = result.model.git
+    if not git or not git.get("commit"):
+        return ""
+    return f"commit {git['commit'][:12]}" + (" with changes" if git.get("dirty") else "")
+
+
+def _arguments(result: Result) -> str:
+    return " ".join(f"{name}::{value}" for name, value in result.runtime.arguments.items())
+
+
+def _machine(result: Result) -> str:
+    host = result.provenance.get("host", {})
+    cpu = host.get("cpu", {})
+    kernel = host.get("kernel", {})
+    return f"{host.get('hostname', '')}: {cpu.get('model', '')}, {kernel.get('release', '')}" if host else ""
+
+
+def milliseconds(seconds: float) -> str:
+    """Four digits that count: 0.003217, 3.217, 321.7."""
+    value = seconds * 1000
+    decimals = 1 if value >= 100 else 2 if value >= 10 else 3 if value >= 1 else 4 if value >= 0.1 else 5
+    return f"{value:.{decimals}f}"
+
+
+def rate(per_second: float) -> str:
+    """Inferences per second: 12,345 or 41.3 or 0.25."""
+    if per_second >= 1000:
+        return f"{per_second:,.0f}"
+    return f"{per_second:.1f}" if per_second >= 10 else f"{per_second:.3g}"
+
+
+def count(number: int) -> str:
+    for size, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {name}"
+    return str(number)
+
+
+def indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _measured(result: Result) -> bool:
+    return isinstance(result.outcome, Measured)
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:
+    """Columns as wide as their widest cell, those in `left` flush left, the others right; a line under the head."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            f"{cell:<{width}}" if index in left else f"{cell:>{width}}"
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return lines

@@ -1,0 +1,199 @@
+"""BaseRT: what a runtime is to isobench. The authors of runtimes derive from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from isobench import paths
+from isobench.errors import WorkerError
+from isobench.models import Model, Settings
+from isobench.workers import protocol
+
+if TYPE_CHECKING:
+    from isobench.builds import Build
+    from isobench.devices import Device
+    from isobench.environments import Environment, Spec
+    from isobench.worker import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredPerformance:
+    """What `BaseRT.benchmark()` returns: latency in milliseconds, throughput in inferences per second."""
+
+    mean_latency: float
+    throughput: float
+    device: str
+    device_type: str
+    runtime: str
+    runtime_version: str
+    build_name: str
+    latency_units: str = "milliseconds"
+    throughput_units: str = "inferences per second (IPS)"
+
+
+class Stats:
+    """What a runtime wishes to keep in the Result, besides what isobench itself measures."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def save_model_eval_stat(self, key: str, value: Any) -> None:
+        """Keep `value` (anything JSON can hold) under `key`."""
+        self.values[key] = value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Where and how a runtime is to work: handed to it by the runner before anything is started."""
+
+    runtime: str
+    device: Device
+    environment: Environment
+    settings: Settings
+    run_dir: Path
+    on_stage: Callable[[str], None]
+
+
+class BaseRT:
+    """One runtime, about to measure one Build.
+
+    A subclass names its environment (`envs/NAME`), its worker script and the package whose version it is known by.
+    Its `__init__` takes the runtime's arguments as keywords and passes on to `super().__init__` what its worker's
+    `_execute` is to get.
+    """
+
+    environment: ClassVar[str] = ""
+    worker: ClassVar[str | Path] = ""
+    package: ClassVar[str] = ""
+    takes_scripts_only: ClassVar[str] = ""
+    """Why an `.onnx` file can't be run, as a sentence; empty: it can."""
+
+    def __init__(self, **rt_args: Any) -> None:
+        self.rt_args = rt_args
+        self.stats = Stats()
+        self.context: Context | None = None
+        self.build: Build | None = None
+        self.outputs: dict[str, Any] = {}
+        self.samples_ns: list[int] = []
+        self._process: Worker | None = None
+
+    @classmethod
+    def environment_for(cls, model: Model, progress: Callable[[str], None]) -> Spec:
+        """The environment that this runtime needs for `model`."""
+        from isobench import environments
+
+        return environments.spec(cls.environment)
+
+    def _setup(self) -> None:
+        """Called before anything is measured: a subclass checks here what it needs, and raises where it's missing."""
+
+    def start(self) -> None:
+        """Start the worker, which imports its runtime while the host still works on its own part."""
+        from isobench import worker
+
+        context = self._bound()
+        self._process = worker.start(
+            context.environment, paths.WORKERS / self.worker, context.run_dir, threads=context.settings.threads
+        )
+
+    def close(self) -> None:
+        """End whatever is still running."""
+        if self._process is not None:
+            self._process.__exit__(None, None, None)
+            self._process = None
+
+    def benchmark(self) -> MeasuredPerformance:
+        """Measure the build in this runtime's environment.
+
+        Raises:
+            WorkerError: it came to no measurement.
+        """
+        context = self._bound()
+        assert self.build is not None
+        outputs_file = context.run_dir / protocol.OUTPUTS_FILE
+        outputs_file.unlink(missing_ok=True)
+        self._setup()
+        onnx_file = str(self.build.onnx_file or "")
+        self._execute(str(context.run_dir), onnx_file, str(outputs_file), context.settings.iterations)
+        self._read(outputs_file)
+        return MeasuredPerformance(
+            mean_latency=self.mean_latency(),
+            throughput=self.throughput(),
+            device=self.device_name(),
+            device_type=str(context.device),
+            runtime=context.runtime,
+            runtime_version=self.version(),
+            build_name=self.build.name,
+        )
+
+    def _execute(self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int) -> None:
+        """Hand the work to the worker and wait for its end. `outputs_file` exists when this returns."""
+        context = self._bound()
+        assert self.build is not None
+        if self._process is None:
+            self.start()
+        assert self._process is not None
+        self._process.go(
+            {
+                "arguments": {
+                    "output_dir": output_dir,
+                    "onnx_file": onnx_file,
+                    "outputs_file": outputs_file,
+                    "iterations": iterations,
+                    **self.rt_args,
+                },
+                "threads": context.settings.threads,
+                "seed": context.settings.seed,
+                "warmup": context.settings.warmup,
+                "model": self.build.request(),
+            }
+        )
+        self._process.finish(timeout_s=context.settings.timeout_s, on_stage=context.on_stage)
+
+    def mean_latency(self) -> float:
+        """Mean latency of the timed iterations, in milliseconds."""
+        return sum(self.samples_ns) / len(self.samples_ns) / 1e6
+
+    def throughput(self) -> float:
+        """Inferences per second: one call after the other, so the inverse of the mean latency."""
+        return 1000 / self.mean_latency()
+
+    def device_name(self) -> str:
+        """The name of the device as its maker calls it."""
+        from isobench import provenance
+
+        return provenance.cpu_model()
+
+    def version(self) -> str:
+        """The version of the runtime's package in its environment."""
+        packages = self._bound().environment.manifest()["packages"]
+        return next((str(entry["version"]) for entry in packages if entry["name"] == self.package), "")
+
+    def output_tensors(self) -> list[protocol.Tensor]:
+        """What the last timed iteration returned."""
+        return protocol.read_tensors(self._bound().run_dir / protocol.OUTPUT_TENSORS_FILE)
+
+    def _read(self, outputs_file: Path) -> None:
+        """Read the worker's JSON and its samples; a worker of few words may give `latency_s`, a list, instead."""
+        try:
+            self.outputs = protocol.read_json(outputs_file, protocol.OUTPUTS_SCHEMA)
+            self.samples_ns = self._samples(self.outputs)
+        except (FileNotFoundError, protocol.ProtocolError) as error:
+            raise WorkerError(f"the worker left no measurement: {error}", kind="protocol") from None
+
+    def _samples(self, outputs: Mapping[str, Any]) -> list[int]:
+        if "latency_s" in outputs:
+            samples = [round(float(seconds) * 1e9) for seconds in outputs["latency_s"]]
+        else:
+            [tensor] = protocol.read_tensors(self._bound().run_dir / protocol.SAMPLES_FILE)
+            samples = memoryview(tensor.data).cast("q").tolist()
+        if not samples or min(samples) <= 0:
+            raise protocol.ProtocolError("no samples, or one that took no time")
+        return samples
+
+    def _bound(self) -> Context:
+        assert self.context is not None, "the runner sets the context first"
+        return self.context

@@ -1,0 +1,62 @@
+"""The runtimes that come with isobench, registered through the same door as any plugin's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from isobench.models import Model
+from isobench.runtimes.base import BaseRT
+
+if TYPE_CHECKING:
+    from isobench.environments import Spec
+
+
+class OrtRT(BaseRT):
+    """ONNX Runtime on the CPU."""
+
+    environment = "ort"
+    worker = "ort_worker.py"
+    package = "onnxruntime"
+
+    def __init__(self, *, graph_optimization: str = "all", spinning: bool = True) -> None:
+        super().__init__(graph_optimization=graph_optimization, spinning=spinning)
+
+
+class TorchEagerRT(BaseRT):
+    """PyTorch as the script wrote it: the script's own module, in eval() and inference_mode."""
+
+    environment = "torch"
+    worker = "torch_worker.py"
+    package = "torch"
+    takes_scripts_only = (
+        "it runs the PyTorch module that a script makes, and an .onnx file holds none "
+        "(an ONNX graph can't be turned back into the module)"
+    )
+
+    def __init__(self, **rt_args: Any) -> None:
+        super().__init__(**{"compiled": False, **rt_args})
+
+    @classmethod
+    def environment_for(cls, model: Model, progress: Callable[[str], None]) -> Spec:
+        from isobench import environments
+
+        return environments.for_script(model.path, base=cls.environment, progress=progress)
+
+
+class TorchCompiledRT(TorchEagerRT):
+    """PyTorch through `torch.compile`."""
+
+    def __init__(
+        self, *, mode: str = "default", backend: str = "inductor", dynamic: bool | None = None, fullgraph: bool = False
+    ) -> None:
+        super().__init__(compiled=True, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
+
+
+implements = {
+    "runtimes": {
+        "ort": {"supported_devices": {"x86"}, "build_required": True, "RuntimeClass": OrtRT},
+        "torch-eager": {"supported_devices": {"x86"}, "build_required": False, "RuntimeClass": TorchEagerRT},
+        "torch-compiled": {"supported_devices": {"x86"}, "build_required": False, "RuntimeClass": TorchCompiledRT},
+    }
+}

@@ -1,0 +1,216 @@
+"""Starts one worker in an environment, watches over it, and brings back what it wrote.
+
+A worker is started before the host has done its own part: it imports its runtime while the host checks the
+environment, hashes files and waits for the device. `go` hands it the request; only then does it begin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from isobench import paths, process
+from isobench.errors import WorkerError
+from isobench.workers import protocol
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from isobench.environments import Environment
+
+# What a worker may see of the user's environment: no PYTHONPATH, no LD_LIBRARY_PATH, no tokens.
+ALLOWED = (
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME",
+    "CC", "CXX", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE",
+    "HF_DATASETS_CACHE", "TRANSFORMERS_OFFLINE", "TORCH_HOME", "CUDA_VISIBLE_DEVICES",
+)  # fmt: skip
+
+# glibc gives memory back to the kernel and asks for it again in the middle of a measurement: page faults made a
+# convolutional net 57 % slower in torch. Every worker gets the same steady heap instead.
+STEADY_HEAP = {"MALLOC_TOP_PAD_": str(128 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class Worker:
+    """One worker process. A context manager: whatever happens, nothing of it is left running at the end."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], run_dir: Path, *, control: int, events: int) -> None:
+        self._popen = popen
+        self._control = control
+        self._events = events
+        self._stage = "importing"
+        self._oom_kills = _oom_kills()
+        self.run_dir = run_dir
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        process.kill_group(self._popen)
+        for descriptor in (self._control, self._events):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._control = self._events = -1
+
+    @property
+    def log_file(self) -> Path:
+        return self.run_dir / protocol.LOG_FILE
+
+    def go(self, request: Mapping[str, Any]) -> None:
+        """Hand over the request and let the worker begin."""
+        protocol.write_json(
+            self.run_dir / protocol.REQUEST_FILE, {"schema": protocol.REQUEST_SCHEMA, **request}
+        )
+        # It may be dead already; `finish` is where this is told.
+        with suppress(BrokenPipeError):
+            os.write(self._control, b"go\n")
+
+    def finish(self, *, timeout_s: float, on_stage: Callable[[str], None]) -> dict[str, Any]:
+        """Block until the worker has ended and return its `outputs.json`.
+
+        Raises:
+            WorkerError: it crashed, took more than `timeout_s` seconds, ran out of memory, told of an error, or wrote
+                something else than what the protocol says.
+        """
+        status = self._wait(timeout_s, on_stage)
+        if status is None:
+            process.kill_group(self._popen)
+            raise self._error(
+                f"the worker was stopped after {timeout_s:g} s while it was {self._stage}",
+                kind="timeout",
+                hint="Give it more time with --timeout SECONDS.",
+            )
+        try:
+            outputs = protocol.read_json(self.run_dir / protocol.OUTPUTS_FILE, protocol.OUTPUTS_SCHEMA)
+        except FileNotFoundError:
+            raise self._crash(status) from None
+        except protocol.ProtocolError as error:
+            raise self._error(f"the worker wrote what can't be read: {error}", kind="protocol") from None
+        if outputs.get("status") == "ok":
+            return outputs
+        raise self._told(outputs)
+
+    def _wait(self, timeout_s: float, on_stage: Callable[[str], None]) -> int | None:
+        """Sleep until the worker ends, waking only for what it tells; None when time is up."""
+        deadline = time.monotonic() + timeout_s
+        ending = os.pidfd_open(self._popen.pid)
+        poll = select.poll()
+        poll.register(ending, select.POLLIN)
+        poll.register(self._events, select.POLLIN)
+        try:
+            ended = False
+            while not ended:
+                ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+                if not ready:
+                    return None
+                for descriptor, _ in ready:
+                    if descriptor == ending:
+                        ended = True
+                    elif not self._hear(on_stage):
+                        poll.unregister(self._events)
+        finally:
+            os.close(ending)
+        return process.wait(self._popen)
+
+    def _hear(self, on_stage: Callable[[str], None]) -> bool:
+        """Pass on what the worker told; False when it has closed its end."""
+        heard = os.read(self._events, 65536)
+        for line in heard.splitlines():
+            with suppress(ValueError, KeyError, TypeError):  # a line that a dying worker left half-written
+                self._stage = json.loads(line)["stage"]
+                on_stage(self._stage)
+        return bool(heard)
+
+    def _told(self, outputs: Mapping[str, Any]) -> WorkerError:
+        error = outputs.get("error")
+        if not isinstance(error, dict):
+            return self._error("the worker reported an error without saying which", kind="protocol")
+        kind, message = str(error.get("type", "error")), str(error.get("message", ""))
+        details = str(error.get("traceback", ""))
+        # Exceptions are named like classes; what a worker refuses on purpose has a word of its own.
+        if not kind[:1].isupper():
+            return WorkerError(message, kind=kind, hint=str(error.get("hint", "")), details=details, refused=True)
+        if kind == "MemoryError":
+            kind = "out-of-memory"
+        stage = error.get("stage") or self._stage
+        what = f"the worker failed while it was {stage}: {error['type']}: {message}"
+        return self._error(what, kind=kind, log=details)
+
+    def _crash(self, status: int) -> WorkerError:
+        if _oom_kills() > self._oom_kills:
+            return self._error(
+                f"the worker was killed for want of memory while it was {self._stage}",
+                kind="out-of-memory",
+                hint="Use a smaller batch, or a machine (or memory limit) with more memory.",
+            )
+        how = f"left with exit code {status} and no result" if status >= 0 else f"was killed by {_signal(-status)}"
+        return self._error(f"the worker {how} while it was {self._stage}", kind="crash")
+
+    def _error(self, message: str, *, kind: str, hint: str = "", log: str = "") -> WorkerError:
+        return WorkerError(message, kind=kind, hint=hint, details=log or process.tail(self.log_file))
+
+
+def start(environment: Environment, script: Path, run_dir: Path, *, threads: int, cwd: Path | None = None) -> Worker:
+    """Start `script` in `environment` with `run_dir` (made here) as its run directory; it waits for `go`.
+
+    Raises:
+        WorkerError: the interpreter can't be started.
+    """
+    run_dir.mkdir(parents=True)
+    control_read, control = os.pipe()
+    events, events_write = os.pipe()
+    env = variables(environment, threads=threads) | {"ISOBENCH_EVENTS": str(events_write)}
+    argv = [environment.python, "-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
+    try:
+        popen = process.spawn(
+            argv, env=env, log_file=run_dir / protocol.LOG_FILE, cwd=cwd, stdin=control_read, pass_fds=(events_write,)
+        )
+    except OSError as error:
+        os.close(control)
+        os.close(events)
+        raise WorkerError(f"the interpreter can't be started: {error}", kind="crash") from None
+    finally:
+        os.close(control_read)
+        os.close(events_write)
+    return Worker(popen, run_dir, control=control, events=events)
+
+
+def variables(environment: Environment, *, threads: int) -> dict[str, str]:
+    """The whole environment that a worker sees."""
+    allowed = {name: os.environ[name] for name in ALLOWED if name in os.environ}
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        if "@" not in os.environ.get(name, "@"):  # with a password in it, it's a secret
+            allowed[name] = os.environ[name]
+    compiled = paths.cache_of("torch-compiled") / environment.folder.name
+    return {
+        **allowed,
+        **STEADY_HEAP,
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
+        "TRITON_CACHE_DIR": str(compiled / "triton"),
+    }
+
+
+def _signal(number: int) -> str:
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since it started."""
+    with suppress(OSError), open("/proc/vmstat", encoding="ascii") as file:  # noqa: PTH123
+        for line in file:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

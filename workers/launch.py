@@ -1,0 +1,112 @@
+"""Starts a worker script and sees to it that its end is always told: `python -I -B launch.py WORKER.py RUN_DIR`.
+
+The contract, whole:
+
+    RUN_DIR/request.json     what to do; it is there once the host said "go"
+    RUN_DIR/outputs.json     written last, always: `"status": "ok"`, or `"status": "error"` with the exception.
+                             Where it is missing, the process was killed or crashed
+    standard input           a pipe from the host. The line "go" starts the work; its end means that the host is gone,
+                             and the whole process group is killed with it
+    ISOBENCH_EVENTS          number of a file descriptor: one JSON object per line tells the host the stage of the work
+
+Without ISOBENCH_EVENTS nobody supervises: the worker starts at once, which is how one is tried by hand.
+"""
+
+import os
+import sys
+import time
+
+STARTED_NS = time.perf_counter_ns()
+
+
+def _guard(control: int, alive: int) -> None:
+    """Kill this process group once the host is gone: block until the other end of `control` is closed.
+
+    A process of its own, because a worker may be busy in native code for minutes. `alive` ends with the worker.
+    """
+    import select
+    import signal
+
+    poll = select.poll()
+    # No event is asked for: a hang-up is always told, and what the host writes stays for the worker to read.
+    poll.register(control, 0)
+    poll.register(alive, 0)
+    if any(descriptor == control for descriptor, _ in poll.poll()):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
+def _supervise() -> tuple[int, int, int, int]:
+    """Take the pipe from standard input, start the guard; return control, events, guard's pid and its lifeline."""
+    control = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a script that calls input() gets the end of file, not the host's messages
+    os.close(nothing)
+    events = int(os.environ.pop("ISOBENCH_EVENTS"))
+    os.set_inheritable(events, False)
+    alive, lifeline = os.pipe()
+    guard = os.fork()
+    if guard == 0:
+        os.close(lifeline)
+        _guard(control, alive)
+    os.close(alive)
+    return control, events, guard, lifeline
+
+
+def _failure(error: BaseException) -> dict[str, str]:
+    """What is told of an exception: its type, its message, and the traceback without isobench's own frames."""
+    import traceback
+
+    import harness
+
+    if isinstance(error, harness.Refused):
+        return {
+            "type": error.kind, "message": error.message, "hint": error.hint, "traceback": error.traceback,
+            "stage": harness.current_stage(),
+        }  # fmt: skip
+    if isinstance(error, SystemExit):
+        return {
+            "type": "SystemExit", "message": f"the worker left by itself with {error.code!r}", "hint": "",
+            "traceback": "", "stage": harness.current_stage(),
+        }  # fmt: skip
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    return {
+        "type": type(error).__name__, "message": str(error), "hint": "", "traceback": "".join(lines),
+        "stage": harness.current_stage(),
+    }  # fmt: skip
+
+
+def main(worker: str, run_dir: str) -> int:
+    """Run the worker script to its end and return the exit code."""
+    guard, lifeline, control, events = 0, -1, -1, -1
+    if "ISOBENCH_EVENTS" in os.environ:
+        control, events, guard, lifeline = _supervise()
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs 5 ms
+    import harness
+    import protocol
+
+    harness.attach(run_dir, control=control, events=events, started_ns=STARTED_NS)
+    sys.argv = [worker, run_dir]
+    code = 0
+    try:
+        with open(worker, "rb") as file:  # noqa: PTH123
+            source = file.read()
+        exec(compile(source, worker, "exec"), {"__name__": "__main__", "__file__": worker})  # noqa: S102
+    except BaseException as error:  # noqa: BLE001 - whatever it was, the host is told
+        code = 1
+        failure = {"schema": protocol.OUTPUTS_SCHEMA, "status": "error", "error": _failure(error)}
+        print(failure["error"]["traceback"] or failure["error"]["message"], file=sys.stderr)  # noqa: T201
+        protocol.write_json(os.path.join(run_dir, protocol.OUTPUTS_FILE), failure)  # noqa: PTH118
+    if guard:
+        os.close(lifeline)
+        os.waitpid(guard, 0)
+    return code
+
+
+if __name__ == "__main__":
+    exit_code = main(sys.argv[1], sys.argv[2])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything that counts is on disk. Native libraries have been seen to crash or hang in their own tear-down.
+    os._exit(exit_code)

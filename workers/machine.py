@@ -1,0 +1,340 @@
+"""What the machine gives this process and what else goes on in it: read cheaply, from inside a worker or the host.
+
+Standard library only. `read_cpu` is the one function that is called between blocks of a measurement: its files stay
+open and it takes some 20 µs. Everything else is for before and after.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import struct
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+# What may be told of the environment's variables: those that change how fast a program runs. No others, ever.
+TOLD_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES", "LD_PRELOAD", "OMP_", "KMP_", "MKL_", "GOMP_", "OPENBLAS_", "ATEN_", "DNNL_", "ONEDNN_",
+    "MALLOC_", "GLIBC_TUNABLES", "TORCHINDUCTOR_", "TORCH_COMPILE_", "PYTHONHASHSEED", "PYTHONMALLOC",
+)  # fmt: skip
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Snapshot(NamedTuple):
+    """Counters at one moment; only the difference of two says anything."""
+
+    wall_ns: int
+    own_ns: int
+    """CPU time of this process, all its threads, and its children that have ended."""
+    busy_ns: int
+    """CPU time that anybody used on the CPUs this process may use."""
+    steal_ns: int
+    involuntary_switches: int
+    minor_faults: int
+    major_faults: int
+    throttled_ns: int
+
+
+class _Sources(NamedTuple):
+    """Open files to read counters from; -1 where there is none."""
+
+    cpus: frozenset[int]
+    all_cpus: bool
+    stat: int
+    cpuacct: int
+    throttle: int
+    throttle_key: bytes
+    throttle_unit_ns: int
+
+
+_sources: _Sources | None = None
+
+
+def cpus() -> tuple[int, ...]:
+    """The logical CPUs that this process may run on."""
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def physical_cores(among: Iterable[int], *, sys_folder: str = "/sys") -> tuple[int, ...]:
+    """One logical CPU (the lowest) of each physical core that `among` has a share in."""
+    remaining = set(among)
+    first_of_core = []
+    while remaining:
+        cpu = min(remaining)
+        first_of_core.append(cpu)
+        topology = f"{sys_folder}/devices/system/cpu/cpu{cpu}/topology"
+        # The second name is the older one. Core ids are no key: some machines repeat them on each die.
+        siblings = _text(f"{topology}/core_cpus_list") or _text(f"{topology}/thread_siblings_list")
+        remaining -= {cpu, *parse_cpu_list(siblings)}
+    return tuple(first_of_core)
+
+
+def parse_cpu_list(text: str) -> tuple[int, ...]:
+    """The numbers in the kernel's notation, such as "0-3,8"."""
+    numbers: list[int] = []
+    for part in text.strip().split(","):
+        if part:
+            first, _, last = part.partition("-")
+            numbers.extend(range(int(first), int(last or first) + 1))
+    return tuple(numbers)
+
+
+def cpu_quota(*, proc_folder: str = "/proc", sys_folder: str = "/sys") -> tuple[float | None, str]:
+    """How many CPUs' worth of time the control groups allow (None: any), and the folder of the tightest one."""
+    quota: float | None = None
+    tightest = ""
+    for folder in _cgroup_folders("cpu", proc_folder, sys_folder):
+        allowed = _quota_of(folder)
+        if allowed is not None and (quota is None or allowed < quota):
+            quota, tightest = allowed, folder
+    return quota, tightest
+
+
+def memory_limit(*, proc_folder: str = "/proc", sys_folder: str = "/sys") -> int | None:
+    """The bytes of memory that the control groups allow, None where they set no limit."""
+    limits = []
+    for folder in _cgroup_folders("memory", proc_folder, sys_folder):
+        text = _text(f"{folder}/memory.max") or _text(f"{folder}/memory.limit_in_bytes")
+        if text.isdigit() and int(text) < 1 << 60:  # version 1 says "no limit" with a number near 2**63
+            limits.append(int(text))
+    return min(limits, default=None)
+
+
+def _cgroup_folders(controller: str, proc_folder: str, sys_folder: str) -> list[str]:
+    """The folders of this process's control group and of all above it, of both versions, innermost first."""
+    folders = []
+    for line in _text(f"{proc_folder}/self/cgroup").splitlines():
+        number, controllers, path = line.split(":", 2)
+        mounted = f"{sys_folder}/fs/cgroup"
+        if number == "0" and not controllers:
+            top = f"{mounted}/unified" if os.path.isdir(f"{mounted}/unified") else mounted  # noqa: PTH112
+        elif controller in controllers.split(","):
+            top = f"{mounted}/{controller}"
+        else:
+            continue
+        # Inside a container the path may be the host's: what is mounted is then the container's own group.
+        path = path.rstrip("/") if os.path.isdir(top + path) else ""  # noqa: PTH112
+        while path:
+            folders.append(top + path)
+            path = path.rpartition("/")[0]
+        folders.append(top)
+    return folders
+
+
+def _quota_of(folder: str) -> float | None:
+    limit, _, period = _text(f"{folder}/cpu.max").partition(" ")
+    if not limit:
+        limit, period = _text(f"{folder}/cpu.cfs_quota_us"), _text(f"{folder}/cpu.cfs_period_us")
+    return int(limit) / int(period) if limit.isdigit() and period.isdigit() and int(period) else None
+
+
+def _open_sources() -> _Sources:
+    def opened(path: str) -> int:
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return -1
+
+    mine = frozenset(os.sched_getaffinity(0))
+    online = parse_cpu_list(_text("/sys/devices/system/cpu/online"))
+    # Nanoseconds where version 1's topmost group can be seen (`release_agent` tells it from a container's), ticks of
+    # 10 ms otherwise. Not /proc/schedstat: it counts a task only when it leaves the CPU.
+    accounting = "/sys/fs/cgroup/cpuacct"
+    topmost = os.path.exists(f"{accounting}/release_agent")  # noqa: PTH110
+    throttled = cpu_quota()[1]
+    version_2 = bool(throttled) and os.path.exists(f"{throttled}/cpu.max")  # noqa: PTH110
+    return _Sources(
+        cpus=mine,
+        all_cpus=mine.issuperset(online) and bool(online),
+        stat=opened("/proc/stat"),
+        cpuacct=opened(f"{accounting}/cpuacct.usage_percpu") if topmost else -1,
+        throttle=opened(f"{throttled}/cpu.stat") if throttled else -1,
+        throttle_key=b"throttled_usec " if version_2 else b"throttled_time ",
+        throttle_unit_ns=1000 if version_2 else 1,
+    )
+
+
+def read_cpu() -> Snapshot:
+    """Look at all counters once: about 20 µs on a machine of a few CPUs."""
+    global _sources
+    if _sources is None:
+        _sources = _open_sources()
+    sources = _sources
+    busy_ns, steal_ns = _from_stat(sources)
+    if sources.cpuacct >= 0:
+        used = os.pread(sources.cpuacct, 1 << 14, 0).split()
+        busy_ns = sum(map(int, used)) if sources.all_cpus else sum(int(used[cpu]) for cpu in sources.cpus)
+    throttled_ns = 0
+    if sources.throttle >= 0:
+        _, _, after = os.pread(sources.throttle, 4096, 0).partition(sources.throttle_key)
+        throttled_ns = int(after.split(None, 1)[0]) * sources.throttle_unit_ns if after else 0
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Snapshot(
+        time.perf_counter_ns(),
+        time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID) + int((children.ru_utime + children.ru_stime) * 1e9),
+        busy_ns,
+        steal_ns,
+        own.ru_nivcsw,
+        own.ru_minflt,
+        own.ru_majflt,
+        throttled_ns,
+    )
+
+
+def _from_stat(sources: _Sources) -> tuple[int, int]:
+    """Busy and stolen nanoseconds of our CPUs from /proc/stat, whose first line is the sum of all CPUs."""
+    if sources.stat < 0:
+        return 0, 0
+    wanted = 1 if sources.all_cpus else max(sources.cpus) + 2
+    lines = os.pread(sources.stat, 160 * wanted, 0).split(b"\n", wanted)[:wanted]
+    names = {b"cpu"} if sources.all_cpus else {b"cpu%d" % cpu for cpu in sources.cpus}
+    busy = steal = 0
+    for line in lines:
+        name, *fields = line.split()
+        if name in names:
+            user, nice, system, _idle, _iowait, interrupts, soft_interrupts, stolen = map(int, fields[:8])
+            busy += user + nice + system + interrupts + soft_interrupts
+            steal += stolen
+    tick_ns = 1_000_000_000 // _TICKS_PER_S
+    return busy * tick_ns, steal * tick_ns
+
+
+def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
+    """What happened between two snapshots, as JSON: seconds of CPU time are summed over CPUs.
+
+    `cpu_others_s` is what others used of our CPUs (0 where the coarser counters disagree), no finer than
+    `cpu_resolution_s()`.
+    """
+    own_ns = after.own_ns - before.own_ns
+    return {
+        "wall_s": (after.wall_ns - before.wall_ns) / 1e9,
+        "cpu_own_s": own_ns / 1e9,
+        "cpu_others_s": max(0, after.busy_ns - before.busy_ns - own_ns) / 1e9,
+        "steal_s": max(0, after.steal_ns - before.steal_ns) / 1e9,
+        "involuntary_switches": after.involuntary_switches - before.involuntary_switches,
+        "minor_faults": after.minor_faults - before.minor_faults,
+        "major_faults": after.major_faults - before.major_faults,
+        "throttled_s": max(0, after.throttled_ns - before.throttled_ns) / 1e9,
+    }
+
+
+def cpu_resolution_s() -> float:
+    """The step in which `busy_ns` grows, for each CPU: a scheduler tick at best, a tick of /proc/stat otherwise."""
+    global _sources
+    if _sources is None:
+        _sources = _open_sources()
+    return 0.004 if _sources.cpuacct >= 0 else 1 / _TICKS_PER_S
+
+
+def threads() -> int:
+    """How many threads the operating system sees in this process now."""
+    return len(os.listdir("/proc/self/task"))  # noqa: PTH208
+
+
+def frequencies_mhz() -> list[float]:
+    """The frequency of each CPU we may use, now, as far as the kernel tells it; a virtual machine's is nominal."""
+    found = [_text(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq") for cpu in cpus()]
+    if all(text.isdigit() for text in found):
+        return [int(text) / 1000 for text in found]
+    mine = set(cpus())
+    frequencies = []
+    cpu = -1
+    for line in _text("/proc/cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        if name.startswith("processor"):
+            cpu = int(value)
+        elif name.startswith("cpu MHz") and cpu in mine:
+            frequencies.append(float(value))
+    return frequencies
+
+
+def native_libraries() -> list[dict[str, Any]]:
+    """The shared objects that are loaded now, by path: {"path", "size_bytes", "build_id"}.
+
+    `build_id` is the linker's hash of the content, None where the object carries none. (To hash torch's libraries
+    here would take a second.)
+    """
+    # A mapped file's name starts at a fixed column and may hold spaces; one that was deleted says so at its end.
+    mapped = {line[73:] for line in _text("/proc/self/maps").splitlines() if line[73:74] == "/" and ".so" in line}
+    libraries = []
+    for path in sorted(mapped):
+        with suppress(OSError):
+            libraries.append({"path": path, "size_bytes": os.stat(path).st_size, "build_id": build_id(path)})  # noqa: PTH116
+    return libraries
+
+
+def build_id(path: str) -> str | None:
+    """The GNU build ID of a 64-bit little-endian ELF file, as hex."""
+    with open(path, "rb") as file:  # noqa: PTH123
+        head = file.read(4096)
+        if head[:6] != b"\x7fELF\x02\x01":
+            return None
+        table, entry_size, entries = struct.unpack_from("<32xQ14xHH", head)
+        for index in range(entries):
+            file.seek(table + index * entry_size)
+            kind, offset, size = struct.unpack("<I4xQ16xQ16x", file.read(56))
+            if kind == 4:  # PT_NOTE
+                file.seek(offset)
+                found = _build_id_in(file.read(min(size, 1 << 16)))
+                if found:
+                    return found
+    return None
+
+
+def _build_id_in(notes: bytes) -> str | None:
+    position = 0
+    while position + 12 <= len(notes):
+        name_size, value_size, kind = struct.unpack_from("<III", notes, position)
+        name = position + 12
+        value = name + (name_size + 3 & ~3)
+        if kind == 3 and notes[name : name + name_size] == b"GNU\0":
+            return notes[value : value + value_size].hex()
+        position = value + (value_size + 3 & ~3)
+    return None
+
+
+def distributions(folder: str) -> list[str]:
+    """What is installed in a site-packages folder, as `name==version`, by the names of its metadata folders."""
+    found = []
+    for name in os.listdir(folder):  # noqa: PTH208
+        if name.endswith(".dist-info"):
+            project, _, version = name.removesuffix(".dist-info").rpartition("-")
+            found.append(f"{project.replace('_', '-').lower()}=={version}")
+    return sorted(found)
+
+
+def told_variables() -> dict[str, str]:
+    """Those of the environment's variables that a result may show."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(TOLD_VARIABLES)}
+
+
+def process() -> dict[str, Any]:
+    """Facts about this process, as JSON; some milliseconds, so call it after the measurement."""
+    site_packages = [folder for folder in sys.path if folder.endswith("site-packages") and os.path.isdir(folder)]  # noqa: PTH112
+    return {
+        "pid": os.getpid(),
+        "python": sys.version,
+        "executable": sys.executable,
+        "affinity": list(cpus()),
+        "threads": threads(),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "cpu_resolution_s": cpu_resolution_s(),
+        "frequencies_mhz": frequencies_mhz(),
+        "environment": told_variables(),
+        "distributions": [name for folder in site_packages for name in distributions(folder)],
+        "native_libraries": native_libraries(),
+    }
+
+
+def _text(path: str) -> str:
+    """What a small file holds, without the last line's end; "" where it isn't there or can't be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
