@@ -1,0 +1,20 @@
+"""Ignores polite signals, and starts a child that does so, too; tells both pids."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from harness import request, serve
+
+
+def _execute(output_dir, **_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    with open(os.path.join(request()["pids"]), "w") as file:
+        file.write(f"{os.getpid()} {child.pid}\n")
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    serve(_execute)

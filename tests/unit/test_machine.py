@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from isobench.workers import machine
+
+
+def spin(seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def write(folder: Path, files: dict[str, str]) -> str:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return str(folder)
+
+
+def test_own_cpu_time_is_told_apart_from_that_of_others() -> None:
+    before = machine.read_cpu()
+    spin(0.2)
+    seen = machine.between(before, machine.read_cpu())
+    assert seen["wall_s"] >= 0.2
+    assert 0.05 < seen["cpu_own_s"] <= seen["wall_s"] * 1.01
+    assert seen["cpu_others_s"] >= 0
+    assert set(seen) == {
+        "wall_s", "cpu_own_s", "cpu_others_s", "steal_s", "involuntary_switches", "minor_faults", "major_faults",
+        "throttled_s",
+    }  # fmt: skip
+
+
+def test_what_another_process_uses_is_seen() -> None:
+    code = "import time\nend = time.time() + 30\nprint(flush=True)\nwhile time.time() < end: pass"
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        other.stdout.readline()
+        before, used = machine.read_cpu(), _cpu_s(other.pid)
+        time.sleep(0.5)
+        seen, used = machine.between(before, machine.read_cpu()), _cpu_s(other.pid) - used
+    finally:
+        other.kill()
+        other.communicate()
+    assert seen["cpu_own_s"] < 0.1
+    assert seen["cpu_others_s"] > used - 0.05
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_time_of_children_that_ended_is_our_own() -> None:
+    before = machine.read_cpu()
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+    assert machine.between(before, machine.read_cpu())["cpu_own_s"] >= 0.3
+
+
+def test_touching_new_memory_shows_as_faults() -> None:
+    before = machine.read_cpu()
+    memory = bytearray(64 << 20)
+    memory[:: 1 << 12] = b"x" * len(memory[:: 1 << 12])
+    assert machine.between(before, machine.read_cpu())["minor_faults"] > 100
+
+
+def test_a_snapshot_costs_little() -> None:
+    machine.read_cpu()
+    costs = []
+    for _ in range(200):
+        started = time.perf_counter()
+        machine.read_cpu()
+        costs.append(time.perf_counter() - started)
+    # 20 us on two CPUs; the kernel's part grows with their number.
+    assert min(costs) < 50e-6 + 2e-6 * os.cpu_count()
+
+
+def test_only_the_cpus_of_the_affinity_are_counted() -> None:
+    everything = os.sched_getaffinity(0)
+    if len(everything) < 2:
+        pytest.skip("needs two CPUs")
+    ours, theirs = sorted(everything)[:2]
+    code = f"""
+import os, sys, time
+sys.path.insert(0, {str(Path(machine.__file__).parent)!r})
+child = os.fork()
+if child == 0:
+    os.sched_setaffinity(0, {{{theirs}}})
+    while True: pass
+os.sched_setaffinity(0, {{{ours}}})
+import machine
+tick = machine.read_cpu()
+time.sleep(0.3)
+mine = machine.between(tick, machine.read_cpu())["cpu_others_s"]
+os.sched_setaffinity(0, {{{ours}, {theirs}}})
+machine._sources = None
+tick = machine.read_cpu()
+time.sleep(0.3)
+both = machine.between(tick, machine.read_cpu())["cpu_others_s"]
+os.kill(child, 9)
+os.wait()
+print(both - mine)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert float(done.stdout) > 0.1
+
+
+def test_siblings_are_one_physical_core(tmp_path: Path) -> None:
+    root = write(
+        tmp_path,
+        {
+            f"devices/system/cpu/cpu{cpu}/topology/core_cpus_list": siblings
+            for cpu, siblings in enumerate(["0,4", "1,5", "2-3", "2-3", "0,4", "1,5"])
+        },
+    )
+    assert machine.physical_cores(range(6), sys_folder=root) == (0, 1, 2)
+    assert machine.physical_cores({3, 4}, sys_folder=root) == (3, 4)
+
+
+def test_an_older_kernels_name_for_siblings_is_known(tmp_path: Path) -> None:
+    root = write(tmp_path, {"devices/system/cpu/cpu0/topology/thread_siblings_list": "0-1"})
+    assert machine.physical_cores({0, 1}, sys_folder=root) == (0,)
+
+
+def test_without_topology_each_cpu_is_a_core(tmp_path: Path) -> None:
+    assert machine.physical_cores({0, 1, 2}, sys_folder=str(tmp_path)) == (0, 1, 2)
+
+
+def test_this_machines_cores_are_no_more_than_its_cpus() -> None:
+    assert set(machine.physical_cores(machine.cpus())) <= set(machine.cpus())
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max": "150000 100000\n"}, 1.5),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max": "max 100000\n"}, None),
+        # What is above may be tighter.
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/b/cpu.max": "300000 100000\n",
+                "sys/fs/cgroup/a/cpu.max": "200000 100000\n",
+            },
+            2.0,
+        ),
+        # In a container the path may be the host's.
+        ({"proc/self/cgroup": "0::/docker/abc\n", "sys/fs/cgroup/cpu.max": "100000 100000\n"}, 1.0),
+        (
+            {
+                "proc/self/cgroup": "3:cpu,cpuacct:/job\n",
+                "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us": "50000\n",
+                "sys/fs/cgroup/cpu/job/cpu.cfs_period_us": "100000\n",
+            },
+            0.5,
+        ),
+        (
+            {
+                "proc/self/cgroup": "3:cpu:/\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            None,
+        ),
+        ({}, None),
+    ],
+)
+def test_the_quota_of_control_groups_is_read(files: dict[str, str], expected: float | None, tmp_path: Path) -> None:
+    write(tmp_path, files)
+    quota, folder = machine.cpu_quota(proc_folder=str(tmp_path / "proc"), sys_folder=str(tmp_path / "sys"))
+    assert quota == expected
+    assert bool(folder) == (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a/memory.max", "1048576\n", 1 << 20),
+        ("a/memory.max", "max\n", None),
+        ("memory/a/memory.limit_in_bytes", "1048576\n", 1 << 20),
+        ("memory/a/memory.limit_in_bytes", "9223372036854771712\n", None),
+    ],
+)
+def test_the_memory_limit_of_control_groups_is_read(
+    name: str, text: str, expected: int | None, tmp_path: Path
+) -> None:
+    group = "4:memory:/a\n" if name.startswith("memory/") else "0::/a\n"
+    write(tmp_path, {"proc/self/cgroup": group, f"sys/fs/cgroup/{name}": text})
+    found = machine.memory_limit(proc_folder=str(tmp_path / "proc"), sys_folder=str(tmp_path / "sys"))
+    assert found == expected
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("", ()), ("0", (0,)), ("0-2,5\n", (0, 1, 2, 5))])
+def test_the_kernels_lists_are_read(text: str, numbers: tuple[int, ...]) -> None:
+    assert machine.parse_cpu_list(text) == numbers
+
+
+def test_threads_are_counted_as_the_system_sees_them() -> None:
+    before = machine.threads()
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    assert machine.threads() == before + 1
+    stop.set()
+    thread.join()
+
+
+def test_a_loaded_library_is_listed_with_its_build_id() -> None:
+    import _ctypes
+
+    libraries = {library["path"]: library for library in machine.native_libraries()}
+    loaded = libraries[os.path.realpath(_ctypes.__file__)]
+    assert loaded["size_bytes"] == Path(_ctypes.__file__).stat().st_size
+    assert ctypes.sizeof(ctypes.c_long) == 8  # the module is in use, not only on disk
+    assert any("libc.so" in path for path in libraries)
+
+
+def test_a_build_id_is_what_the_linker_wrote(tmp_path: Path) -> None:
+    gnu_note = bytes.fromhex("04000000 08000000 03000000 474e5500 0123456789abcdef")
+    other_note = bytes.fromhex("04000000 04000000 01000000 474e5500 00000000")
+    header = b"\x7fELF\x02\x01\x01" + bytes(9) + bytes(16) + (64).to_bytes(8, "little") + bytes(14)
+    header += (56).to_bytes(2, "little") + (1).to_bytes(2, "little") + bytes(6)
+    notes = other_note + gnu_note
+    segment = (4).to_bytes(8, "little") + (120).to_bytes(8, "little") + bytes(16)
+    segment += len(notes).to_bytes(8, "little") + bytes(16)
+    (tmp_path / "a.so").write_bytes(header + segment + notes)
+    assert machine.build_id(str(tmp_path / "a.so")) == "0123456789abcdef"
+    (tmp_path / "b.so").write_bytes(b"INPUT(-lm)")
+    assert machine.build_id(str(tmp_path / "b.so")) is None
+
+
+def test_distributions_are_named_by_their_metadata_folders(tmp_path: Path) -> None:
+    for name in ("numpy-2.4.6.dist-info", "Ruamel_yaml-1.0.dist-info", "numpy", "x.pth", "torch-2.13.0+cpu.dist-info"):
+        (tmp_path / name).mkdir()
+    assert machine.distributions(str(tmp_path)) == ["numpy==2.4.6", "ruamel-yaml==1.0", "torch==2.13.0+cpu"]
+
+
+def test_only_listed_variables_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    told = machine.told_variables()
+    assert told["OMP_NUM_THREADS"] == "3"
+    assert "secret" not in told.values()
+
+
+def test_facts_about_the_process_are_json() -> None:
+    import json
+
+    facts = json.loads(json.dumps(machine.process(), allow_nan=False))
+    assert facts["pid"] == os.getpid()
+    assert facts["peak_memory_bytes"] > 1 << 20
+    assert any(name.startswith("pytest==") for name in facts["distributions"])
