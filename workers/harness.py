@@ -25,8 +25,8 @@ from typing import Any
 import machine
 import protocol
 
-BLOCK_S = 0.02
-"""Shortest block: /proc counts CPU time in ticks of 10 ms, so over less nothing could be said of what others used."""
+BLOCK_TICKS = 10
+"""Shortest block, in steps of the counter that tells what others used: over less of them it says nothing."""
 
 _run_dir = ""
 _control = -1
@@ -117,7 +117,8 @@ def measure(
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()  # a collection in the middle of an iteration would be charged to the model
-    samples, blocks, value = _time(call, iterations, per_block=_iterations_per_block(warmup_ns))
+    per_block = _iterations_per_block(warmup_ns, BLOCK_TICKS * machine.cpu_resolution_s())
+    samples, blocks, value = _time(call, iterations, per_block=per_block)
     if collecting:
         gc.enable()
     stage("writing")
@@ -158,9 +159,9 @@ def _warm_up(call: Callable[[], Any], iterations: int) -> tuple[int, list[int]]:
     return first, others
 
 
-def _iterations_per_block(warmup_ns: list[int]) -> int:
+def _iterations_per_block(warmup_ns: list[int], block_s: float) -> int:
     typical = sorted(warmup_ns)[len(warmup_ns) // 2] if warmup_ns else 0
-    return max(1, int(BLOCK_S * 1e9 / max(typical, 1)) + 1) if typical else 1
+    return int(block_s * 1e9 / typical) + 1 if typical else 1
 
 
 def _time(call: Callable[[], Any], iterations: int, *, per_block: int) -> tuple[array[int], list[dict[str, Any]], Any]:

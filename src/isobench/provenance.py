@@ -44,6 +44,11 @@ def host() -> dict[str, Any]:
     }
 
 
+def cpu_model() -> str:
+    """The CPU's name as its maker calls it; the architecture's where it isn't told."""
+    return str(_cpu()["model"] or os.uname().machine)
+
+
 def clock() -> dict[str, Any]:
     """The clock that latencies are measured with: its resolution, and what one reading costs."""
     info = time.get_clock_info("perf_counter")

@@ -167,7 +167,7 @@ def start(environment: Environment, script: Path, run_dir: Path, *, threads: int
     control_read, control = os.pipe()
     events, events_write = os.pipe()
     env = variables(environment, threads=threads) | {"ISOBENCH_EVENTS": str(events_write)}
-    argv = [environment.python, "-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
+    argv: list[str | Path] = [environment.python, "-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
     try:
         popen = process.spawn(
             argv, env=env, log_file=run_dir / protocol.LOG_FILE, cwd=cwd, stdin=control_read, pass_fds=(events_write,)

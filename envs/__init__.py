@@ -1,0 +1,1 @@
+"""The environments: one folder each, with what a person wrote (`requirements.in`, `python-version`) and the lock."""

@@ -1,0 +1,94 @@
+"""Locks: `requirements.in`, which a person writes, resolved to `requirements.txt`, where every file has its hash."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from isobench.environments import uv
+from isobench.environments.specs import Spec, platform_name
+from isobench.errors import ProvisionError
+
+# The oldest C library that the locks are for; uv resolves for it on whatever machine the lock is made.
+_PLATFORM = "x86_64-manylinux_2_28"
+
+
+def lock(spec: Spec, *, check: bool, upgrade: bool, progress: Callable[[str], None]) -> bool:
+    """Resolve an environment's requirements anew; True if another version came out of it than is in the lock.
+
+    Versions that are locked stay as long as they satisfy `requirements.in`, unless `upgrade`; `check` writes nothing.
+
+    Raises:
+        ProvisionError: the requirements can't be met, the index can't be reached, or the lock can't be written.
+    """
+    progress(f"{spec.name}: resolving {spec.requirements_file}")
+    old = spec.lock_file.read_text(encoding="utf-8") if spec.lock_file.exists() else ""
+    with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
+        draft = Path(folder) / "requirements.txt"
+        draft.write_text("" if upgrade else old, encoding="utf-8")
+        options: list[str | Path] = ["--python-platform", _PLATFORM, *(["--upgrade"] if upgrade else [])]
+        what = f"the requirements of {spec.name} can't be locked"
+        resolve([spec.requirements_file], draft, spec, options=options, what=what, progress=progress)
+        new = draft.read_text(encoding="utf-8")
+    changed = pins(old) != pins(new)
+    if not check and new != old:
+        try:
+            write_whole(spec.lock_file, new)
+        except OSError as error:
+            raise ProvisionError(
+                f"{spec.lock_file} can't be written: {error.strerror}", hint="lock in a checkout of isobench"
+            ) from None
+    return changed
+
+
+def resolve(
+    requirements: list[Path],
+    output: Path,
+    spec: Spec,
+    *,
+    options: list[str | Path],
+    what: str,
+    progress: Callable[[str], None],
+) -> None:
+    """Have uv resolve requirements for the spec's Python into `output`: hashes, no addresses, no comments.
+
+    Raises:
+        ProvisionError: it couldn't; the message starts with `what`.
+    """
+    log_file = output.parent / "uv.log"
+    arguments = [
+        "pip", "compile", *requirements, "--output-file", output, "--python-version", spec.python,
+        "--generate-hashes", "--no-header", "--no-annotate", "--quiet", *options,
+    ]  # fmt: skip
+    try:
+        uv.run_with_torch(arguments, log_file=log_file, progress=progress)
+    except uv.UvError as error:
+        raise error.explained(what, spec.name, keep_log=False) from None
+    finally:
+        log_file.unlink(missing_ok=True)
+    if "://" in output.read_text(encoding="utf-8"):
+        raise ProvisionError(
+            f"{what}: a requirement names an address, which no lock may", hint="name packages and versions only"
+        )
+
+
+def native_options() -> list[str | Path]:
+    """What makes uv resolve for the platform of this machine, or for the oldest that is like it."""
+    return ["--python-platform", _PLATFORM] if platform_name() == "linux-x86_64-glibc" else []
+
+
+def pins(lock_text: str) -> list[str]:
+    """The `name==version` lines of a lock: two indexes may know other files of the same release."""
+    return [line.split(" ", 1)[0] for line in lock_text.splitlines() if "==" in line]
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)

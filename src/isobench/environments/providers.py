@@ -1,0 +1,57 @@
+"""The ways to lay an environment down. A new one: a class that has what `Provider` says, and a line in `PROVIDERS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from isobench.environments.specs import Spec
+from isobench.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a provider works: the empty `folder` to fill, the `log_file` that its tools write to.
+
+    `lock` is the descriptor of the file lock that is held for the folder. Every process that writes into it
+    inherits it, so that the lock outlives us if we are killed while one of them still works.
+    """
+
+    folder: Path
+    log_file: Path
+    lock: int
+    progress: Callable[[str], None]
+
+
+class Provider(Protocol):
+    """Fills an empty folder with what a spec's lock says, and nothing else; knows nothing of locks, markers, tests."""
+
+    name: str
+
+    def lay_down(self, spec: Spec, site: Site) -> dict[str, str]:
+        """Lay the environment down: `folder/bin/python` and its packages; return versions of the tools, by name.
+
+        Raises:
+            ProvisionError: it couldn't; the folder is in an unknown state and will be removed.
+        """
+
+    def mend_cache(self, packages: list[str], site: Site) -> bool:
+        """Throw these packages out of the provider's cache, whose files were found changed; False: there is none."""
+
+
+def provider(name: str) -> Provider:
+    """The provider of that name."""
+    if name not in PROVIDERS:
+        raise UsageError(f"there is no provider {name!r}", hint=f"the providers are: {', '.join(PROVIDERS)}")
+    return PROVIDERS[name]()
+
+
+def _venv() -> Provider:
+    from isobench.environments.venv import Venv
+
+    return Venv()
+
+
+PROVIDERS: dict[str, Callable[[], Provider]] = {"venv": _venv}

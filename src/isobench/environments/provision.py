@@ -1,0 +1,164 @@
+"""Making and removing environments.
+
+An environment is made from empty, in its final place (its scripts carry absolute paths), under a file lock; its marker
+is written last and atomically. So a folder without a marker is an unfinished build whose maker is gone: it's removed
+and built anew, never repaired, because no tool's repair can be trusted after a `kill -9`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from isobench import paths, process
+from isobench.environments import drift, guard, inventory, store
+from isobench.environments.providers import Provider, Site, provider
+from isobench.environments.specs import Spec, names, unknown
+from isobench.environments.store import Environment
+from isobench.errors import ProvisionError
+
+_SMOKE_TIMEOUT_S = 600
+
+
+def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
+    """Make the spec's environment, or wait for whoever is making it; no-op where it's ready.
+
+    Raises:
+        ProvisionError: it couldn't be made. Nothing is left of it but a log, which the message names.
+    """
+    environment = store.expected(spec)
+    folder = environment.folder
+    with guard.held(beside(folder, ".lock"), making=spec.name, progress=progress) as lock:
+        if not store.is_ready(folder):
+            site = Site(folder=folder, log_file=beside(folder, ".log"), lock=lock, progress=progress)
+            site.log_file.unlink(missing_ok=True)
+            try:
+                _make(spec, environment, provider(spec.provider), site)
+            except OSError as error:
+                raise ProvisionError(
+                    f"the {spec.name} environment can't be made: {error.filename or folder}: {error.strerror}",
+                    hint="free some space, or set ISOBENCH_HOME to a folder that you can write to",
+                ) from None
+            finally:
+                if not store.is_ready(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+    return environment
+
+
+def _make(spec: Spec, environment: Environment, provider: Provider, site: Site) -> None:
+    start = time.monotonic()
+    _empty(site.folder)
+    tools = provider.lay_down(spec, site)
+    spoilt = inventory.all_altered(inventory.packages(environment.site_packages))
+    if spoilt:
+        site.progress(f"{spec.name}: the cache holds changed files of {', '.join(sorted(spoilt))}: fetching them anew")
+        provider.mend_cache(sorted(spoilt), site)
+        _empty(site.folder)
+        tools = provider.lay_down(spec, site)
+        spoilt = inventory.all_altered(inventory.packages(environment.site_packages))
+    problems = [f"{name}: {line}" for name, lines in sorted(spoilt.items()) for line in lines]
+    problems += drift.lock_problems(spec, environment)
+    if problems:
+        raise ProvisionError(
+            f"what was laid down for {spec.name} isn't what its lock says: {problems[0]}",
+            details="\n".join([*problems[:20], f"log: {site.log_file}"]),
+            hint="empty uv's cache (uv cache clean), then try again",
+        )
+    site.progress(f"{spec.name}: trying what was installed")
+    _smoke(spec, environment, site)
+    manifest = drift.describe(environment, spec, tools)
+    # The log is worth keeping, and what is renamed after the marker might be missed by a crash in between.
+    site.log_file.replace(site.folder / "provision.log")
+    _mark(environment.marker, manifest)
+    site.progress(f"{spec.name}: ready after {time.monotonic() - start:.1f} s in {site.folder}")
+
+
+def _smoke(spec: Spec, environment: Environment, site: Site) -> None:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    argv: list[str | Path] = [environment.python, "-I", "-B", spec.smoke_file]
+    start = site.log_file.stat().st_size if site.log_file.exists() else 0
+    try:
+        status = process.run_logged(
+            argv, env=kept, log_file=site.log_file, timeout_s=_SMOKE_TIMEOUT_S, pass_fds=[site.lock]
+        )
+        outcome = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    except TimeoutError as error:
+        status, outcome = 1, str(error)
+    if status:
+        said = site.log_file.read_bytes()[start:].decode(errors="replace").splitlines()[-20:]
+        raise ProvisionError(
+            f"the new {spec.name} environment doesn't work: its smoke test ({spec.smoke_file}) {outcome}",
+            details="\n".join([*said, f"log: {site.log_file}"]),
+            hint="the packages in the lock may not suit this machine; the log says more",
+        )
+
+
+def _mark(marker: Path, manifest: dict[str, Any]) -> None:
+    """Write the marker so that it's there whole or not at all, also after a power cut."""
+    import json
+
+    temporary = marker.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(marker)
+    folder = os.open(marker.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def remove(name: str | Environment) -> list[Path]:
+    """Remove an environment, or every one that bears a name (also unfinished ones, and those of older locks).
+
+    `name` is an environment's name or the name of its folder; returns the folders that are gone.
+
+    Raises:
+        UsageError: no environment has that name, nor is there a folder of it.
+        ProvisionError: a folder can't be removed.
+    """
+    if isinstance(name, Environment):
+        folders = [name.folder]
+    else:
+        folders = folders_of(name)
+        if not folders and name not in names():
+            raise unknown(name, sorted({*names(), *(environment.name for environment in store.ready())}))
+    for folder in folders:
+        with guard.held(beside(folder, ".lock"), making=folder.name, progress=lambda _line: None):
+            try:
+                _empty(folder)
+                beside(folder, ".log").unlink(missing_ok=True)
+            except OSError as error:
+                raise ProvisionError(f"{folder} can't be removed: {error}", hint="look at its owner") from None
+    return folders
+
+
+def folders_of(name: str) -> list[Path]:
+    """The folders of the environments of a name, or the one folder of that name."""
+    root = paths.environments()
+    exact = root / name
+    if exact.parent == root and exact.is_dir():
+        return [exact]
+    return sorted(
+        folder for folder in root.glob(f"{name}-*-*")
+        if folder.is_dir() and folder.name.rsplit("-", 2)[0] == name
+    )  # fmt: skip
+
+
+def beside(folder: Path, suffix: str) -> Path:
+    """The file beside an environment's folder that goes with it."""
+    return folder.with_name(folder.name + suffix)
+
+
+def _empty(folder: Path) -> None:
+    """Remove a folder; its marker goes first, so that at no moment half of it passes for ready."""
+    (folder / store.MARKER_FILE).unlink(missing_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,162 @@
+"""A script's own dependencies, declared in the standard inline block (PEP 723, "Inline script metadata"):
+
+    # /// script
+    # requires-python = ">=3.11"
+    # dependencies = ["transformers==5.2.0"]
+    # ///
+
+They are resolved once, with the base environment's lock as constraints, so that a script can add packages but
+not change those that measure it. The lock is kept under `locks/`, keyed by all that decides what it holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from isobench import paths
+from isobench.environments import guard, locks
+from isobench.environments.specs import LOCK_FILE, REQUIREMENTS_FILE, Spec, platform_name, spec
+from isobench.errors import ModelError, ProvisionError
+
+# The expression is part of the standard: all tools are to see the same blocks.
+_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+
+
+def for_script(script: Path, base: str, *, progress: Callable[[str], None]) -> Spec:
+    """The spec of the environment that a script needs: the base's own if the script declares nothing further.
+
+    Raises:
+        ModelError: the block is malformed (the message names the line), or asks for another Python.
+        ProvisionError: what it asks for can't be had together with the base's packages.
+    """
+    ground = spec(base)
+    metadata, line = read_block(script)
+    dependencies = _dependencies(metadata, script, line)
+    _refuse_other_python(metadata, ground, script)
+    if not dependencies:
+        return ground
+    wanted = "".join(f"{dependency}\n" for dependency in dependencies)
+    parts = ("isobench.lock/1", ground.lock_sha256, ground.python, platform_name(), wanted)
+    folder = paths.locks() / hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    lock_file = folder / LOCK_FILE
+    if not lock_file.is_file():
+        with guard.held(folder.with_suffix(".lock"), making=f"the lock of {script.name}", progress=progress):
+            if not lock_file.is_file():
+                progress(f"{script.name}: resolving its dependencies ({', '.join(dependencies)})")
+                _resolve(wanted, folder, ground, script, progress)
+    return Spec(
+        name=f"{base}-script", folder=ground.folder, python=ground.python, lock_file=lock_file, for_script=True
+    )
+
+
+def read_block(script: Path) -> tuple[dict[str, Any], int]:
+    """The block's table, and the line of the script that its content starts on; {} where there is none.
+
+    Raises:
+        ModelError: there are two blocks, or the block isn't TOML.
+    """
+    import tomllib
+
+    try:
+        # Universal newlines: the standard's expression knows "\n" only.
+        text = script.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{script} can't be read: {error}") from None
+    blocks = [match for match in _BLOCK.finditer(text) if match["type"] == "script"]
+    if not blocks:
+        return {}, 0
+    if len(blocks) > 1:
+        second = _line(text, blocks[1].start())
+        raise ModelError(f"{script}:{second}: a second script block", hint="put all dependencies into one block")
+    start = _line(text, blocks[0].start("content"))
+    lines = [line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines()]
+    try:
+        return tomllib.loads("\n".join(lines)), start
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line (\d+)", str(error))
+        at = start + (int(place[1]) if place else len(lines)) - 1
+        raise ModelError(
+            f"{script}:{at}: the script block isn't TOML: {error}", hint='# dependencies = ["package==1.2", "other"]'
+        ) from None
+
+
+def _dependencies(metadata: dict[str, Any], script: Path, line: int) -> list[str]:
+    """The declared requirements, sorted: their order means nothing."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    declared = metadata.get("dependencies", [])
+    if not isinstance(declared, list) or not all(isinstance(one, str) for one in declared):
+        raise ModelError(
+            f"{script}:{_line_of('dependencies', script, line)}: dependencies must be a list of strings",
+            hint='# dependencies = ["package==1.2", "other"]',
+        )
+    for one in declared:
+        try:
+            requirement = Requirement(one)
+        except InvalidRequirement as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{script}:{_line_of(one, script, line)}: {one!r} is no requirement: {reason}") from None
+        if requirement.url:
+            raise ModelError(
+                f"{script}:{_line_of(one, script, line)}: {one!r} names an address, which no lock may",
+                hint="name a package and its version; an index of yours is set with UV_INDEX",
+            )
+    return sorted(set(declared))
+
+
+def _refuse_other_python(metadata: dict[str, Any], ground: Spec, script: Path) -> None:
+    wanted = metadata.get("requires-python")
+    if wanted is None:
+        return
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        fits = SpecifierSet(wanted).contains(f"{ground.python}.999") or SpecifierSet(wanted).contains(ground.python)
+    except (InvalidSpecifier, TypeError, AttributeError):
+        raise ModelError(f"{script}: requires-python = {wanted!r} is no version specifier") from None
+    if not fits:
+        raise ModelError(
+            f"{script} asks for Python {wanted}; the {ground.name} environment has Python {ground.python}",
+            hint=f"if the script can do with Python {ground.python}, say so in its requires-python",
+        )
+
+
+def _resolve(
+    wanted: str, folder: Path, ground: Spec, script: Path, progress: Callable[[str], None]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    extra = folder / REQUIREMENTS_FILE
+    locks.write_whole(extra, wanted)
+    draft = folder / "draft.txt"
+    draft.unlink(missing_ok=True)
+    try:
+        locks.resolve(
+            [ground.requirements_file, extra], draft, ground,
+            options=["--constraints", ground.lock_file, *locks.native_options()],
+            what=f"the dependencies of {script} can't be met beside those of the {ground.name} environment",
+            progress=progress,
+        )  # fmt: skip
+    except ProvisionError as error:
+        if "unsatisfiable" not in error.details:
+            raise
+        raise ProvisionError(
+            error.message, details=error.details,
+            hint=f"loosen the versions in the script's block; those of {ground.lock_file} are fixed",
+        ) from None  # fmt: skip
+    draft.replace(folder / LOCK_FILE)
+
+
+def _line(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def _line_of(needle: str, script: Path, start: int) -> int:
+    """The first line of the script, from `start` on, that holds `needle`; `start` where none does."""
+    for number, line in enumerate(script.read_text(encoding="utf-8").splitlines(), 1):
+        if number >= start and needle in line:
+            return number
+    return start

@@ -1,0 +1,78 @@
+"""The `venv` provider: `uv venv`, then `uv pip sync --require-hashes` of the lock.
+
+Files are hard-linked from uv's cache (UV_LINK_MODE says otherwise). Copies would make an edit in one environment
+harmless to others, at 12 s and 1 GB for each environment with torch in it, a script's own included. So the danger is
+met by looking instead: every file is hashed against its package's RECORD before an environment is called ready
+(a cache that anybody's edit has reached is found, and mended), and `drift` sees an edit wherever it was made.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from isobench import process
+from isobench.environments import uv
+from isobench.environments.providers import Site
+from isobench.environments.specs import Spec
+from isobench.errors import ProvisionError
+
+
+class Venv:
+    """Lays environments down with uv, on an interpreter that is on this machine."""
+
+    name = "venv"
+
+    def lay_down(self, spec: Spec, site: Site) -> dict[str, str]:
+        """Lay the environment down. See `providers.Provider`."""
+        interpreter = find_interpreter(spec.python)
+        site.progress(f"{spec.name}: laying down {len(spec.locked())} packages from the lock with uv {uv.version()}")
+        try:
+            # --no-project: the user's may be in a folder above; --clear: what is there is an unfinished build of ours.
+            self._uv(["venv", "--no-project", "--clear", "--python", interpreter, site.folder], site)
+            self._sync(spec, site)
+        except uv.UvError as error:
+            what = f"the {spec.name} environment can't be laid down"
+            raise error.explained(what, spec.name) from None
+        return {"uv": uv.version()}
+
+    def mend_cache(self, packages: list[str], site: Site) -> bool:
+        """Throw packages out of uv's cache. See `providers.Provider`."""
+        try:
+            self._uv(["cache", "clean", *packages], site)
+        except uv.UvError:
+            return False  # it's in use, or not ours to write: then the second try finds the same and says so
+        return True
+
+    def _sync(self, spec: Spec, site: Site) -> None:
+        python = site.folder / "bin" / "python"
+        sync: list[str | Path] = ["pip", "sync", "--require-hashes", "--compile-bytecode", "--python", python]
+        sync.append(spec.lock_file)
+        if not spec.for_script:
+            sync.append("--no-build")  # a build brings in packages that no lock names
+        uv.run_with_torch(sync, log_file=site.log_file, pass_fds=[site.lock], progress=site.progress)
+
+    def _uv(self, arguments: list[str | Path], site: Site) -> None:
+        uv.run(arguments, log_file=site.log_file, pass_fds=[site.lock])
+
+
+def find_interpreter(minor: str) -> Path:
+    """A Python of that minor version, by its real path: our own if it fits, else what uv finds.
+
+    Raises:
+        ProvisionError: there is none.
+    """
+    if minor == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return Path(sys.executable).resolve()
+    try:
+        found = process.capture(
+            [uv.binary(), "python", "find", "--no-project", "--system", minor], env=uv.environment()[0]
+        )
+    except OSError as error:
+        raise ProvisionError(
+            f"Python {minor}, which the lock is for, isn't on this machine",
+            details=uv.redacted(str(error)).strip(),
+            hint=f"install it ({uv.binary()} python install {minor}, or the system's packages), or let uv fetch it:"
+            " UV_PYTHON_DOWNLOADS=automatic",
+        ) from None
+    return Path(found.strip()).resolve()

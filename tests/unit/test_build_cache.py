@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from isobench.builds import cache
+from isobench.builds.build import Build, Onnx
+from isobench.errors import ModelError
+from isobench.models import Model, TensorSpec
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    script = tmp_path / "model.py"
+    script.write_text("import torch\n")
+    return script
+
+
+def make(script: Path, *, onnx: bool = True, error: dict[str, str] | None = None) -> Build:
+    artifact = Onnx(
+        sha256="5" * 64, opset=20, exporter="dynamo",
+        inputs=({"name": "x", "source": "args.0"},), outputs=({"name": "y", "source": "output"},),
+    )  # fmt: skip
+    return Build(
+        id="0123456789abcdef", folder=Path(), model=Model(path=script), name="model", class_name="Net", hash="12ab34cd",
+        inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),), signature="(float32[1, 3])", parameters=7,
+        weights_sha256="1" * 64, reference="torch-eager", deterministic=True, onnx=artifact if onnx else None,
+        onnx_error=error, model_sha256="2" * 64,
+    )  # fmt: skip
+
+
+def stored(home: Path, build: Build) -> Build:
+    folder = home / "runs" / "made"
+    folder.mkdir(parents=True)
+    (folder / "inputs.msgpack").write_bytes(b"inputs")
+    cache.store(folder, build.id)
+    return build
+
+
+def test_a_build_is_found_again_as_it_was(home: Path, script: Path) -> None:
+    made = stored(home, make(script))
+    cache.remember("k", [made], [cache.Dependency.of(script)])
+    [found] = cache.look_up("k", made.model) or []
+    assert found.folder == home / "builds" / made.id
+    assert json.dumps(found.to_json()) == json.dumps(made.to_json())
+
+
+def test_a_build_whose_script_has_changed_is_not_found(home: Path, script: Path) -> None:
+    made = stored(home, make(script))
+    cache.remember("k", [made], [cache.Dependency.of(script)])
+    script.write_text("import  orch\n")
+    assert cache.look_up("k", made.model) is None
+
+
+def test_a_touched_file_with_the_same_content_is_unchanged(script: Path) -> None:
+    dependency = cache.Dependency.of(script)
+    os.utime(script, (1, 1))
+    assert dependency.unchanged()
+
+
+def test_a_large_file_is_read_again_only_when_its_time_has_changed(tmp_path: Path) -> None:
+    large = tmp_path / "weights.bin"
+    large.write_bytes(b"a" * (cache.LARGE_BYTES + 1))
+    dependency = cache.Dependency.of(large)
+    large.write_bytes(b"b" * (cache.LARGE_BYTES + 1))
+    os.utime(large, ns=(1, 1))
+    assert not dependency.unchanged()
+
+
+def test_a_file_that_is_gone_has_changed(script: Path) -> None:
+    dependency = cache.Dependency.of(script)
+    script.unlink()
+    assert not dependency.unchanged()
+
+
+def test_a_build_that_was_removed_by_hand_is_not_found(home: Path, script: Path) -> None:
+    made = make(script)
+    cache.remember("k", [made], [])
+    assert cache.look_up("k", made.model) is None
+
+
+def test_the_record_of_another_version_is_not_taken(home: Path, script: Path) -> None:
+    cache.remember("k", [], [])
+    record = home / "builds" / "index" / "k.json"
+    record.write_text(record.read_text().replace("isobench.index/1", "isobench.index/0"))
+    assert cache.look_up("k", Model(path=script)) is None
+
+
+def test_what_is_stored_already_stays(home: Path) -> None:
+    for content in (b"first", b"second"):
+        folder = home / "runs" / "made"
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(content)
+        cache.store(folder, "abc")
+        assert not folder.exists()
+    assert (home / "builds" / "abc" / "model.onnx").read_bytes() == b"first"
+
+
+def test_a_build_that_could_not_be_exported_says_why(script: Path) -> None:
+    build = make(script, onnx=False, error={"message": "aten::nonsense has no translation", "traceback": "line 3"})
+    with pytest.raises(ModelError, match="model can't be exported to ONNX: aten::nonsense") as caught:
+        build.require_onnx()
+    assert caught.value.details == "line 3"
+    assert "torch-eager" in caught.value.hint
