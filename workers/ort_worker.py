@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime
+
 import protocol
 import tensors
 from harness import Refused, measure, request, serve
@@ -79,22 +80,25 @@ def _bind(
     The outputs' sizes are learned from one run; ONNX Runtime then writes into the same memory each time.
     """
     binding = session.io_binding()
-    for name, tensor in inputs:
-        binding.bind_ortvalue_input(name, tensors.to_ortvalue(tensor))
+    given = {name: tensors.to_ortvalue(tensor) for name, tensor in inputs}
+    for name, value in given.items():
+        binding.bind_ortvalue_input(name, value)
     for entry in outputs:
         binding.bind_output(entry["name"])
     session.run_with_iobinding(binding)
-    values = binding.get_outputs()
-    for entry, value in zip(outputs, values, strict=True):
+    made = binding.get_outputs()
+    for entry, value in zip(outputs, made, strict=True):
         binding.bind_ortvalue_output(entry["name"], value)
 
-    def read_outputs(_: object) -> list[protocol.Tensor]:
-        return [
-            tensors.from_ortvalue(entry["source"], value) for entry, value in zip(outputs, values, strict=True)
-        ]
-
     # The same call as session.run_with_iobinding makes, less the Python around it (a microsecond of a tiny model).
-    return partial(session._sess.run_with_iobinding, binding._iobinding, None), read_outputs
+    call = partial(session._sess.run_with_iobinding, binding._iobinding, None)
+
+    def read_outputs(_: object) -> list[protocol.Tensor]:
+        # `given` is here to stay alive: the binding doesn't keep the memory of its inputs.
+        assert len(given) == len(inputs)
+        return [tensors.from_ortvalue(entry["source"], value) for entry, value in zip(outputs, made, strict=True)]
+
+    return call, read_outputs
 
 
 if __name__ == "__main__":

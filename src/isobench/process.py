@@ -134,7 +134,7 @@ def capture(
         OSError: it can't be started, ends with a status other than 0 (its last lines are in the message), or
             takes longer than `timeout_s` (TimeoutError).
     """
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [os.fspath(part) for part in argv],
         env=dict(env),
         cwd=cwd,
@@ -142,13 +142,13 @@ def capture(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-    )
-    try:
-        output, complaint = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise TimeoutError(f"{argv[0]} was stopped after {timeout_s:g} s") from None
-    finally:
-        kill_group(process)
+    ) as process:
+        try:
+            output, complaint = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{argv[0]} was stopped after {timeout_s:g} s") from None
+        finally:
+            kill_group(process)
     if process.returncode:
         raise OSError(f"{argv[0]} ended with status {process.returncode}: {complaint.decode(errors='replace')[-2000:]}")
     return output.decode(errors="replace")

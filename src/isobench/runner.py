@@ -233,7 +233,12 @@ class _Case:
         self.provenance["worker"] = outputs.get("process", {})
         measured = Measured(
             latency=statistics.summarize(runtime.samples_ns),
-            verdict=statistics.verdict(blocks, compared, samples_ns=runtime.samples_ns),
+            verdict=statistics.verdict(
+                blocks,
+                compared.reasons,
+                samples_ns=runtime.samples_ns,
+                resolution_s=outputs.get("process", {}).get("cpu_resolution_s", 0.0),
+            ),
             correctness=compared,
             cold_start=ColdStart(
                 import_s=outputs.get("import_s"),

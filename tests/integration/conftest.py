@@ -1,4 +1,4 @@
-"""Real environments for the integration tests: laid down once, kept between sessions (their names are their identity)."""
+"""Real environments for the integration tests, laid down once and kept: their names are their identity."""
 
 from __future__ import annotations
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isobench import paths, worker
+from isobench import paths
 from isobench.builds.build import BUILD_FILE, EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx
 from isobench.builds.cache import Dependency, sha256_of, store
+from isobench.builds.workers import run_worker
 from isobench.environments import Environment
-from isobench.errors import ModelError, WorkerError
+from isobench.errors import ModelError
 from isobench.models import Model, Settings, TensorSpec
 from isobench.workers import protocol
 
@@ -31,8 +32,8 @@ def discover(
         "max_depth": settings.max_depth,
         "seed": settings.seed,
     }
-    run_dir = paths.new_run("discover")
-    outputs = _run("discover_worker.py", arguments, run_dir, environment, settings, on_stage)
+    run_dir = paths.newrun_worker("discover")
+    outputs = run_worker("discover_worker.py", arguments, run_dir, environment, settings, on_stage)
     shutil.rmtree(run_dir)
     models: list[dict[str, Any]] = outputs["models"]
     return models
@@ -46,7 +47,7 @@ def build(
     Raises:
         ModelError: the script fails, calls no model, or an exported file is no valid ONNX.
     """
-    run_dir = paths.new_run("export")
+    run_dir = paths.newrun_worker("export")
     arguments = {
         "output_dir": str(run_dir),
         "script": str(model.path.absolute()),
@@ -57,7 +58,7 @@ def build(
         "onnx": onnx,
         "max_depth": settings.max_depth,
     }
-    outputs = _run("export_worker.py", arguments, run_dir, environment, settings, on_stage)
+    outputs = run_worker("export_worker.py", arguments, run_dir, environment, settings, on_stage)
     dependencies = [Dependency.of(entry["path"], entry["sha256"]) for entry in outputs["dependencies"]]
     script_sha256 = sha256_of(model.path)
     entries = outputs["models"]
@@ -66,26 +67,6 @@ def build(
     ]
     shutil.rmtree(run_dir)
     return builds, dependencies
-
-
-def _run(
-    script: str,
-    arguments: Mapping[str, Any],
-    run_dir: Path,
-    environment: Environment,
-    settings: Settings,
-    on_stage: Callable[[str], None],
-) -> dict[str, Any]:
-    try:
-        with worker.start(environment, paths.WORKERS / script, run_dir, threads=settings.threads) as process:
-            process.go({"arguments": arguments, "threads": settings.threads, "seed": settings.seed})
-            return process.finish(timeout_s=settings.timeout_s, on_stage=on_stage)
-    except WorkerError as error:
-        if not error.refused:
-            error.hint = error.hint or f"The whole log: {run_dir / protocol.LOG_FILE}"
-            raise
-        shutil.rmtree(run_dir)
-        raise ModelError(error.message, hint=error.hint, details=error.details) from None
 
 
 def _keep(entry: Mapping[str, Any], folder: Path, model: Model, script_sha256: str, *, alone: bool) -> Build:

@@ -139,8 +139,8 @@ def _rows() -> list[dict[str, Any]]:
     for spec in known:
         environment = on_disk.pop(store.folder_of(spec), None)
         rows.append(_row(environment, "ready") if environment else _row_of_missing(spec))
-    for other in on_disk.values():  # of scripts, or of locks that were replaced since
-        rows.append(_row(other, "old lock" if other.name in environments.names() else "ready"))
+    # What is left was made for scripts, or from locks that were replaced since.
+    rows += [_row(other, "old lock" if other.name in environments.names() else "ready") for other in on_disk.values()]
     return rows
 
 
@@ -173,10 +173,10 @@ def _ready(name: str) -> Environment:
     if name not in environments.names() and found:
         folders = ", ".join(environment.folder.name for environment in found)
         raise UsageError(f"there are {len(found)} environments {name!r}", hint=f"name one by its folder: {folders}")
-    environment = environments.find(environments.spec(name))
-    if environment is None:
+    made = environments.find(environments.spec(name))
+    if made is None:
         raise ProvisionError(f"the {name} environment isn't there", hint=f"isobench env create {name}")
-    return environment
+    return made
 
 
 def _create_side_by_side(specs: list[Spec]) -> None:

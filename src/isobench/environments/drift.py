@@ -63,8 +63,9 @@ def check(environment: Environment) -> None:
     problems = verify(environment)
     if problems:
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        told = "; ".join(problems[:_SHOWN] + more)
         raise ProvisionError(
-            f"the {environment.name} environment is no longer what its lock says: {'; '.join(problems[:_SHOWN] + more)}",
+            f"the {environment.name} environment isn't what its lock says any more: {told}",
             details="\n".join([*problems[_SHOWN:20], f"in {environment.folder}"]),
             hint=remedy(environment),
         )

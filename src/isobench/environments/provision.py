@@ -142,14 +142,11 @@ def remove(name: str | Environment) -> list[Path]:
 
 def folders_of(name: str) -> list[Path]:
     """The folders of the environments of a name, or the one folder of that name."""
-    root = paths.environments()
-    exact = root / name
-    if exact.parent == root and exact.is_dir():
-        return [exact]
     return sorted(
-        folder for folder in root.glob(f"{name}-*-*")
-        if folder.is_dir() and folder.name.rsplit("-", 2)[0] == name
-    )  # fmt: skip
+        folder
+        for folder in paths.environments().glob("*-*-*")
+        if folder.is_dir() and name in {folder.name, folder.name.rsplit("-", 2)[0]}
+    )
 
 
 def beside(folder: Path, suffix: str) -> Path:

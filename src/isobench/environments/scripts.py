@@ -115,8 +115,10 @@ def _refuse_other_python(metadata: dict[str, Any], ground: Spec, script: Path) -
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        fits = SpecifierSet(wanted).contains(f"{ground.python}.999") or SpecifierSet(wanted).contains(ground.python)
-    except (InvalidSpecifier, TypeError, AttributeError):
+        if not isinstance(wanted, str):
+            raise InvalidSpecifier(wanted)
+        fits = any(SpecifierSet(wanted).contains(f"{ground.python}.{patch}") for patch in (0, 999))
+    except InvalidSpecifier:
         raise ModelError(f"{script}: requires-python = {wanted!r} is no version specifier") from None
     if not fits:
         raise ModelError(

@@ -97,6 +97,8 @@ def spec(name: str) -> Spec:
     """
     folder = paths.ENVS / name
     try:
+        if folder.name != name:
+            raise FileNotFoundError(name)  # a path, not a name
         python = (folder / PYTHON_VERSION_FILE).read_text(encoding="ascii").strip()
     except OSError:
         raise unknown(name, names()) from None

@@ -1,0 +1,82 @@
+"""An `.onnx` file -> Build: inputs are drawn by the host; unoptimised ONNX Runtime says what comes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from isobench import paths
+from isobench.builds import onnx_file
+from isobench.builds.build import BUILD_FILE, EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx
+from isobench.builds.cache import Dependency, sha256_of, store
+from isobench.builds.workers import run_worker
+from isobench.environments import Environment
+from isobench.models import Model, Settings, TensorSpec
+from isobench.workers import protocol
+
+
+def build(
+    model: Model,
+    *,
+    onnx: bool,  # noqa: ARG001 - it is there either way
+    environment: Environment,
+    settings: Settings,
+    on_stage: Callable[[str], None],
+) -> tuple[list[Build], list[Dependency]]:
+    """Check the file, draw inputs, compute what is to come of them; return the build and what it depends on.
+
+    Raises:
+        ModelError: it is no valid ONNX, or ONNX Runtime can't run it.
+        UsageError: the sizes of its inputs aren't settled.
+    """
+    on_stage("checking the file")
+    found = onnx_file.read(model.path)
+    inputs = onnx_file.settle(found, model.dimensions, model.shapes)
+    run_dir = paths.new_run("reference")
+    made = run_dir / "build"
+    made.mkdir(parents=True)
+    onnx_file.copy(found, made / ONNX_FILE)
+    protocol.write_tensors(made / INPUTS_FILE, onnx_file.draw(inputs, found.index_limits, settings.seed))
+    arguments = {
+        "onnx_file": str(made / ONNX_FILE),
+        "inputs_file": str(made / INPUTS_FILE),
+        "expected_file": str(made / EXPECTED_FILE),
+    }
+    run_worker("reference_worker.py", arguments, run_dir / "worker", environment, settings, on_stage)
+    finished = _describe(model, found, inputs, made)
+    protocol.write_json(made / BUILD_FILE, finished.to_json())
+    store(made, finished.id)
+    shutil.rmtree(run_dir)
+    return [finished], [Dependency.of(path.absolute()) for path in (model.path, *found.external_files)]
+
+
+def _describe(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSpec], made: Path) -> Build:
+    content = onnx_file.content_hash(found.path, found.external_files)
+    signature = ", ".join(f"{spec.name}={spec.dtype}{list(spec.shape)}" for spec in inputs)
+    parts = (content, sha256_of(made / INPUTS_FILE), sha256_of(made / EXPECTED_FILE))
+    identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return Build(
+        id=identity,
+        folder=paths.builds() / identity,
+        model=model,
+        name=model.name,
+        class_name="",
+        hash=hashlib.sha256(f"{content}\n{signature}".encode()).hexdigest()[:8],
+        inputs=tuple(inputs),
+        signature=f"({signature})",
+        parameters=found.parameters,
+        weights_sha256=content,
+        reference="onnxruntime without optimisations",
+        deterministic=True,
+        onnx=Onnx(
+            sha256=content,
+            opset=found.opset,
+            exporter="",
+            inputs=tuple({"name": spec.name, "source": spec.name} for spec in inputs),
+            outputs=tuple({"name": spec.name, "source": spec.name} for spec in found.outputs),
+        ),
+        onnx_error=None,
+        model_sha256=content,
+    )

@@ -1,0 +1,40 @@
+"""Runs the workers that builds are made by."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from isobench import paths, worker
+from isobench.environments import Environment
+from isobench.errors import ModelError, WorkerError
+from isobench.models import Settings
+from isobench.workers import protocol
+
+
+def run_worker(
+    script: str,
+    arguments: Mapping[str, Any],
+    run_dir: Path,
+    environment: Environment,
+    settings: Settings,
+    on_stage: Callable[[str], None],
+) -> dict[str, Any]:
+    """Run a worker that builds something, to its end, and return what it wrote.
+
+    Raises:
+        ModelError: the worker refused the model; the run directory is gone.
+        WorkerError: it crashed, failed or took too long; the run directory stays, its log is named.
+    """
+    try:
+        with worker.start(environment, paths.WORKERS / script, run_dir, threads=settings.threads) as process:
+            process.go({"arguments": arguments, "threads": settings.threads, "seed": settings.seed})
+            return process.finish(timeout_s=settings.timeout_s, on_stage=on_stage)
+    except WorkerError as error:
+        if not error.refused:
+            error.hint = error.hint or f"The whole log: {run_dir / protocol.LOG_FILE}"
+            raise
+        shutil.rmtree(run_dir)
+        raise ModelError(error.message, hint=error.hint, details=error.details) from None

@@ -1,0 +1,115 @@
+"""The inline block of a script (PEP 723): what is read, and what is refused with the line that is wrong."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from isobench import environments
+from isobench.environments import scripts
+from isobench.errors import ModelError
+
+
+def silent(_line):
+    raise AssertionError("nothing was to be resolved")
+
+
+def written(tmp_path, text):
+    script = tmp_path / "model.py"
+    script.write_text(text)
+    return script
+
+
+def refusal(tmp_path, text):
+    with pytest.raises(ModelError) as caught:
+        environments.for_script(written(tmp_path, text), progress=silent)
+    return caught.value.message.replace(str(tmp_path), "")
+
+
+def test_a_script_without_a_block_runs_in_the_base_environment_at_no_cost(tmp_path):
+    script = written(tmp_path, "import torch\n" * 2000)
+    environments.for_script(script, progress=silent)
+    start = time.perf_counter()
+    assert environments.for_script(script, progress=silent) == environments.spec("torch")
+    assert time.perf_counter() - start < 0.005
+
+
+def test_another_base_can_be_asked_for(tmp_path):
+    assert environments.for_script(written(tmp_path, ""), "ort", progress=silent) == environments.spec("ort")
+
+
+@pytest.mark.parametrize("block", ["# dependencies = []\n", "#\n", '# requires-python = ">=3.11"\n'])
+def test_a_block_that_asks_for_nothing_means_the_base_environment(tmp_path, block):
+    script = written(tmp_path, f"# /// script\n{block}# ///\n")
+    assert environments.for_script(script, progress=silent) == environments.spec("torch")
+
+
+def test_the_block_is_read_as_the_standard_says(tmp_path):
+    text = '#!/usr/bin/env python\n"""D."""\n\n# /// script\n# dependencies = [\n#   "a>1",\n#\n#   "b",\n# ]\n# ///\n'
+    assert scripts.read_block(written(tmp_path, text)) == ({"dependencies": ["a>1", "b"]}, 5)
+
+
+def test_windows_line_ends_are_read(tmp_path):
+    script = tmp_path / "model.py"
+    script.write_bytes(b'# /// script\r\n# dependencies = ["a"]\r\n# ///\r\n')
+    assert scripts.read_block(script)[0] == {"dependencies": ["a"]}
+
+
+def test_blocks_of_other_tools_are_passed_over(tmp_path):
+    text = '# /// other\n# x = 1\n# ///\n\nprint("# /// script")\n'
+    assert environments.for_script(written(tmp_path, text), progress=silent) == environments.spec("torch")
+
+
+def test_a_block_that_is_never_closed_is_no_block(tmp_path):
+    assert scripts.read_block(written(tmp_path, '# /// script\n# dependencies = ["a"]\n')) == ({}, 0)
+
+
+def test_a_block_that_is_not_toml_is_refused_with_its_line(tmp_path):
+    text = 'import torch\n# /// script\n# requires-python = ">=3.11"\n# dependencies = [a]\n# ///\n'
+    message = refusal(tmp_path, text)
+    assert message.startswith("/model.py:4: the script block isn't TOML: ")
+
+
+def test_two_blocks_are_refused(tmp_path):
+    block = "# /// script\n# dependencies = []\n# ///\n"
+    assert refusal(tmp_path, f"{block}\nx = 1\n\n{block}") == "/model.py:7: a second script block"
+
+
+@pytest.mark.parametrize("value", ['"numpy"', "[1]", "{a = 1}"])
+def test_dependencies_that_are_no_list_of_strings_are_refused(tmp_path, value):
+    message = refusal(tmp_path, f"# /// script\n# dependencies = {value}\n# ///\n")
+    assert message == "/model.py:2: dependencies must be a list of strings"
+
+
+def test_a_malformed_requirement_is_refused_with_its_line(tmp_path):
+    message = refusal(tmp_path, '# /// script\n# dependencies = [\n#   "numpy",\n#   "a b c",\n# ]\n# ///\n')
+    assert message.startswith("/model.py:4: 'a b c' is no requirement: ")
+
+
+def test_a_requirement_with_an_address_is_refused(tmp_path):
+    message = refusal(tmp_path, '# /// script\n# dependencies = ["a @ https://x.example/a.whl"]\n# ///\n')
+    assert message.startswith("/model.py:2: ")
+    assert "names an address" in message
+
+
+def test_a_script_for_another_python_is_refused(tmp_path):
+    message = refusal(tmp_path, '# /// script\n# requires-python = ">=3.12"\n# dependencies = ["a"]\n# ///\n')
+    assert message == "/model.py asks for Python >=3.12; the torch environment has Python 3.11"
+
+
+@pytest.mark.parametrize("value", ['"three"', "3.11", "[]"])
+def test_a_malformed_requires_python_is_refused(tmp_path, value):
+    message = refusal(tmp_path, f'# /// script\n# requires-python = {value}\n# dependencies = ["a"]\n# ///\n')
+    assert "is no version specifier" in message
+
+
+@pytest.mark.parametrize("value", [">=3.11", "==3.11.*", ">=3.11.4", "<3.12", ">=3.9"])
+def test_a_script_for_this_python_is_accepted(tmp_path, value):
+    script = written(tmp_path, f'# /// script\n# requires-python = "{value}"\n# ///\n')
+    assert environments.for_script(script, progress=silent) == environments.spec("torch")
+
+
+def test_a_script_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(ModelError, match=r"model\.py can't be read: No such file"):
+        environments.for_script(tmp_path / "model.py", progress=silent)

@@ -1,0 +1,136 @@
+"""What isobench knows of its environments without looking at any that is laid down."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from isobench import environments, paths
+from isobench.environments import specs, store
+from isobench.errors import ProvisionError, UsageError
+
+
+def handmade(folder, lock="numpy==2.4.6 \\\n    --hash=sha256:00\n", **changes):
+    folder.mkdir(exist_ok=True)
+    (folder / "requirements.txt").write_text(lock)
+    values = {"name": "made", "folder": folder, "python": "3.11", "lock_file": folder / "requirements.txt"}
+    return environments.Spec(**values | changes)
+
+
+def test_the_environments_of_the_issue_are_there():
+    assert {"ort", "torch"} <= set(environments.names())
+
+
+@pytest.mark.parametrize("name", environments.names())
+def test_every_package_in_a_lock_is_pinned_and_hashed_and_no_address_is_named(name):
+    text = environments.spec(name).lock_file.read_text()
+    assert "://" not in text
+    assert "--index" not in text
+    assert "--find-links" not in text
+    for entry in re.split(r"(?<!\\)\n", text.strip()):
+        assert re.match(r"[a-z0-9][a-z0-9-]*==\S+ \\\n\s+--hash=sha256:[0-9a-f]{64}", entry), entry
+
+
+@pytest.mark.parametrize("name", environments.names())
+def test_every_environment_has_all_that_it_takes(name):
+    spec = environments.spec(name)
+    assert re.fullmatch(r"3\.\d+", spec.python)
+    assert spec.requirements_file.is_file()
+    assert spec.smoke_file.is_file()
+    wanted = {re.split(r"[=<>]", line)[0] for line in spec.requirements_file.read_text().split()}
+    assert wanted <= set(spec.locked())
+
+
+def test_torch_is_locked_to_the_cpu_build():
+    assert environments.spec("torch").locked()["torch"] == "2.13.0+cpu"
+
+
+def test_an_unknown_name_is_refused_with_the_names_that_are_known():
+    with pytest.raises(UsageError, match="there is no environment 'trch'; did you mean torch") as caught:
+        environments.spec("trch")
+    assert "ort, torch" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../envs/ort", "ort/", "/etc"])
+def test_a_name_that_is_a_path_is_refused(name):
+    with pytest.raises(UsageError, match="there is no environment"):
+        environments.spec(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../builds", "ort/", "*", "/etc"])
+def test_nothing_but_environments_is_ever_removed(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
+    (tmp_path / "builds").mkdir()
+    (tmp_path / "environments" / "something").mkdir(parents=True)
+    with pytest.raises(UsageError, match="there is no environment"):
+        environments.remove(name)
+    assert (tmp_path / "builds").is_dir()
+    assert (tmp_path / "environments" / "something").is_dir()
+
+
+def test_the_identity_changes_with_the_lock_the_python_and_the_provider(tmp_path):
+    one = handmade(tmp_path / "a")
+    assert re.fullmatch(r"[0-9a-f]{64}", one.identity())
+    assert handmade(tmp_path / "b").identity() == one.identity()
+    others = {
+        handmade(tmp_path / "c", lock="numpy==2.4.5 \\\n    --hash=sha256:00\n").identity(),
+        handmade(tmp_path / "d", python="3.12").identity(),
+        handmade(tmp_path / "e", provider="conda").identity(),
+        one.identity("container"),
+        one.identity(),
+    }
+    assert len(others) == 5
+
+
+def test_the_folder_carries_name_provider_and_identity(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
+    spec = handmade(tmp_path / "a")
+    assert store.folder_of(spec) == tmp_path / "environments" / f"made-venv-{spec.identity()[:12]}"
+
+
+def test_an_environment_without_its_marker_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
+    spec = handmade(tmp_path / "a")
+    assert environments.find(spec) is None
+    folder = store.folder_of(spec)
+    (folder / "bin").mkdir(parents=True)
+    assert environments.find(spec) is None
+    (folder / store.MARKER_FILE).write_text("{}")
+    assert environments.find(spec).python == folder / "bin" / "python"
+
+
+@pytest.mark.parametrize("manifest", ["", "{", "[]", '{"schema": "isobench.environment/99"}', "\xff"])
+def test_a_broken_manifest_is_refused_with_the_way_out(tmp_path, monkeypatch, manifest):
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
+    environment = store.expected(environments.spec("ort"))
+    environment.folder.mkdir(parents=True)
+    environment.marker.write_text(manifest, encoding="latin-1")
+    with pytest.raises(ProvisionError, match=r"isobench-environment\.json") as caught:
+        environments.check(environment)
+    assert caught.value.hint == "isobench env remove ort && isobench env create ort"
+
+
+def test_a_missing_lock_is_told(tmp_path):
+    spec = handmade(tmp_path / "a")
+    spec.lock_file.unlink()
+    with pytest.raises(ProvisionError, match=r"the lock of made, .* can't be read: No such file") as caught:
+        environments.find(spec)
+    assert caught.value.hint == "isobench env lock made"
+
+
+def test_names_are_compared_as_the_packaging_standard_says():
+    assert specs.normalised("ML_Dtypes") == specs.normalised("ml.dtypes") == "ml-dtypes"
+
+
+def test_importing_environments_starts_nothing_heavy():
+    code = (
+        "import sys, isobench.environments as e; e.find(e.spec('ort'));"
+        "print([name for name in ('subprocess', 'filelock', 'tomllib', 'packaging', 'json', 'platformdirs', 'uv')"
+        " if name in sys.modules])"
+    )
+    env = {"ISOBENCH_HOME": "/nowhere", "PYTHONPATH": str(paths.PACKAGE.parent)}
+    printed = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    assert printed == "[]\n"

@@ -1,0 +1,32 @@
+"""What is to come out of an `.onnx` file: ONNX Runtime, no optimisations, one thread. Runs in the `ort` environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnxruntime
+
+import protocol
+import tensors
+from harness import Refused, serve
+
+
+def _execute(onnx_file: str, inputs_file: str, expected_file: str) -> dict[str, Any]:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    inputs = {tensor.name: tensors.to_ortvalue(tensor) for tensor in protocol.read_tensors(inputs_file)}
+    try:
+        session = onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        values = session.run_with_ort_values(names, inputs)
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
+        hint = "Is it meant for another runtime?"
+        raise Refused("model-error", f"ONNX Runtime can't run the model: {error}", hint) from None
+    expected = [tensors.from_ortvalue(name, value) for name, value in zip(names, values, strict=True)]
+    protocol.write_tensors(expected_file, expected)
+    return {"onnxruntime": onnxruntime.__version__}
+
+
+if __name__ == "__main__":
+    serve(_execute)
