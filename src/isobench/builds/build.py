@@ -38,7 +38,7 @@ class Build:
 
     `id` is a hash of the content; `hash` is the model's own (8 hex: structure and signature); `reference` says what
     computed the expected outputs; `onnx` is None where no ONNX file was asked for, or where `onnx_error` says why there
-    is none.
+    is none; `max_depth` is how deep below the script's models it was found.
     """
 
     id: str
@@ -53,6 +53,7 @@ class Build:
     weights_sha256: str
     reference: str
     deterministic: bool
+    max_depth: int
     onnx: Onnx | None
     onnx_error: Mapping[str, str] | None
     model_sha256: str
@@ -88,6 +89,7 @@ class Build:
             "script": str(self.model.path.resolve()) if self.model.is_script else "",
             "script_args": list(self.model.script_args),
             "hash": self.hash,
+            "max_depth": self.max_depth,
             "inputs_file": str(self.inputs_file),
             "onnx_inputs": [dict(entry) for entry in onnx.inputs] if onnx else [],
             "onnx_outputs": [dict(entry) for entry in onnx.outputs] if onnx else [],

@@ -70,6 +70,7 @@ def _describe(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSpec],
         weights_sha256=content,
         reference="onnxruntime without optimisations",
         deterministic=True,
+        max_depth=0,
         onnx=Onnx(
             sha256=content,
             opset=found.opset,

@@ -32,7 +32,7 @@ def discover(
         "max_depth": settings.max_depth,
         "seed": settings.seed,
     }
-    run_dir = paths.newrun_worker("discover")
+    run_dir = paths.new_run("discover")
     outputs = run_worker("discover_worker.py", arguments, run_dir, environment, settings, on_stage)
     shutil.rmtree(run_dir)
     models: list[dict[str, Any]] = outputs["models"]
@@ -47,7 +47,7 @@ def build(
     Raises:
         ModelError: the script fails, calls no model, or an exported file is no valid ONNX.
     """
-    run_dir = paths.newrun_worker("export")
+    run_dir = paths.new_run("export")
     arguments = {
         "output_dir": str(run_dir),
         "script": str(model.path.absolute()),
@@ -90,6 +90,7 @@ def _keep(entry: Mapping[str, Any], folder: Path, model: Model, script_sha256: s
         weights_sha256=entry["weights_sha256"],
         reference="torch-eager",
         deterministic=entry["deterministic"],
+        max_depth=entry["depth"],
         onnx=onnx,
         onnx_error=onnx_error,
         model_sha256=script_sha256,

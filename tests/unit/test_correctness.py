@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from isobench.correctness import Comparison, compare
+from isobench.workers.protocol import Tensor
+
+
+def tensor(values: Any, dtype: Any = np.float32, name: str = "y") -> Tensor:
+    array = np.asarray(values, dtype=dtype)
+    return Tensor(name, array.dtype.name, array.shape, array.tobytes())
+
+
+def check(expected: Any, actual: Any, dtype: Any = np.float32) -> Comparison:
+    compared = compare([tensor(expected, dtype)], [tensor(actual, dtype)])
+    json.dumps(asdict(compared), allow_nan=False)
+    return compared
+
+
+def rounded(values: np.ndarray[Any, Any], bits: int) -> np.ndarray[Any, Any]:
+    """float32 with only `bits` bits of mantissa, as TF32 (10) has."""
+    mask = np.uint32((0xFFFFFFFF << (23 - bits)) & 0xFFFFFFFF)
+    half = np.uint32(1 << (22 - bits))
+    return ((values.view(np.uint32) + half) & mask).view(np.float32)
+
+
+def test_the_same_bits_are_right() -> None:
+    compared = check([[1.5, -2.5]], [[1.5, -2.5]])
+    assert compared.ok
+    assert (compared.worst_absolute, compared.worst_relative, compared.cosine) == (0.0, 0.0, 1.0)
+
+
+def test_another_order_of_summation_is_right() -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.standard_normal((64, 4096), np.float32), generator.standard_normal((4096, 64), np.float32)
+    in_parts = sum((a[:, n : n + 64] @ b[n : n + 64] for n in range(0, 4096, 64)), np.zeros((64, 64), np.float32))
+    assert not np.array_equal(a @ b, in_parts)
+    assert check(a @ b, in_parts).ok
+
+
+@pytest.mark.parametrize("bits", [10, 7])
+def test_arithmetic_done_in_fewer_bits_is_wrong(bits: int) -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.standard_normal((64, 512), np.float32), generator.standard_normal((512, 64), np.float32)
+    compared = check(a @ b, rounded(a, bits) @ rounded(b, bits))
+    assert not compared.ok
+    assert "elements differ by more than 0.0001 allows" in compared.reasons[0]
+
+
+def test_the_reason_shows_the_worst_place() -> None:
+    compared = check([[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 50, 7]])
+    [reason] = compared.reasons
+    assert reason.startswith("y: 2 of 6 elements differ")
+    assert reason.endswith("the worst, at [1, 1], is 50 and should be 5")
+    assert compared.worst_absolute == 45
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint64, np.uint8, np.bool_])
+def test_whole_numbers_are_exact(dtype: Any) -> None:
+    assert check([0, 1, 1], [0, 1, 1], dtype).ok
+    assert not check([0, 1, 1], [0, 1, 0], dtype).ok
+
+
+def test_neighbours_among_large_integers_are_told_apart() -> None:
+    assert not check([2**53], [2**53 + 1], np.int64).ok
+
+
+def test_not_a_number_belongs_in_its_place() -> None:
+    assert check([np.nan, 1], [np.nan, 1.000001]).ok
+    compared = check([1, 1], [np.nan, 1])
+    assert not compared.ok
+    assert "the worst, at [0], is nan and should be 1" in compared.reasons[0]
+    assert compared.worst_absolute is None
+
+
+def test_an_infinity_has_a_sign() -> None:
+    assert check([np.inf, 1], [np.inf, 1.000001]).ok
+    assert not check([np.inf, 1], [-np.inf, 1]).ok
+
+
+def test_types_with_few_bits_are_borne_with() -> None:
+    values = np.linspace(-3, 3, 50)
+    for dtype in (np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn):
+        step = float(ml_dtypes.finfo(dtype).eps) if dtype is not np.float16 else float(np.finfo(np.float16).eps)
+        assert check(values, values * (1 + step / 2), dtype).ok
+        assert not check(values, -values, dtype).ok
+
+
+def test_the_sign_shows_in_the_cosine() -> None:
+    assert check([1, 2, 3], [-1, -2, -3]).cosine == pytest.approx(-1)
+
+
+def test_outputs_of_zeros_have_a_cosine() -> None:
+    assert check([0.0, 0.0], [0.0, -0.0]).cosine == 1
+    assert check([0.0, 0.0], [1.0, 0.0]).cosine == 0
+
+
+def test_complex_outputs_are_compared() -> None:
+    assert check([1 + 2j], [1 + 2.00001j], np.complex64).ok
+    assert not check([1 + 2j], [1 - 2j], np.complex64).ok
+
+
+def test_an_empty_output_is_right() -> None:
+    assert check(np.zeros((0, 4)), np.zeros((0, 4))).ok
+
+
+def test_missing_unexpected_and_misshapen_outputs_are_wrong() -> None:
+    assert compare([tensor([1])], []).reasons == ("the output y is missing",)
+    assert compare([], [tensor([1])]).reasons == ("there is an output y that nobody expected",)
+    assert check([[1, 2]], [1, 2]).reasons == ("y has the shape [2], not [1, 2]",)
+    other_type = compare([tensor([1])], [tensor([1], np.float16)])
+    assert other_type.reasons == ("y has the type float16, not float32",)

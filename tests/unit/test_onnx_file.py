@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from isobench.builds import onnx_file
+from isobench.errors import ModelError, UsageError
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+
+
+def save(
+    path: Path, inputs: list[Any], outputs: list[Any], nodes: list[Any], weights: dict[str, Any] | None = None, **how: Any
+) -> Path:
+    initializers = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, path, **how)
+    return path
+
+
+def value(name: str, kind: int, shape: list[Any]) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+@pytest.fixture
+def mlp(tmp_path: Path) -> Path:
+    return save(
+        tmp_path / "mlp.onnx",
+        [value("x", FLOAT, ["batch", 4]), value("scale", FLOAT, ["batch", None])],
+        [value("y", FLOAT, ["batch", 3])],
+        [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Mul", ["h", "scale"], ["y"])],
+        {"w": np.ones((4, 3), np.float32)},
+    )
+
+
+def bert(path: Path) -> Path:
+    """Tables of 100 and 2 rows, indexed by way of other nodes, and a mask."""
+    nodes = [
+        helper.make_node("Cast", ["input_ids"], ["ids"], to=TensorProto.INT32),
+        helper.make_node("Gather", ["words", "ids"], ["a"]),
+        helper.make_node("Gather", ["kinds", "token_type_ids"], ["b"], axis=0),
+        helper.make_node("Add", ["a", "b"], ["c"]),
+        helper.make_node("Cast", ["attention_mask"], ["m"], to=FLOAT),
+        helper.make_node("Unsqueeze", ["m", "axes"], ["m3"]),
+        helper.make_node("Mul", ["c", "m3"], ["y"]),
+    ]
+    inputs = [value(name, INT64, [2, 50]) for name in ("input_ids", "token_type_ids", "attention_mask")]
+    weights = {
+        "words": np.ones((100, 8), np.float32), "kinds": np.ones((2, 8), np.float32), "axes": np.array([2], np.int64),
+    }  # fmt: skip
+    return save(path, inputs, [value("y", FLOAT, [2, 50, 8])], nodes, weights)
+
+
+def test_the_signature_leaves_weights_out(mlp: Path) -> None:
+    found = onnx_file.read(mlp)
+    assert [str(spec) for spec in found.inputs] == ["x: float32[?, 4]", "scale: float32[?, ?]"]
+    assert found.symbols == {"x": ("batch", ""), "scale": ("batch", "")}
+    assert (found.opset, found.parameters, found.external_files) == (20, 12, ())
+
+
+def test_sizes_are_settled_by_name_and_by_shape(mlp: Path) -> None:
+    found = onnx_file.read(mlp)
+    specs = onnx_file.settle(found, {"batch": 8}, {"scale": (8, 3)})
+    assert [spec.shape for spec in specs] == [(8, 4), (8, 3)]
+    # One shape settles the name for all of them.
+    assert [spec.shape for spec in onnx_file.settle(found, {}, {"scale": (5, 3)})] == [(5, 4), (5, 3)]
+
+
+def test_open_sizes_are_refused_with_the_words_to_settle_them(mlp: Path) -> None:
+    with pytest.raises(UsageError, match=r"scale: float32\[batch, \?\]") as caught:
+        onnx_file.settle(onnx_file.read(mlp), {}, {})
+    assert caught.value.hint == "For example: --dim batch=8 --shape scale=1,1"
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "shapes", "message"),
+    [
+        ({"bach": 8}, {}, "there is no dynamic dimension bach"),
+        ({}, {"z": (1,)}, "there is no input z"),
+        ({}, {"x": (2, 5)}, "dimension 1 is 4 in the file, not 5"),
+        ({}, {"x": (2,)}, r"x: float32\[\?, 4\] has 2 dimensions, 1 are given"),
+        ({"batch": 2}, {"x": (3, 4)}, "batch is 2 in one place and 3 in another"),
+    ],
+)
+def test_sizes_that_contradict_the_file_are_refused(
+    mlp: Path, dimensions: dict[str, int], shapes: dict[str, tuple[int, ...]], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        onnx_file.settle(onnx_file.read(mlp), dimensions, shapes)
+
+
+def test_integers_stay_within_what_they_index(tmp_path: Path) -> None:
+    found = onnx_file.read(bert(tmp_path / "bert.onnx"))
+    assert found.index_limits == {"input_ids": 100, "token_type_ids": 2}
+    drawn = {tensor.name: np.frombuffer(tensor.data, np.int64) for tensor in onnx_file.draw(found.inputs, found.index_limits, 0)}
+    assert drawn["input_ids"].min() >= 0
+    assert 50 < drawn["input_ids"].max() < 100
+    assert set(drawn["token_type_ids"].tolist()) == {0, 1}
+    assert set(drawn["attention_mask"].tolist()) == {1}
+
+
+def test_the_same_seed_draws_the_same_bytes(tmp_path: Path) -> None:
+    found = onnx_file.read(bert(tmp_path / "bert.onnx"))
+    once, again, other = (onnx_file.draw(found.inputs, found.index_limits, seed) for seed in (1, 1, 2))
+    assert once == again
+    assert once[0].data != other[0].data
+
+
+@pytest.mark.parametrize(
+    "kind", ["FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL", "INT8", "UINT8", "INT32", "UINT64", "COMPLEX64", "FLOAT8E4M3FN"]
+)
+def test_every_type_can_be_drawn(tmp_path: Path, kind: str) -> None:
+    number = getattr(TensorProto, kind)
+    path = save(
+        tmp_path / "m.onnx", [value("x", number, [3, 5])], [value("y", number, [3, 5])],
+        [helper.make_node("Identity", ["x"], ["y"])],
+    )  # fmt: skip
+    found = onnx_file.read(path)
+    [tensor] = onnx_file.draw(found.inputs, {}, 0)
+    assert tensor.shape == (3, 5)
+    assert len(set(tensor.data)) > 1
+
+
+def test_external_data_is_found_hashed_and_carried_along(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    path = save(
+        tmp_path / "m.onnx", [value("x", FLOAT, [1, 64])], [value("y", FLOAT, [1, 64])],
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": np.eye(64, dtype=np.float32)},
+        save_as_external_data=True, location="m.weights", size_threshold=0,
+    )  # fmt: skip
+    found = onnx_file.read(path)
+    assert [file.name for file in found.external_files] == ["m.weights"]
+    onnx_file.copy(found, tmp_path / "there" / "model.onnx")
+    copied = onnx_file.read(tmp_path / "there" / "model.onnx")
+    before = onnx_file.content_hash(copied.path, copied.external_files)
+    assert before == onnx_file.content_hash(path, found.external_files)
+    (tmp_path / "there" / "m.weights").write_bytes(bytes(64 * 64 * 4))
+    assert onnx_file.content_hash(copied.path, copied.external_files) != before
+    (tmp_path / "m.weights").unlink()
+    with pytest.raises(ModelError, match=r"keeps weights in m.weights, which isn't there"):
+        onnx_file.read(path)
+
+
+def test_weights_outside_of_the_folder_are_refused(tmp_path: Path) -> None:
+    tensor = TensorProto(name="w", data_type=FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="../secrets")
+    graph = helper.make_graph([helper.make_node("Identity", ["w"], ["y"])], "g", [], [value("y", FLOAT, [1])], [tensor])
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "secrets").write_bytes(bytes(4))
+    (tmp_path / "deep" / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(ModelError, match="outside of its own folder"):
+        onnx_file.read(tmp_path / "deep" / "m.onnx")
+
+
+def test_files_that_are_no_onnx_are_refused(tmp_path: Path, mlp: Path) -> None:
+    (tmp_path / "text.onnx").write_text("not at all")
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    (tmp_path / "half.onnx").write_bytes(mlp.read_bytes()[:60])
+    for name in ("text", "empty", "half"):
+        with pytest.raises(ModelError, match=f"{name}.onnx is no"):
+            onnx_file.read(tmp_path / f"{name}.onnx")
+
+
+def test_a_graph_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "m.onnx", [value("x", FLOAT, [1])], [value("y", FLOAT, [1])], [helper.make_node("Nonsense", ["x"], ["y"])]
+    )
+    with pytest.raises(ModelError, match="is no valid ONNX") as caught:
+        onnx_file.read(path)
+    assert "Nonsense" in caught.value.details
+
+
+def test_strings_and_sequences_can_not_be_measured(tmp_path: Path) -> None:
+    text = value("x", TensorProto.STRING, [1])
+    node = helper.make_node("Identity", ["x"], ["y"])
+    path = save(tmp_path / "m.onnx", [text], [value("y", TensorProto.STRING, [1])], [node])
+    with pytest.raises(ModelError, match=r"x is of a kind that can't be measured \(strings\)"):
+        onnx_file.read(path)
+    sequence = helper.make_tensor_sequence_value_info("x", FLOAT, [1])
+    out = helper.make_tensor_sequence_value_info("y", FLOAT, [1])
+    save(path, [sequence], [out], [node])
+    with pytest.raises(ModelError, match=r"can't be measured \(sequence\)"):
+        onnx_file.read(path)

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isobench import report, results
+from isobench.correctness import Comparison
+from isobench.errors import ResultError
+from isobench.models import Settings, TensorSpec
+from isobench.results import (
+    ColdStart,
+    DeviceRecord,
+    EnvironmentRecord,
+    Failed,
+    Measured,
+    ModelRecord,
+    Result,
+    RuntimeRecord,
+)
+from isobench.statistics import Block, Verdict, summarize
+from isobench.workers import protocol
+
+BLOCK = Block(
+    iterations=4, wall_s=0.02, cpu_own_s=0.04, cpu_others_s=0.001, steal_s=0.0, throttled_s=0.0,
+    involuntary_switches=1, minor_faults=2, major_faults=0,
+)  # fmt: skip
+
+
+def measured(mean_ms: float, *, ok: bool = True, reasons: tuple[str, ...] = ()) -> Measured:
+    status = "clean" if ok and not reasons else "noisy" if ok else "invalid"
+    return Measured(
+        latency=summarize([round(mean_ms * 1e6)] * 4),
+        verdict=Verdict(status=status, reasons=reasons),
+        correctness=Comparison(
+            ok=ok, worst_absolute=1e-6, worst_relative=1e-7, cosine=1.0, tensors=(), reasons=() if ok else reasons
+        ),
+        cold_start=ColdStart(
+            import_s=0.1, load_s=0.2, compile_s=None, first_inference_s=0.01, warmup_s=0.1, warmup_iterations=10
+        ),
+        blocks=(BLOCK,),
+        threads={"requested": 2, "runtime": 2, "process": 3},
+        facts={"onnxruntime": "1.0"},
+        stats={},
+        samples_file=protocol.SAMPLES_FILE,
+    )
+
+
+def make(runtime: str = "ort", outcome: Measured | Failed | None = None, **changes: Any) -> Result:
+    result = Result(
+        id=f"20260101T000000-net-{runtime}-0001",
+        isobench="0.1.0",
+        started_at="2026-01-01T00:00:00.000+00:00",
+        ended_at="2026-01-01T00:00:01.000+00:00",
+        command=("isobench", "run"),
+        model=ModelRecord(
+            name="net", path="/models/net.py", source_sha256="0" * 64, script_args=("--n=1",),
+            labels={"task": ("nlp",)}, hash="12ab34cd", class_name="Net", parameters=11_689_512,
+            signature="(float32[1, 3])", inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),),
+            git={"commit": "c" * 40, "branch": "main", "dirty": True},
+        ),
+        runtime=RuntimeRecord(name=runtime, version="1.0", arguments={"spinning": True}),
+        device=DeviceRecord(device="x86", name="A CPU"),
+        environment=EnvironmentRecord(
+            name="ort", provider="venv", identity="a" * 64, lock_sha256="b" * 64, lock_file="/locks/ort",
+            python="3.11.7", packages=("numpy==2.4.6",),
+        ),
+        settings=Settings(threads=2),
+        outcome=outcome or measured(4.0),
+        provenance={"host": {"cpu": {"model": "A CPU"}}},
+    )  # fmt: skip
+    return replace(result, **changes)
+
+
+def save(result: Result, folder: Path) -> Path:
+    run_dir = folder / "run"
+    run_dir.mkdir(exist_ok=True)
+    (run_dir / protocol.LOG_FILE).write_text("a log\n")
+    protocol.write_tensors(
+        run_dir / protocol.SAMPLES_FILE,
+        [protocol.Tensor("latency_ns", "int64", (2,), (4_000_000).to_bytes(8, "little") * 2)],
+    )
+    return results.save(result, run_dir=run_dir, root=folder / "results")
+
+
+@pytest.mark.parametrize(
+    "outcome", [measured(4.0), Failed(kind="crash", message="it crashed", hint="try again", exit_code=5)]
+)
+def test_a_result_comes_back_as_it_was(tmp_path: Path, outcome: Measured | Failed) -> None:
+    result = make(outcome=outcome)
+    folder = save(result, tmp_path)
+    assert results.load(str(folder)) == result
+
+
+def test_samples_and_log_lie_beside_the_result_and_the_run_directory_is_gone(tmp_path: Path) -> None:
+    result = make()
+    folder = save(result, tmp_path)
+    assert results.samples_ns(result, folder) == [4_000_000, 4_000_000]
+    assert (folder / protocol.LOG_FILE).read_text() == "a log\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_result_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    save(make("ort"), tmp_path)
+    save(make("torch-eager"), tmp_path)
+    root = tmp_path / "results"
+    assert results.load("20260101T000000-net-o", root=root).runtime.name == "ort"
+    with pytest.raises(ResultError, match="is the beginning of several results: .*ort.*, .*torch-eager"):
+        results.load("20260101", root=root)
+    with pytest.raises(ResultError, match="there is no result 'x'") as caught:
+        results.load("x", root=root)
+    assert caught.value.hint == "See them all: isobench list"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("schema",), "isobench.result/2", "has the schema 'isobench.result/2'"),
+        (("outcome", "latency", "mean_s"), "fast", "result.outcome.latency.mean_s is str, not float"),
+        (("outcome", "status"), "splendid", "result.outcome.status is 'splendid'"),
+        (("outcome", "blocks", 0, "iterations"), True, r"result.outcome.blocks\[0\].iterations is bool, not int"),
+        (("model", "colour"), "blue", "result.model: knows no colour"),
+        (("settings", "threads"), None, "result.settings.threads is NoneType, not int"),
+    ],
+)
+def test_what_is_not_as_the_schema_says_is_refused(
+    tmp_path: Path, path: tuple[str | int, ...], value: object, message: str
+) -> None:
+    file = save(make(), tmp_path) / results.RESULT_FILE
+    whole = json.loads(file.read_text())
+    inner = whole
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    file.write_text(json.dumps(whole))
+    with pytest.raises(ResultError, match=message):
+        results.load(str(file))
+
+
+def test_a_missing_member_is_named(tmp_path: Path) -> None:
+    file = save(make(), tmp_path) / results.RESULT_FILE
+    whole = json.loads(file.read_text())
+    del whole["outcome"]["verdict"]
+    file.write_text(json.dumps(whole))
+    with pytest.raises(ResultError, match=r"result.outcome: lacks verdict"):
+        results.load(str(file))
+
+
+def test_one_unreadable_result_does_not_hide_the_others(tmp_path: Path) -> None:
+    save(make("ort"), tmp_path)
+    (save(make("torch-eager"), tmp_path) / results.RESULT_FILE).write_text("{")
+    good, bad = results.load_all(tmp_path / "results")
+    assert isinstance(good, Result)
+    assert isinstance(bad, ResultError)
+
+
+def test_a_failed_result_has_no_latency() -> None:
+    result = make(outcome=Failed(kind="crash", message="it crashed", hint="try again"))
+    assert not result.ok
+    with pytest.raises(ResultError, match="failed: it crashed") as caught:
+        _ = result.latency
+    assert caught.value.hint == "try again"
+
+
+def test_every_member_is_in_the_schemas_documentation() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "result-schema.md").read_text()
+
+    def members(value: Any) -> set[str]:
+        if not isinstance(value, dict):
+            return set()
+        return set(value) | {name for inner in value.values() for name in members(inner)}
+
+    whole = make().to_json()
+    open_ended = {"provenance", "facts", "labels", "git", "arguments"}
+    for name in open_ended:
+        whole.pop(name, None)
+    whole["outcome"].pop("facts")
+    for record in ("model", "runtime"):
+        for name in open_ended & set(whole[record]):
+            whole[record].pop(name)
+    names = members(whole) | set(whole["outcome"]["blocks"][0]) | set(Failed.__dataclass_fields__)
+    missing = {name for name in names if f"`{name}`" not in documented}
+    assert not missing
+
+
+def test_the_table_compares_with_torch_eager() -> None:
+    table = report.table([make("ort", measured(4.0)), make("torch-eager", measured(8.0))])
+    assert table.splitlines()[:2] == ["net::12ab34cd  11.7 M parameters  (float32[1, 3])", "on x86 (A CPU), 2 threads"]
+    cells = {line.split()[0]: line.split() for line in table.splitlines()[5:]}
+    assert cells["ort"] == ["ort", "4.000", "4.000", "4.000", "250.0", "2.00x", "4", "correct", "clean"]
+    assert cells["torch-eager"][5] == "1.00x"
+
+
+def test_the_table_says_why_a_number_is_not_to_be_trusted() -> None:
+    failed = Failed(kind="crash", message="the worker was killed by SIGSEGV", details="last\nwords", hint="look there")
+    table = report.table(
+        [
+            make("ort", measured(4.0, ok=False, reasons=("y has the shape [1], not [2]",))),
+            make("torch-eager", measured(4.0, reasons=("others used the machine",))),
+            make("torch-compiled", failed),
+        ]
+    )
+    assert "WRONG" in table
+    assert "ort: invalid: y has the shape [1], not [2]" in table
+    assert "torch-eager: noisy: others used the machine" in table
+    assert "torch-compiled: the worker was killed by SIGSEGV\n    last\n    words\n  hint: look there" in table
+
+
+def test_each_model_has_a_table_of_its_own() -> None:
+    other = replace(make().model, name="another", hash="00000000")
+    assert report.table([make(), make(model=other)]).count("runtime  ") == 2
+
+
+def test_one_result_is_shown_in_full() -> None:
+    shown = report.details(make(), Path("/results/x"))
+    for text in ("opset", "xyz"):
+        assert text not in shown
+    for text in ("/models/net.py --n=1", "commit cccccccccccc with changes", "args.0: float32[1, 3]", "spinning::True",
+                 "Python 3.11.7", "import 0.1 s, load 0.2 s, first inference 0.01 s", "stolen 0.0%", "/results/x"):  # fmt: skip
+        assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0000054, "0.00540"), (0.0003217, "0.3217"), (0.003217, "3.217"), (0.32168, "321.7")]
+)
+def test_milliseconds_keep_their_digits(seconds: float, text: str) -> None:
+    assert report.milliseconds(seconds) == text

@@ -1,0 +1,130 @@
+"""PyTorch worker, eager and compiled: runs inside the `torch` environment, or inside the one that the script asked for.
+
+It measures the script's own module: the script runs again, the module is found by its hash, and gets the inputs that
+every other runtime gets, too.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import observe
+import torch
+
+import protocol
+from harness import Refused, measure, request, serve, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _execute(
+    output_dir: str,  # noqa: ARG001 - part of every worker's contract
+    onnx_file: str,  # noqa: ARG001 - PyTorch runs the module itself
+    outputs_file: str,
+    iterations: int,
+    *,
+    compiled: bool = False,
+    mode: str = "default",
+    backend: str = "inductor",
+    dynamic: bool | None = None,
+    fullgraph: bool = False,
+) -> None:
+    model, threads, seed = request()["model"], request()["threads"], request()["seed"]
+    torch.set_num_threads(threads)
+    started = time.perf_counter()
+    stage("running the script")
+    observation = observe.run_script(model["script"], model["script_args"], seed, model["max_depth"])
+    observed = observe.find(observation, model["hash"])
+    module = observed.module.eval()
+    given = {tensor.name: observe.from_tensor_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
+    args, kwargs = observe.with_tensors(observed.args, observed.kwargs, given)
+    load_s = time.perf_counter() - started
+    # A script may have set a number of its own.
+    torch.set_num_threads(threads)
+    facts: dict[str, Any] = _facts(module, compiled=compiled)
+    with torch.inference_mode():
+        called: Callable[..., Any] = module
+        if compiled:
+            stage("compiling")
+            called, compile_facts = _compile(
+                module, args, kwargs, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph
+            )
+            facts |= compile_facts
+        torch.manual_seed(seed)
+        measure(
+            lambda: called(*args, **kwargs),
+            outputs_file,
+            iterations,
+            outputs=_read_outputs,
+            load_s=load_s,
+            facts=facts,
+            threads=torch.get_num_threads(),
+        )
+
+
+def _read_outputs(value: Any) -> list[protocol.Tensor]:
+    return [observe.to_tensor_file(name, tensor) for name, tensor in observe.tensor_leaves("output", value)]
+
+
+def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:
+    return {
+        "torch": torch.__version__,
+        "weights_sha256": observe.weights_sha256(module),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "compiled": compiled,
+        "timing": "one call of the module in inference_mode; inputs and outputs lie in host memory",
+    }
+
+
+def _compile(
+    module: torch.nn.Module, args: Any, kwargs: Any, *, mode: str, backend: str, dynamic: bool | None, fullgraph: bool
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Compile by a first call, and tell how long that took and whether the compiled code was there already."""
+    from torch._dynamo.utils import counters
+
+    try:
+        compiled = torch.compile(module, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
+    except (RuntimeError, ValueError) as error:
+        raise Refused("bad-argument", f"torch.compile refuses its arguments: {error}") from None
+    started = time.perf_counter()
+    try:
+        compiled(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - a compiler may raise anything, and the user is told all of it
+        raise _refusal(error) from None
+    compile_s = time.perf_counter() - started
+    hits, misses = (counters["inductor"][f"fxgraph_cache_{what}"] for what in ("hit", "miss"))
+    return compiled, {
+        "compile_s": compile_s,
+        # What "cold" and "warm" mean for compile_s: was inductor's cache of compiled graphs used?
+        "compile_cache": "warm" if hits and not misses else "cold" if misses else "unknown",
+        "compile_cache_hits": hits,
+        "compile_cache_misses": misses,
+        "graph_breaks": sum(counters["graph_break"].values()),
+        "graphs": counters["stats"]["unique_graphs"],
+        "mode": mode,
+        "backend": backend,
+    }
+
+
+def _refusal(error: Exception) -> Refused:
+    import traceback
+
+    text = "".join(traceback.format_exception_only(error)).strip()
+    if "InvalidCxxCompiler" in text or "No working C++ compiler" in text:
+        return Refused(
+            "no-compiler",
+            "torch.compile needs a C++ compiler, and none works here",
+            "Install g++ or clang++, or name one in the variable CXX.",
+            text,
+        )
+    lines = [line for line in text.splitlines() if line.strip()]
+    return Refused("compile-error", f"torch.compile failed: {lines[0]}", "torch-eager runs it as it is.", text)
+
+
+if __name__ == "__main__":
+    serve(_execute)
