@@ -95,9 +95,12 @@ def main(worker: str, run_dir: str) -> int:
         exec(compile(source, worker, "exec"), {"__name__": "__main__", "__file__": worker})  # noqa: S102
     except BaseException as error:  # noqa: BLE001 - whatever it was, the host is told
         code = 1
-        failure = {"schema": protocol.OUTPUTS_SCHEMA, "status": "error", "error": _failure(error)}
-        print(failure["error"]["traceback"] or failure["error"]["message"], file=sys.stderr)  # noqa: T201
-        protocol.write_json(os.path.join(run_dir, protocol.OUTPUTS_FILE), failure)  # noqa: PTH118
+        failure = _failure(error)
+        print(failure["traceback"] or failure["message"], file=sys.stderr)  # noqa: T201
+        protocol.write_json(
+            os.path.join(run_dir, protocol.OUTPUTS_FILE),  # noqa: PTH118
+            {"schema": protocol.OUTPUTS_SCHEMA, "status": "error", "error": failure},
+        )
     if guard:
         os.close(lifeline)
         os.waitpid(guard, 0)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import observe
 import torch
 
+import describe
+import observe
 import protocol
+import trees
 from harness import Refused, measure, request, serve, stage
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ def _execute(
     observation = observe.run_script(model["script"], model["script_args"], seed, model["max_depth"])
     observed = observe.find(observation, model["hash"])
     module = observed.module.eval()
-    given = {tensor.name: observe.from_tensor_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
-    args, kwargs = observe.with_tensors(observed.args, observed.kwargs, given)
+    given = {tensor.name: trees.from_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
+    args, kwargs = trees.with_tensors(observed.args, observed.kwargs, given)
     load_s = time.perf_counter() - started
     # A script may have set a number of its own.
     torch.set_num_threads(threads)
@@ -65,13 +67,13 @@ def _execute(
 
 
 def _read_outputs(value: Any) -> list[protocol.Tensor]:
-    return [observe.to_tensor_file(name, tensor) for name, tensor in observe.tensor_leaves("output", value)]
+    return [trees.to_file(name, tensor) for name, tensor in trees.tensor_leaves("output", value)]
 
 
 def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:
     return {
         "torch": torch.__version__,
-        "weights_sha256": observe.weights_sha256(module),
+        "weights_sha256": describe.weights_sha256(module),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

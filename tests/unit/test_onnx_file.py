@@ -15,7 +15,12 @@ FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
 def save(
-    path: Path, inputs: list[Any], outputs: list[Any], nodes: list[Any], weights: dict[str, Any] | None = None, **how: Any
+    path: Path,
+    inputs: list[Any],
+    outputs: list[Any],
+    nodes: list[Any],
+    weights: dict[str, Any] | None = None,
+    **how: Any,
 ) -> Path:
     initializers = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
     graph = helper.make_graph(nodes, "g", inputs, outputs, initializers)
@@ -98,7 +103,8 @@ def test_sizes_that_contradict_the_file_are_refused(
 def test_integers_stay_within_what_they_index(tmp_path: Path) -> None:
     found = onnx_file.read(bert(tmp_path / "bert.onnx"))
     assert found.index_limits == {"input_ids": 100, "token_type_ids": 2}
-    drawn = {tensor.name: np.frombuffer(tensor.data, np.int64) for tensor in onnx_file.draw(found.inputs, found.index_limits, 0)}
+    tensors = onnx_file.draw(found.inputs, found.index_limits, 0)
+    drawn = {tensor.name: np.frombuffer(tensor.data, np.int64) for tensor in tensors}
     assert drawn["input_ids"].min() >= 0
     assert 50 < drawn["input_ids"].max() < 100
     assert set(drawn["token_type_ids"].tolist()) == {0, 1}
@@ -112,9 +118,10 @@ def test_the_same_seed_draws_the_same_bytes(tmp_path: Path) -> None:
     assert once[0].data != other[0].data
 
 
-@pytest.mark.parametrize(
-    "kind", ["FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL", "INT8", "UINT8", "INT32", "UINT64", "COMPLEX64", "FLOAT8E4M3FN"]
-)
+KINDS = "FLOAT DOUBLE FLOAT16 BFLOAT16 BOOL INT8 UINT8 INT32 UINT64 COMPLEX64 FLOAT8E4M3FN"
+
+
+@pytest.mark.parametrize("kind", KINDS.split())
 def test_every_type_can_be_drawn(tmp_path: Path, kind: str) -> None:
     number = getattr(TensorProto, kind)
     path = save(
@@ -168,9 +175,8 @@ def test_files_that_are_no_onnx_are_refused(tmp_path: Path, mlp: Path) -> None:
 
 
 def test_a_graph_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
-    path = save(
-        tmp_path / "m.onnx", [value("x", FLOAT, [1])], [value("y", FLOAT, [1])], [helper.make_node("Nonsense", ["x"], ["y"])]
-    )
+    node = helper.make_node("Nonsense", ["x"], ["y"])
+    path = save(tmp_path / "m.onnx", [value("x", FLOAT, [1])], [value("y", FLOAT, [1])], [node])
     with pytest.raises(ModelError, match="is no valid ONNX") as caught:
         onnx_file.read(path)
     assert "Nonsense" in caught.value.details

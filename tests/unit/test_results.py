@@ -108,7 +108,7 @@ def test_a_result_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     save(make("torch-eager"), tmp_path)
     root = tmp_path / "results"
     assert results.load("20260101T000000-net-o", root=root).runtime.name == "ort"
-    with pytest.raises(ResultError, match="is the beginning of several results: .*ort.*, .*torch-eager"):
+    with pytest.raises(ResultError, match=r"is the beginning of several results: .*ort.*, .*torch-eager"):
         results.load("20260101", root=root)
     with pytest.raises(ResultError, match="there is no result 'x'") as caught:
         results.load("x", root=root)
@@ -218,8 +218,10 @@ def test_one_result_is_shown_in_full() -> None:
     shown = report.details(make(), Path("/results/x"))
     for text in ("opset", "xyz"):
         assert text not in shown
-    for text in ("/models/net.py --n=1", "commit cccccccccccc with changes", "args.0: float32[1, 3]", "spinning::True",
-                 "Python 3.11.7", "import 0.1 s, load 0.2 s, first inference 0.01 s", "stolen 0.0%", "/results/x"):  # fmt: skip
+    for text in (
+        "/models/net.py --n=1", "commit cccccccccccc with changes", "args.0: float32[1, 3]", "spinning::True",
+        "Python 3.11.7", "import 0.1 s, load 0.2 s, first inference 0.01 s", "stolen 0.0%", "/results/x",
+    ):  # fmt: skip
         assert text in shown
 
 

@@ -43,6 +43,7 @@ def make(
     from isobench.builds import from_onnx, from_script
 
     source = from_script if model.is_script else from_onnx
+    builds: list[Build]
     builds, dependencies = source.build(
         model, onnx=onnx, environment=environment, settings=settings, on_stage=on_stage
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ _DROPPED = (
     "UV_NO_INSTALLER_METADATA", "UV_ENV_FILE", "UV_DIRECTORY", "UV_CUSTOM_COMPILE_COMMAND", "UV_RESOLUTION",
     "UV_PRERELEASE", "UV_TARGET", "UV_PREFIX",
 )  # fmt: skip
+# uv asks sysconfig, whose table two threads must not fill at once (environments are made side by side).
+_ONE_AT_A_TIME = threading.Lock()
 _SECRETS = re.compile(r"(?<=://)[^/\s@\"'`]+(?=@)")
 
 
@@ -52,7 +55,8 @@ def binary() -> Path:
     try:
         import uv
 
-        return Path(uv.find_uv_bin()).absolute()
+        with _ONE_AT_A_TIME:
+            return Path(uv.find_uv_bin()).absolute()
     except (ImportError, FileNotFoundError):
         beside = Path(sys.executable).with_name("uv")
         found = str(beside) if beside.exists() else shutil.which("uv")

@@ -1,0 +1,264 @@
+"""Runs a user's script, and watches which models it calls and what it gives them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+
+import describe
+import trees
+from harness import Refused, stage
+
+_HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+_TORCH = os.path.dirname(os.path.abspath(torch.__file__))  # noqa: PTH100, PTH120
+# The script may have modules of these names of its own.
+_OURS = ("harness", "protocol", "machine", "observe", "describe", "trees", "script_errors", "tensors")
+
+
+class Observed:
+    """One model that the script called, with what it was given the first time."""
+
+    def __init__(self, module: torch.nn.Module, args: Any, kwargs: Any, *, depth: int, parent: Observed | None) -> None:
+        self.module = module
+        self.args, self.kwargs = trees.copied(args), trees.copied(kwargs)
+        self.depth = depth
+        self.parent = parent
+        self.invocations = 0
+        self.instances = 1
+        self.where = ""
+        self.name = type(module).__name__
+        self.hash = ""
+
+    @property
+    def is_case(self) -> bool:
+        """Is it a model, and not a loss or an activation that the script called by itself?"""
+        of_torch = type(self.module).__module__.startswith("torch.nn.")
+        return self.depth == 0 and not (of_torch and not any(True for _ in self.module.parameters()))
+
+    def entry(self) -> dict[str, Any]:
+        """What `isobench discover` lists of it."""
+        parameters = list(self.module.parameters())
+        kind = type(self.module)
+        return {
+            "name": self.name,
+            "class": f"{kind.__module__}.{kind.__qualname__}".removeprefix("__main__."),
+            "hash": self.hash,
+            "is_case": self.is_case,
+            "depth": self.depth,
+            "parent": self.parent.hash if self.parent else None,
+            "parameters": sum(parameter.numel() for parameter in parameters),
+            "parameter_bytes": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
+            "invocations": self.invocations,
+            "instances": self.instances,
+            "inputs": [
+                describe.spec(name, tensor) for name, tensor in trees.tensor_leaves_of_call(self.args, self.kwargs)
+            ],
+            "signature": describe.signature(self.args, self.kwargs),
+            "instantiated_at": self.where,
+        }
+
+
+class Observation(NamedTuple):
+    """The models in the order of their first call, sub-models after those that call them; the files it depended on."""
+
+    models: list[Observed]
+    dependencies: list[dict[str, str]]
+
+
+def run_script(script: str, script_args: Sequence[str], seed: int, max_depth: int = 0) -> Observation:
+    """Run the script as `python script.py ARGS` would, seeded, and watch it.
+
+    Raises:
+        Refused: it fails, leaves, makes no model, or calls none.
+    """
+    import script_errors
+
+    stage("running the script")
+    watcher = _Watcher(script, max_depth)
+    _seed(seed)
+    with watcher.watching(), _as_main(script, script_args):
+        left = script_errors.run(script)
+    models = _merged(watcher.models())
+    if not models:
+        raise script_errors.nothing_called(script, watcher.made(), left)
+    return Observation(models, watcher.dependencies())
+
+
+def find(observation: Observation, wanted: str) -> Observed:
+    """The model whose hash is, or begins with, `wanted`.
+
+    Raises:
+        Refused: there is none, or several.
+    """
+    found = [model for model in observation.models if model.hash.startswith(wanted)] if len(wanted) >= 4 else []
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{model.hash} ({model.name})" for model in observation.models)
+    what = "begins several models' hashes" if found else "is the hash of no model that the script calls"
+    raise Refused("unknown-hash", f"{wanted} {what}", f"There are: {known}.")
+
+
+class _Watcher:
+    """Stands in for `Module.__init__` and `Module.__call__` while the script runs."""
+
+    def __init__(self, script: str, max_depth: int) -> None:
+        self._script = os.path.abspath(script)  # noqa: PTH100
+        self._folder = os.path.dirname(self._script)  # noqa: PTH120
+        self._max_depth = max_depth
+        self._stack: list[Observed] = []
+        self._observed: dict[int, Observed] = {}
+        self._made: list[tuple[weakref.ref[torch.nn.Module], str, str]] = []
+        self._where: weakref.WeakKeyDictionary[torch.nn.Module, str] = weakref.WeakKeyDictionary()
+        self._opened: dict[str, None] = {}
+        self._listening = False
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        init, call = torch.nn.Module.__init__, torch.nn.Module.__call__
+
+        def made(module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
+            init(module, *args, **kwargs)
+            if module not in self._where:
+                self._where[module] = where = self._made_at(module)
+                self._made.append((weakref.ref(module), type(module).__name__, where))
+
+        def called(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if len(self._stack) > self._max_depth or torch.compiler.is_compiling():
+                return call(module, *args, **kwargs)
+            self._stack.append(self._note(module, args, kwargs))
+            try:
+                return call(module, *args, **kwargs)
+            finally:
+                self._stack.pop()
+
+        torch.nn.Module.__init__, torch.nn.Module.__call__ = made, called
+        sys.addaudithook(self._hear)
+        self._listening = True
+        try:
+            yield
+        finally:
+            self._listening = False
+            torch.nn.Module.__init__, torch.nn.Module.__call__ = init, call
+
+    def models(self) -> list[Observed]:
+        return list(self._observed.values())
+
+    def made(self) -> list[tuple[str, str]]:
+        """Class and place of the models that were made and are no part of another one."""
+        alive = [(module(), name, where) for module, name, where in self._made]
+        parts = {id(part) for module, _, _ in alive if module is not None for part in module.children()}
+        own = [(name, where) for module, name, where in alive if id(module) not in parts]
+        return own or [(name, where) for _, name, where in alive]
+
+    def dependencies(self) -> list[dict[str, str]]:
+        """The script, the modules of its folder, and the files that it read, each with its hash as it is now."""
+        import hashlib
+
+        found = {self._script: None}
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str) and file.startswith(self._folder + os.sep) and not self._belongs_elsewhere(file):
+                found[file] = None
+        found |= {path: None for path in self._opened if not self._belongs_elsewhere(path)}
+        entries = []
+        for path in found:
+            if not os.path.isfile(path):  # noqa: PTH113 - it was removed again
+                continue
+            with open(path, "rb") as file:  # noqa: PTH123
+                entries.append({"path": path, "sha256": hashlib.file_digest(file, "sha256").hexdigest()})
+        return entries
+
+    def _note(self, module: torch.nn.Module, args: Any, kwargs: Any) -> Observed:
+        # What wraps a model is not the model: torch.compile keeps it as _orig_mod, DataParallel as module.
+        target = getattr(module, "_orig_mod", module)
+        if isinstance(target, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+            target = target.module
+        known = self._observed.get(id(target))
+        if known is None:
+            parent = self._stack[-1] if self._stack else None
+            known = Observed(target, args, kwargs, depth=len(self._stack), parent=parent)
+            known.where = self._where.get(target, "")
+            self._observed[id(target)] = known
+        if not self._stack or self._stack[-1] is not known:
+            known.invocations += 1
+        return known
+
+    def _made_at(self, module: torch.nn.Module) -> str:
+        """The line that made the module: in the script's folder if one is, else the nearest outside of torch."""
+        frame: FrameType | None = sys._getframe(2)
+        nearest = ""
+        while frame is not None:
+            file = frame.f_code.co_filename
+            own_init = frame.f_code.co_name == "__init__" and frame.f_locals.get("self") is module
+            if not own_init and not file.startswith((_TORCH, _HERE, "<")):
+                place = f"{os.path.basename(file)}:{frame.f_lineno}"  # noqa: PTH119
+                if os.path.abspath(file).startswith(self._folder + os.sep):  # noqa: PTH100
+                    return place
+                nearest = nearest or place
+            frame = frame.f_back
+        return nearest
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        """Note a file that is opened for reading. An audit hook can't be taken away: it stops listening instead."""
+        if not self._listening or event != "open":
+            return
+        path, mode, flags = args
+        writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR)
+        if isinstance(path, str | bytes) and not writes:
+            self._opened[os.path.abspath(os.fsdecode(path))] = None  # noqa: PTH100
+
+    def _belongs_elsewhere(self, path: str) -> bool:
+        """Is it part of the environment, of Python, of the system's view of itself, or of torch's own caches?"""
+        cache = os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/nowhere")
+        own = (sys.prefix, sys.base_prefix, _HERE, os.path.dirname(cache), "/proc", "/sys", "/dev")  # noqa: PTH120
+        return path.endswith(".pyc") or path.startswith(tuple(folder.rstrip(os.sep) + os.sep for folder in own))
+
+
+def _merged(models: list[Observed]) -> list[Observed]:
+    """Hash the models; instances of one architecture with like inputs become one entry; names are made unlike."""
+    by_hash: dict[str, Observed] = {}
+    for model in models:
+        model.hash = describe.hash_of(model.module, model.args, model.kwargs)
+        first = by_hash.setdefault(model.hash, model)
+        if first is not model:
+            first.instances += 1
+            first.invocations += model.invocations
+    seen: dict[str, int] = {}
+    for model in by_hash.values():
+        seen[model.name] = seen.get(model.name, 0) + 1
+        if seen[model.name] > 1:
+            model.name = f"{model.name}#{seen[model.name]}"
+    return list(by_hash.values())
+
+
+def _seed(seed: int) -> None:
+    import random
+
+    random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        import numpy as np
+    except ImportError:
+        return
+    np.random.seed(seed)  # the generator that scripts use
+
+
+@contextmanager
+def _as_main(script: str, script_args: Sequence[str]) -> Iterator[None]:
+    """Give the script the `sys.argv` and `sys.path` that it has when it is run by hand, and hide our own modules."""
+    argv, path = sys.argv, sys.path
+    hidden = {name: sys.modules.pop(name) for name in _OURS if name in sys.modules}
+    sys.argv = [script, *script_args]
+    sys.path = [os.path.dirname(os.path.abspath(script)), *(entry for entry in path if entry != _HERE)]  # noqa: PTH100, PTH120
+    try:
+        yield
+    finally:
+        sys.argv, sys.path = argv, path
+        sys.modules.update(hidden)

@@ -1,0 +1,78 @@
+"""What can go wrong in a user's script, in the user's own words: its traceback, and none of isobench's frames."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import traceback
+from collections.abc import Sequence
+
+from harness import Refused
+
+_HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+
+
+def run(script: str) -> str:
+    """Run the script; return "" at its end, or how it left by itself.
+
+    Raises:
+        Refused: it raised an exception, or left with an error.
+    """
+    name = os.path.basename(script)  # noqa: PTH119
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as exit_:
+        if exit_.code in {None, 0}:
+            return f"sys.exit({exit_.code or ''})"
+        raise Refused(
+            "script-exit",
+            f"{name} left by sys.exit({exit_.code!r}) before its end",
+            "Does it want arguments? Give them with --script-args.",
+            own_traceback(exit_),
+        ) from None
+    except ModuleNotFoundError as error:
+        raise Refused(
+            "script-error",
+            f"{name} needs the package {error.name}, which isn't in its environment",
+            f'Declare it at the top of the script, in an inline block (PEP 723): # dependencies = ["{error.name}"]',
+            own_traceback(error),
+        ) from None
+    except BaseException as error:  # noqa: BLE001 - whatever the script raises, its user is shown it
+        message = f"{name} raised {type(error).__name__}: {error}".rstrip(": ")
+        raise Refused("script-error", message, "", own_traceback(error)) from None
+    return ""
+
+
+def nothing_called(script: str, made: Sequence[tuple[str, str]], left: str) -> Refused:
+    """Why there is nothing to measure in a script that came to its end."""
+    name = os.path.basename(script)  # noqa: PTH119
+    if left:
+        return Refused("script-exit", f"{name} left by {left} before it called a model")
+    if not made:
+        return Refused(
+            "no-model",
+            f"{name} makes no model: no torch.nn.Module was instantiated",
+            "Make the model and call it at the script's top level, or under `if __name__ == '__main__':`.",
+        )
+    models = ", ".join(f"{kind} ({where})" if where else kind for kind, where in made[:5])
+    more = f" and {len(made) - 5} more" if len(made) > 5 else ""
+    return Refused(
+        "model-never-called",
+        f"{name} makes a model but never calls it: {models}{more}",
+        "Call it once with the inputs that are to be measured: model(inputs).",
+    )
+
+
+def own_traceback(error: BaseException) -> str:
+    """The traceback as Python prints it, without the frames of isobench and of what runs the script."""
+    shown = traceback.TracebackException.from_exception(error)
+    inner: traceback.TracebackException | None = shown
+    while inner is not None:
+        frames = [frame for frame in inner.stack if not _is_ours(frame.filename)]
+        inner.stack = traceback.StackSummary.from_list(frames)
+        inner = inner.__cause__ or inner.__context__
+    return "".join(shown.format())
+
+
+def _is_ours(file_name: str) -> bool:
+    return file_name.startswith((_HERE + os.sep, "<frozen runpy>")) or file_name == runpy.__file__
