@@ -19,7 +19,7 @@ from harness import Refused, stage
 _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))  # noqa: PTH100, PTH120
 # The script may have modules of these names of its own.
-_OURS = ("harness", "protocol", "machine", "observe", "describe", "trees", "script_errors", "tensors")
+_OURS = ("harness", "protocol", "machine", "observe", "describe", "trees", "script_errors", "tensors", "to_onnx")
 
 
 class Observed:
@@ -91,6 +91,12 @@ def run_script(script: str, script_args: Sequence[str], seed: int, max_depth: in
     return Observation(models, watcher.dependencies())
 
 
+def cases(observation: Observation) -> list[Observed]:
+    """The models that are measured where none is named: those that the script calls itself."""
+    called = [model for model in observation.models if model.depth == 0]
+    return [model for model in called if model.is_case] or called
+
+
 def find(observation: Observation, wanted: str) -> Observed:
     """The model whose hash is, or begins with, `wanted`.
 
@@ -102,7 +108,7 @@ def find(observation: Observation, wanted: str) -> Observed:
         return found[0]
     known = ", ".join(f"{model.hash} ({model.name})" for model in observation.models)
     what = "begins several models' hashes" if found else "is the hash of no model that the script calls"
-    raise Refused("unknown-hash", f"{wanted} {what}", f"There are: {known}.")
+    raise Refused("unknown-hash", f"{wanted} {what}", f"There are: {known}. Parts of models are found by --max-depth.")
 
 
 class _Watcher:

@@ -36,12 +36,11 @@ def _execute(
     model, threads, seed = request()["model"], request()["threads"], request()["seed"]
     torch.set_num_threads(threads)
     started = time.perf_counter()
-    stage("running the script")
     observation = observe.run_script(model["script"], model["script_args"], seed, model["max_depth"])
     observed = observe.find(observation, model["hash"])
     module = observed.module.eval()
     given = {tensor.name: trees.from_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
-    args, kwargs = trees.with_tensors(observed.args, observed.kwargs, given)
+    args, kwargs = trees.filled(observed.args, observed.kwargs, given)
     load_s = time.perf_counter() - started
     # A script may have set a number of its own.
     torch.set_num_threads(threads)

@@ -57,13 +57,19 @@ def mapped(prefix: str, tree: Any, change: Callable[[str, Any], Any]) -> Any:
     return pytree.tree_unflatten(values, pytree.tree_flatten(tree)[1])
 
 
-def with_tensors(args: Any, kwargs: Any, tensors: Mapping[str, torch.Tensor]) -> tuple[Any, Any]:
+def replaced(args: Any, kwargs: Any, tensors: Mapping[str, torch.Tensor]) -> tuple[Any, Any]:
     """The call with other tensors in the places that `tensors` names."""
 
     def change(name: str, leaf: Any) -> Any:
         return tensors.get(name, leaf) if isinstance(leaf, torch.Tensor) else leaf
 
     return mapped("args", args, change), mapped("kwargs", kwargs, change)
+
+
+def filled(args: Any, kwargs: Any, tensors: Mapping[str, torch.Tensor]) -> tuple[Any, Any]:
+    """The call with the values of other tensors, laid out in memory as the call's own are (channels last, ...)."""
+    own = dict(tensor_leaves_of_call(args, kwargs))
+    return replaced(args, kwargs, {name: torch.empty_like(own[name]).copy_(given) for name, given in tensors.items()})
 
 
 def copied(tree: Any) -> Any:

@@ -1,0 +1,78 @@
+"""Runs a script, and makes of each model that it calls what every runtime needs; runs in the script's environment.
+
+For each model a folder under `output_dir`: `inputs.msgpack`, `expected.msgpack` and, if asked for, `model.onnx`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+import describe
+import observe
+import protocol
+import to_onnx
+import trees
+from harness import Refused, serve, stage
+
+
+def _execute(
+    output_dir: str,
+    script: str,
+    script_args: Sequence[str] = (),
+    hash: str = "",  # noqa: A002 - it is called so everywhere
+    opset: int | None = None,
+    seed: int = 0,
+    onnx: bool = True,
+    max_depth: int = 0,
+) -> dict[str, Any]:
+    observation = observe.run_script(script, script_args, seed, max_depth)
+    models = [observe.find(observation, hash)] if hash else observe.cases(observation)
+    entries = []
+    for model in models:
+        folder = model.hash
+        os.makedirs(os.path.join(output_dir, folder))  # noqa: PTH103, PTH118
+        entries.append({"folder": folder, **_make(model, os.path.join(output_dir, folder), seed, onnx, opset)})  # noqa: PTH118
+    return {"models": entries, "dependencies": observation.dependencies}
+
+
+def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: int | None) -> dict[str, Any]:
+    stage(f"computing the expected outputs of {model.name}")
+    module = model.module.eval()
+    weights_sha256 = describe.weights_sha256(module)
+    inputs = [trees.to_file(name, tensor) for name, tensor in trees.tensor_leaves_of_call(model.args, model.kwargs)]
+    expected = _outputs(model, module, seed)
+    deterministic = _outputs(model, module, seed) == expected
+    protocol.write_tensors(os.path.join(folder, "inputs.msgpack"), inputs)  # noqa: PTH118
+    protocol.write_tensors(os.path.join(folder, "expected.msgpack"), expected)  # noqa: PTH118
+    made: dict[str, Any] = {"weights_sha256": weights_sha256, "deterministic": deterministic}
+    if onnx:
+        stage(f"exporting {model.name} to ONNX")
+        args, kwargs = trees.copied(model.args), trees.copied(model.kwargs)
+        file = os.path.join(folder, "model.onnx")  # noqa: PTH118
+        names = [tensor.name for tensor in expected]
+        made["onnx"] = to_onnx.export(module, args, kwargs, file, output_names=names, opset=opset)
+    return {**model.entry(), **made}
+
+
+def _outputs(model: observe.Observed, module: torch.nn.Module, seed: int) -> list[protocol.Tensor]:
+    """What the model computes of its inputs: each time from fresh ones, since it may change them."""
+    args, kwargs = trees.copied(model.args), trees.copied(model.kwargs)
+    torch.manual_seed(seed)
+    with torch.inference_mode():
+        value = module(*args, **kwargs)
+    outputs = [trees.to_file(name, tensor) for name, tensor in trees.tensor_leaves("output", value)]
+    if not outputs:
+        raise Refused(
+            "model-error",
+            f"{model.name} returns no tensor ({type(value).__name__}), so its outputs can't be checked",
+            "A model is to return what it computes.",
+        )
+    return outputs
+
+
+if __name__ == "__main__":
+    serve(_execute)
