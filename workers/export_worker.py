@@ -30,13 +30,14 @@ def _execute(
     max_depth: int = 0,
 ) -> dict[str, Any]:
     observation = observe.run_script(script, script_args, seed, max_depth)
-    models = [observe.find(observation, hash)] if hash else observe.cases(observation)
+    cases = observe.cases(observation)
+    models = [observe.find(observation, hash)] if hash else cases
     entries = []
     for model in models:
         folder = model.hash
         os.makedirs(os.path.join(output_dir, folder))  # noqa: PTH103, PTH118
         entries.append({"folder": folder, **_make(model, os.path.join(output_dir, folder), seed, onnx, opset)})  # noqa: PTH118
-    return {"models": entries, "dependencies": observation.dependencies}
+    return {"models": entries, "alone": models == cases[:1] == cases, "dependencies": observation.dependencies}
 
 
 def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: int | None) -> dict[str, Any]:

@@ -78,6 +78,20 @@ def current_stage() -> str:
     return _stage
 
 
+def log_tail(lines: int) -> str:
+    """The last lines that this worker (a user's script, say) printed; "" where nobody keeps them."""
+    import sys
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        with open(_path(protocol.LOG_FILE), "rb") as log:  # noqa: PTH123
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
+
+
 def serve(execute: Callable[..., dict[str, Any] | None]) -> None:
     """Wait for the host, call `execute(**arguments)`; what it returns, if anything, becomes `outputs.json`.
 

@@ -84,10 +84,11 @@ def run_script(script: str, script_args: Sequence[str], seed: int, max_depth: in
     watcher = _Watcher(script, max_depth)
     _seed(seed)
     with watcher.watching(), _as_main(script, script_args):
-        left = script_errors.run(script)
+        left, variables = script_errors.run(script)
     models = _merged(watcher.models())
     if not models:
         raise script_errors.nothing_called(script, watcher.made(), left)
+    del variables  # till here they kept the models alive that the script made
     return Observation(models, watcher.dependencies())
 
 

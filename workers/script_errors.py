@@ -6,29 +6,32 @@ import os
 import runpy
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
-from harness import Refused
+from harness import Refused, log_tail
 
 _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep  # noqa: PTH100, PTH120
 
 
-def run(script: str) -> str:
-    """Run the script; return "" at its end, or how it left by itself.
+def run(script: str) -> tuple[str, dict[str, Any]]:
+    """Run the script; return how it left by itself ("": it came to its end), and its variables, which keep all alive.
 
     Raises:
         Refused: it raised an exception, or left with an error.
     """
     name = os.path.basename(script)  # noqa: PTH119
     try:
-        runpy.run_path(script, run_name="__main__")
+        return "", runpy.run_path(script, run_name="__main__")
     except SystemExit as exit_:
         if exit_.code in {None, 0}:
-            return f"sys.exit({exit_.code or ''})"
+            return f"sys.exit({exit_.code or ''})", {}
+        printed = log_tail(5) if isinstance(exit_.code, int) else ""
         raise Refused(
             "script-exit",
             f"{name} left by sys.exit({exit_.code!r}) before its end",
             "Does it want arguments? Give them with --script-args.",
-            own_traceback(exit_),
+            own_traceback(exit_, without=_LIBRARY) + printed,
         ) from None
     except ModuleNotFoundError as error:
         raise Refused(
@@ -40,7 +43,6 @@ def run(script: str) -> str:
     except BaseException as error:  # noqa: BLE001 - whatever the script raises, its user is shown it
         message = f"{name} raised {type(error).__name__}: {error}".rstrip(": ")
         raise Refused("script-error", message, "", own_traceback(error)) from None
-    return ""
 
 
 def nothing_called(script: str, made: Sequence[tuple[str, str]], left: str) -> Refused:
@@ -63,12 +65,16 @@ def nothing_called(script: str, made: Sequence[tuple[str, str]], left: str) -> R
     )
 
 
-def own_traceback(error: BaseException) -> str:
-    """The traceback as Python prints it, without the frames of isobench and of what runs the script."""
+def own_traceback(error: BaseException, *, without: str = "") -> str:
+    """The traceback as Python prints it, less the frames of isobench, of what runs the script, and of a folder."""
     shown = traceback.TracebackException.from_exception(error)
     inner: traceback.TracebackException | None = shown
     while inner is not None:
-        frames = [frame for frame in inner.stack if not _is_ours(frame.filename)]
+        frames = [
+            frame
+            for frame in inner.stack
+            if not (_is_ours(frame.filename) or (without and frame.filename.startswith(without)))
+        ]
         inner.stack = traceback.StackSummary.from_list(frames)
         inner = inner.__cause__ or inner.__context__
     return "".join(shown.format())

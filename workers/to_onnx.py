@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
+from torch.jit import TracerWarning
 
 import trees
 from harness import stage
+
+_NOT_THE_MODELS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, __file__))  # noqa: PTH100, PTH120
 
 
 def export(
@@ -22,11 +27,16 @@ def export(
     `outputs` pair a name in the file with the name of the tensor that belongs there. Large weights go into
     `model.onnx.data` beside the file, so that no model is too big for it.
     """
-    failures = []
+    failures: list[Exception] = []
     for exporter, dynamo in (("dynamo", True), ("torchscript", False)):
+        if failures:
+            _remove_all_of(path)
+            stage("exporting with the older exporter")
         flat = _Flat(module, args, kwargs)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), warnings.catch_warnings():
+                # A trace that leaves PyTorch for numpy carries on with the values that it saw, as constants.
+                warnings.filterwarnings("error", message=".*(NumPy array|torch.from_numpy)", category=TracerWarning)
                 torch.onnx.export(
                     flat,
                     tuple(flat.tensors),
@@ -39,12 +49,10 @@ def export(
                 )
             return _found(path, exporter)
         except Exception as error:  # noqa: BLE001 - exporters raise what they like; the user is shown it
-            text = "".join(traceback.format_exception(error))
-            print(text)  # noqa: T201 - the log tells the whole story
-            failures.append((exporter, error, text))
-            _remove_all_of(path)
-            stage("exporting with the older exporter")
-    return {"error": _told(failures)}
+            traceback.print_exception(error, file=sys.stdout)  # the log tells the whole story
+            failures.append(error)
+    _remove_all_of(path)
+    return {"error": _told(failures[0])}
 
 
 class _Flat(torch.nn.Module):  # type: ignore[misc] # torch isn't there where types are checked
@@ -80,23 +88,48 @@ def _found(path: str, exporter: str) -> dict[str, Any]:
 
     model = onnx.load(path, load_external_data=False)
     weights = {initializer.name for initializer in model.graph.initializer}
+    given = [value.name for value in model.graph.input if value.name not in weights]
+    if not _depends(model.graph, given):
+        raise ValueError("the exporter froze the model: none of its outputs depends on an input any more")
     return {
         "exporter": exporter,
         "opset": next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}),
-        "inputs": [
-            {"name": value.name, "source": value.name} for value in model.graph.input if value.name not in weights
-        ],
+        "inputs": [{"name": name, "source": name} for name in given],
         "outputs": [{"name": value.name, "source": value.name} for value in model.graph.output],
     }
 
 
-def _told(failures: list[tuple[str, Exception, str]]) -> dict[str, str]:
-    """The first failure is of the exporter that can most, so that is the one to tell; the log holds both."""
-    _, error, text = failures[0]
-    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _depends(graph: Any, inputs: Iterable[str]) -> bool:
+    """Does any output come of an input?"""
+    live = set(inputs)
+    for node in graph.node:  # in the order in which they run
+        if not live.isdisjoint(_used(node)):
+            live.update(node.output)
+    return any(value.name in live for value in graph.output)
+
+
+def _used(node: Any) -> Iterator[str]:
+    """The values that a node reads, by way of its subgraphs, too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for subgraph in (attribute.g, *attribute.graphs):
+            for inner in subgraph.node:
+                yield from _used(inner)
+
+
+def _told(error: BaseException) -> dict[str, str]:
+    """What is told of the newest exporter's failure, which can take the most; the log tells of both.
+
+    The exporter wraps one exception in another: the innermost says what is the matter, and where in the model.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(("<", *_NOT_THE_MODELS))]
     return {
-        "message": f"neither of torch's exporters can take it: {type(error).__name__}: {first}",
-        "traceback": "\n".join(text.splitlines()[-20:]),
+        "message": f"{type(error).__name__}: {first}".rstrip(": "),
+        "traceback": "".join(traceback.format_list(own)).rstrip(),
     }
 
 

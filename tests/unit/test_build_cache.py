@@ -110,5 +110,5 @@ def test_a_build_that_could_not_be_exported_says_why(script: Path) -> None:
     build = make(script, onnx=False, error={"message": "aten::nonsense has no translation", "traceback": "line 3"})
     with pytest.raises(ModelError, match="model can't be exported to ONNX: aten::nonsense") as caught:
         build.require_onnx()
-    assert caught.value.details == "line 3"
+    assert caught.value.details == "line 3\nlog: export.log"
     assert "torch-eager" in caught.value.hint

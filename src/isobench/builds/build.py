@@ -15,6 +15,7 @@ ONNX_FILE = "model.onnx"
 INPUTS_FILE = "inputs.msgpack"
 EXPECTED_FILE = "expected.msgpack"
 BUILD_FILE = "build.json"
+EXPORT_LOG_FILE = "export.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class Build:
             error = self.onnx_error or {}
             raise ModelError(
                 f"{self.name} can't be exported to ONNX: {error.get('message', 'no export was made')}",
-                details=error.get("traceback", ""),
+                details=f"{error.get('traceback', '')}\nlog: {self.folder / EXPORT_LOG_FILE}".strip(),
                 hint="torch-eager and torch-compiled take the PyTorch module itself and need no export.",
             )
 
@@ -109,5 +110,6 @@ def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
         TensorSpec(name=spec["name"], dtype=spec["dtype"], shape=tuple(spec["shape"])) for spec in fields["inputs"]
     )
     if fields["onnx"] is not None:
-        fields["onnx"] = Onnx(**fields["onnx"])
+        onnx = dict(fields["onnx"])
+        fields["onnx"] = Onnx(**{**onnx, "inputs": tuple(onnx["inputs"]), "outputs": tuple(onnx["outputs"])})
     return Build(folder=folder, model=model, **fields)

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.builds.build import BUILD_FILE, EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx
+from isobench.builds.build import (
+    BUILD_FILE,
+    EXPECTED_FILE,
+    EXPORT_LOG_FILE,
+    INPUTS_FILE,
+    ONNX_FILE,
+    Build,
+    Onnx,
+)
 from isobench.builds.cache import Dependency, sha256_of, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
@@ -61,9 +69,9 @@ def build(
     outputs = run_worker("export_worker.py", arguments, run_dir, environment, settings, on_stage)
     dependencies = [Dependency.of(entry["path"], entry["sha256"]) for entry in outputs["dependencies"]]
     script_sha256 = sha256_of(model.path)
-    entries = outputs["models"]
     builds = [
-        _keep(entry, run_dir / entry["folder"], model, script_sha256, alone=len(entries) == 1) for entry in entries
+        _keep(entry, run_dir / entry["folder"], model, script_sha256, alone=outputs["alone"])
+        for entry in outputs["models"]
     ]
     shutil.rmtree(run_dir)
     return builds, dependencies
@@ -72,6 +80,8 @@ def build(
 def _keep(entry: Mapping[str, Any], folder: Path, model: Model, script_sha256: str, *, alone: bool) -> Build:
     """Check what the worker made of one model, and move it into the cache."""
     onnx, onnx_error = _checked(entry.get("onnx"), folder)
+    if onnx_error:
+        shutil.copyfile(folder.parent / protocol.LOG_FILE, folder / EXPORT_LOG_FILE)
     content = hashlib.sha256()
     parts = [entry["hash"], entry["weights_sha256"], sha256_of(folder / INPUTS_FILE), sha256_of(folder / EXPECTED_FILE)]
     for part in (*parts, onnx.sha256 if onnx else ""):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import isobench
 from isobench.builds import cache
 from isobench.builds.build import Build
 from isobench.environments import Environment
@@ -47,13 +48,15 @@ def make(
     builds, dependencies = source.build(
         model, onnx=onnx, environment=environment, settings=settings, on_stage=on_stage
     )
-    cache.remember(_key(model, model.hash, onnx, environment, settings), builds, dependencies)
+    # A failed export is tried again: it may have been for want of memory, or of disk.
+    if not any(build.onnx_error for build in builds):
+        cache.remember(_key(model, model.hash, onnx, environment, settings), builds, dependencies)
     return builds
 
 
 def _key(model: Model, selector: str, onnx: bool, environment: Environment, settings: Settings) -> str:
     asked: dict[str, Any] = {
-        "rules": RULES,
+        "rules": [RULES, isobench.__version__],
         "file": str(model.path.absolute()),
         "environment": environment.identity,
         "seed": settings.seed,

@@ -53,7 +53,8 @@ def _description(entry: dict[str, Any]) -> str:
     times = f"called {entry['invocations']} time{'s' if entry['invocations'] != 1 else ''}"
     if entry["instances"] > 1:
         times += f" in {entry['instances']} instances"
-    note = "" if entry["is_case"] else "  (no model of its own: not measured by `run`)"
+    no_model = not entry["depth"] and not entry["is_case"]
+    note = "  (a part without weights: measured only by its hash)" if no_model else ""
     lines = [
         f"{entry['hash']}  {entry['name']}  {report.count(entry['parameters'])} parameters{note}",
         f"  class    {entry['class']}, made at {entry['instantiated_at']}",

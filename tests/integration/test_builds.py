@@ -1,0 +1,189 @@
+"""Models built for real: exported, remembered, and made anew when what they depended on has changed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from isobench import builds, environments
+from isobench.builds import Build
+from isobench.environments import Environment
+from isobench.errors import ModelError
+from isobench.models import Model, Settings
+from isobench.workers import protocol
+
+pytestmark = pytest.mark.integration
+
+SCRIPTS = Path(__file__).parents[1] / "samples" / "scripts"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
+SETTINGS = Settings(threads=1, timeout_s=120)
+
+
+@pytest.fixture(autouse=True)
+def own_home(home: Path, provisioned: Callable[[str], Environment]) -> None:
+    provisioned("torch")
+    provisioned("ort")
+
+
+def environment(model: Model) -> Environment:
+    found = environments.find(environments.spec("torch" if model.is_script else "ort"))
+    assert found is not None
+    return found
+
+
+def make(path: Path, *, onnx: bool = True, settings: Settings = SETTINGS, **model: Any) -> list[Build]:
+    asked = Model(path=path, **model)
+    return builds.make(asked, onnx=onnx, environment=environment(asked), settings=settings, on_stage=lambda _: None)
+
+
+def find(path: Path, *, onnx: bool = True, settings: Settings = SETTINGS, **model: Any) -> list[Build] | None:
+    asked = Model(path=path, **model)
+    return builds.find(asked, onnx=onnx, environment=environment(asked), settings=settings)
+
+
+def test_each_model_of_a_script_becomes_a_build_with_a_valid_file_inputs_and_outputs() -> None:
+    perceptron, tagger = make(EXAMPLES / "two_models.py")
+    assert (perceptron.name, tagger.name) == ("two_models.Perceptron", "two_models.Tagger")
+    assert perceptron.onnx is not None
+    assert perceptron.onnx.exporter == "dynamo"
+    assert perceptron.onnx_file is not None
+    onnx.checker.check_model(str(perceptron.onnx_file), full_check=True)
+    [rows] = protocol.read_tensors(perceptron.inputs_file)
+    assert (rows.name, rows.dtype, rows.shape) == ("args.0", "float32", (16, 64))
+    assert [(one.name, one.dtype) for one in protocol.read_tensors(tagger.expected_file)] == [
+        ("output.tags", "int64"), ("output.certainty", "float32"),
+    ]  # fmt: skip
+    assert perceptron.deterministic
+
+
+def test_inputs_and_outputs_of_every_kind_find_their_place_in_the_file() -> None:
+    [nested] = make(SCRIPTS / "nested.py")
+    assert nested.onnx is not None
+    given = protocol.read_tensors(nested.inputs_file)
+    assert {entry["source"] for entry in nested.onnx.inputs} == {tensor.name for tensor in given}
+    expected = [tensor.name for tensor in protocol.read_tensors(nested.expected_file)]
+    assert [entry["source"] for entry in nested.onnx.outputs] == expected
+    assert expected[:2] == ["output.answer.total", "output.answer.parts.0"]
+
+
+def test_what_was_built_is_found_again_until_something_changes(tmp_path: Path) -> None:
+    script = tmp_path / "imports_its_neighbour.py"
+    shutil.copy(SCRIPTS / "imports_its_neighbour.py", script)
+    neighbour, sizes = tmp_path / "neighbour.py", tmp_path / "sizes.txt"
+    neighbour.write_text("WIDTH = 4\n")
+    sizes.write_text("3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert find(script) is None
+        made = make(script)
+        assert find(script) == made
+        assert find(script, onnx=False) == made, "a build with a file serves those who need none"
+        assert find(script, settings=Settings(threads=1, seed=1)) is None
+        assert find(script, script_args=("--more",)) is None
+        for file, text in ((neighbour, "WIDTH = 5\n"), (sizes, "2"), (script, script.read_text() + "\n")):
+            old = file.read_text()
+            file.write_text(text)
+            assert find(script) is None, f"{file.name} was changed"
+            file.write_text(old)
+            assert find(script) == made, f"{file.name} is what it was"
+        neighbour.unlink()
+        assert find(script) is None
+
+
+def test_a_runtime_that_needs_no_onnx_file_does_not_wait_for_one() -> None:
+    built = make(EXAMPLES / "two_models.py", onnx=False)
+    assert [build.onnx for build in built] == [None, None]
+    assert find(EXAMPLES / "two_models.py", onnx=False) == built
+    assert find(EXAMPLES / "two_models.py", onnx=True) is None
+
+
+def test_one_model_is_built_by_its_hash_and_found_among_all() -> None:
+    [tagger] = make(EXAMPLES / "two_models.py", hash="b4b5")
+    assert tagger.class_name == "Tagger"
+    assert find(EXAMPLES / "two_models.py", hash="b4b5") == [tagger]
+    assert find(EXAMPLES / "two_models.py") is None
+    perceptron, _ = make(EXAMPLES / "two_models.py")
+    [found] = find(EXAMPLES / "two_models.py", hash="e01e") or []
+    assert (found.id, found.name) == (perceptron.id, perceptron.name) == (found.id, "two_models.Perceptron")
+
+
+def test_a_sub_model_is_built_with_what_its_parent_gave_it() -> None:
+    [gru] = make(EXAMPLES / "two_models.py", hash="85b7", settings=Settings(threads=1, max_depth=1))
+    assert (gru.class_name, gru.max_depth) == ("torch.nn.modules.rnn.GRU", 1)
+    assert gru.signature == "(float32[4, 20, 64])"
+
+
+def test_the_opset_is_the_users_to_choose() -> None:
+    [build] = make(EXAMPLES / "two_models.py", hash="e01e", settings=Settings(threads=1, opset=18))
+    assert build.onnx is not None
+    assert build.onnx.opset == 18
+    assert build.onnx_file is not None
+    assert onnx.load(build.onnx_file, load_external_data=False).opset_import[0].version == 18
+
+
+def test_the_older_exporter_takes_what_the_newer_refuses_and_is_named() -> None:
+    [build] = make(SCRIPTS / "branches.py")
+    assert build.onnx is not None
+    assert build.onnx.exporter == "torchscript"
+
+
+def test_a_model_that_would_be_frozen_to_a_constant_is_refused_with_its_line() -> None:
+    [build] = make(SCRIPTS / "cannot_export.py")
+    assert build.onnx is None
+    with pytest.raises(ModelError) as caught:
+        build.require_onnx()
+    error = caught.value
+    assert "cannot_export can't be exported to ONNX: RuntimeError: .numpy() is not supported" in error.message
+    assert "y = self.linear(x).detach().numpy()" in error.details
+    assert (build.folder / "export.log").exists()
+    assert "torch-eager" in error.hint
+    assert find(SCRIPTS / "cannot_export.py") is None, "a failure may pass, so it isn't remembered"
+
+
+def big_file(folder: Path) -> Path:
+    """An ONNX file that keeps its weights in another one."""
+    weight = numpy_helper.from_array(np.eye(32, dtype=np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 32])],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = folder / "big.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights/big.bin", size_threshold=0)
+    return path
+
+
+def test_an_onnx_file_with_external_data_becomes_a_build_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    path = big_file(tmp_path)
+    [build] = make(path, dimensions={"rows": 3})
+    assert find(path, dimensions={"rows": 3}) == [build]
+    assert find(path, dimensions={"rows": 4}) is None
+    assert (build.folder / "weights" / "big.bin").read_bytes() == (tmp_path / "weights" / "big.bin").read_bytes()
+    [given], [expected] = protocol.read_tensors(build.inputs_file), protocol.read_tensors(build.expected_file)
+    assert given.shape == expected.shape == (3, 32)
+    assert given.data == expected.data, "the weights are the unit matrix"
+    (tmp_path / "weights" / "big.bin").write_bytes(bytes(32 * 32 * 4))
+    assert find(path, dimensions={"rows": 3}) is None
+
+
+def test_a_model_that_no_runtime_can_run_is_told_in_onnx_runtimes_words(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "x"], ["y"])], "g", [value],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+    )  # fmt: skip
+    path = tmp_path / "wrong.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    with pytest.raises(ModelError, match="ONNX Runtime can't run the model: .*ncompatible dimensions"):
+        make(path)

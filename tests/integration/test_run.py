@@ -1,0 +1,264 @@
+"""`isobench run` as a user types it, on real models in real environments."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import isobench
+from isobench import results
+from isobench.environments import Environment
+from isobench.errors import ResultError, UsageError
+
+pytestmark = pytest.mark.integration
+
+SCRIPTS = Path(__file__).parents[1] / "samples" / "scripts"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
+ALL = ["-r", "ort", "-r", "torch-eager", "-r", "torch-compiled"]
+
+
+@pytest.fixture(autouse=True)
+def environment_of_torch(home: Path, provisioned: Callable[[str], Environment]) -> None:
+    provisioned("ort")
+    provisioned("torch")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """An .onnx file made by hand: twice the input, plus one."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 4])
+    one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
+    nodes = [helper.make_node("Add", ["x", "x"], ["twice"]), helper.make_node("Add", ["twice", "one"], ["y"])]
+    graph = helper.make_graph(nodes, "by-hand", [x], [y], [one])
+    path = tmp_path / "by hand.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def isobench_(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "isobench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
+def measured(*arguments: str | Path, code: int = 0) -> list[dict[str, Any]]:
+    done = isobench_("run", "--json", *arguments)
+    assert done.returncode == code, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_an_onnx_file_is_measured_and_everything_about_it_is_kept(model: Path, home: Path) -> None:
+    [result] = measured(model, "--dim", "rows=3", "--iterations", "20")
+    outcome = result["outcome"]
+    assert outcome["correctness"]["ok"]
+    assert outcome["latency"]["iterations"] == 20
+    assert outcome["latency"]["throughput_ips"] == pytest.approx(1 / outcome["latency"]["mean_s"])
+    assert outcome["threads"]["runtime"] == result["settings"]["threads"]
+    folder = home / "results" / result["id"]
+    kept = results.load(str(folder))
+    assert json.loads(json.dumps(kept.to_json())) == result
+    samples = results.samples_ns(kept, folder)
+    assert len(samples) == 20
+    assert sum(samples) / 20 / 1e9 == pytest.approx(outcome["latency"]["mean_s"])
+    assert (folder / "worker.log").exists()
+    assert not list((home / "runs").iterdir()), "nothing is left of a run that went well"
+
+
+def test_a_result_says_where_by_what_and_of_what_it_was_made(model: Path) -> None:
+    [result] = measured(model, "--dim", "rows=3")
+    environment, worker = result["environment"], result["provenance"]["worker"]
+    assert environment["provider"] == "venv"
+    assert len(environment["lock_sha256"]) == len(environment["identity"]) == 64
+    assert any(package.startswith("onnxruntime==") for package in environment["packages"])
+    assert sorted(worker["distributions"]) == sorted(environment["packages"])
+    assert worker["executable"].startswith(str(Path(worker["executable"]).parents[1]))
+    assert any("libonnxruntime" in library["path"] or "onnxruntime_pybind" in library["path"]
+               for library in worker["native_libraries"])  # fmt: skip
+    assert worker["environment"]["OMP_NUM_THREADS"] == str(result["settings"]["threads"])
+    host = result["provenance"]["host"]
+    assert host["cpu"]["model"]
+    assert host["affinity"] == sorted(os.sched_getaffinity(0))
+    assert result["command"][1:3] == ["run", "--json"]
+    assert result["model"]["onnx_sha256"]
+    assert result["model"]["inputs"] == [{"name": "x", "dtype": "float32", "shape": [3, 4]}]
+    assert result["runtime"]["version"] in str(environment["packages"])
+    assert result["started_at"] < result["ended_at"]
+
+
+def test_the_table_tells_what_a_person_wants_to_know(model: Path, home: Path) -> None:
+    done = isobench_("run", model, "--dim", "rows=3")
+    assert done.returncode == 0, done.stderr
+    for text in ("by hand::", "(x=float32[3, 4])", "runtime", "mean ms", "median ms", "p99 ms", "inf/s", "correct"):
+        assert text in done.stdout
+    assert f"results in {home / 'results'}" in done.stdout
+    assert "by hand on ort: measuring" in done.stderr
+
+
+def test_a_script_with_two_models_is_measured_on_every_runtime() -> None:
+    found = measured(*ALL, EXAMPLES / "two_models.py")
+    assert [(one["model"]["name"], one["runtime"]["name"]) for one in found] == [
+        (name, runtime)
+        for name in ("two-models.Perceptron", "two-models.Tagger")
+        for runtime in ("ort", "torch-eager", "torch-compiled")
+    ]
+    assert all(one["outcome"]["correctness"]["ok"] for one in found)
+    for one in found[:3]:
+        assert {result["model"]["inputs_sha256"] for result in found[:3]} == {one["model"]["inputs_sha256"]}
+        assert {result["model"]["weights_sha256"] for result in found[:3]} == {one["model"]["weights_sha256"]}
+    [compiled] = [one for one in found[:3] if one["runtime"]["name"] == "torch-compiled"]
+    assert compiled["outcome"]["cold_start"]["compile_s"] > 0
+    assert compiled["outcome"]["facts"]["compile_cache"] in {"cold", "warm"}
+    assert compiled["outcome"]["facts"]["weights_sha256"] == compiled["model"]["weights_sha256"]
+
+
+def test_compiled_code_is_found_again_and_told_apart() -> None:
+    first, again = (
+        measured("-r", "torch-compiled", f"{EXAMPLES / 'two_models.py'}::e01e279c")[0]["outcome"] for _ in range(2)
+    )
+    assert again["facts"]["compile_cache"] == "warm"
+    assert again["facts"]["compile_cache_hits"] > 0
+    assert first["facts"]["compile_cache"] in {"cold", "warm"}
+
+
+def test_a_transformer_with_a_block_of_its_own_is_measured_on_every_runtime(home: Path) -> None:
+    arguments = "--script-args=--layers=1 --tokens=16"
+    found = measured(*ALL, EXAMPLES / "bert.py", arguments, "--label", "task::nlp")
+    assert [one["outcome"]["correctness"]["ok"] for one in found] == [True] * 3
+    environments = {one["runtime"]["name"]: one["environment"] for one in found}
+    assert environments["ort"]["name"] == "ort"
+    for runtime in ("torch-eager", "torch-compiled"):
+        assert environments[runtime]["name"] == "torch-script"
+        assert "transformers==5.23.0" in environments[runtime]["packages"]
+        assert Path(environments[runtime]["lock_file"]).is_relative_to(home / "locks")
+    assert found[0]["model"]["labels"] == {"name": ["bert"], "task": ["nlp"]}
+    assert found[0]["model"]["script_args"] == ["--layers=1", "--tokens=16"]
+
+
+def test_inputs_and_outputs_of_every_kind_are_measured_on_every_runtime() -> None:
+    found = measured(*ALL, SCRIPTS / "nested.py")
+    assert [one["outcome"]["correctness"]["reasons"] for one in found] == [[], [], []]
+
+
+def test_inputs_keep_the_layout_that_the_script_gave_them() -> None:
+    [result] = measured("-r", "torch-eager", SCRIPTS / "channels_last.py")
+    assert result["outcome"]["correctness"]["reasons"] == []
+
+
+def test_wrong_outputs_make_a_result_invalid_and_the_exit_code_says_so() -> None:
+    done = isobench_("run", "-r", "torch-eager", "-r", "ort", SCRIPTS / "never_the_same.py")
+    assert done.returncode == 7
+    eager, ort = (line for line in done.stdout.splitlines() if line.startswith(("torch-eager ", "ort ")))
+    assert "WRONG" in eager
+    assert "invalid" in eager
+    assert "correct" in ort
+    assert "torch-eager: invalid: output: 4 of 4 elements differ by more than 0.0001 allows" in done.stdout
+
+
+def test_a_torch_runtime_refuses_an_onnx_file_with_the_reason(model: Path) -> None:
+    done = isobench_("run", "-r", "torch-eager", "-r", "ort", model, "--dim", "rows=3")
+    assert done.returncode == 3
+    assert "torch-eager can't run by hand.onnx: it runs the PyTorch module that a script makes" in done.stdout
+    assert "-r ort" in done.stdout
+    assert "correct" in done.stdout, "ort is measured all the same"
+
+
+def test_a_model_that_fails_does_not_stop_the_others(model: Path) -> None:
+    done = isobench_("run", SCRIPTS / "raises.py", model, "--dim", "rows=3")
+    assert done.returncode == 3
+    assert "ort: raises.py raised KeyError: 'out'" in done.stdout
+    assert "correct" in done.stdout
+    assert "failed: ModelError" in isobench_("list").stdout
+
+
+def test_a_crash_while_it_is_measured_is_told_and_its_log_is_kept(home: Path) -> None:
+    [result] = measured("-r", "torch-eager", SCRIPTS / "crashes_when_measured.py", code=5)
+    assert result["outcome"]["kind"] == "crash"
+    assert "was killed by SIGSEGV while it was" in result["outcome"]["message"]
+    assert (home / "results" / result["id"] / "worker.log").exists()
+
+
+def test_a_model_that_takes_too_long_is_stopped() -> None:
+    done = isobench_("run", "-r", "torch-eager", "--timeout", "6", SCRIPTS / "never_ends.py")
+    assert done.returncode == 5
+    assert "was stopped after 6 s while it was running the script" in done.stdout
+    assert "--timeout" in done.stdout
+
+
+def test_results_go_where_they_are_asked_to_and_are_listed_and_shown(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "of mine"
+    assert isobench_("run", model, "--dim", "rows=3", "--output", folder).returncode == 0
+    [result] = list(folder.iterdir())
+    listed = isobench_("list", "--from", folder)
+    assert result.name in listed.stdout
+    shown = isobench_("show", "--from", folder, result.name[:15])
+    assert shown.returncode == 0, shown.stderr
+    for text in ("latency (ms)", "cold start", "lock", "noise", str(result)):
+        assert text in shown.stdout
+    assert json.loads(isobench_("show", "--json", result).stdout)["id"] == result.name
+
+
+def test_python_gets_the_same_result(model: Path) -> None:
+    result = isobench.benchmark(model, dimensions={"rows": 2}, iterations=11, threads=1)
+    assert (result.latency.iterations, result.runtime.name, result.ok) == (11, "ort", True)
+    with pytest.raises(UsageError, match="is several models: .*::e01e279c, .*::b4b5ecef"):
+        isobench.benchmark(EXAMPLES / "two_models.py", runtime="torch-eager")
+    failed = isobench.benchmark(model, runtime="torch-eager")
+    with pytest.raises(ResultError, match="it runs the PyTorch module"):
+        _ = failed.latency
+
+
+def test_an_environment_that_was_changed_by_hand_is_refused(model: Path, home: Path, tmp_path: Path) -> None:
+    (home / "environments").unlink()
+    assert isobench_("env", "create", "ort").returncode == 0
+    folder = Path(isobench_("env", "path", "ort").stdout.strip())
+    (folder / "lib" / "python3.11" / "site-packages" / "sneaky.py").write_text("print('hello')\n")
+    done = isobench_("run", model, "--dim", "rows=3")
+    assert done.returncode == 4
+    assert "the ort environment isn't what its lock says any more" in done.stdout
+    assert "sneaky.py was added and belongs to no package" in done.stdout
+    assert "isobench env remove ort && isobench env create ort" in done.stdout
+
+
+def test_interrupted_it_ends_everything_and_keeps_what_it_has(model: Path, home: Path) -> None:
+    arguments = ["run", str(model), str(SCRIPTS / "never_ends.py"), "--dim", "rows=3"]
+    host = subprocess.Popen(
+        [sys.executable, "-m", "isobench", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert host.stderr is not None
+    for line in host.stderr:
+        if "building never_ends: running the script" in line:
+            break
+    time.sleep(1)
+    workers = [int(pid) for pid in Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text().split()]
+    assert workers
+    host.send_signal(signal.SIGINT)
+    _, errors = host.communicate(timeout=30)
+    assert host.returncode == 130
+    assert "isobench was interrupted; what was measured before is saved" in errors
+    assert len(list((home / "results").iterdir())) == 1
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_the_second_run_starts_no_worker_but_the_one_that_measures() -> None:
+    script = f"{EXAMPLES / 'two_models.py'}::e01e279c"
+    assert "building" in isobench_("run", script).stderr
+    assert "building" not in isobench_("run", script).stderr
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    heavy = {"numpy", "onnx", "msgpack", "ml_dtypes", "filelock", "importlib.metadata", "subprocess", "torch"}
+    code = "import sys; from isobench.cli.main import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not heavy & set(done.stdout.split())

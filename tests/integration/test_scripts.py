@@ -1,0 +1,157 @@
+"""Scripts, run and watched in the real torch environment: which models they call, and every way to call none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import isobench
+from isobench.environments import Environment
+from isobench.errors import IsobenchError, ModelError, UsageError, WorkerError
+
+pytestmark = pytest.mark.integration
+
+SCRIPTS = Path(__file__).parents[1] / "samples" / "scripts"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
+
+
+@pytest.fixture(autouse=True)
+def torch_environment(home: Path, provisioned: Callable[[str], Environment]) -> Environment:
+    return provisioned("torch")
+
+
+def refused(name: str, kind: type[IsobenchError] = ModelError) -> IsobenchError:
+    with pytest.raises(kind) as caught:
+        isobench.discover(SCRIPTS / f"{name}.py")
+    return caught.value
+
+
+def test_every_model_that_a_script_calls_is_listed_with_what_it_was_given() -> None:
+    perceptron, tagger = isobench.discover(EXAMPLES / "two_models.py")
+    assert (perceptron["name"], perceptron["parameters"], perceptron["invocations"]) == ("Perceptron", 85002, 1)
+    assert perceptron["signature"] == "(float32[16, 64])"
+    assert perceptron["instantiated_at"] == "two_models.py:35"
+    assert tagger["signature"] == "(int64[4, 20], mask=bool[4, 20])"
+    assert tagger["inputs"] == [
+        {"name": "args.0", "dtype": "int64", "shape": [4, 20]},
+        {"name": "kwargs.mask", "dtype": "bool", "shape": [4, 20]},
+    ]
+
+
+def test_a_models_hash_is_the_same_on_every_machine() -> None:
+    # These were made on another machine: neither addresses, nor paths, nor weights may have a say in them.
+    assert [entry["hash"] for entry in isobench.discover(EXAMPLES / "two_models.py")] == ["e01e279c", "b4b5ecef"]
+
+
+def test_sub_models_are_listed_down_to_the_depth_that_is_asked_for() -> None:
+    found = isobench.discover(EXAMPLES / "two_models.py", max_depth=2)
+    assert [(entry["name"], entry["depth"]) for entry in found][:3] == [
+        ("Perceptron", 0), ("Sequential", 1), ("Linear", 2),
+    ]  # fmt: skip
+    assert next(entry for entry in found if entry["name"] == "GRU")["parent"] == found[-4]["hash"]
+
+
+def test_arguments_reach_the_script() -> None:
+    [resnet] = isobench.discover(EXAMPLES / "resnet.py", script_args=["--batch_size=3"])
+    assert resnet["signature"] == "(float32[3, 3, 224, 224])"
+
+
+def test_inputs_of_every_kind_are_described() -> None:
+    [nested] = isobench.discover(SCRIPTS / "nested.py")
+    assert nested["signature"] == (
+        "(float32[2, 4], (float32[2, 4], float64[2, 4]), {halves: [float16[2, 4], bfloat16[2, 4]], fill: (int32[1])}, "
+        "None, scale=2.5, mode='mean', flags={keep: bool[2, 4]}, masks=(int8[2, 4], uint8[2, 4], int16[2, 4], "
+        "float64[2, 4]))"
+    )
+    assert [spec["name"] for spec in nested["inputs"]][:4] == ["args.0", "args.1.left", "args.1.right", "args.2.halves.0"]
+
+
+def test_wrappers_are_looked_through_and_instances_of_one_architecture_are_one_model() -> None:
+    found = isobench.discover(SCRIPTS / "wrapped.py")
+    assert [(entry["name"], entry["invocations"], entry["instances"], entry["is_case"]) for entry in found] == [
+        ("Net", 4, 2, True), ("CrossEntropyLoss", 3, 1, False), ("ReLU", 1, 1, False), ("Net#2", 1, 1, True),
+    ]  # fmt: skip
+
+
+def test_a_model_that_is_never_called_is_told_with_its_place() -> None:
+    error = refused("never_called")
+    assert error.message == (
+        "never_called.py makes a model but never calls it: Sequential (never_called.py:3), Linear (never_called.py:4)"
+    )
+    assert "model(inputs)" in error.hint
+
+
+def test_a_script_without_a_model_is_told() -> None:
+    error = refused("no_model")
+    assert error.message == "no_model.py makes no model: no torch.nn.Module was instantiated"
+    assert error.exit_code == 3
+
+
+def test_a_script_that_raises_is_shown_with_its_own_traceback_alone() -> None:
+    error = refused("raises")
+    assert error.message == "raises.py raised KeyError: 'out'"
+    assert 'return {"in": 3}["out"]' in error.details
+    assert "widths()" in error.details
+    assert "observe.py" not in error.details
+    assert "runpy" not in error.details
+
+
+def test_a_model_that_raises_is_shown_without_our_frames() -> None:
+    error = refused("raises_inside")
+    assert error.message == "raises_inside.py raised ValueError: three rows, please"
+    assert "in forward" in error.details
+    assert "observe.py" not in error.details
+
+
+def test_a_script_that_exits_for_want_of_arguments_is_shown_with_what_it_said() -> None:
+    error = refused("exits")
+    assert error.message == "exits.py left by sys.exit(2) before its end"
+    assert "exits.py: error: the following arguments are required: --width" in error.details
+    assert "parse_args().width" in error.details
+    assert "argparse.py" not in error.details
+    assert "--script-args" in error.hint
+    [linear] = isobench.discover(SCRIPTS / "exits.py", script_args=["--width", "5"])
+    assert linear["signature"] == "(float32[2, 5])"
+
+
+def test_a_script_that_leaves_before_it_calls_a_model_is_told() -> None:
+    assert refused("leaves_early").message == "leaves_early.py left by sys.exit() before it called a model"
+
+
+def test_a_flood_of_output_does_not_bury_the_error() -> None:
+    error = refused("prints_megabytes")
+    assert error.message == "prints_megabytes.py raised RuntimeError: after all that"
+    assert len(error.details) < 1000
+
+
+def test_a_package_that_is_missing_is_named_with_the_block_that_brings_it() -> None:
+    error = refused("needs_a_package")
+    assert "needs_a_package.py needs the package a_package_that_nobody_has" in error.message
+    assert '# dependencies = ["a_package_that_nobody_has"]' in error.hint
+
+
+def test_a_script_that_is_no_python_is_told_with_the_line() -> None:
+    error = refused("no_python")
+    assert error.message.startswith("no_python.py raised SyntaxError")
+    assert "def broken(:" in error.details
+
+
+def test_a_script_that_never_ends_is_stopped() -> None:
+    with pytest.raises(WorkerError) as caught:
+        isobench.discover(SCRIPTS / "never_ends.py", timeout_s=6)
+    assert "was stopped after 6 s while it was running the script" in caught.value.message
+
+
+def test_a_hash_that_no_model_has_is_told_with_those_that_there_are() -> None:
+    result = isobench.benchmark(f"{EXAMPLES / 'two_models.py'}::ffff", runtime="torch-eager")
+    assert result.outcome.status == "failed"
+    assert "ffff is the hash of no model that the script calls" in result.outcome.message
+    assert "e01e279c (Perceptron), b4b5ecef (Tagger)" in result.outcome.hint
+
+
+def test_an_onnx_file_is_nothing_to_discover_in(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"model\.onnx is no script"):
+        isobench.discover(tmp_path / "model.onnx")
