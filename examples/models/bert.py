@@ -18,7 +18,9 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.manual_seed(0)
-    config = BertConfig(num_hidden_layers=options.layers, hidden_size=256, num_attention_heads=4, intermediate_size=1024)
+    config = BertConfig(
+        num_hidden_layers=options.layers, hidden_size=256, num_attention_heads=4, intermediate_size=1024
+    )
     model = BertForSequenceClassification(config).eval()
     shape = (options.batch_size, options.tokens)
     with torch.inference_mode():

@@ -185,5 +185,5 @@ def test_a_model_that_no_runtime_can_run_is_told_in_onnx_runtimes_words(tmp_path
     )  # fmt: skip
     path = tmp_path / "wrong.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    with pytest.raises(ModelError, match="ONNX Runtime can't run the model: .*ncompatible dimensions"):
+    with pytest.raises(ModelError, match=r"ONNX Runtime can't run the model: .*ncompatible dimensions"):
         make(path)

@@ -212,7 +212,7 @@ def test_results_go_where_they_are_asked_to_and_are_listed_and_shown(model: Path
 def test_python_gets_the_same_result(model: Path) -> None:
     result = isobench.benchmark(model, dimensions={"rows": 2}, iterations=11, threads=1)
     assert (result.latency.iterations, result.runtime.name, result.ok) == (11, "ort", True)
-    with pytest.raises(UsageError, match="is several models: .*::e01e279c, .*::b4b5ecef"):
+    with pytest.raises(UsageError, match=r"is several models: .*::e01e279c, .*::b4b5ecef"):
         isobench.benchmark(EXAMPLES / "two_models.py", runtime="torch-eager")
     failed = isobench.benchmark(model, runtime="torch-eager")
     with pytest.raises(ResultError, match="it runs the PyTorch module"):

@@ -41,7 +41,7 @@ def test_every_model_that_a_script_calls_is_listed_with_what_it_was_given() -> N
 
 
 def test_a_models_hash_is_the_same_on_every_machine() -> None:
-    # These were made on another machine: neither addresses, nor paths, nor weights may have a say in them.
+    # Neither addresses, nor paths, nor the values of weights may have a say in them.
     assert [entry["hash"] for entry in isobench.discover(EXAMPLES / "two_models.py")] == ["e01e279c", "b4b5ecef"]
 
 
@@ -65,7 +65,8 @@ def test_inputs_of_every_kind_are_described() -> None:
         "None, scale=2.5, mode='mean', flags={keep: bool[2, 4]}, masks=(int8[2, 4], uint8[2, 4], int16[2, 4], "
         "float64[2, 4]))"
     )
-    assert [spec["name"] for spec in nested["inputs"]][:4] == ["args.0", "args.1.left", "args.1.right", "args.2.halves.0"]
+    names = [spec["name"] for spec in nested["inputs"]]
+    assert names[:4] == ["args.0", "args.1.left", "args.1.right", "args.2.halves.0"]
 
 
 def test_wrappers_are_looked_through_and_instances_of_one_architecture_are_one_model() -> None:
@@ -132,10 +133,12 @@ def test_a_package_that_is_missing_is_named_with_the_block_that_brings_it() -> N
     assert '# dependencies = ["a_package_that_nobody_has"]' in error.hint
 
 
-def test_a_script_that_is_no_python_is_told_with_the_line() -> None:
-    error = refused("no_python")
-    assert error.message.startswith("no_python.py raised SyntaxError")
-    assert "def broken(:" in error.details
+def test_a_script_that_is_no_python_is_told_with_the_line(tmp_path: Path) -> None:
+    script = tmp_path / "no_python.py"
+    script.write_text("def broken(:\n")
+    with pytest.raises(ModelError, match=r"no_python\.py raised SyntaxError") as caught:
+        isobench.discover(script)
+    assert "def broken(:" in caught.value.details
 
 
 def test_a_script_that_never_ends_is_stopped() -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import click
 
+from isobench.cli.parameters import SCRIPT_ARGS
+
 
 @click.command()
 @click.argument("script", metavar="SCRIPT")
-@click.option("--script-args", default="", metavar="ARGS", help='Handed to the script: --script-args="--batch_size=8".')
+@SCRIPT_ARGS
 @click.option("--max-depth", type=int, default=0, show_default=True, help="List sub-models down to this depth.")
 @click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for the script.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the script's random numbers.")
 @click.option("--json", "as_json", is_flag=True, help="Print the models as JSON.")
 def discover(
-    script: str, script_args: str, max_depth: int, timeout_s: float, seed: int, as_json: bool
+    script: str, script_args: tuple[str, ...], max_depth: int, timeout_s: float, seed: int, as_json: bool
 ) -> None:
     """List the models that a script calls.
 
@@ -30,7 +31,7 @@ def discover(
     console.begin(f"running {script}")
     models = api.discover(
         script,
-        script_args=shlex.split(script_args),
+        script_args=script_args,
         max_depth=max_depth,
         timeout_s=timeout_s,
         seed=seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,7 +58,7 @@ def create(names: tuple[str, ...], everything: bool) -> None:
 def remove(names: tuple[str, ...]) -> None:
     """Remove environments: every one that bears a name, or the one in a folder."""
     for name in names:
-        gone = environments.remove(name)
+        gone = environments.remove(name, progress=_say)
         for folder in gone:
             click.echo(f"removed {folder}")
         if not gone:
@@ -135,13 +136,18 @@ def _rows() -> list[dict[str, Any]]:
     """One row for each known environment, ready or not, then one for each other that is on disk."""
     known = [environments.spec(name) for name in environments.names()]
     on_disk = {environment.folder: environment for environment in store.ready()}
+    broken = [folder for folder in store.marked() if folder not in on_disk]
     rows = []
     for spec in known:
-        environment = on_disk.pop(store.folder_of(spec), None)
-        rows.append(_row(environment, "ready") if environment else _row_of_missing(spec))
+        folder = store.folder_of(spec)
+        environment = on_disk.pop(folder, None)
+        if environment:
+            rows.append(_row(environment, "ready"))
+        elif folder not in broken:
+            rows.append(_row_of_missing(spec))
     # What is left was made for scripts, or from locks that were replaced since.
     rows += [_row(other, "old lock" if other.name in environments.names() else "ready") for other in on_disk.values()]
-    return rows
+    return rows + [_row_of_broken(folder) for folder in broken]
 
 
 def _row(environment: Environment, state: str) -> dict[str, Any]:
@@ -159,6 +165,15 @@ def _row_of_missing(spec: Spec) -> dict[str, Any]:
         "name": spec.name, "state": "not made", "provider": spec.provider, "python": spec.python, "packages": 0,
         "folder": str(store.folder_of(spec)), "identity": spec.identity(), "lock_sha256": spec.lock_sha256,
         "created_at": None,
+    }  # fmt: skip
+
+
+def _row_of_broken(folder: Path) -> dict[str, Any]:
+    """An environment whose manifest can't be understood: of another version of isobench, or damaged."""
+    name, provider, _ = folder.name.rsplit("-", 2)
+    return {
+        "name": name, "state": "broken", "provider": provider, "python": "?", "packages": 0, "folder": str(folder),
+        "identity": None, "lock_sha256": None, "created_at": None,
     }  # fmt: skip
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
 import click
 
+from isobench.cli.parameters import SCRIPT_ARGS
 from isobench.errors import UsageError
 
 WRONG_OUTPUTS = 7
@@ -23,7 +23,7 @@ WRONG_OUTPUTS = 7
 @click.option("--threads", type=int, help="Threads of every runtime.  [default: the physical cores at hand]")
 @click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")
-@click.option("--script-args", default="", metavar="ARGS", help='Handed to the script: --script-args="--batch_size=8".')
+@SCRIPT_ARGS
 @click.option("--max-depth", type=int, default=0, show_default=True, help="Look for sub-models down to this depth.")
 @click.option("--opset", type=int, help="ONNX opset of the export.  [default: the exporter's]")
 @click.option("--shape", "shapes", multiple=True, metavar="INPUT=N,N,...", help="The shape of an .onnx file's input.")
@@ -40,7 +40,7 @@ def run(
     threads: int | None,
     timeout_s: float,
     seed: int,
-    script_args: str,
+    script_args: tuple[str, ...],
     max_depth: int,
     opset: int | None,
     shapes: tuple[str, ...],
@@ -68,7 +68,7 @@ def run(
         timeout_s=timeout_s,
         opset=opset,
         max_depth=max_depth,
-        script_args=shlex.split(script_args),
+        script_args=script_args,
         shapes={name: _sizes(text) for name, text in map(_pair, shapes)},
         dimensions={name: _size(text) for name, text in map(_pair, dimensions)},
         labels=labels,

@@ -1,0 +1,86 @@
+"""What a user sees of a request that can't be: the message, the hint and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from isobench.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text("# labels: task::nlp\n")
+    (tmp_path / "notes.md").write_text("")
+    return tmp_path / "home"
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and standard error of a command."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["isobench", *arguments])
+        with pytest.raises(SystemExit) as leaving:
+            main()
+    return int(leaving.value.code or 0), capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "texts"),
+    [
+        (["run", "-r", "trot", "model.py"], 2, ["there is no runtime 'trot'", "ort, torch-compiled, torch-eager"]),
+        (["run", "--device", "abacus", "model.py"], 2, ["'abacus' is of no known family", "x86"]),
+        (["run", "--device", "x86::a::b::c", "model.py"], 2, ["names no device", "family[::part[::config]]"]),
+        (["run", "-r", "ort", "--device", "nvidia", "model.py"], 2, ["ort doesn't run on nvidia: it runs on x86"]),
+        (["run", "--iterations", "0", "model.py"], 2, ["iterations is 0: it is to be at least 1"]),
+        (["run", "--iterations", "many", "model.py"], 2, ["'many' is not a valid integer"]),
+        (["run", "--warmup", "0", "model.py"], 2, ["warmup is 0: it is to be at least 1"]),
+        (["run", "--threads", "-1", "model.py"], 2, ["threads is -1: it is to be at least 1"]),
+        (["run", "--timeout", "0", "model.py"], 2, ["timeout is 0.0: it is to be at least 0.1"]),
+        (["run", "--dim", "batch", "m.onnx"], 2, ["'batch' is not NAME=VALUE", "--dim batch=8"]),
+        (["run", "--dim", "batch=x", "m.onnx"], 2, ["'x' is no size: it is to be a whole number above 0"]),
+        (["run", "--shape", "x=1,0", "m.onnx"], 2, ["'0' is no size"]),
+        (["run", "--script-args", "it's", "model.py"], 2, ["--script-args", "No closing quotation"]),
+        (["run", "absent.py"], 3, ["absent.py: no such file"]),
+        (["run", "notes.md"], 3, ["notes.md is no model", ".onnx file"]),
+        (["run", "*.onnx"], 3, ["*.onnx: no .py or .onnx file matches"]),
+        (["run", "--label", "task::vision", "model.py"], 2, ["no model carries the label task::vision", "# labels:"]),
+        (["run"], 2, ["Missing argument 'MODEL...'"]),
+        (["walk"], 2, ["No such command 'walk'"]),
+        (["discover", "absent.py"], 3, ["absent.py: no such file"]),
+        (["show", "20990101"], 6, ["there is no result '20990101'", "isobench list"]),
+        (["env", "create"], 2, ["name the environments to make, or give --all"]),
+        (["env", "path", "ort"], 4, ["the ort environment isn't there", "isobench env create ort"]),
+        (["env", "path", "orf"], 2, ["there is no environment 'orf'; did you mean ort?"]),
+    ],
+)
+def test_a_request_that_can_not_be_is_refused_before_any_work(
+    arguments: list[str], code: int, texts: list[str], capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    left, errors = said(capsys, *arguments)
+    assert left == code, errors
+    for text in texts:
+        assert text in errors
+    assert "Traceback" not in errors
+    assert not (home / "runs").exists()
+
+
+def test_no_results_yet_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    code, errors = said(capsys, "list")
+    assert code == 0
+    assert "no results in" in errors
+
+
+def test_a_result_that_can_not_be_read_does_not_hide_the_others(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = home / "results" / "20260101T000000-x-ort-0000"
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text('{"schema": "isobench.result/99"}')
+    code, errors = said(capsys, "list")
+    assert code == 0
+    assert "warning:" in errors
+    assert "isobench.result/99" in errors
