@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -48,7 +49,9 @@ class Console:
         if self._quiet:
             return
         if self._rewrites:
-            self._stream.write(f"\r\x1b[K{text}" + ("\n" if stays else ""))
+            # A line that wraps could not be written over. (0: a terminal that doesn't know how wide it is.)
+            columns = os.get_terminal_size(self._stream.fileno()).columns or len(text) + 1
+            self._stream.write(f"\r\x1b[K{text}\n" if stays else f"\r\x1b[K{text[: columns - 1]}")
         else:
             self._stream.write(text + "\n")
         self._stream.flush()

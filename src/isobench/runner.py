@@ -117,7 +117,7 @@ class _Work:
         found = environments.find(spec)
         if found is not None:
             return found
-        self.progress.begin(f"provisioning {spec.name}")
+        self.progress.begin("provisioning")
         return environments.create(spec, progress=self.progress.stage)
 
     def _case(self, entry: Entry, build: Build) -> Saved:

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import io
+import os
+import pty
+import select
+import struct
+from fcntl import ioctl
+from pathlib import Path
+from termios import TIOCSWINSZ
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from isobench.console import Console
+
+MEASURED: Any = SimpleNamespace(outcome=SimpleNamespace(status="measured"), latency=SimpleNamespace(mean_s=0.0123))
+FAILED: Any = SimpleNamespace(outcome=SimpleNamespace(status="failed"))
+
+
+def tell(console: Console) -> None:
+    console.begin("resnet on ort")
+    console.stage("measuring")
+    console.saved(MEASURED, Path())
+    console.begin("resnet on torch-eager")
+    console.saved(FAILED, Path())
+
+
+def test_each_step_is_a_line_where_nobody_is_at_a_terminal() -> None:
+    stream = io.StringIO()
+    tell(Console(stream))
+    lines = stream.getvalue().splitlines()
+    assert lines[:2] == ["resnet on ort", "resnet on ort: measuring"]
+    assert lines[2].startswith("resnet on ort: 12.3 ms (")
+    assert lines[4].startswith("resnet on torch-eager: failed (")
+
+
+def test_a_quiet_console_says_nothing() -> None:
+    stream = io.StringIO()
+    tell(Console(stream, quiet=True))
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(("columns", "seen"), [(80, "resnet on ort: measuring"), (11, "resnet on ")])
+def test_a_terminals_line_is_written_anew_and_never_wraps(columns: int, seen: str) -> None:
+    screen, terminal = pty.openpty()
+    ioctl(terminal, TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with os.fdopen(terminal, "w") as stream:
+        console = Console(stream)
+        tell(console)
+        console.clear()
+        written = ""
+        while select.select([screen], [], [], 0.2)[0]:
+            written += os.read(screen, 4096).decode()
+    os.close(screen)
+    assert f"\r\x1b[K{seen}\r\x1b[K" in written
+    assert written.endswith("\r\x1b[K")
+    assert written.count("\n") == 2, "only what came of the work stays"
