@@ -93,7 +93,8 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
         _print_json([{"name": name, "ok": not problems, "problems": problems} for name, problems in found.items()])
     else:
         for name, problems in found.items():
-            click.echo(f"{name}: {f'{len(problems)} differences' if problems else 'as it was laid down'}")
+            count = f"{len(problems)} difference{'s' if len(problems) > 1 else ''}"
+            click.echo(f"{name}: {count if problems else 'as it was laid down'}")
             for line in problems:
                 click.echo(f"  - {line}")
     broken = [_ready(name) for name, problems in found.items() if problems]

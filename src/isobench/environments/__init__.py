@@ -48,11 +48,11 @@ def verify(environment: Environment) -> list[str]:
     return drift.verify(environment)
 
 
-def remove(name: str | Environment) -> list[Path]:
+def remove(name: str | Environment, *, progress: Progress = lambda _line: None) -> list[Path]:
     """Remove an environment, or all that bear a name. See `isobench.environments.provision.remove`."""
     from isobench.environments import provision
 
-    return provision.remove(name)
+    return provision.remove(name, progress=progress)
 
 
 def lock(name: str, *, check: bool = False, upgrade: bool = False, progress: Progress) -> bool:

@@ -82,10 +82,11 @@ def verify(environment: Environment) -> list[str]:
     problems += _package_problems(found, {package["name"]: package for package in manifest["packages"]})
     for name, lines in sorted(inventory.all_altered(found).items()):
         problems += [f"{found[name]}: {line}" for line in lines]
-    known = set(manifest["unowned"])
+    then = manifest["unowned"]
     now = inventory.unowned(environment.folder, environment.site_packages, found)
-    problems += [f"{path} was added and belongs to no package" for path in now if path not in known]
-    problems += [f"{path} is missing" for path in sorted(known - set(now))]
+    problems += [f"{path} was added and belongs to no package" for path in now if path not in then]
+    problems += [f"{path} was changed" for path, content in now.items() if then.get(path, content) != content]
+    problems += [f"{path} is missing" for path in sorted(then.keys() - now.keys())]
     return problems
 
 
@@ -154,7 +155,7 @@ def _interpreter(python: Path) -> dict[str, str | int]:
 def _pyvenv(folder: Path) -> dict[str, str]:
     """The settings in pyvenv.cfg; {} where it's gone."""
     try:
-        lines = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+        lines = (folder / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
     return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}

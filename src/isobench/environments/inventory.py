@@ -47,7 +47,7 @@ class Package:
         import io
 
         base = str(self.dist_info.parent)
-        for row in csv.reader(io.StringIO(self.record.decode(errors="surrogateescape"))):
+        for row in csv.reader(io.StringIO(self.record.decode(errors="surrogateescape"), newline="")):
             if row:
                 digest = row[1].removeprefix("sha256=") if len(row) > 1 and row[1].startswith("sha256=") else ""
                 yield os.path.normpath(f"{base}/{row[0]}"), digest
@@ -97,13 +97,16 @@ def _sha256(path: str) -> str | None:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - 20,000 files: Path's share would show
             digest = hashlib.file_digest(file, "sha256").digest()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a damaged RECORD may list what can't be a path
         return None
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def unowned(folder: Path, site_packages: Path, found: dict[str, Package]) -> list[str]:
-    """Files in `bin` and site-packages that belong to no package, bytecode aside; relative to the environment."""
+def unowned(folder: Path, site_packages: Path, found: dict[str, Package]) -> dict[str, str]:
+    """What belongs to no package in `bin` and site-packages, bytecode aside: path in the environment, content.
+
+    The content is the file's SHA-256 as RECORD writes it. Of a link it's where it leads, also if that is a folder.
+    """
     owned = {path for package in found.values() for path, _ in package.files()}
     owned |= {f"{package.dist_info}/RECORD" for package in found.values()}
     there = []
@@ -111,8 +114,16 @@ def unowned(folder: Path, site_packages: Path, found: dict[str, Package]) -> lis
         for parent, folders, files in os.walk(top):
             if _CACHE in folders:
                 folders.remove(_CACHE)
-            there += [f"{parent}/{name}" for name in files if f"{parent}/{name}" not in owned]
-    return sorted(os.path.relpath(path, folder) for path in there)
+            links = [name for name in folders if os.path.islink(f"{parent}/{name}")]  # noqa: PTH114 - many
+            there += [f"{parent}/{name}" for name in (*files, *links) if f"{parent}/{name}" not in owned]
+    return {os.path.relpath(path, folder): _content(path) for path in sorted(there)}
+
+
+def _content(path: str) -> str:
+    try:
+        return f"-> {os.readlink(path)}"  # noqa: PTH115 - a string is wanted
+    except OSError:
+        return _sha256(path) or ""
 
 
 def fingerprints(folder: Path, site_packages: Path) -> dict[str, str]:

@@ -115,7 +115,7 @@ def _mark(marker: Path, manifest: dict[str, Any]) -> None:
         os.close(folder)
 
 
-def remove(name: str | Environment) -> list[Path]:
+def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[Path]:
     """Remove an environment, or every one that bears a name (also unfinished ones, and those of older locks).
 
     `name` is an environment's name or the name of its folder; returns the folders that are gone.
@@ -131,7 +131,7 @@ def remove(name: str | Environment) -> list[Path]:
         if not folders and name not in names():
             raise unknown(name, sorted({*names(), *(environment.name for environment in store.ready())}))
     for folder in folders:
-        with guard.held(beside(folder, ".lock"), making=folder.name, progress=lambda _line: None):
+        with guard.held(beside(folder, ".lock"), making=folder.name, progress=progress):
             try:
                 _empty(folder)
                 beside(folder, ".log").unlink(missing_ok=True)

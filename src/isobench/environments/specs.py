@@ -44,6 +44,13 @@ class Spec:
     def smoke_file(self) -> Path:
         return self.folder / SMOKE_FILE
 
+    @property
+    def relock(self) -> str:
+        """The command that makes the lock anew."""
+        if self.for_script:
+            return f"rm -r {self.lock_file.parent} (the next run of its script makes it anew)"
+        return f"isobench env lock {self.name}"
+
     @cached_property
     def lock_sha256(self) -> str:
         """The SHA-256 of the lock's bytes (64 hex digits)."""
@@ -54,19 +61,28 @@ class Spec:
         except OSError as error:
             raise ProvisionError(
                 f"the lock of {self.name}, {self.lock_file}, can't be read: {error.strerror}",
-                hint=f"isobench env lock {self.name}",
+                hint=self.relock,
             ) from None
 
     def identity(self, provider: str = "") -> str:
         """The SHA-256 (64 hex digits) of all that decides what the environment holds: another value, another folder."""
         import hashlib
 
-        parts = ("isobench.environment/1", provider or self.provider, platform_name(), self.python, self.lock_sha256)
+        parts = ("isobench.environment/2", provider or self.provider, platform_name(), self.python, self.lock_sha256)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def locked(self) -> dict[str, str]:
-        """Version by name (normalised) of every package in the lock."""
-        pins = _PINNED.findall(self.lock_file.read_text(encoding="utf-8"))
+        """Version by name (normalised) of every package in the lock.
+
+        Raises:
+            ProvisionError: it names none.
+        """
+        pins = _PINNED.findall(self.lock_file.read_text(encoding="utf-8", errors="replace"))
+        if not pins:
+            raise ProvisionError(
+                f"the lock of {self.name}, {self.lock_file}, is damaged: it names no package",
+                hint=f"make it anew: {self.relock}",
+            )
         return {normalised(name): version for name, version in pins}
 
 

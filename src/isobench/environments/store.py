@@ -13,7 +13,7 @@ from isobench.environments.specs import Spec
 from isobench.errors import ProvisionError
 
 MARKER_FILE = "isobench-environment.json"
-MANIFEST_SCHEMA = "isobench.environment/1"
+MANIFEST_SCHEMA = "isobench.environment/2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +90,22 @@ def is_ready(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise ProvisionError(f"{folder} can't be looked at: {error.strerror}", hint="set ISOBENCH_HOME") from None
+        raise ProvisionError(
+            f"{folder} can't be looked at: {error.strerror}", hint="set ISOBENCH_HOME to a folder that you can write to"
+        ) from None
 
 
 def opened(folder: Path) -> Environment:
-    """The ready environment in a folder, from its own manifest (its spec may be gone or changed by now)."""
+    """The ready environment in a folder, from its own manifest (its spec may be gone or changed by now).
+
+    Raises:
+        OSError, ValueError, KeyError: there is no manifest that can be understood.
+    """
     import json
 
     manifest = json.loads((folder / MARKER_FILE).read_bytes())
+    if not isinstance(manifest, dict) or manifest.get("schema") != MANIFEST_SCHEMA:
+        raise ValueError(f"not of schema {MANIFEST_SCHEMA}")
     minor = ".".join(manifest["python"]["version"].split(".")[:2])
     return Environment(
         name=manifest["name"],
@@ -112,8 +120,13 @@ def opened(folder: Path) -> Environment:
 
 def ready() -> Iterator[Environment]:
     """Every ready environment, also those of other locks and of scripts; one with a broken manifest is left out."""
-    for marker in sorted(paths.environments().glob(f"*/{MARKER_FILE}")):
+    for folder in marked():
         try:
-            yield opened(marker.parent)
+            yield opened(folder)
         except (OSError, ValueError, KeyError):
             continue
+
+
+def marked() -> list[Path]:
+    """The folders of all environments that have a marker, whatever is in it."""
+    return [marker.parent for marker in sorted(paths.environments().glob(f"*-*-*/{MARKER_FILE}"))]
