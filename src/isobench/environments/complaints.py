@@ -17,7 +17,7 @@ NO_TORCH = r"no version of (torch==[^\s,]*\+cpu)"
 
 
 class Meaning(NamedTuple):
-    """`pattern` is looked for in what uv printed; `{0}` is its first group, `{name}` the environment."""
+    """`pattern` is looked for in what uv printed; `{0}` is its first group, the other names are `explain`'s."""
 
     pattern: str
     why: str
@@ -36,22 +36,39 @@ _MEANINGS = (
     Meaning(r"No space left on device", "the disk is full", f"free some space, or {_OTHER_DISK}"),
     Meaning(r"[Qq]uota exceeded", "the disk quota is used up", f"free some space, or {_OTHER_DISK}"),
     Meaning(
+        r"Failed to initialize cache at `([^`]+)`", "uv's cache, {0}, can't be written to",
+        "set UV_CACHE_DIR to a folder of yours",
+    ),
+    Meaning(
         r"Permission denied|Read-only file system", "a folder can't be written to",
         "set ISOBENCH_HOME and UV_CACHE_DIR to folders of yours",
     ),
     Meaning(
         r"Hash mismatch for `([^`]+)`", "the index serves another file for {0} than the one in the lock",
-        "find out why before you trust it; if it's meant to be so, lock again: isobench env lock {name}",
+        "find out why before you trust it; if it's meant to be so, lock again: {relock}",
+    ),
+    Meaning(
+        r"(?:Couldn't parse|Unexpected '|Unsupported)[^\n]*requirements\.in\b", "requirements.in can't be understood",
+        "mend the line that uv names",
+    ),
+    Meaning(
+        r"File not found: `?([^`\n]*requirements\.in)\b", "{0} isn't there",
+        "write the packages that the environment is for into it, one a line",
     ),
     Meaning(
         r"Couldn't parse|Invalid hash|Unsupported hash|all requirements must have|Unexpected '", "the lock is damaged",
-        "make it anew: isobench env lock {name}",
+        "make it anew: {relock}",
+    ),
+    Meaning(
+        r"Failed to read `--find-links` directory: (.+)", "the folder of wheels {0} can't be read",
+        "mend the setting that names it: PIP_FIND_LINKS, UV_FIND_LINKS, pip.conf or uv.toml",
     ),
     Meaning(r"there (?:is|are) no versions? of ([\w.-]+==[^\s,]+)", "no index set up here has {0}", _NAME_INDEX),
     Meaning(r"[Bb]ecause ([\w.-]+) was not found", "no index set up here has {0}", _NAME_INDEX),
     Meaning(
         r"no wheels with a matching|has no usable wheels", "a locked package has no wheel for this machine", _MINE_ONLY
     ),
+    Meaning(r"are unsatisfiable", "no versions satisfy all that is asked for", "{loosen}"),
     Meaning(
         r"invalid peer certificate|certificate verify failed|UnknownIssuer",
         "the certificate of the package index isn't trusted", "name your certificates: SSL_CERT_FILE",
@@ -68,10 +85,13 @@ _MEANINGS = (
 )  # fmt: skip
 
 
-def explain(output: str, name: str) -> tuple[str, str]:
-    """Why uv failed, and what to do, from what it printed while it worked on the environment `name`."""
+def explain(output: str, *, relock: str, loosen: str) -> tuple[str, str]:
+    """Why uv failed, and what to do, from what it printed.
+
+    `relock` is the command that makes the lock anew, `loosen` the advice for requirements that contradict each other.
+    """
     for meaning in _MEANINGS:
         match = re.search(meaning.pattern, output)
         if match:
-            return meaning.why.format(*match.groups()), meaning.hint.format(name=name)
-    return "uv failed", "the log says more"
+            return meaning.why.format(*match.groups()), meaning.hint.format(relock=relock, loosen=loosen)
+    return "uv failed", "see what it printed"

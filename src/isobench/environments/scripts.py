@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,26 +131,32 @@ def _refuse_other_python(metadata: dict[str, Any], ground: Spec, script: Path) -
 def _resolve(
     wanted: str, folder: Path, ground: Spec, script: Path, progress: Callable[[str], None]
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    extra = folder / REQUIREMENTS_FILE
-    locks.write_whole(extra, wanted)
-    draft = folder / "draft.txt"
-    draft.unlink(missing_ok=True)
+    if not locks.is_sound(ground.lock_file.read_text(encoding="utf-8", errors="replace")):
+        # uv would take what it can read for all the versions that are fixed.
+        raise ProvisionError(
+            f"the lock of {ground.name}, {ground.lock_file}, is damaged", hint=f"make it anew: {ground.relock}"
+        )
+    extra, draft = folder / REQUIREMENTS_FILE, folder / "draft.txt"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        locks.write_whole(extra, wanted)
+        draft.unlink(missing_ok=True)
         locks.resolve(
             [ground.requirements_file, extra], draft, ground,
             options=["--constraints", ground.lock_file, *locks.native_options()],
             what=f"the dependencies of {script} can't be met beside those of the {ground.name} environment",
+            loosen=f"loosen the versions in the script's block; those of {ground.lock_file} are fixed",
             progress=progress,
         )  # fmt: skip
-    except ProvisionError as error:
-        if "unsatisfiable" not in error.details:
-            raise
+        draft.replace(folder / LOCK_FILE)
+    except ProvisionError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except OSError as error:
         raise ProvisionError(
-            error.message, details=error.details,
-            hint=f"loosen the versions in the script's block; those of {ground.lock_file} are fixed",
-        ) from None  # fmt: skip
-    draft.replace(folder / LOCK_FILE)
+            f"the lock for {script} can't be written: {error.filename or folder}: {error.strerror}",
+            hint="free some space, or set ISOBENCH_HOME to a folder that you can write to",
+        ) from None
 
 
 def _line(text: str, position: int) -> int:

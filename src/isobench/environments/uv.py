@@ -35,9 +35,9 @@ class UvError(Exception):
         self.output = output
         self.log_file = log_file
 
-    def explained(self, what: str, name: str, *, keep_log: bool = True) -> ProvisionError:
-        """The error for the user: `what` failed, why, uv's last lines, and what to do about it."""
-        why, advice = complaints.explain(self.output, name)
+    def explained(self, what: str, *, relock: str, loosen: str, keep_log: bool = True) -> ProvisionError:
+        """The error for the user: `what` failed, why, uv's last lines, and what to do (see `complaints.explain`)."""
+        why, advice = complaints.explain(self.output, relock=relock, loosen=loosen)
         log = f"\nlog: {self.log_file}" if keep_log else ""
         return ProvisionError(f"{what}: {why}", hint=advice, details=self.output + log)
 

@@ -33,7 +33,8 @@ class Venv:
             self._sync(spec, site)
         except uv.UvError as error:
             what = f"the {spec.name} environment can't be laid down"
-            raise error.explained(what, spec.name) from None
+            loosen = f"the lock contradicts itself; make it anew: {spec.relock}"
+            raise error.explained(what, relock=spec.relock, loosen=loosen) from None
         return {"uv": uv.version()}
 
     def mend_cache(self, packages: list[str], site: Site) -> bool:
@@ -70,9 +71,8 @@ def find_interpreter(minor: str) -> Path:
         )
     except OSError as error:
         raise ProvisionError(
-            f"Python {minor}, which the lock is for, isn't on this machine",
+            f"Python {minor}, which the lock is for, can't be found on this machine",
             details=uv.redacted(str(error)).strip(),
-            hint=f"install it ({uv.binary()} python install {minor}, or the system's packages), or let uv fetch it:"
-            " UV_PYTHON_DOWNLOADS=automatic",
+            hint=f"install it: {uv.binary()} python install {minor}, or the system's package of it",
         ) from None
     return Path(found.strip()).resolve()
