@@ -66,6 +66,8 @@ $(LOCKED): requirements.txt $(if $(wildcard $(BIN)/python),,again)
 
 $(HOST): $(LOCKED) setup.cfg pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@# As pip does for what it installs; without it, workers (python -B) would compile theirs at each start.
+	@$(BIN)/python -m compileall -q src/isobench workers
 	@touch $@
 
 # Cut off in the middle, it leaves no environment to trust: without the first stamp all of it is made again.

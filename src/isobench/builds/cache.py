@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -107,6 +106,8 @@ def store(folder: Path, identity: str) -> Path:
     except OSError:
         if not target.is_dir():
             raise
+        import shutil
+
         shutil.rmtree(folder)
     return target
 

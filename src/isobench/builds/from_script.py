@@ -84,7 +84,7 @@ def _keep(entry: Mapping[str, Any], folder: Path, model: Model, script_sha256: s
         shutil.copyfile(folder.parent / protocol.LOG_FILE, folder / EXPORT_LOG_FILE)
     content = hashlib.sha256()
     parts = [entry["hash"], entry["weights_sha256"], sha256_of(folder / INPUTS_FILE), sha256_of(folder / EXPECTED_FILE)]
-    for part in (*parts, onnx.sha256 if onnx else ""):
+    for part in (*parts, onnx.sha256 if onnx else "no export" if onnx_error else ""):
         content.update(f"{part}\n".encode())
     identity = content.hexdigest()[:16]
     made = Build(
