@@ -95,6 +95,11 @@ class World:
         folder = self.home / "environments"
         return sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
 
+    def state(self) -> dict[Path, tuple[int, int, int]]:
+        """Inode, size and time of change (not that of access) of all that lies in the home."""
+        status = {file: file.lstat() for file in self.home.rglob("*")}
+        return {file: (one.st_ino, one.st_size, one.st_mtime_ns) for file, one in status.items()}
+
     def start(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
         """Start `isobench env ARGUMENTS`; what it prints goes into the log."""
         with log.open("wb") as file:

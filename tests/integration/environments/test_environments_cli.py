@@ -86,10 +86,10 @@ def test_creating_prints_the_folder_and_tells_what_is_done_beside_it(world):
 
 def test_creating_what_is_there_says_where_and_changes_nothing(world):
     made = world.create()
-    before = {file: file.lstat() for file in (world.home / "environments").rglob("*")}
+    before = world.state()
     outcome = world.isobench("create", "tiny")
     assert (printed(outcome), outcome.stderr) == (f"tiny: {made.folder}\n", "")
-    assert {file: file.lstat() for file in (world.home / "environments").rglob("*")} == before
+    assert world.state() == before
 
 
 def test_all_environments_are_created_side_by_side(world):

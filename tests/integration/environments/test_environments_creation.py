@@ -76,10 +76,10 @@ def test_another_lock_is_another_environment_and_the_first_stays(world, run_pyth
 
 def test_a_ready_environment_is_left_alone(world):
     first = world.create()
-    before = {file: file.lstat() for file in first.folder.rglob("*")}
+    before = world.state()
     assert world.create() == first
     assert world.said == []
-    assert {file: file.lstat() for file in first.folder.rglob("*")} == before
+    assert world.state() == before
 
 
 def test_without_its_marker_an_environment_is_removed_and_made_anew(world):
