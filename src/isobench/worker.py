@@ -32,8 +32,10 @@ ALLOWED = (
 )  # fmt: skip
 
 # glibc gives memory back to the kernel and asks for it again in the middle of a measurement: page faults made a
-# convolutional net 57 % slower in torch. Every worker gets the same steady heap instead.
-STEADY_HEAP = {"MALLOC_TOP_PAD_": str(128 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+# convolutional net 57 % slower in torch. Every worker gets the same steady heap instead: nothing is given back, and
+# large tensors come from the heap, too. (To set a trim threshold alone would pin the size from which on each block is
+# mapped anew to 128 KiB: ResNet-18 then takes 18,000 faults an iteration, and twice the time.)
+STEADY_HEAP = {"MALLOC_TOP_PAD_": str(128 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_MMAP_MAX_": "0"}
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
