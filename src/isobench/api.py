@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isobench import selection
+from isobench.case import Plan
 from isobench.console import Console
 from isobench.devices import Device, default_threads
 from isobench.errors import UsageError
 from isobench.models import Model, Settings
-from isobench.runner import Plan, Progress, Saved, run
+from isobench.runner import Progress, Saved, run
 from isobench.runtimes import registry
 
 if TYPE_CHECKING:
@@ -60,11 +61,14 @@ def plan(
             raise UsageError(f"{name} is {value}: it is to be at least {least}")
     where = Device.parse(device)
     names = runtimes or (DEFAULT_RUNTIME[where.family],)
+    entries = [registry.get(name, where) for name in dict.fromkeys(names)]
+    for entry in entries:
+        entry.make(rt_args or {})
     return Plan(
         models=selection.select(
             models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes
         ),
-        runtimes=[registry.get(name, where) for name in dict.fromkeys(names)],
+        runtimes=entries,
         device=where,
         settings=Settings(
             iterations=iterations,

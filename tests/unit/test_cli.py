@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from isobench import api
 from isobench.cli.main import main
+from isobench.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +86,9 @@ def test_a_result_that_can_not_be_read_does_not_hide_the_others(
     assert code == 0
     assert "warning:" in errors
     assert "isobench.result/99" in errors
+
+
+def test_an_argument_that_a_runtime_does_not_take_is_refused_with_those_that_it_takes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="ort: got an unexpected keyword argument 'colour'") as caught:
+        api.plan(["model.py"], rt_args={"colour": "blue"})
+    assert caught.value.hint == "It takes graph_optimization (by default 'all'), spinning (by default True)."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isobench.models import Model
 from isobench.runtimes.base import BaseRT
@@ -23,8 +23,8 @@ class OrtRT(BaseRT):
         super().__init__(graph_optimization=graph_optimization, spinning=spinning)
 
 
-class TorchEagerRT(BaseRT):
-    """PyTorch as the script wrote it: the script's own module, in eval() and inference_mode."""
+class _TorchRT(BaseRT):
+    """The script's own module, in eval() and inference_mode."""
 
     environment = "torch"
     worker = "torch_worker.py"
@@ -34,9 +34,6 @@ class TorchEagerRT(BaseRT):
         "(an ONNX graph can't be turned back into the module)"
     )
 
-    def __init__(self, **rt_args: Any) -> None:
-        super().__init__(**{"compiled": False, **rt_args})
-
     @classmethod
     def environment_for(cls, model: Model, progress: Callable[[str], None]) -> Spec:
         from isobench import environments
@@ -44,7 +41,14 @@ class TorchEagerRT(BaseRT):
         return environments.for_script(model.path, base=cls.environment, progress=progress)
 
 
-class TorchCompiledRT(TorchEagerRT):
+class TorchEagerRT(_TorchRT):
+    """PyTorch as the script wrote it."""
+
+    def __init__(self) -> None:
+        super().__init__(compiled=False)
+
+
+class TorchCompiledRT(_TorchRT):
     """PyTorch through `torch.compile`."""
 
     def __init__(

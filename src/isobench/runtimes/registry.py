@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,25 @@ class Entry:
 
     def supports(self, device: Device) -> bool:
         return device.family in self.supported_devices
+
+    def make(self, rt_args: Mapping[str, Any]) -> BaseRT:
+        """The runtime with its arguments.
+
+        Raises:
+            UsageError: it doesn't take one of them, or lacks one.
+        """
+        import inspect
+
+        signature = inspect.signature(self.cls)
+        try:
+            signature.bind(**rt_args)
+        except TypeError as error:
+            takes = [
+                name if parameter.default is parameter.empty else f"{name} (by default {parameter.default!r})"
+                for name, parameter in signature.parameters.items()
+            ]
+            raise UsageError(f"{self.name}: {error}", hint=f"It takes {', '.join(takes) or 'no arguments'}.") from None
+        return self.cls(**rt_args)
 
 
 def get(name: str, device: Device) -> Entry:

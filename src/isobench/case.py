@@ -1,0 +1,233 @@
+"""One Case at work: its runtime, its environment, its worker, and the Result that comes of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import isobench
+from isobench import environments, paths
+from isobench.devices import Device
+from isobench.environments import Environment, Spec
+from isobench.errors import IsobenchError, WorkerError
+from isobench.models import Model, Settings
+from isobench.runtimes.base import BaseRT, Context
+from isobench.runtimes.registry import Entry
+
+if TYPE_CHECKING:
+    from isobench.builds import Build
+    from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that one call is to measure: every model on every runtime."""
+
+    models: Sequence[Model]
+    runtimes: Sequence[Entry]
+    device: Device
+    settings: Settings
+    rt_args: Mapping[str, Any] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    results: Path | None = None
+
+
+class Case:
+    """One model on one runtime; `build` is None where it came to none."""
+
+    def __init__(
+        self, plan: Plan, entry: Entry, model: Model, build: Build | None, *, on_stage: Callable[[str], None]
+    ) -> None:
+        self.plan = plan
+        self.entry = entry
+        self.model = model
+        self.build = build
+        self._on_stage = on_stage
+        self._started = datetime.now(UTC)
+        self._spec: Spec | None = None
+        self._runtime: BaseRT | None = None
+        self._provenance: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        return self.build.name if self.build else self.model.name
+
+    @property
+    def run_dir(self) -> Path | None:
+        return self._runtime.context.run_dir if self._runtime and self._runtime.context else None
+
+    def prepare(self, ready: Callable[[Spec], Environment]) -> None:
+        """Make the runtime, and have `ready` find or make the environment that it needs.
+
+        Raises:
+            IsobenchError: there is no ONNX file for a runtime that needs one, or the environment can't be had.
+        """
+        assert self.build is not None
+        if self.entry.build_required:
+            self.build.require_onnx()
+        runtime = self.entry.make(self.plan.rt_args)
+        self._spec = self.entry.cls.environment_for(self.model, self._on_stage)
+        runtime.context = Context(
+            runtime=self.entry.name,
+            device=self.plan.device,
+            environment=ready(self._spec),
+            settings=self.plan.settings,
+            run_dir=paths.new_run(self.entry.name),
+            on_stage=self._on_stage,
+        )
+        self._runtime = runtime
+
+    def measure(self) -> Result:
+        """Do the host's part while the worker imports its runtime, then let it measure, and judge what came of it.
+
+        To be called after `prepare`, with the device to itself.
+
+        Raises:
+            IsobenchError: it came to no measurement.
+        """
+        runtime, build = self._runtime, self.build
+        assert runtime is not None
+        assert runtime.context is not None
+        assert build is not None
+        runtime.build = build
+        self._started = datetime.now(UTC)
+        try:
+            runtime.start()
+            environments.check(runtime.context.environment)
+            if self.entry.requirement_check:
+                self.entry.requirement_check()
+            from isobench import correctness, provenance, statistics
+            from isobench.results import ColdStart, Measured
+            from isobench.workers import protocol
+
+            self._provenance = {"host": provenance.host()}
+            expected = protocol.read_tensors(build.expected_file)
+            performance = runtime.benchmark()
+        finally:
+            runtime.close()
+        outputs = runtime.outputs
+        blocks = tuple(statistics.Block.from_json(block) for block in outputs.get("blocks", ()))
+        compared = correctness.compare(expected, runtime.output_tensors())
+        facts = dict(outputs.get("facts", {}))
+        self._provenance["worker"] = outputs.get("process", {})
+        measured = Measured(
+            latency=statistics.summarize(runtime.samples_ns),
+            verdict=statistics.verdict(
+                blocks,
+                compared.reasons,
+                samples_ns=runtime.samples_ns,
+                resolution_s=outputs.get("process", {}).get("cpu_resolution_s", 0.0),
+            ),
+            correctness=compared,
+            cold_start=ColdStart(
+                import_s=outputs.get("import_s"),
+                load_s=outputs.get("load_s"),
+                compile_s=facts.pop("compile_s", None),
+                first_inference_s=outputs.get("first_inference_s"),
+                warmup_s=outputs.get("warmup_s"),
+                warmup_iterations=outputs.get("warmup_iterations"),
+            ),
+            blocks=blocks,
+            threads=outputs.get("threads", {}),
+            facts=facts,
+            stats=dict(runtime.stats.values),
+            samples_file=protocol.SAMPLES_FILE,
+        )
+        return self._result(measured, version=performance.runtime_version, device_name=performance.device)
+
+    def failed(self, error: IsobenchError) -> Result:
+        """The Result of a Case that came to no measurement."""
+        from isobench.results import Failed
+
+        return self._result(
+            Failed(
+                kind=error.kind if isinstance(error, WorkerError) else type(error).__name__,
+                message=error.message,
+                hint=error.hint,
+                details=error.details,
+                exit_code=error.exit_code,
+            )
+        )
+
+    def _result(self, outcome: Measured | Failed, *, version: str = "", device_name: str = "") -> Result:
+        from isobench.results import DeviceRecord, Result, RuntimeRecord
+
+        return Result(
+            id=_new_id(self._started, self.name, self.entry.name),
+            isobench=isobench.__version__,
+            started_at=self._started.isoformat(timespec="milliseconds"),
+            ended_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            command=self.plan.command,
+            model=_model_record(self.model, self.build),
+            runtime=RuntimeRecord(
+                name=self.entry.name, version=version, arguments=dict(self._runtime.rt_args if self._runtime else {})
+            ),
+            device=DeviceRecord(device=str(self.plan.device), name=device_name),
+            environment=self._environment_record(),
+            settings=self.plan.settings,
+            outcome=outcome,
+            provenance=self._provenance,
+        )
+
+    def _environment_record(self) -> EnvironmentRecord | None:
+        from isobench.results import EnvironmentRecord
+
+        if self._runtime is None or self._runtime.context is None or self._spec is None:
+            return None
+        environment = self._runtime.context.environment
+        manifest = environment.manifest()
+        return EnvironmentRecord(
+            name=environment.name,
+            provider=environment.provider,
+            identity=environment.identity,
+            lock_sha256=environment.lock_sha256,
+            lock_file=str(self._spec.lock_file),
+            python=manifest["python"]["version"],
+            packages=tuple(f"{package['name']}=={package['version']}" for package in manifest["packages"]),
+        )
+
+
+def _model_record(model: Model, build: Build | None) -> ModelRecord:
+    from isobench import provenance
+    from isobench.builds.cache import sha256_of
+    from isobench.results import ModelRecord
+
+    record: dict[str, Any] = {
+        "name": build.name if build else model.name,
+        "path": str(model.path.absolute()),
+        "source_sha256": build.model_sha256 if build else sha256_of(model.path),
+        "script_args": model.script_args,
+        "labels": dict(model.labels),
+        "git": provenance.git(model.path),
+    }
+    if build:
+        record |= {
+            "class_name": build.class_name,
+            "hash": build.hash,
+            "parameters": build.parameters,
+            "signature": build.signature,
+            "inputs": build.inputs,
+            "weights_sha256": build.weights_sha256,
+            "build": build.id,
+            "inputs_sha256": sha256_of(build.inputs_file),
+            "reference": build.reference,
+            "deterministic": build.deterministic,
+        }
+        if build.onnx:
+            record |= {
+                "onnx_sha256": build.onnx.sha256,
+                "onnx_opset": build.onnx.opset,
+                "exporter": build.onnx.exporter,
+            }
+    return ModelRecord(**record)
+
+
+def _new_id(started: datetime, name: str, runtime: str) -> str:
+    """Sorts by time, says what it is, and is like no other even where several start in one second."""
+    slug = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[:40]
+    return f"{started:%Y%m%dT%H%M%S}-{slug}-{runtime}-{os.urandom(2).hex()}"
