@@ -79,6 +79,7 @@ def environment() -> tuple[dict[str, str], list[str]]:
     settings, arguments = pipconf.for_uv(env)
     env.update(settings)
     env.setdefault("UV_PYTHON_DOWNLOADS", "never")
+    env.setdefault("UV_LINK_MODE", "copy")  # see venv.py
     env["UV_NO_PROGRESS"] = "1"
     env["NO_COLOR"] = "1"
     return env, arguments

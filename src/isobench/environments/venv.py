@@ -1,9 +1,9 @@
 """The `venv` provider: `uv venv`, then `uv pip sync --require-hashes` of the lock.
 
-Files are hard-linked from uv's cache (UV_LINK_MODE says otherwise). Copies would make an edit in one environment
-harmless to others, at 12 s and 1 GB for each environment with torch in it, a script's own included. So the danger is
-met by looking instead: every file is hashed against its package's RECORD before an environment is called ready
-(a cache that anybody's edit has reached is found, and mended), and `drift` sees an edit wherever it was made.
+Files are copied from uv's cache, not hard-linked as uv does by itself: with links, one edit of numpy/version.py in one
+environment broke 22 others, of several users. (It costs some seconds and 1 GB where torch is in it; UV_LINK_MODE=clone
+spares both on a file system that can share copies.) Whoever shares the cache may link, so every file is hashed
+against its package's RECORD before an environment is called ready: a changed cache is found, and mended.
 """
 
 from __future__ import annotations

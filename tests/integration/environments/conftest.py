@@ -127,7 +127,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     settings = {
         "ISOBENCH_HOME": world.home, "UV_CACHE_DIR": tmp_path / "cache", "UV_FIND_LINKS": world.wheels,
         "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_CONFIG_FILE": tmp_path / "uv.toml",
-        "UV_LINK_MODE": "hardlink",  # as uv does by itself on most file systems
     }  # fmt: skip
     (tmp_path / "uv.toml").touch()
     for name, value in settings.items():

@@ -198,6 +198,23 @@ def test_an_environment_made_anew_is_right_again(world, made):
     environments.check(world.create())
 
 
+def test_an_edit_in_one_environment_reaches_no_other_and_not_the_cache(world, made):
+    other = world.create(world.spec(world.alpha, name="other", smoke="import alpha\n"))
+    with (other.site_packages / "alpha" / "more.py").open("r+") as file:
+        file.write("value = 6\n")
+    environments.check(made)
+    new = world.create(world.spec(world.alpha + world.beta + world.wheel("gamma", "0.1"), name="new"))
+    assert environments.verify(new) == []
+    assert "fetching them anew" not in "\n".join(world.said)
+
+
+@pytest.fixture
+def linked(world, monkeypatch):
+    """An environment of somebody who has uv link files, as it does by itself on most file systems."""
+    monkeypatch.setenv("UV_LINK_MODE", "hardlink")
+    return world.create()
+
+
 def poison(environment):
     """Edit a file in place: the same file lies in uv's cache."""
     file = environment.site_packages / "alpha" / "more.py"
@@ -207,31 +224,31 @@ def poison(environment):
     return file
 
 
-def test_an_edit_that_reached_the_cache_reaches_no_new_environment(world, made, run_python):
-    poison(made)
-    assert refusal(made) == "alpha 1.0: alpha/more.py was changed"
+def test_an_edit_that_reached_the_cache_reaches_no_new_environment(world, linked, run_python):
+    poison(linked)
+    assert refusal(linked) == "alpha 1.0: alpha/more.py was changed"
     new = world.create(world.spec(world.alpha + world.beta + world.wheel("gamma", "0.1"), name="new"))
     assert "new: the cache holds changed files of alpha: fetching them anew" in world.said
     assert run_python(new, "import alpha.more; print(alpha.more.value)") == "1"
     assert environments.verify(new) == []
 
 
-def test_an_edit_that_reached_the_cache_is_mended_by_the_remedy(world, made):
-    file = poison(made)
+def test_an_edit_that_reached_the_cache_is_mended_by_the_remedy(world, linked):
+    file = poison(linked)
     environments.remove("tiny")
-    assert world.create() == made
+    assert world.create() == linked
     assert file.read_text() == "value = 1\n"
-    environments.check(made)
+    environments.check(linked)
 
 
-def test_an_edit_in_one_environment_is_refused_in_all_that_share_the_file(world, made):
+def test_an_edit_in_one_environment_is_refused_in_all_that_share_the_file(world, linked):
     other = world.create(world.spec(world.alpha, name="other", smoke="import alpha\n"))
     poison(other)
-    assert refusal(made) == "alpha 1.0: alpha/more.py was changed"
+    assert refusal(linked) == "alpha 1.0: alpha/more.py was changed"
 
 
-def test_a_poisoned_cache_and_no_place_to_fetch_from_is_told(world, made):
-    poison(made)
+def test_a_poisoned_cache_and_no_place_to_fetch_from_is_told(world, linked):
+    poison(linked)
     environments.remove("tiny")
     (world.wheels / "alpha-1.0-py3-none-any.whl").unlink()
     with pytest.raises(ProvisionError, match=r"no index set up here has alpha==1\.0"):
