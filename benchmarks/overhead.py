@@ -53,7 +53,9 @@ def main() -> None:
         for name in options.models:
             model = models.save(name, folder)
             bare = [str(python), str(BARE), str(model), str(folder / "bare.json"), str(options.threads)]
-            settings = ["--threads", str(options.threads), "--output", str(folder / "results")]
+            # The same work as the bare script's: 10 iterations untimed, 100 timed.
+            work = ["--warmup", "10", "--iterations", "100", "--threads", str(options.threads)]
+            settings = [*work, "--output", str(folder / "results")]
             command = bare if options.control else [*isobench, "run", "-r", "ort", *settings, str(model)]
             comparison = _compare(name, command, bare, options.pairs, generator)
             comparisons.append(comparison)

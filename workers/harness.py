@@ -17,13 +17,13 @@ from __future__ import annotations
 import gc
 import os
 import time
-from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import machine
 import protocol
+import timing
 
 BLOCK_TICKS = 10
 """Shortest block, in steps of the counter that tells what others used: over less of them it says nothing."""
@@ -66,12 +66,7 @@ def stage(text: str) -> None:
     """Tell the host what is going on now. Costs some microseconds; never called while something is timed."""
     global _stage
     _stage = text
-    if _events >= 0:
-        import json
-
-        # Where the host no longer listens, the guard is about to end this process.
-        with suppress(BrokenPipeError):
-            os.write(_events, json.dumps({"stage": text}).encode() + b"\n")
+    _tell({"stage": text})
 
 
 def current_stage() -> str:
@@ -119,38 +114,53 @@ def measure(
     facts: dict[str, Any] | None = None,
     threads: int | None = None,
 ) -> None:
-    """Warm `call` up, time it `iterations` times one by one, and write samples, outputs and `outputs_file`.
+    """Warm `call` up, time as many blocks of it as the host asks for, and write samples, outputs and `outputs_file`.
 
     `call()` is exactly one inference; `outputs(value)` turns what the last timed call returned into tensors that are
     named like the expected ones. `load_s` is what loading took; `facts` are the runtime's own (versions, precision,
-    compile time); `threads` is the number that the runtime says it uses.
+    compile time); `threads` is the number that the runtime says it uses. Without a host, it's `iterations` times.
     """
     stage("warming up")
-    first_ns, warmup_ns = _warm_up(call, request().get("warmup", 10))
+    warmup = timing.warm_up(call, request().get("warmup"))
+    timer_ns = timing.timer_cost_ns()
+    group = timing.group_size(warmup.typical_ns, timer_ns)
+    while request().get("exactly") and iterations % group:
+        group -= 1
     stage("measuring")
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()  # a collection in the middle of an iteration would be charged to the model
-    per_block = _iterations_per_block(warmup_ns, BLOCK_TICKS * machine.cpu_resolution_s())
-    samples, blocks, value = _time(call, iterations, per_block=per_block)
+    samples = timing.Samples(call, group, _path(protocol.SAMPLES_FILE))
+    blocks = []
+    block_ns = BLOCK_TICKS * machine.cpu_resolution_s() * 1e9
+    block_samples = int(block_ns / max(1, warmup.typical_ns * group)) + 1
+    for count in _asked(-(-iterations // group), block_samples, group):
+        block = samples.block(count)
+        if request().get("park"):
+            block["parked_s"] = timing.park()
+        blocks.append(block)
+        _tell({"block": block})
+    samples.close()
     if collecting:
         gc.enable()
     stage("writing")
-    protocol.write_tensors(_path(protocol.OUTPUT_TENSORS_FILE), outputs(value))
-    protocol.write_tensors(
-        _path(protocol.SAMPLES_FILE), [protocol.Tensor("latency_ns", "int64", (iterations,), samples.tobytes())]
-    )
+    protocol.write_tensors(_path(protocol.OUTPUT_TENSORS_FILE), outputs(samples.value))
     protocol.write_json(
         outputs_file,
         {
             "schema": protocol.OUTPUTS_SCHEMA,
             "status": "ok",
-            "iterations": iterations,
-            "warmup_iterations": 1 + len(warmup_ns),
             "import_s": (_served_ns - _started_ns) / 1e9,
             "load_s": load_s,
-            "first_inference_s": first_ns / 1e9,
-            "warmup_s": sum(warmup_ns) / 1e9,
+            "first_inference_s": warmup.first_ns / 1e9,
+            "warmup": {
+                "iterations": warmup.iterations,
+                "wall_s": warmup.wall_s,
+                "settled": warmup.settled,
+                "curve": [[done, median_ns / 1e9] for done, median_ns in warmup.curve],
+            },
+            "timer_s": timer_ns / 1e9,
+            "group": group,
             "blocks": blocks,
             "threads": {"requested": request().get("threads"), "runtime": threads, "process": machine.threads()},
             "facts": facts or {},
@@ -159,57 +169,47 @@ def measure(
     )
 
 
-def _warm_up(call: Callable[[], Any], iterations: int) -> tuple[int, list[int]]:
-    """Call once, then until `iterations` were made; return the nanoseconds of the first and of each of the others."""
-    clock = time.perf_counter_ns
-    started = clock()
-    call()
-    first = clock() - started
-    others = []
-    for _ in range(iterations - 1):
-        started = clock()
-        call()
-        others.append(clock() - started)
-    return first, others
+def _asked(samples: int, block_samples: int, group: int) -> Iterator[int]:
+    """The sizes of the blocks that the host asks for; without a host, blocks for so many samples."""
+    if _control < 0:
+        while samples > 0:
+            # The last block takes what would be too short for one of its own.
+            count = block_samples if samples >= 2 * block_samples else samples
+            samples -= count
+            yield count
+        return
+    import json
+
+    _tell({"ready": {"block_samples": block_samples, "group": group, "resolution_s": machine.cpu_resolution_s()}})
+    while (count := json.loads(_line())["samples"]) > 0:
+        yield count
 
 
-def _iterations_per_block(warmup_ns: list[int], block_s: float) -> int:
-    typical = sorted(warmup_ns)[len(warmup_ns) // 2] if warmup_ns else 0
-    return int(block_s * 1e9 / typical) + 1 if typical else 1
+def _tell(message: dict[str, Any]) -> None:
+    """Tell the host, which sleeps until then."""
+    if _events >= 0:
+        import json
 
-
-def _time(call: Callable[[], Any], iterations: int, *, per_block: int) -> tuple[array[int], list[dict[str, Any]], Any]:
-    """Time each call by itself; between blocks, and only there, look at what else went on in the machine."""
-    samples = array("q", bytes(8 * iterations))
-    clock = time.perf_counter_ns
-    blocks: list[dict[str, Any]] = []
-    value = None
-    first = 0
-    before = machine.read_cpu()
-    while first < iterations:
-        # The last block takes what would be too short for one of its own.
-        last = first + per_block if iterations - first >= 2 * per_block else iterations
-        for index in range(first, last):
-            value = None  # what the previous call returned is freed here, not in the time of this one
-            started = clock()
-            value = call()
-            samples[index] = clock() - started
-        after = machine.read_cpu()
-        blocks.append({"iterations": last - first, **machine.between(before, after)})
-        before, first = after, last
-    return samples, blocks, value
+        # Where the host no longer listens, the guard is about to end this process.
+        with suppress(BrokenPipeError):
+            os.write(_events, json.dumps(message).encode() + b"\n")
 
 
 def _wait_for_go() -> None:
-    """Block until the host says "go". Its silence for ever means that it is gone, or has changed its mind."""
-    if _control < 0:
-        return
+    """Block until the host says "go"."""
+    if _control >= 0:
+        _line()
+
+
+def _line() -> bytes:
+    """What the host says next. Its silence for ever means that it is gone, or has changed its mind."""
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(_control, 1)
         if not byte:
             os._exit(0)
         line += byte
+    return line
 
 
 def _path(name: str) -> str:

@@ -326,6 +326,9 @@ def process() -> dict[str, Any]:
         "cpu_resolution_s": cpu_resolution_s(),
         "frequencies_mhz": frequencies_mhz(),
         "environment": told_variables(),
+        # What may shift a process's memory: the size of its environment, and strings hashed anew in each (python -I).
+        "environment_bytes": sum(len(name) + len(value) + 2 for name, value in os.environ.items()),
+        "hash_randomization": bool(sys.flags.hash_randomization),
         "distributions": [name for folder in site_packages for name in distributions(folder)],
         "native_libraries": native_libraries(),
     }

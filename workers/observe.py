@@ -19,7 +19,9 @@ from harness import Refused, stage
 _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))  # noqa: PTH100, PTH120
 # The script may have modules of these names of its own.
-_OURS = ("harness", "protocol", "machine", "observe", "describe", "trees", "script_errors", "tensors", "to_onnx")
+_OURS = (
+    "describe", "harness", "machine", "observe", "protocol", "script_errors", "tensors", "timing", "to_onnx", "trees",
+)  # fmt: skip
 
 
 class Observed:

@@ -8,7 +8,7 @@ A run directory holds:
     request.json      host -> worker: what to do (see `REQUEST_SCHEMA`)
     outputs.json      worker -> host: written last and atomically; no such file means that the worker crashed
     outputs.msgpack   worker -> host: the tensors that a timed iteration returned
-    samples.msgpack   worker -> host: one tensor, int64 nanoseconds of each timed iteration
+    samples.bin       worker -> host: nanoseconds of each sample, little-endian int64, written block by block
     worker.log        what the worker printed; never parsed
 
 A tensors file is a msgpack map `{"schema": TENSORS_SCHEMA, "tensors": [{"name", "dtype", "shape", "data"}, ...]}`
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import Any, NamedTuple
 
 REQUEST_SCHEMA = "isobench.request/1"
@@ -28,7 +29,7 @@ TENSORS_SCHEMA = "isobench.tensors/1"
 REQUEST_FILE = "request.json"
 OUTPUTS_FILE = "outputs.json"
 OUTPUT_TENSORS_FILE = "outputs.msgpack"
-SAMPLES_FILE = "samples.msgpack"
+SAMPLES_FILE = "samples.bin"
 LOG_FILE = "worker.log"
 
 # numpy's and ml_dtypes' names (torch's are the same less "torch."), and the bytes that one element takes.
@@ -122,6 +123,25 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
                 f"comes with {len(tensor.data)} bytes"
             )
     return tensors
+
+
+def read_samples(path: str | os.PathLike[str]) -> list[int]:
+    """Read a samples file: the nanoseconds of each sample.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ProtocolError: it ends in the middle of a sample.
+    """
+    from array import array
+
+    with open(path, "rb") as file:  # noqa: PTH123
+        raw = file.read()
+    if len(raw) % 8:
+        raise ProtocolError(f"{os.fspath(path)} ends in the middle of a sample")
+    samples = array("q", raw)
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples.tolist()
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

@@ -26,6 +26,7 @@ from isobench.runtimes import registry
 if TYPE_CHECKING:
     from isobench.results import Result
 
+DEFAULT_ITERATIONS = 100
 DEFAULT_RUNTIME = {"x86": "ort", "nvidia": "trt"}
 
 
@@ -34,8 +35,14 @@ def plan(
     *,
     runtimes: Sequence[str] = (),
     device: str = "x86",
-    iterations: int = 100,
-    warmup: int = 10,
+    iterations: int | None = None,
+    min_time_s: float = 0.5,
+    max_time_s: float | None = None,
+    warmup: int | None = None,
+    processes: int = 1,
+    precision: float | None = None,
+    select: bool = True,
+    heap: str = "steady",
     threads: int | None = None,
     seed: int = 0,
     timeout_s: float = 900.0,
@@ -48,17 +55,21 @@ def plan(
     rt_args: Mapping[str, Any] | None = None,
     results: Path | None = None,
 ) -> Plan:
-    """Check what is asked for, all of it, before any work.
+    """Check what is asked for, all of it, before any work. What the figures mean is said at `models.Settings`.
 
     Raises:
         UsageError: an unknown runtime or device, or a number that can't be.
         ModelError: a file isn't there, or is no model.
     """
     for name, value, least in (
-        ("iterations", iterations, 1), ("warmup", warmup, 1), ("threads", threads or 1, 1), ("timeout", timeout_s, 0.1),
+        ("iterations", iterations, 1), ("warmup", warmup, 1), ("threads", threads, 1), ("timeout", timeout_s, 0.1),
+        ("processes", processes, 1), ("precision", precision, 1e-4), ("min-time", min_time_s, 0),
+        ("max-time", max_time_s, 0),
     ):  # fmt: skip
-        if value < least:
+        if value is not None and value < least:
             raise UsageError(f"{name} is {value}: it is to be at least {least}")
+    if heap not in {"steady", "default"}:
+        raise UsageError(f"the heap is {heap!r}: it is to be steady or default")
     where = Device.parse(device)
     names = runtimes or (DEFAULT_RUNTIME[where.family],)
     entries = [registry.get(name, where) for name in dict.fromkeys(names)]
@@ -71,8 +82,15 @@ def plan(
         runtimes=entries,
         device=where,
         settings=Settings(
-            iterations=iterations,
+            iterations=iterations or DEFAULT_ITERATIONS,
+            exactly=iterations is not None,
+            min_time_s=min_time_s,
+            max_time_s=max_time_s if max_time_s is not None else 10.0 if precision is None else 60.0,
             warmup=warmup,
+            processes=processes,
+            precision=precision,
+            select=select,
+            heap=heap,
             threads=threads or default_threads(),
             seed=seed,
             timeout_s=timeout_s,

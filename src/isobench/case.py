@@ -21,6 +21,7 @@ from isobench.runtimes.registry import Entry
 
 if TYPE_CHECKING:
     from isobench.builds import Build
+    from isobench.judging import Finished
     from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Result
 
 
@@ -47,22 +48,20 @@ class Case:
         self.entry = entry
         self.model = model
         self.build = build
+        self.run_dirs: list[Path] = []
         self._on_stage = on_stage
         self._started = datetime.now(UTC)
         self._spec: Spec | None = None
-        self._runtime: BaseRT | None = None
+        self._environment: Environment | None = None
+        self._arguments: dict[str, Any] = {}
         self._provenance: dict[str, Any] = {}
 
     @property
     def name(self) -> str:
         return self.build.name if self.build else self.model.name
 
-    @property
-    def run_dir(self) -> Path | None:
-        return self._runtime.context.run_dir if self._runtime and self._runtime.context else None
-
     def prepare(self, ready: Callable[[Spec], Environment]) -> None:
-        """Make the runtime, and have `ready` find or make the environment that it needs.
+        """Have `ready` find or make the environment that is needed.
 
         Raises:
             IsobenchError: there is no ONNX file for a runtime that needs one, or the environment can't be had.
@@ -70,75 +69,82 @@ class Case:
         assert self.build is not None
         if self.entry.build_required:
             self.build.require_onnx()
-        runtime = self.entry.make(self.plan.rt_args)
         self._spec = self.entry.cls.environment_for(self.model, self._on_stage)
-        runtime.context = Context(
-            runtime=self.entry.name,
-            device=self.plan.device,
-            environment=ready(self._spec),
-            settings=self.plan.settings,
-            run_dir=paths.new_run(self.entry.name),
-            on_stage=self._on_stage,
-        )
-        self._runtime = runtime
+        self._environment = ready(self._spec)
 
     def measure(self) -> Result:
-        """Do the host's part while the worker imports its runtime, then let it measure, and judge what came of it.
+        """Measure in as many runs as are asked for, or as it takes, and judge what came of them.
 
         To be called after `prepare`, with the device to itself.
 
         Raises:
             IsobenchError: it came to no measurement.
         """
-        runtime, build = self._runtime, self.build
-        assert runtime is not None
-        assert runtime.context is not None
-        assert build is not None
-        runtime.build = build
-        self._started = datetime.now(UTC)
-        try:
-            runtime.start()
-            environments.check(runtime.context.environment)
-            if self.entry.requirement_check:
-                self.entry.requirement_check()
-            from isobench import correctness, provenance, statistics
-            from isobench.results import ColdStart, Measured
-            from isobench.workers import protocol
+        from isobench import judging
 
-            self._provenance = {"host": provenance.host()}
-            expected = protocol.read_tensors(build.expected_file)
+        settings = self.plan.settings
+        self._started = datetime.now(UTC)
+        runs = [self._run()]
+        while True:
+            judged = judging.judge(runs, settings)
+            if len(runs) >= settings.processes and judging.enough(runs, judged, settings):
+                break
+            self._on_stage(f"run {len(runs) + 1}, the interval is \u00b1{judged.width:.1%}")
+            runs.append(self._run())
+        last = runs[-1]
+        self._provenance["worker"] = last.process
+        return self._result(judged.measured, version=last.version, device_name=last.device_name)
+
+    def begin(self) -> BaseRT:
+        """Start a worker: it imports its runtime while the host does its own part."""
+        assert self._environment is not None
+        runtime = self.entry.make(self.plan.rt_args)
+        runtime.build = self.build
+        runtime.context = Context(
+            runtime=self.entry.name,
+            device=self.plan.device,
+            environment=self._environment,
+            settings=self.plan.settings,
+            run_dir=paths.new_run(self.entry.name),
+            on_stage=self._on_stage,
+        )
+        self._arguments = dict(runtime.rt_args)
+        self.run_dirs.append(runtime.context.run_dir)
+        runtime.start()
+        return runtime
+
+    def check(self) -> None:
+        """The host's part: is everything as it should be, and what is there to know of this machine?
+
+        Raises:
+            IsobenchError: the environment was changed, or the runtime lacks something.
+        """
+        assert self._environment is not None
+        environments.check(self._environment)
+        if self.entry.requirement_check:
+            self.entry.requirement_check()
+        from isobench import provenance
+
+        self._provenance = {"host": provenance.host()}
+
+    def _run(self) -> Finished:
+        from isobench import judging, results
+        from isobench.workers import protocol
+
+        assert self.build is not None
+        began = datetime.now(UTC)
+        runtime = self.begin()
+        try:
+            if len(self.run_dirs) == 1:
+                self.check()
+            # While the worker is still at its imports: what its outputs and samples are going to be judged by.
+            expected = protocol.read_tensors(self.build.expected_file)
+            judging.prepare()
             performance = runtime.benchmark()
+            folder = results.run_folder(len(self.run_dirs))
+            return judging.finished(runtime, performance, expected, began, folder, self.plan.settings)
         finally:
             runtime.close()
-        outputs = runtime.outputs
-        blocks = tuple(statistics.Block.from_json(block) for block in outputs.get("blocks", ()))
-        compared = correctness.compare(expected, runtime.output_tensors())
-        facts = dict(outputs.get("facts", {}))
-        self._provenance["worker"] = outputs.get("process", {})
-        measured = Measured(
-            latency=statistics.summarize(runtime.samples_ns),
-            verdict=statistics.verdict(
-                blocks,
-                compared.reasons,
-                samples_ns=runtime.samples_ns,
-                resolution_s=outputs.get("process", {}).get("cpu_resolution_s", 0.0),
-            ),
-            correctness=compared,
-            cold_start=ColdStart(
-                import_s=outputs.get("import_s"),
-                load_s=outputs.get("load_s"),
-                compile_s=facts.pop("compile_s", None),
-                first_inference_s=outputs.get("first_inference_s"),
-                warmup_s=outputs.get("warmup_s"),
-                warmup_iterations=outputs.get("warmup_iterations"),
-            ),
-            blocks=blocks,
-            threads=outputs.get("threads", {}),
-            facts=facts,
-            stats=dict(runtime.stats.values),
-            samples_file=protocol.SAMPLES_FILE,
-        )
-        return self._result(measured, version=performance.runtime_version, device_name=performance.device)
 
     def failed(self, error: IsobenchError) -> Result:
         """The Result of a Case that came to no measurement."""
@@ -165,7 +171,7 @@ class Case:
             command=self.plan.command,
             model=_model_record(self.model, self.build),
             runtime=RuntimeRecord(
-                name=self.entry.name, version=version, arguments=dict(self._runtime.rt_args if self._runtime else {})
+                name=self.entry.name, version=version, arguments=self._arguments
             ),
             device=DeviceRecord(device=str(self.plan.device), name=device_name),
             environment=self._environment_record(),
@@ -177,9 +183,9 @@ class Case:
     def _environment_record(self) -> EnvironmentRecord | None:
         from isobench.results import EnvironmentRecord
 
-        if self._runtime is None or self._runtime.context is None or self._spec is None:
+        if self._environment is None or self._spec is None:
             return None
-        environment = self._runtime.context.environment
+        environment = self._environment
         manifest = environment.manifest()
         return EnvironmentRecord(
             name=environment.name,

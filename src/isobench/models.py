@@ -52,13 +52,24 @@ class TensorSpec:
 class Settings:
     """How a Case is built and measured.
 
-    `threads` is one number for all runtimes; `warmup` counts the untimed iterations, the first one included;
-    `timeout_s` bounds each worker; `opset` None leaves the choice to the exporter.
+    `exactly` says that the user gave `iterations`; otherwise they are the least, and so is `min_time_s` of clean time
+    in each run, but none lasts longer than `max_time_s`. `warmup` is the number of untimed iterations, the first one
+    included; None: until the latency has settled. `select` sets contaminated blocks aside. `processes` is the number
+    of runs; where `precision` (half an interval's width, as a share of the median) is given, it's the least.
+    `threads` is one number for all runtimes; `heap` is "steady" or "default"; `timeout_s` bounds each worker;
+    `opset` None leaves the choice to the exporter.
     """
 
     iterations: int = 100
-    warmup: int = 10
+    exactly: bool = False
+    min_time_s: float = 0.5
+    max_time_s: float = 10.0
+    warmup: int | None = None
+    select: bool = True
+    processes: int = 1
+    precision: float | None = None
     threads: int
+    heap: str = "steady"
     seed: int = 0
     timeout_s: float = 900.0
     opset: int | None = None

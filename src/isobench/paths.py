@@ -6,6 +6,7 @@
         builds/                what was made of models, content-addressed; index/ says from what
         results/               ID/result.json, samples beside it
         runs/                  run directories of workers that are at work, or that failed
+        calibration.json       how far identical runs differ on this machine
         cache/                 what runtimes keep between runs (torch.compile)
 
     $ISOBENCH_DEVICE_LOCKS/    one for the whole machine, whoever measures: /run/lock/isobench-devices, or in /tmp;
@@ -54,6 +55,10 @@ def results() -> Path:
 
 def runs() -> Path:
     return home() / "runs"
+
+
+def calibration() -> Path:
+    return home() / "calibration.json"
 
 
 def cache_of(name: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from isobench.results import Failed, Measured, Result
+from isobench.results import Failed, Measured, Result, Run
 
 BASELINE = "torch-eager"
 
@@ -22,11 +22,10 @@ def _model_table(results: Sequence[Result]) -> str:
     baseline = next(
         (result.latency.mean_s for result in results if result.runtime.name == BASELINE and _measured(result)), None
     )
-    rows = [
-        ["runtime", "mean ms", "median ms", "p99 ms", "inf/s", f"vs {BASELINE}", "iterations", "outputs", "verdict"]
-    ]
+    head = ["runtime", "mean ms", "median ms", "\u00b1", "p99 ms", "inf/s", f"vs {BASELINE}", "iterations"]
+    rows = [[*head, "outputs", "verdict"]]
     rows.extend(_row(result, baseline) for result in results)
-    lines = [_title(results), "", *_aligned(rows, left=(0, 7, 8))]
+    lines = [_title(results), "", *_aligned(rows, left=(0, 8, 9))]
     notes = [note for result in results for note in _notes(result)]
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
@@ -47,16 +46,17 @@ def _title(results: Sequence[Result]) -> str:
 def _row(result: Result, baseline_s: float | None) -> list[str]:
     name, outcome = result.runtime.name, result.outcome
     if isinstance(outcome, Failed):
-        return [name, *["-"] * 5, "-", "-", f"failed: {outcome.kind}"]
+        return [name, *["-"] * 8, f"failed: {outcome.kind}"]
     latency = outcome.latency
     return [
         name,
         milliseconds(latency.mean_s),
         milliseconds(latency.median_s),
+        percent(outcome.intervals["median_s"].relative(latency.median_s)),
         milliseconds(latency.p99_s),
         rate(latency.throughput_ips),
         f"{baseline_s / latency.mean_s:.2f}x" if baseline_s else "-",
-        str(latency.iterations),
+        _iterations(outcome),
         "correct" if outcome.correctness.ok else "WRONG",
         outcome.verdict.status,
     ]
@@ -73,6 +73,19 @@ def _notes(result: Result) -> Iterable[str]:
         return
     for reason in outcome.verdict.reasons:
         yield f"{name}: {outcome.verdict.status}: {reason}"
+    if outcome.set_aside_s:
+        everything = outcome.latency_all
+        yield (
+            f"{name}: {outcome.set_aside_s:.2g} s set aside, in which others used the machine; with them: mean "
+            f"{milliseconds(everything.mean_s)}, median {milliseconds(everything.median_s)}, "
+            f"p99 {milliseconds(everything.p99_s)} ms"
+        )
+
+
+def _iterations(outcome: Measured) -> str:
+    """All of them, or how many of them the figures are of."""
+    used, every = outcome.latency.iterations, outcome.latency_all.iterations
+    return f"{used:,}" if used == every else f"{used:,} of {every:,}"
 
 
 def listing(results: Iterable[Result]) -> str:
@@ -118,11 +131,16 @@ def details(result: Result, folder: Path) -> str:
 
 
 def _measurement(outcome: Measured) -> list[tuple[str, str]]:
-    latency, cold, compared = outcome.latency, outcome.cold_start, outcome.correctness
+    latency, compared, first = outcome.latency, outcome.correctness, outcome.runs[0]
     spread = [
         f"{name} {milliseconds(getattr(latency, f'{name}_s'))}"
         for name in ("min", "p50", "p90", "p95", "p99", "max", "stdev")
     ]
+    within = [
+        f"{name.removesuffix('_s')} {milliseconds(interval.low)} to {milliseconds(interval.high)}"
+        for name, interval in outcome.intervals.items()
+    ]
+    cold = first.cold_start
     start = [
         f"{name} {value:.3g} s"
         for name, value in (
@@ -135,9 +153,13 @@ def _measurement(outcome: Measured) -> list[tuple[str, str]]:
     ]
     facts = [
         ("latency (ms)", ", ".join(spread)),
+        ("95 % intervals", ", ".join(within)),
+        ("noise floor", f"{percent(outcome.noise_floor)} between identical runs ({outcome.floor_source})"),
+        ("medians of runs", ", ".join(milliseconds(run.median_s) for run in outcome.runs) if outcome.runs[1:] else ""),
         ("cold start", ", ".join(start)),
-        ("warm-up", f"{cold.warmup_iterations} iterations" if cold.warmup_iterations else ""),
-        ("threads", ", ".join(f"{name} {value}" for name, value in outcome.threads.items())),
+        ("warm-up", _warmup(first)),
+        ("timing", _timing(first)),
+        ("threads", ", ".join(f"{name} {value}" for name, value in first.threads.items())),
         ("noise", _noise(outcome)),
     ]
     if compared.worst_absolute is not None and compared.worst_relative is not None:
@@ -147,16 +169,34 @@ def _measurement(outcome: Measured) -> list[tuple[str, str]]:
     return facts
 
 
+def _warmup(run: Run) -> str:
+    warmup = run.warmup
+    if warmup is None:
+        return ""
+    how = {None: "as asked for", True: "settled", False: "not settled"}[warmup.settled]
+    # At most eight points of the curve: its beginning tells the most.
+    points = ", ".join(f"{milliseconds(median_s)} after {done:g}" for done, median_s in warmup.curve[:8])
+    return f"{warmup.iterations} iterations in {warmup.wall_s:.2g} s, {how}: {points}"
+
+
+def _timing(run: Run) -> str:
+    if run.timer_s is None:
+        return ""
+    together = f"{run.group} iterations a sample" if run.group > 1 else "each iteration by itself"
+    return f"{together}; the clock costs {run.timer_s * 1e9:.0f} ns a sample"
+
+
 def _noise(outcome: Measured) -> str:
-    wall_s = sum(block.wall_s for block in outcome.blocks)
+    blocks = [block for run in outcome.runs for block in run.blocks]
+    wall_s = sum(block.wall_s for block in blocks)
     if not wall_s:
         return ""
-    others = sum(block.cpu_others_s for block in outcome.blocks) / wall_s
-    steal = sum(block.steal_s for block in outcome.blocks) / wall_s
-    faults = sum(block.minor_faults for block in outcome.blocks) / outcome.latency.iterations
+    others = sum(block.cpu_others_s for block in blocks) / wall_s
+    steal = sum(block.steal_s for block in blocks) / wall_s
+    faults = sum(block.minor_faults for block in blocks) / outcome.latency_all.iterations
     return (
-        f"{len(outcome.blocks)} blocks in {wall_s:.2f} s; others used {others:.2f} cores; stolen {steal:.1%}; "
-        f"{faults:.1f} page faults an iteration"
+        f"{len(blocks)} blocks in {wall_s:.2f} s, {outcome.clean_share:.0%} clean; others used {others:.2f} cores; "
+        f"stolen {steal:.1%}; {faults:.1f} page faults an iteration"
     )
 
 
@@ -183,6 +223,12 @@ def milliseconds(seconds: float) -> str:
     value = seconds * 1000
     decimals = 1 if value >= 100 else 2 if value >= 10 else 3 if value >= 1 else 4 if value >= 0.1 else 5
     return f"{value:.{decimals}f}"
+
+
+def percent(share: float) -> str:
+    """A share with two digits that count: 0.35%, 3.5%, 35%."""
+    value = share * 100
+    return f"{value:.2f}%" if value < 1 else f"{value:.1f}%" if value < 10 else f"{value:.0f}%"
 
 
 def rate(per_second: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from isobench import paths
 from isobench.correctness import Comparison
 from isobench.errors import ResultError
 from isobench.models import Settings, TensorSpec
-from isobench.statistics import Block, Summary, Verdict
+from isobench.statistics import Block, Interval, Summary, Verdict
 from isobench.workers import protocol
 
-SCHEMA = "isobench.result/1"
+SCHEMA = "isobench.result/2"
 RESULT_FILE = "result.json"
 
 
@@ -81,29 +81,67 @@ class EnvironmentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """What comes before the first timed iteration: seconds. `compile_s` is None where nothing is compiled."""
+    """What comes before a warm inference: seconds. `compile_s` is None where nothing is compiled."""
 
     import_s: float | None
     load_s: float | None
     compile_s: float | None
     first_inference_s: float | None
-    warmup_s: float | None
-    warmup_iterations: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmup:
+    """The untimed iterations, the first included. `settled` is None where their number was fixed beforehand.
+
+    `curve` holds, for each window, the iterations done at its end and its median latency in seconds.
+    """
+
+    iterations: int
+    wall_s: float
+    settled: bool | None
+    curve: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One worker process. `used` says of each block whether the figures are of it; `timer_s` is the clock's own cost.
+
+    `samples_file` lies beside `result.json`; a sample is the time of `group` iterations.
+    """
+
+    started_at: str
+    cold_start: ColdStart
+    warmup: Warmup | None
+    timer_s: float | None
+    group: int
+    blocks: tuple[Block, ...]
+    used: tuple[bool, ...]
+    median_s: float
+    threads: Mapping[str, Any]
+    peak_memory_bytes: int | None
+    samples_file: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A Case that came to a measurement."""
+    """A Case that came to a measurement.
+
+    `latency` is of the blocks that are used, `latency_all` of all. `intervals` are 95 % intervals of mean, median, p90
+    and p99 in seconds; `noise_floor` is the relative spread of identical runs that they assume, as `floor_source` says.
+    """
 
     latency: Summary
+    latency_all: Summary
+    intervals: Mapping[str, Interval]
+    noise_floor: float
+    floor_source: str
+    set_aside_s: float
+    clean_share: float
     verdict: Verdict
     correctness: Comparison
-    cold_start: ColdStart
-    blocks: tuple[Block, ...]
-    threads: Mapping[str, Any]
+    runs: tuple[Run, ...]
     facts: Mapping[str, Any]
     stats: Mapping[str, Any]
-    samples_file: str
     status: str = "measured"
 
 
@@ -157,21 +195,28 @@ class Result:
         return asdict(self)
 
 
-def save(result: Result, *, run_dir: Path | None, root: Path | None = None) -> Path:
-    """Write the Result, with the samples and the log of its run beside it; return its folder.
+def save(result: Result, *, run_dirs: Sequence[Path] = (), root: Path | None = None) -> Path:
+    """Write the Result, with the samples and the log of each run beside it; return its folder.
 
-    The run directory is emptied: what is worth keeping is moved.
+    The run directories are emptied: what is worth keeping is moved.
     """
     folder = (root or paths.results()) / result.id
     folder.mkdir(parents=True)
-    if run_dir is not None:
+    for number, run_dir in enumerate(run_dirs, 1):
+        kept = folder / run_folder(number)
+        kept.mkdir()
         for name in (protocol.SAMPLES_FILE, protocol.LOG_FILE, protocol.OUTPUTS_FILE):
             if (run_dir / name).exists():
-                shutil.move(run_dir / name, folder / name)
+                shutil.move(run_dir / name, kept / name)
     protocol.write_json(folder / RESULT_FILE, result.to_json())
-    if run_dir is not None:
+    for run_dir in run_dirs:
         shutil.rmtree(run_dir, ignore_errors=True)
     return folder
+
+
+def run_folder(number: int) -> str:
+    """The name of the folder that holds what the run of that number (from 1) left."""
+    return f"run-{number}"
 
 
 def load(name: str, *, root: Path | None = None) -> Result:
@@ -201,11 +246,10 @@ def load_all(root: Path | None = None) -> Iterator[Result | ResultError]:
             yield error
 
 
-def samples_ns(result: Result, folder: Path) -> list[int]:
-    """The raw samples: nanoseconds of each timed iteration, in their order."""
+def samples_ns(result: Result, folder: Path) -> list[list[int]]:
+    """The raw samples of each run: nanoseconds of `group` iterations each, in their order."""
     assert isinstance(result.outcome, Measured)
-    [tensor] = protocol.read_tensors(folder / result.outcome.samples_file)
-    return memoryview(tensor.data).cast("q").tolist()
+    return [protocol.read_samples(folder / run.samples_file) for run in result.outcome.runs]
 
 
 def folder_of(name: str, *, root: Path | None = None) -> Path:

@@ -114,14 +114,14 @@ class _Work:
                 result = case.measure()
         except IsobenchError as error:
             return self._failed(case, error)
-        return self._save(result, case.run_dir)
+        return self._save(result, case)
 
     def _failed(self, case: Case, error: IsobenchError) -> Saved:
-        return self._save(case.failed(error), case.run_dir)
+        return self._save(case.failed(error), case)
 
-    def _save(self, result: Result, run_dir: Path | None) -> Saved:
+    def _save(self, result: Result, case: Case) -> Saved:
         from isobench import results
 
-        folder = results.save(result, run_dir=run_dir, root=self.plan.results)
+        folder = results.save(result, run_dirs=case.run_dirs, root=self.plan.results)
         self.progress.saved(result, folder)
         return Saved(result=result, folder=folder)

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -47,7 +48,15 @@ class Worker:
         self._popen = popen
         self._control = control
         self._events = events
+        self._ending = os.pidfd_open(popen.pid)
+        self._poll = select.poll()
+        for descriptor in (events, self._ending):
+            self._poll.register(descriptor, select.POLLIN)
+        self._ended = False
+        self._lines: deque[dict[str, Any]] = deque()
+        self._rest = b""
         self._stage = "importing"
+        self._timeout_s = self._deadline = 0.0
         self._oom_kills = _oom_kills()
         self.run_dir = run_dir
 
@@ -56,39 +65,59 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         process.kill_group(self._popen)
-        for descriptor in (self._control, self._events):
+        for descriptor in (self._control, self._events, self._ending):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._control = self._events = -1
+        self._control = self._events = self._ending = -1
 
     @property
     def log_file(self) -> Path:
         return self.run_dir / protocol.LOG_FILE
 
-    def go(self, request: Mapping[str, Any]) -> None:
-        """Hand over the request and let the worker begin."""
+    def go(self, request: Mapping[str, Any], *, timeout_s: float) -> None:
+        """Hand over the request and let the worker begin; all that it does is to be done `timeout_s` from now."""
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
         protocol.write_json(
             self.run_dir / protocol.REQUEST_FILE, {"schema": protocol.REQUEST_SCHEMA, **request}
         )
-        # It may be dead already; `finish` is where this is told.
-        with suppress(BrokenPipeError):
-            os.write(self._control, b"go\n")
+        self._say(b"go\n")
 
-    def finish(self, *, timeout_s: float, on_stage: Callable[[str], None]) -> dict[str, Any]:
+    def ready(self, on_stage: Callable[[str], None]) -> Mapping[str, Any] | None:
+        """Block until the worker is warm and can be asked for blocks; None: it ended, or works by itself.
+
+        Raises:
+            WorkerError: time is up.
+        """
+        return self._hear("ready", on_stage)
+
+    def block(self, samples: int, on_stage: Callable[[str], None]) -> Mapping[str, Any]:
+        """Have the worker take so many samples, and return what it tells of them. We sleep meanwhile.
+
+        Raises:
+            WorkerError: it crashed, told of an error, or time is up.
+        """
+        self._say(json.dumps({"samples": samples}).encode() + b"\n")
+        block = self._hear("block", on_stage)
+        if block is None:
+            self.finish(on_stage)
+            raise self._error("the worker left in the middle of a measurement", kind="protocol")
+        return block
+
+    def end(self) -> None:
+        """Let a worker that was asked for blocks come to its end."""
+        self._say(b'{"samples": 0}\n')
+
+    def finish(self, on_stage: Callable[[str], None]) -> dict[str, Any]:
         """Block until the worker has ended and return its `outputs.json`.
 
         Raises:
-            WorkerError: it crashed, took more than `timeout_s` seconds, ran out of memory, told of an error, or wrote
-                something else than what the protocol says.
+            WorkerError: it crashed, took too long, ran out of memory, told of an error, or wrote something else than
+                what the protocol says.
         """
-        status = self._wait(timeout_s, on_stage)
-        if status is None:
-            process.kill_group(self._popen)
-            raise self._error(
-                f"the worker was stopped after {timeout_s:g} s while it was {self._stage}",
-                kind="timeout",
-                hint="Give it more time with --timeout SECONDS.",
-            )
+        self._hear("", on_stage)
+        status = process.wait(self._popen)
+        assert status is not None
         try:
             outputs = protocol.read_json(self.run_dir / protocol.OUTPUTS_FILE, protocol.OUTPUTS_SCHEMA)
         except FileNotFoundError:
@@ -99,36 +128,54 @@ class Worker:
             return outputs
         raise self._told(outputs)
 
-    def _wait(self, timeout_s: float, on_stage: Callable[[str], None]) -> int | None:
-        """Sleep until the worker ends, waking only for what it tells; None when time is up."""
-        deadline = time.monotonic() + timeout_s
-        ending = os.pidfd_open(self._popen.pid)
-        poll = select.poll()
-        poll.register(ending, select.POLLIN)
-        poll.register(self._events, select.POLLIN)
-        try:
-            ended = False
-            while not ended:
-                ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-                if not ready:
-                    return None
-                for descriptor, _ in ready:
-                    if descriptor == ending:
-                        ended = True
-                    elif not self._hear(on_stage):
-                        poll.unregister(self._events)
-        finally:
-            os.close(ending)
-        return process.wait(self._popen)
+    def _say(self, line: bytes) -> None:
+        # It may be dead already; `finish` is where this is told.
+        with suppress(BrokenPipeError):
+            os.write(self._control, line)
 
-    def _hear(self, on_stage: Callable[[str], None]) -> bool:
-        """Pass on what the worker told; False when it has closed its end."""
-        heard = os.read(self._events, 65536)
-        for line in heard.splitlines():
-            with suppress(ValueError, KeyError, TypeError):  # a line that a dying worker left half-written
-                self._stage = json.loads(line)["stage"]
-                on_stage(self._stage)
-        return bool(heard)
+    def _hear(self, wanted: str, on_stage: Callable[[str], None]) -> Mapping[str, Any] | None:
+        """Sleep until the worker tells what is `wanted`, or has ended (None); pass on its stages."""
+        while True:
+            while self._lines:
+                message = self._lines.popleft()
+                if "stage" in message:
+                    self._stage = str(message["stage"])
+                    on_stage(self._stage)
+                elif wanted in message:
+                    heard: Mapping[str, Any] = message[wanted]
+                    return heard
+            if self._ended or not self._listen():
+                return None
+
+    def _listen(self) -> bool:
+        """Sleep until the worker tells something; False when it has ended.
+
+        Raises:
+            WorkerError: time is up.
+        """
+        ready = self._poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000)
+        if not ready:
+            process.kill_group(self._popen)
+            raise self._error(
+                f"the worker was stopped after {self._timeout_s:g} s while it was {self._stage}",
+                kind="timeout",
+                hint="Give it more time with --timeout SECONDS.",
+            )
+        for descriptor, _ in ready:
+            if descriptor == self._ending:
+                self._ended = True
+        told = b""
+        # What it told before it ended is still in the pipe.
+        while select.select([self._events], [], [], 0)[0] and (part := os.read(self._events, 65536)):
+            told += part
+        if not told and not self._ended:
+            self._poll.unregister(self._events)
+        *lines, self._rest = (self._rest + told).split(b"\n")
+        for line in lines:
+            with suppress(ValueError):  # a line that a dying worker left half-written
+                message = json.loads(line)
+                self._lines.extend([message] if isinstance(message, dict) else [])
+        return not self._ended or bool(self._lines)
 
     def _told(self, outputs: Mapping[str, Any]) -> WorkerError:
         error = outputs.get("error")
@@ -159,8 +206,18 @@ class Worker:
         return WorkerError(message, kind=kind, hint=hint, details=log or process.tail(self.log_file))
 
 
-def start(environment: Environment, script: Path, run_dir: Path, *, threads: int, cwd: Path | None = None) -> Worker:
+def start(
+    environment: Environment,
+    script: Path,
+    run_dir: Path,
+    *,
+    threads: int,
+    heap: str = "steady",
+    cwd: Path | None = None,
+) -> Worker:
     """Start `script` in `environment` with `run_dir` (made here) as its run directory; it waits for `go`.
+
+    `heap` is "steady" or "default" (the C library's own policy).
 
     Raises:
         WorkerError: the interpreter can't be started.
@@ -168,7 +225,7 @@ def start(environment: Environment, script: Path, run_dir: Path, *, threads: int
     run_dir.mkdir(parents=True)
     control_read, control = os.pipe()
     events, events_write = os.pipe()
-    env = variables(environment, threads=threads) | {"ISOBENCH_EVENTS": str(events_write)}
+    env = variables(environment, threads=threads, heap=heap) | {"ISOBENCH_EVENTS": str(events_write)}
     argv: list[str | Path] = [environment.python, "-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
     try:
         popen = process.spawn(
@@ -184,7 +241,7 @@ def start(environment: Environment, script: Path, run_dir: Path, *, threads: int
     return Worker(popen, run_dir, control=control, events=events)
 
 
-def variables(environment: Environment, *, threads: int) -> dict[str, str]:
+def variables(environment: Environment, *, threads: int, heap: str = "steady") -> dict[str, str]:
     """The whole environment that a worker sees."""
     allowed = {name: os.environ[name] for name in ALLOWED if name in os.environ}
     for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
@@ -193,7 +250,7 @@ def variables(environment: Environment, *, threads: int) -> dict[str, str]:
     compiled = paths.cache_of("torch-compiled") / environment.folder.name
     return {
         **allowed,
-        **STEADY_HEAP,
+        **(STEADY_HEAP if heap == "steady" else {}),
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
         "TRITON_CACHE_DIR": str(compiled / "triton"),

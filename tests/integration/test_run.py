@@ -65,14 +65,15 @@ def test_an_onnx_file_is_measured_and_everything_about_it_is_kept(model: Path, h
     assert outcome["correctness"]["ok"]
     assert outcome["latency"]["iterations"] == 20
     assert outcome["latency"]["throughput_ips"] == pytest.approx(1 / outcome["latency"]["mean_s"])
-    assert outcome["threads"]["runtime"] == result["settings"]["threads"]
+    assert outcome["runs"][0]["threads"]["runtime"] == result["settings"]["threads"]
     folder = home / "results" / result["id"]
     kept = results.load(str(folder))
     assert json.loads(json.dumps(kept.to_json())) == result
-    samples = results.samples_ns(kept, folder)
-    assert len(samples) == 20
-    assert sum(samples) / 20 / 1e9 == pytest.approx(outcome["latency"]["mean_s"])
-    assert (folder / "worker.log").exists()
+    [samples] = results.samples_ns(kept, folder)
+    [run] = outcome["runs"]
+    assert len(samples) * run["group"] == 20
+    assert sum(samples) / 20 / 1e9 == pytest.approx(outcome["latency_all"]["mean_s"])
+    assert (folder / "run-1" / "worker.log").exists()
     assert not list((home / "runs").iterdir()), "nothing is left of a run that went well"
 
 
@@ -100,7 +101,7 @@ def test_a_result_says_where_by_what_and_of_what_it_was_made(model: Path) -> Non
 def test_the_table_tells_what_a_person_wants_to_know(model: Path, home: Path) -> None:
     done = isobench_("run", model, "--dim", "rows=3")
     assert done.returncode == 0, done.stderr
-    for text in ("by hand::", "(x=float32[3, 4])", "runtime", "mean ms", "median ms", "p99 ms", "inf/s", "correct"):
+    for text in ("by hand::", "(x=float32[3, 4])", "mean ms", "median ms", "\u00b1", "p99 ms", "inf/s", "correct"):
         assert text in done.stdout
     assert f"results in {home / 'results'}" in done.stdout
     assert "by hand on ort: measuring" in done.stderr
@@ -118,7 +119,7 @@ def test_a_script_with_two_models_is_measured_on_every_runtime() -> None:
         assert {result["model"]["inputs_sha256"] for result in found[:3]} == {one["model"]["inputs_sha256"]}
         assert {result["model"]["weights_sha256"] for result in found[:3]} == {one["model"]["weights_sha256"]}
     [compiled] = [one for one in found[:3] if one["runtime"]["name"] == "torch-compiled"]
-    assert compiled["outcome"]["cold_start"]["compile_s"] > 0
+    assert compiled["outcome"]["runs"][0]["cold_start"]["compile_s"] > 0
     assert compiled["outcome"]["facts"]["compile_cache"] in {"cold", "warm"}
     assert compiled["outcome"]["facts"]["weights_sha256"] == compiled["model"]["weights_sha256"]
 
@@ -186,7 +187,7 @@ def test_a_crash_while_it_is_measured_is_told_and_its_log_is_kept(home: Path) ->
     [result] = measured("-r", "torch-eager", SCRIPTS / "crashes_when_measured.py", code=5)
     assert result["outcome"]["kind"] == "crash"
     assert "was killed by SIGSEGV while it was" in result["outcome"]["message"]
-    assert (home / "results" / result["id"] / "worker.log").exists()
+    assert (home / "results" / result["id"] / "run-1" / "worker.log").exists()
 
 
 def test_a_model_that_takes_too_long_is_stopped() -> None:
@@ -254,8 +255,45 @@ def test_interrupted_it_ends_everything_and_keeps_what_it_has(model: Path, home:
 def test_a_models_memory_stays_with_the_worker() -> None:
     # Mapped anew for each iteration, the large tensors fault once per page: 18,000 times.
     [result] = measured("-r", "torch-eager", EXAMPLES / "resnet.py", "--iterations", "20")
-    faults = sum(block["minor_faults"] for block in result["outcome"]["blocks"])
+    faults = sum(block["minor_faults"] for block in result["outcome"]["runs"][0]["blocks"])
     assert faults / 20 < 1000
+    assert not any("page faults" in reason for reason in result["outcome"]["verdict"]["reasons"])
+
+
+def test_the_systems_own_heap_can_be_had_and_its_price_is_told() -> None:
+    [result] = measured("-r", "torch-eager", EXAMPLES / "resnet.py", "--iterations", "20", "--heap", "default")
+    assert not any(name.startswith("MALLOC_") for name in result["provenance"]["worker"]["environment"])
+
+
+def test_runs_of_their_own_processes_are_judged_together(model: Path, home: Path) -> None:
+    [result] = measured(model, "--dim", "rows=3", "--processes", "3", "--min-time", "0.05")
+    outcome = result["outcome"]
+    assert len(outcome["runs"]) == 3
+    assert len({run["started_at"] for run in outcome["runs"]}) == 3
+    assert sorted(path.name for path in (home / "results" / result["id"]).iterdir()) == [
+        "result.json", "run-1", "run-2", "run-3",
+    ]  # fmt: skip
+    assert outcome["latency_all"]["iterations"] == sum(
+        block["iterations"] for run in outcome["runs"] for block in run["blocks"]
+    )
+    medians = [run["median_s"] for run in outcome["runs"]]
+    assert min(medians) <= outcome["latency"]["median_s"] <= max(medians)
+
+
+def test_precision_takes_as_many_runs_as_it_needs_or_says_that_it_was_not_reached(model: Path) -> None:
+    [rough] = measured(model, "--dim", "rows=3", "--precision", "20%", "--min-time", "0.05")
+    assert len(rough["outcome"]["runs"]) == 1
+    [fine] = measured(model, "--dim", "rows=3", "--precision", "0.05%", "--min-time", "0.05", "--max-time", "0.2")
+    assert len(fine["outcome"]["runs"]) > 1
+    assert fine["outcome"]["verdict"]["status"] == "noisy"
+    assert "wider than the 0.05% asked for, after 0.2 s (--max-time)" in fine["outcome"]["verdict"]["reasons"][-1]
+
+
+def test_by_default_a_quick_model_is_timed_long_enough_to_repeat(model: Path) -> None:
+    [result] = measured(model, "--dim", "rows=3")
+    clean_s = result["outcome"]["latency"]["iterations"] * result["outcome"]["latency"]["mean_s"]
+    assert result["outcome"]["latency"]["iterations"] > 1000
+    assert clean_s > 0.25, "half a second, less what lies between iterations"
 
 
 def test_the_second_run_starts_no_worker_but_the_one_that_measures() -> None:

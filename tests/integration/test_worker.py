@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from isobench import worker
+from isobench import paths, worker
 from isobench.errors import WorkerError
 from isobench.workers import protocol
 
@@ -27,12 +28,18 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.run_dir = folder / "run"
         self.stages: list[str] = []
+        self.asks: tuple[int, ...] = ()
+        self.blocks: list[Mapping[str, Any]] = []
         self.environment: Any = SimpleNamespace(python=Path(sys.executable), folder=folder / "environment")
 
     def __call__(self, name: str, *, timeout_s: float = 30, **request: Any) -> dict[str, Any]:
         with worker.start(self.environment, SAMPLES / f"{name}.py", self.run_dir, threads=1) as process:
-            process.go({"arguments": self.arguments(), "threads": 1, "seed": 0, "warmup": 3, **request})
-            return process.finish(timeout_s=timeout_s, on_stage=self.stages.append)
+            process.go({"arguments": self.arguments(), "threads": 1, "seed": 0, **request}, timeout_s=timeout_s)
+            if process.ready(self.stages.append):
+                for samples in self.asks:
+                    self.blocks.append(process.block(samples, self.stages.append))
+                process.end()
+            return process.finish(self.stages.append)
 
     def arguments(self) -> dict[str, Any]:
         outputs = str(self.run_dir / protocol.OUTPUTS_FILE)
@@ -170,17 +177,68 @@ def test_want_of_memory_is_an_error_of_its_own(run: Run) -> None:
     assert caught.value.kind == "out-of-memory"
 
 
-def test_a_measurement_has_samples_blocks_and_outputs(run: Run) -> None:
-    outputs = run("counts")
-    assert (outputs["iterations"], outputs["warmup_iterations"], outputs["load_s"]) == (7, 3, 0.5)
-    assert outputs["facts"] == {"a": 1}
-    [samples] = protocol.read_tensors(run.run_dir / protocol.SAMPLES_FILE)
-    taken = memoryview(samples.data).cast("q").tolist()
-    assert len(taken) == 7
-    assert sum(block["iterations"] for block in outputs["blocks"]) == 7
-    assert sum(taken) / 1e9 <= sum(block["wall_s"] for block in outputs["blocks"])
+def test_a_measurement_is_as_many_blocks_as_the_host_asks_for(run: Run) -> None:
+    run.asks = (4, 3, 5)
+    outputs = run("counts", warmup=3)
+    assert outputs["warmup"]["iterations"] == 3
+    assert outputs["warmup"]["settled"] is None
+    assert (outputs["load_s"], outputs["facts"], outputs["group"]) == (0.5, {"a": 1}, 1)
+    samples = protocol.read_samples(run.run_dir / protocol.SAMPLES_FILE)
+    assert len(samples) == 12
+    assert [block["samples"] for block in run.blocks] == [4, 3, 5]
+    assert outputs["blocks"] == run.blocks
+    assert sum(samples) / 1e9 <= sum(block["wall_s"] for block in run.blocks)
+    started = [block["started_s"] for block in run.blocks]
+    assert started == sorted(started)
     [total] = protocol.read_tensors(run.run_dir / protocol.OUTPUT_TENSORS_FILE)
     assert memoryview(total.data).cast("q")[0] == sum(range(20_000))
+
+
+def test_what_was_measured_before_a_crash_is_not_lost(run: Run) -> None:
+    run.asks = (2, 2, 2)
+    with pytest.raises(WorkerError, match="was killed by SIGSEGV while it was measuring"):
+        run("crashes_later", warmup=1)
+    assert len(run.blocks) == 2
+    assert len(protocol.read_samples(run.run_dir / protocol.SAMPLES_FILE)) == 4
+
+
+def test_warm_up_ends_when_the_latency_has_settled(run: Run) -> None:
+    warmup = run("slow_at_first")["warmup"]
+    assert warmup["settled"]
+    assert warmup["iterations"] > 30, "it was slow for so long"
+    first, *_, last = (median_s for _, median_s in warmup["curve"])
+    assert first > 2 * last
+
+
+def test_iterations_too_short_for_the_clock_are_timed_together(run: Run) -> None:
+    run.asks = (10,)
+    outputs = run("does_nothing")
+    assert outputs["group"] > 10
+    [block] = run.blocks
+    assert block["iterations"] == 10 * outputs["group"]
+
+
+def test_an_exact_number_of_iterations_is_no_other_number(run: Run) -> None:
+    run.asks = (1,)
+    outputs = run("does_nothing", exactly=True)
+    assert 7 % outputs["group"] == 0
+
+
+def test_a_worker_by_hand_needs_no_host(tmp_path: Path) -> None:
+    request: dict[str, Any] = {"schema": protocol.REQUEST_SCHEMA, "threads": 1, "seed": 0, "warmup": 2}
+    arguments = {"output_dir": str(tmp_path), "onnx_file": "", "outputs_file": str(tmp_path / "o"), "iterations": 7}
+    request["arguments"] = arguments
+    protocol.write_json(tmp_path / protocol.REQUEST_FILE, request)
+    launch = paths.WORKERS / "launch.py"
+    subprocess.run([sys.executable, "-I", "-B", launch, SAMPLES / "counts.py", tmp_path], check=True)
+    assert sum(block["samples"] for block in protocol.read_json(tmp_path / "o", protocol.OUTPUTS_SCHEMA)["blocks"]) == 7
+
+
+def test_a_worker_with_spinning_threads_parks_them_before_others_take_their_turn(run: Run) -> None:
+    run.asks = (3, 3)
+    run("spins", park=True, warmup=1)
+    for block in run.blocks:
+        assert block["parked_s"] > 0.02, "its thread goes on for 30 ms after each call"
 
 
 def test_nothing_is_left_when_the_host_changes_its_mind(run: Run) -> None:

@@ -19,33 +19,55 @@ from isobench.results import (
     Measured,
     ModelRecord,
     Result,
+    Run,
     RuntimeRecord,
+    Warmup,
 )
-from isobench.statistics import Block, Verdict, summarize
+from isobench.statistics import Block, Interval, Verdict, summarize
 from isobench.workers import protocol
 
 BLOCK = Block(
-    iterations=4, wall_s=0.02, cpu_own_s=0.04, cpu_others_s=0.001, steal_s=0.0, throttled_s=0.0,
+    samples=4, iterations=4, started_s=1.0, wall_s=0.02, cpu_own_s=0.04, cpu_others_s=0.001,
+    steal_s=0.0, throttled_s=0.0,
     involuntary_switches=1, minor_faults=2, major_faults=0,
 )  # fmt: skip
 
 
-def measured(mean_ms: float, *, ok: bool = True, reasons: tuple[str, ...] = ()) -> Measured:
+def measured(
+    mean_ms: float, *, ok: bool = True, reasons: tuple[str, ...] = (), set_aside_s: float = 0.0
+) -> Measured:
     status = "clean" if ok and not reasons else "noisy" if ok else "invalid"
+    latency = summarize([round(mean_ms * 1e6)] * 4)
+    interval = Interval(low=0.9 * latency.median_s, high=1.1 * latency.median_s)
     return Measured(
-        latency=summarize([round(mean_ms * 1e6)] * 4),
+        latency=latency,
+        latency_all=replace(summarize([round(mean_ms * 2e6)] * 6)) if set_aside_s else latency,
+        intervals=dict.fromkeys(("mean_s", "median_s", "p90_s", "p99_s"), interval),
+        noise_floor=0.03,
+        floor_source="assumed",
+        set_aside_s=set_aside_s,
+        clean_share=0.75 if set_aside_s else 1.0,
         verdict=Verdict(status=status, reasons=reasons),
         correctness=Comparison(
             ok=ok, worst_absolute=1e-6, worst_relative=1e-7, cosine=1.0, tensors=(), reasons=() if ok else reasons
         ),
-        cold_start=ColdStart(
-            import_s=0.1, load_s=0.2, compile_s=None, first_inference_s=0.01, warmup_s=0.1, warmup_iterations=10
+        runs=(
+            Run(
+                started_at="2026-01-01T00:00:00.000+00:00",
+                cold_start=ColdStart(import_s=0.1, load_s=0.2, compile_s=None, first_inference_s=0.01),
+                warmup=Warmup(iterations=15, wall_s=0.1, settled=True, curve=((6, 0.005), (11, 0.004))),
+                timer_s=1e-7,
+                group=1,
+                blocks=(BLOCK,),
+                used=(True,),
+                median_s=latency.median_s,
+                threads={"requested": 2, "runtime": 2, "process": 3},
+                peak_memory_bytes=1 << 20,
+                samples_file=f"run-1/{protocol.SAMPLES_FILE}",
+            ),
         ),
-        blocks=(BLOCK,),
-        threads={"requested": 2, "runtime": 2, "process": 3},
         facts={"onnxruntime": "1.0"},
         stats={},
-        samples_file=protocol.SAMPLES_FILE,
     )
 
 
@@ -79,11 +101,8 @@ def save(result: Result, folder: Path) -> Path:
     run_dir = folder / "run"
     run_dir.mkdir(exist_ok=True)
     (run_dir / protocol.LOG_FILE).write_text("a log\n")
-    protocol.write_tensors(
-        run_dir / protocol.SAMPLES_FILE,
-        [protocol.Tensor("latency_ns", "int64", (2,), (4_000_000).to_bytes(8, "little") * 2)],
-    )
-    return results.save(result, run_dir=run_dir, root=folder / "results")
+    (run_dir / protocol.SAMPLES_FILE).write_bytes((4_000_000).to_bytes(8, "little") * 2)
+    return results.save(result, run_dirs=[run_dir], root=folder / "results")
 
 
 @pytest.mark.parametrize(
@@ -98,8 +117,8 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path, outcome: Measured | Faile
 def test_samples_and_log_lie_beside_the_result_and_the_run_directory_is_gone(tmp_path: Path) -> None:
     result = make()
     folder = save(result, tmp_path)
-    assert results.samples_ns(result, folder) == [4_000_000, 4_000_000]
-    assert (folder / protocol.LOG_FILE).read_text() == "a log\n"
+    assert results.samples_ns(result, folder) == [[4_000_000, 4_000_000]]
+    assert (folder / "run-1" / protocol.LOG_FILE).read_text() == "a log\n"
     assert not (tmp_path / "run").exists()
 
 
@@ -118,10 +137,11 @@ def test_a_result_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("schema",), "isobench.result/2", "has the schema 'isobench.result/2'"),
+        (("schema",), "isobench.result/1", "has the schema 'isobench.result/1'"),
         (("outcome", "latency", "mean_s"), "fast", "result.outcome.latency.mean_s is str, not float"),
         (("outcome", "status"), "splendid", "result.outcome.status is 'splendid'"),
-        (("outcome", "blocks", 0, "iterations"), True, r"result.outcome.blocks\[0\].iterations is bool, not int"),
+        (("outcome", "runs", 0, "group"), True, r"result.outcome.runs\[0\].group is bool, not int"),
+        (("outcome", "runs", 0, "warmup", "curve", 0), 5, r"runs\[0\].warmup.curve\[0\] is int, not list"),
         (("model", "colour"), "blue", "result.model: knows no colour"),
         (("settings", "threads"), None, "result.settings.threads is NoneType, not int"),
     ],
@@ -181,7 +201,8 @@ def test_every_member_is_in_the_schemas_documentation() -> None:
     for record in ("model", "runtime"):
         for name in open_ended & set(whole[record]):
             whole[record].pop(name)
-    names = members(whole) | set(whole["outcome"]["blocks"][0]) | set(Failed.__dataclass_fields__)
+    run = whole["outcome"]["runs"][0]
+    names = members(whole) | members(run) | set(run["blocks"][0]) | set(Failed.__dataclass_fields__)
     missing = {name for name in names if f"`{name}`" not in documented}
     assert not missing
 
@@ -190,8 +211,17 @@ def test_the_table_compares_with_torch_eager() -> None:
     table = report.table([make("ort", measured(4.0)), make("torch-eager", measured(8.0))])
     assert table.splitlines()[:2] == ["net::12ab34cd  11.7 M parameters  (float32[1, 3])", "on x86 (A CPU), 2 threads"]
     cells = {line.split()[0]: line.split() for line in table.splitlines()[5:]}
-    assert cells["ort"] == ["ort", "4.000", "4.000", "4.000", "250.0", "2.00x", "4", "correct", "clean"]
-    assert cells["torch-eager"][5] == "1.00x"
+    assert cells["ort"] == ["ort", "4.000", "4.000", "10%", "4.000", "250.0", "2.00x", "4", "correct", "clean"]
+    assert cells["torch-eager"][6] == "1.00x"
+
+
+def test_what_was_set_aside_is_shown_beside_what_was_used() -> None:
+    table = report.table([make("ort", measured(4.0, set_aside_s=0.2))])
+    assert "4 of 6" in table
+    assert (
+        "ort: 0.2 s set aside, in which others used the machine; with them: mean 8.000, median 8.000, p99 8.000 ms"
+        in table
+    )
 
 
 def test_the_table_says_why_a_number_is_not_to_be_trusted() -> None:
@@ -221,6 +251,8 @@ def test_one_result_is_shown_in_full() -> None:
     for text in (
         "/models/net.py --n=1", "commit cccccccccccc with changes", "args.0: float32[1, 3]", "spinning::True",
         "Python 3.11.7", "import 0.1 s, load 0.2 s, first inference 0.01 s", "stolen 0.0%", "/results/x",
+        "15 iterations in 0.1 s, settled: 5.000 after 6, 4.000 after 11", "the clock costs 100 ns a sample",
+        "median 3.600 to 4.400", "3.0% between identical runs (assumed)",
     ):  # fmt: skip
         assert text in shown
 

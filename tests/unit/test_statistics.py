@@ -5,14 +5,22 @@ import math
 import numpy as np
 import pytest
 
-from isobench.statistics import Block, quantile, summarize, verdict
-
-LONG = [1_000_000] * 100
+from isobench.statistics import (
+    Block,
+    Verdict,
+    intervals,
+    quantile,
+    select,
+    summarize,
+    used_samples,
+    verdict,
+)
 
 
 def block(**changes: float) -> Block:
     values = {
-        "iterations": 10, "wall_s": 0.1, "cpu_own_s": 0.2, "cpu_others_s": 0.0, "steal_s": 0.0, "throttled_s": 0.0,
+        "samples": 10, "iterations": 10, "started_s": 0.0, "wall_s": 0.1, "cpu_own_s": 0.2, "cpu_others_s": 0.0,
+        "steal_s": 0.0, "throttled_s": 0.0,
         "involuntary_switches": 0, "minor_faults": 0, "major_faults": 0,
     }  # fmt: skip
     return Block.from_json({**values, **changes})
@@ -44,49 +52,128 @@ def test_no_iteration_is_no_measurement() -> None:
         summarize([])
 
 
+def judge(blocks: list[Block], wrong: tuple[str, ...] = (), *, resolution_s: float = 0.0) -> Verdict:
+    share = select(blocks, resolution_s=resolution_s).clean_share
+    return verdict(blocks, wrong, iterations=100, total_s=0.1, clean_share=share)
+
+
 def test_a_quiet_measurement_is_clean() -> None:
-    assert verdict([block()], (), samples_ns=LONG).status == "clean"
+    assert judge([block()]) == Verdict(status="clean")
 
 
 def test_wrong_outputs_make_it_invalid_whatever_else() -> None:
-    judged = verdict([block(cpu_others_s=1)], ("y has the shape [1], not [2]",), samples_ns=LONG)
+    judged = judge([block(cpu_others_s=1)], ("y has the shape [1], not [2]",))
     assert judged.status == "invalid"
     assert judged.reasons[0] == "y has the shape [1], not [2]"
     assert len(judged.reasons) == 2
 
 
 def test_others_on_the_machine_make_it_noisy() -> None:
-    judged = verdict([block(cpu_others_s=0.05), block()], (), samples_ns=LONG)
+    judged = judge([block(cpu_others_s=0.05)] * 4 + [block()])
     assert judged.status == "noisy"
     assert judged.reasons == (
-        "in 50% of the time others used the machine (0.50 cores on average, 0.0% stolen by the hypervisor)",
+        "in 80% of the time others used the machine (0.40 cores on average, 0.0% stolen by the hypervisor)",
     )
 
 
-def test_a_stolen_cpu_makes_it_noisy() -> None:
-    assert verdict([block(steal_s=0.003)], (), samples_ns=LONG).status == "noisy"
+@pytest.mark.parametrize("evidence", [{"cpu_others_s": 0.011}, {"steal_s": 0.003}, {"throttled_s": 0.001}])
+def test_a_block_is_contaminated_by_others_by_steal_and_by_throttling(evidence: dict[str, float]) -> None:
+    assert block(**evidence).contaminated(0.0)
+    assert not block(**evidence).contaminated(0.01), "less than the counters can tell is not held against anybody"
 
 
-@pytest.mark.parametrize("others", [0.0, 0.009])
-def test_a_little_noise_is_borne(others: float) -> None:
-    assert verdict([block(cpu_others_s=others)] * 10, (), samples_ns=LONG).status == "clean"
+def test_a_little_noise_is_borne() -> None:
+    assert not block(cpu_others_s=0.009, steal_s=0.001).contaminated(0.0)
 
 
-def test_a_quarter_of_the_time_may_be_contaminated() -> None:
-    assert verdict([block(cpu_others_s=1), *[block()] * 3], (), samples_ns=LONG).status == "clean"
-    assert verdict([block(cpu_others_s=1), *[block()] * 2], (), samples_ns=LONG).status == "noisy"
+def test_contaminated_blocks_are_set_aside_and_what_was_in_them_is_known() -> None:
+    blocks = [block(), block(cpu_others_s=1), block()]
+    selection = select(blocks, resolution_s=0.0)
+    assert selection.used == (True, False, True)
+    assert selection.set_aside_s == pytest.approx(0.1)
+    assert selection.clean_share == pytest.approx(2 / 3)
+    assert used_samples(list(range(30)), blocks, selection.used) == [*range(10), *range(20, 30)]
 
 
-def test_less_than_the_counters_can_tell_is_not_held_against_anybody() -> None:
-    blocks = [block(cpu_others_s=0.02)]
-    assert verdict(blocks, (), samples_ns=LONG).status == "noisy"
-    assert verdict(blocks, (), samples_ns=LONG, resolution_s=0.01).status == "clean"
+def test_with_too_little_clean_time_nothing_is_set_aside() -> None:
+    selection = select([block(cpu_others_s=1)] * 4 + [block()], resolution_s=0.0)
+    assert selection.used == (True,) * 5
+    assert selection.set_aside_s == 0
+    assert selection.clean_share == pytest.approx(0.2)
+
+
+def test_selection_can_be_switched_off() -> None:
+    selection = select([block(), block(cpu_others_s=1)], resolution_s=0.0, enabled=False)
+    assert (selection.used, selection.set_aside_s) == ((True, True), 0.0)
+    assert selection.clean_share == pytest.approx(0.5)
+
+
+def test_without_blocks_all_samples_are_used() -> None:
+    assert used_samples([1, 2], (), ()) == [1, 2]
+    assert select((), resolution_s=0.0).clean_share == 1
 
 
 def test_a_moment_is_too_short_and_says_how_long_it_takes() -> None:
-    judged = verdict([block()], (), samples_ns=[5_000] * 100)
+    judged = verdict([block()], (), iterations=100, total_s=0.0005)
     assert judged.status == "noisy"
-    assert judged.reasons == ("100 iterations lasted 0.5 ms together, too short to repeat: use --iterations 20000",)
+    [reason] = judged.reasons
+    assert reason.startswith("100 iterations lasted 0.5 ms together, too short to repeat: use --iterations 20000")
+
+
+def test_a_result_that_page_faults_make_is_told_so_and_is_no_noise() -> None:
+    judged = judge([block(minor_faults=180_000)])
+    assert judged.status == "clean"
+    assert judged.reasons == ("bound by memory that is mapped anew: 18,000 page faults an iteration",)
+
+
+def test_groups_are_counted_in_iterations_and_told_by_the_inference() -> None:
+    summary = summarize([2_000_000, 4_000_000], group=2)
+    assert (summary.iterations, summary.mean_s) == (4, pytest.approx(0.0015))
+
+
+def simulated(runs: int, blocks: int, *, between: float, within: float, seed: int) -> list[list[list[float]]]:
+    """Runs whose true median is 1: each is off by `between`, each of its blocks by `within`, iterations by 1 %."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for _ in range(runs):
+        run = 1 + between * generator.standard_normal()
+        centres = run * (1 + within * generator.standard_normal(blocks))
+        found.append([(centre * (1 + 0.01 * generator.standard_normal(20))).tolist() for centre in centres])
+    return found
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 5, 10])
+def test_intervals_hold_the_truth_as_often_as_they_say(runs: int) -> None:
+    held = 0
+    for seed in range(200):
+        samples = simulated(runs, 10, between=0.03, within=0.01, seed=seed)
+        interval = intervals(samples, floor=0.03, seed=seed)["median_s"]
+        held += interval.low <= 1 <= interval.high
+    # 95 % are meant; 200 tries are off by 1.5 % (one standard deviation).
+    assert 0.91 <= held / 200 <= 0.99
+
+
+def test_pooled_iterations_would_say_far_too_little() -> None:
+    samples = simulated(1, 10, between=0.03, within=0.01, seed=5)
+    pooled = np.concatenate(samples[0])
+    naive = 1.96 * pooled.std(ddof=1) / math.sqrt(len(pooled))
+    assert intervals(samples)["mean_s"].relative(1.0) > 10 * naive
+
+
+def test_more_runs_make_an_interval_narrower_and_the_same_seed_makes_the_same() -> None:
+    few, many = (simulated(runs, 5, between=0.03, within=0.01, seed=1) for runs in (2, 20))
+    assert intervals(many)["median_s"].relative(1) < intervals(few)["median_s"].relative(1) / 2
+    assert intervals(few, seed=3) == intervals(few, seed=3)
+    assert intervals(few, seed=3) != intervals(few, seed=4)
+
+
+def test_many_samples_are_thinned_without_moving_the_quantiles() -> None:
+    generator = np.random.default_rng(0)
+    blocks = [generator.lognormal(0, 0.1, 30_000).tolist() for _ in range(4)]
+    found = intervals([blocks], floor=0.0)
+    for name, share in (("median_s", 0.5), ("p90_s", 0.9), ("p99_s", 0.99)):
+        truth = float(np.quantile(np.concatenate(blocks), share))
+        assert found[name].low * 0.99 < truth < found[name].high * 1.01
 
 
 def test_a_block_without_its_evidence_is_refused() -> None:

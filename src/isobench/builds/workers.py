@@ -30,8 +30,9 @@ def run_worker(
     """
     try:
         with worker.start(environment, paths.WORKERS / script, run_dir, threads=settings.threads) as process:
-            process.go({"arguments": arguments, "threads": settings.threads, "seed": settings.seed})
-            return process.finish(timeout_s=settings.timeout_s, on_stage=on_stage)
+            request = {"arguments": arguments, "threads": settings.threads, "seed": settings.seed}
+            process.go(request, timeout_s=settings.timeout_s)
+            return process.finish(on_stage)
     except WorkerError as error:
         if not error.refused:
             error.hint = error.hint or f"The whole log: {run_dir / protocol.LOG_FILE}"

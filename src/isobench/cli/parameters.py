@@ -30,3 +30,23 @@ SCRIPT_ARGS = click.option(
     metavar="ARGS",
     help='Handed to the script: --script-args="--batch_size=8".',
 )
+
+
+class _Share(click.ParamType[float]):
+    """A share, as people write it: 1%, 0.5%."""
+
+    name = "PERCENT"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(value.removesuffix("%")) / 100
+        except ValueError:
+            share = -1.0
+        if not (value.endswith("%") and 0 < share < 1):
+            self.fail(f"{value!r} is no share: write it like 1% or 0.5%", param, ctx)
+        return share
+
+
+SHARE = _Share()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS
+from isobench.cli.parameters import SCRIPT_ARGS, SHARE
 from isobench.errors import UsageError
 
 WRONG_OUTPUTS = 7
@@ -18,8 +18,19 @@ WRONG_OUTPUTS = 7
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("-r", "--runtime", "runtimes", multiple=True, metavar="NAME", help="A runtime; may be given again.")
 @click.option("--device", default="x86", show_default=True, metavar="FAMILY[::PART[::CONFIG]]", help="Where.")
-@click.option("--iterations", type=int, default=100, show_default=True, help="Timed inferences.")
-@click.option("--warmup", type=int, default=10, show_default=True, help="Untimed inferences before them.")
+@click.option("--iterations", type=int, help="Exactly so many timed.  [default: 100 and --min-time at least]")
+@click.option("--min-time", "min_time_s", type=float, default=0.5, show_default=True, help="Clean seconds in each run.")
+@click.option("--max-time", "max_time_s", type=float, help="Seconds that a run may be timed.  [default: 10]")
+@click.option("--processes", type=int, default=1, show_default=True, help="Runs of a case, each a process of its own.")
+@click.option(
+    "--precision",
+    type=SHARE,
+    metavar="PERCENT",
+    help="As many runs as it takes to know the median to, say, 1%.  [--max-time for all of them; default: 60]",
+)
+@click.option("--warmup", type=int, help="Exactly so many untimed.  [default: until it has settled]")
+@click.option("--select/--no-select", default=True, help="Set aside what others disturbed.  [default: select]")
+@click.option("--heap", type=click.Choice(["steady", "default"]), default="steady", help="[default: steady]")
 @click.option("--threads", type=int, help="Threads of every runtime.  [default: the physical cores at hand]")
 @click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")
@@ -35,8 +46,14 @@ def run(
     models: tuple[str, ...],
     runtimes: tuple[str, ...],
     device: str,
-    iterations: int,
-    warmup: int,
+    iterations: int | None,
+    min_time_s: float,
+    max_time_s: float | None,
+    processes: int,
+    precision: float | None,
+    warmup: int | None,
+    select: bool,
+    heap: str,
     threads: int | None,
     timeout_s: float,
     seed: int,
@@ -62,7 +79,13 @@ def run(
         runtimes=runtimes,
         device=device,
         iterations=iterations,
+        min_time_s=min_time_s,
+        max_time_s=max_time_s,
+        processes=processes,
+        precision=precision,
         warmup=warmup,
+        select=select,
+        heap=heap,
         threads=threads,
         seed=seed,
         timeout_s=timeout_s,

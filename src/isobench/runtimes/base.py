@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isobench import paths
 from isobench.errors import WorkerError
 from isobench.models import Model, Settings
+from isobench.sampling import Ready, Sampler
+from isobench.statistics import Block, select, used_samples
 from isobench.workers import protocol
 
 if TYPE_CHECKING:
@@ -96,7 +98,11 @@ class BaseRT:
 
         context = self._bound()
         self._process = worker.start(
-            context.environment, paths.WORKERS / self.worker, context.run_dir, threads=context.settings.threads
+            context.environment,
+            paths.WORKERS / self.worker,
+            context.run_dir,
+            threads=context.settings.threads,
+            heap=context.settings.heap,
         )
 
     def close(self) -> None:
@@ -131,11 +137,33 @@ class BaseRT:
 
     def _execute(self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int) -> None:
         """Hand the work to the worker and wait for its end. `outputs_file` exists when this returns."""
+        ready = self.warm_up(output_dir, onnx_file, outputs_file, iterations)
+        if ready is not None:
+            sampler = Sampler(self._bound().settings, ready)
+            while samples := sampler.next():
+                sampler.add(self.take(samples))
+        self.finish()
+
+    @property
+    def can_take_turns(self) -> bool:
+        """Can its worker be asked for one block at a time? Not if `_execute` or `benchmark` is the runtime's own."""
+        kind = type(self)
+        return kind._execute is BaseRT._execute and kind.benchmark is BaseRT.benchmark
+
+    def warm_up(
+        self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int, *, in_turns: bool = False
+    ) -> Ready | None:
+        """Have the worker load and warm up, until it can be asked for blocks; None: it works by itself.
+
+        Raises:
+            WorkerError: it crashed, told of an error, or time is up.
+        """
         context = self._bound()
         assert self.build is not None
         if self._process is None:
             self.start()
         assert self._process is not None
+        settings = context.settings
         self._process.go(
             {
                 "arguments": {
@@ -145,17 +173,44 @@ class BaseRT:
                     "iterations": iterations,
                     **self.rt_args,
                 },
-                "threads": context.settings.threads,
-                "seed": context.settings.seed,
-                "warmup": context.settings.warmup,
+                "threads": settings.threads,
+                "seed": settings.seed,
+                "warmup": settings.warmup,
+                "exactly": settings.exactly,
+                "park": in_turns,
                 "model": self.build.request(),
-            }
+            },
+            timeout_s=settings.timeout_s,
         )
-        self._process.finish(timeout_s=context.settings.timeout_s, on_stage=context.on_stage)
+        told = self._process.ready(context.on_stage)
+        return None if told is None else Ready(**told)
+
+    def take(self, samples: int) -> Block:
+        """Have the worker, which is warm, take one block of so many samples.
+
+        Raises:
+            WorkerError: it crashed, told of an error, or time is up.
+        """
+        assert self._process is not None
+        return Block.from_json(self._process.block(samples, self._bound().on_stage))
+
+    def finish(self) -> None:
+        """Wait until the worker has written what came of it.
+
+        Raises:
+            WorkerError: it crashed, told of an error, or time is up.
+        """
+        assert self._process is not None
+        self._process.end()
+        self._process.finish(self._bound().on_stage)
 
     def mean_latency(self) -> float:
-        """Mean latency of the timed iterations, in milliseconds."""
-        return sum(self.samples_ns) / len(self.samples_ns) / 1e6
+        """Mean latency in milliseconds, contaminated blocks set aside (`statistics.select`)."""
+        selection = select(
+            self.blocks, resolution_s=self.resolution_s, enabled=self._bound().settings.select
+        )
+        used = used_samples(self.samples_ns, self.blocks, selection.used)
+        return sum(used) / len(used) / self.group / 1e6
 
     def throughput(self) -> float:
         """Inferences per second: one call after the other, so the inverse of the mean latency."""
@@ -176,20 +231,38 @@ class BaseRT:
         """What the last timed iteration returned."""
         return protocol.read_tensors(self._bound().run_dir / protocol.OUTPUT_TENSORS_FILE)
 
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks that the worker took; () where it told of none."""
+        return tuple(Block.from_json(block) for block in self.outputs.get("blocks", ()))
+
+    @property
+    def group(self) -> int:
+        """How many iterations each sample is of."""
+        return int(self.outputs.get("group", 1))
+
+    @property
+    def resolution_s(self) -> float:
+        """The step in which the worker's counters of CPU time grow."""
+        return float(self.outputs.get("process", {}).get("cpu_resolution_s", 0.0))
+
     def _read(self, outputs_file: Path) -> None:
         """Read the worker's JSON and its samples; a worker of few words may give `latency_s`, a list, instead."""
         try:
             self.outputs = protocol.read_json(outputs_file, protocol.OUTPUTS_SCHEMA)
             self.samples_ns = self._samples(self.outputs)
-        except (FileNotFoundError, protocol.ProtocolError) as error:
+            told = sum(block.samples for block in self.blocks)
+        except (FileNotFoundError, ValueError) as error:
             raise WorkerError(f"the worker left no measurement: {error}", kind="protocol") from None
+        if self.blocks and told != len(self.samples_ns):
+            found = f"the worker's blocks hold {told} samples, its file {len(self.samples_ns)}"
+            raise WorkerError(found, kind="protocol")
 
     def _samples(self, outputs: Mapping[str, Any]) -> list[int]:
         if "latency_s" in outputs:
             samples = [round(float(seconds) * 1e9) for seconds in outputs["latency_s"]]
         else:
-            [tensor] = protocol.read_tensors(self._bound().run_dir / protocol.SAMPLES_FILE)
-            samples = memoryview(tensor.data).cast("q").tolist()
+            samples = protocol.read_samples(self._bound().run_dir / protocol.SAMPLES_FILE)
         if not samples or min(samples) <= 0:
             raise protocol.ProtocolError("no samples, or one that took no time")
         return samples

@@ -1,0 +1,178 @@
+"""What came of runs -> the figures, their intervals and the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from isobench import calibration, correctness, statistics
+from isobench.correctness import Comparison
+from isobench.models import Settings
+from isobench.results import ColdStart, Measured, Run, Warmup
+from isobench.statistics import Selection, Summary
+from isobench.workers import protocol
+
+if TYPE_CHECKING:
+    from isobench.runtimes.base import BaseRT, MeasuredPerformance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One run that came to its end: `samples_ns` are of `run.group` iterations each."""
+
+    run: Run
+    samples_ns: list[int]
+    selection: Selection
+    comparison: Comparison
+    facts: Mapping[str, Any]
+    stats: Mapping[str, Any]
+    process: Mapping[str, Any]
+    version: str
+    device_name: str
+
+    @property
+    def wall_s(self) -> float:
+        """How long it was timed."""
+        return sum(self.samples_ns) / 1e9
+
+    def used_ns(self) -> list[float]:
+        """Nanoseconds of an inference, of the samples that the figures are of."""
+        used = statistics.used_samples(self.samples_ns, self.run.blocks, self.run.used)
+        return [sample / self.run.group for sample in used]
+
+    def used_blocks_s(self) -> list[list[float]]:
+        """Seconds of an inference, block by block, of the blocks that are used; one block where none are known."""
+        scale = self.run.group * 1e9
+        found, first = [], 0
+        for block, used in zip(self.run.blocks, self.run.used, strict=True):
+            if used:
+                found.append([sample / scale for sample in self.samples_ns[first : first + block.samples]])
+            first += block.samples
+        return found or [[sample / scale for sample in self.samples_ns]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A measurement, and half the width of the median's interval as a share of the median."""
+
+    measured: Measured
+    width: float
+
+
+def prepare() -> None:
+    """Load what judging needs, while there is nothing else to do."""
+    import numpy  # noqa: F401, ICN001
+
+
+def finished(
+    runtime: BaseRT,
+    performance: MeasuredPerformance,
+    expected: Sequence[protocol.Tensor],
+    began: datetime,
+    folder: str,
+    settings: Settings,
+) -> Finished:
+    """What a runtime's worker left, as one run."""
+    outputs = runtime.outputs
+    facts = dict(outputs.get("facts", {}))
+    process = outputs.get("process", {})
+    blocks = runtime.blocks
+    selection = statistics.select(blocks, resolution_s=runtime.resolution_s, enabled=settings.select)
+    warmup = outputs.get("warmup")
+    used = statistics.used_samples(runtime.samples_ns, blocks, selection.used)
+    return Finished(
+        run=Run(
+            started_at=began.isoformat(timespec="milliseconds"),
+            cold_start=ColdStart(
+                import_s=outputs.get("import_s"),
+                load_s=outputs.get("load_s"),
+                compile_s=facts.pop("compile_s", None),
+                first_inference_s=outputs.get("first_inference_s"),
+            ),
+            warmup=Warmup(**{**warmup, "curve": tuple(map(tuple, warmup["curve"]))}) if warmup else None,
+            timer_s=outputs.get("timer_s"),
+            group=runtime.group,
+            blocks=blocks,
+            used=selection.used,
+            median_s=statistics.summarize(used, group=runtime.group).median_s,
+            threads=outputs.get("threads", {}),
+            peak_memory_bytes=process.get("peak_memory_bytes"),
+            samples_file=f"{folder}/{protocol.SAMPLES_FILE}",
+        ),
+        samples_ns=runtime.samples_ns,
+        selection=selection,
+        comparison=correctness.compare(expected, runtime.output_tensors()),
+        facts=facts,
+        stats=dict(runtime.stats.values),
+        process=process,
+        version=performance.runtime_version,
+        device_name=performance.device,
+    )
+
+
+def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
+    """The figures of all runs together; wrong outputs in one of them make all of it invalid."""
+    floor = calibration.floor()
+    used = [sample for run in runs for sample in run.used_ns()]
+    # The iterations are counted for themselves: runs may differ in how many they time together.
+    latency = _counted(statistics.summarize(used), runs, used_only=True)
+    everything = [sample / run.run.group for run in runs for sample in run.samples_ns]
+    intervals = statistics.intervals(
+        [run.used_blocks_s() for run in runs], floor=floor.relative, seed=settings.seed
+    )
+    width = intervals["median_s"].relative(latency.median_s)
+    worst = next((run.comparison for run in runs if not run.comparison.ok), runs[0].comparison)
+    blocks = [block for run in runs for block in run.run.blocks]
+    total_s = math.fsum(block.wall_s for block in blocks)
+    clean_s = math.fsum(
+        run.selection.clean_share * math.fsum(block.wall_s for block in run.run.blocks) for run in runs
+    )
+    clean_share = clean_s / total_s if total_s else 1.0
+    return Judged(
+        measured=Measured(
+            latency=latency,
+            latency_all=_counted(statistics.summarize(everything), runs, used_only=False),
+            intervals=intervals,
+            noise_floor=floor.relative,
+            floor_source=floor.source,
+            set_aside_s=math.fsum(run.selection.set_aside_s for run in runs),
+            clean_share=clean_share,
+            verdict=statistics.verdict(
+                blocks,
+                worst.reasons,
+                iterations=latency.iterations,
+                total_s=latency.iterations * latency.mean_s,
+                clean_share=clean_share,
+                too_wide=_too_wide(width, settings),
+            ),
+            correctness=worst,
+            runs=tuple(run.run for run in runs),
+            facts=runs[-1].facts,
+            stats=runs[-1].stats,
+        ),
+        width=width,
+    )
+
+
+def enough(runs: Sequence[Finished], judged: Judged, settings: Settings) -> bool:
+    """Is the interval as narrow as was asked for, or time up?"""
+    measured_s = sum(run.wall_s for run in runs)
+    return settings.precision is None or judged.width <= settings.precision or measured_s >= settings.max_time_s
+
+
+def _counted(summary: Summary, runs: Sequence[Finished], *, used_only: bool) -> Summary:
+    iterations = 0
+    for run in runs:
+        samples = len(run.used_ns()) if used_only else len(run.samples_ns)
+        iterations += samples * run.run.group
+    return replace(summary, iterations=iterations)
+
+
+def _too_wide(width: float, settings: Settings) -> list[str]:
+    if settings.precision is None or width <= settings.precision:
+        return []
+    reached = f"the median's interval is \u00b1{width:.1%}, wider than the {settings.precision:.2%} asked for"
+    return [f"{reached}, after {settings.max_time_s:g} s (--max-time)"]

@@ -1,0 +1,118 @@
+"""How far off a figure may be: intervals from runs and blocks, never from iterations.
+
+Iterations of one process resemble each other more than those of two do, and those of one moment more than those of
+two: from pooled iterations, an interval is several times too narrow. So runs and, within them, blocks are what is
+drawn again: the hierarchical (multi-level) bootstrap of Kalibera and Jones, "Rigorous Benchmarking in Reasonable
+Time", ISMM 2013; Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
+
+Drawing from a few runs shows too little of the variance between runs, and from one run none of it. What is missing is
+taken from the machine's noise floor, which counts like the evidence of `FLOOR_RUNS` more runs: each replicate of R runs
+is multiplied by a normal variate around 1, of standard deviation floor * sqrt(F / (R * (F + R - 1))). For one run that
+is the floor itself; it vanishes faster than 1 / sqrt(R) as runs come to speak for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+REPLICATES = 1000
+CONFIDENCE = 0.95
+ASSUMED_FLOOR = 0.03
+"""The relative standard deviation between identical runs on a machine that nobody has calibrated."""
+FLOOR_RUNS = 3
+MOST_POINTS = 20_000
+"""More samples than this are thinned, block by block, for quantiles."""
+
+QUANTILES = {"median_s": 0.5, "p90_s": 0.9, "p99_s": 0.99}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A 95 % interval of one figure, in the figure's own unit."""
+
+    low: float
+    high: float
+
+    def relative(self, figure: float) -> float:
+        """Half of its width, as a share of the figure."""
+        return (self.high - self.low) / 2 / figure
+
+
+def intervals(
+    runs: Sequence[Sequence[Sequence[float]]], *, floor: float = ASSUMED_FLOOR, seed: int = 0
+) -> dict[str, Interval]:
+    """Intervals of mean, median, p90 and p99, by their names in `Summary`.
+
+    `runs` holds, for each run, its blocks, each a sequence of seconds an inference; `floor` is the relative standard
+    deviation between identical runs. The same samples and seed give the same intervals.
+    """
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    weights = _weights([len(run) for run in runs], generator)
+    blocks = [np.asarray(block, dtype=float) for run in runs for block in run]
+    spread = floor * (FLOOR_RUNS / (len(runs) * (FLOOR_RUNS + len(runs) - 1))) ** 0.5
+    noise = 1 + spread * generator.standard_normal(REPLICATES)
+    replicates = np.column_stack([_means(blocks, weights), _quantiles(blocks, weights, list(QUANTILES.values()))])
+    edges = np.quantile(replicates * noise[:, None], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    names = ("mean_s", *QUANTILES)
+    return {name: Interval(low=low, high=high) for name, low, high in zip(names, *edges.tolist(), strict=True)}
+
+
+def _weights(blocks_of_runs: Sequence[int], generator: np.random.Generator) -> Array:
+    """How often each block is drawn in each replicate: runs are drawn, then blocks within each run that was drawn."""
+    import numpy as np
+
+    runs = len(blocks_of_runs)
+    drawn = generator.multinomial(runs, np.full(runs, 1 / runs), REPLICATES)
+    parts = [
+        generator.multinomial(drawn[:, run] * blocks, np.full(blocks, 1 / blocks))
+        for run, blocks in enumerate(blocks_of_runs)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def _means(blocks: Sequence[Array], weights: Array) -> Array:
+    import numpy as np
+
+    sums = np.array([block.sum() for block in blocks])
+    counts = np.array([len(block) for block in blocks])
+    means: Array = (weights @ sums) / (weights @ counts)
+    return means
+
+
+def _points(blocks: Sequence[Array]) -> tuple[Array, Array, Array]:
+    """All samples in ascending order, the block that each is of, and how many samples each stands for."""
+    import numpy as np
+
+    thinner = max(1.0, sum(map(len, blocks)) / MOST_POINTS)
+    kept, owners, shares = [], [], []
+    for number, block in enumerate(blocks):
+        count = max(1, round(len(block) / thinner))
+        middles = (np.arange(count) + 0.5) / count
+        kept.append(np.sort(block) if count == len(block) else np.quantile(block, middles))
+        owners.append(np.full(count, number))
+        shares.append(np.full(count, len(block) / count))
+    values = np.concatenate(kept)
+    order = np.argsort(values, kind="stable")
+    return values[order], np.concatenate(owners)[order], np.concatenate(shares)[order]
+
+
+def _quantiles(blocks: Sequence[Array], weights: Array, shares: Sequence[float]) -> Array:
+    """The quantiles of each replicate: a row each, a column a share."""
+    import numpy as np
+
+    points, owners, counts = _points(blocks)
+    found = np.empty((len(weights), len(shares)))
+    for row, drawn in zip(found, weights, strict=True):
+        reached = np.cumsum(drawn[owners] * counts)
+        places = np.searchsorted(reached, np.asarray(shares) * reached[-1])
+        row[:] = points[np.minimum(places, len(points) - 1)]
+    return found

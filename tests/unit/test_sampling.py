@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from isobench.models import Settings
+from isobench.sampling import Ready, Sampler
+from isobench.statistics import Block
+
+
+def block(samples: int, *, wall_s: float = 0.1, others_s: float = 0.0, group: int = 1) -> Block:
+    return Block(
+        samples=samples, iterations=samples * group, started_s=0.0, wall_s=wall_s, cpu_own_s=wall_s,
+        cpu_others_s=others_s, steal_s=0.0, throttled_s=0.0, involuntary_switches=0, minor_faults=0, major_faults=0,
+    )  # fmt: skip
+
+
+def asked(settings: Settings, ready: Ready, *, wall_s: float = 0.1, others_s: float = 0.0) -> list[int]:
+    """The blocks that are asked for where each lasts so long, and is disturbed so much."""
+    sampler, asked = Sampler(settings, ready), []
+    while samples := sampler.next():
+        asked.append(samples)
+        sampler.add(block(samples, wall_s=wall_s, others_s=others_s, group=ready.group))
+    return asked
+
+
+def ready(block_samples: int, group: int = 1) -> Ready:
+    return Ready(block_samples=block_samples, group=group, resolution_s=0.0)
+
+
+def test_an_exact_number_is_taken_exactly_and_ends_with_no_scrap() -> None:
+    settings = Settings(threads=1, iterations=100, exactly=True)
+    assert asked(settings, ready(30)) == [30, 30, 40]
+    assert asked(settings, ready(200)) == [100]
+    assert asked(settings, ready(30, group=2)) == [50]
+
+
+def test_by_default_there_are_enough_iterations_and_enough_time() -> None:
+    assert asked(Settings(threads=1, min_time_s=0.35), ready(1000)) == [1000] * 4, "a quick model: time decides"
+    assert asked(Settings(threads=1, min_time_s=0.35), ready(25)) == [25] * 4, "a slow one: iterations decide"
+
+
+def test_disturbed_blocks_count_for_nothing_and_there_is_an_end_to_it() -> None:
+    settings = Settings(threads=1, min_time_s=0.2, max_time_s=0.95)
+    assert len(asked(settings, ready(1000), others_s=1.0)) == 10
+    assert len(asked(settings, ready(1000), others_s=0.0)) == 2
+
+
+def test_without_selection_every_block_counts() -> None:
+    settings = Settings(threads=1, min_time_s=0.2, max_time_s=1.0, select=False)
+    assert len(asked(settings, ready(1000), others_s=1.0)) == 2

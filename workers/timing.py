@@ -1,0 +1,152 @@
+"""The measuring loop: warm-up, timed blocks, and what the clock itself costs. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import machine
+
+WINDOW_ITERATIONS = 5
+WINDOW_S = 0.01
+LONGEST_WINDOW_S = 1.0
+SETTLED_WINDOWS = 2
+IMPROVEMENT = 0.02
+WARMUP_CAP_S = 5.0
+"""Warm-up ends when this has passed, settled or not."""
+
+TIMER_SHARE = 0.02
+"""Iterations are timed in groups where reading the clock would be more than this share of one."""
+
+
+class Warmup(NamedTuple):
+    """What was done before anything was timed: `curve` holds [iterations, median nanoseconds] of each window."""
+
+    first_ns: int
+    iterations: int
+    wall_s: float
+    settled: bool | None
+    """None: a fixed number of iterations was asked for."""
+    curve: list[list[int]]
+    typical_ns: int
+
+
+def warm_up(call: Callable[[], Any], exactly: int | None = None) -> Warmup:
+    """Call until the latency has settled, or `exactly` so many times.
+
+    Iterations are looked at in windows (at least 5 and 10 ms, at most 1 s). It has settled when two windows in
+    succession have a median that isn't more than 2 % below the best one before them: it no longer gets faster. After
+    5 s it ends without. Georges, Buytaert and Eeckhout ("Statistically Rigorous Java Performance Evaluation", OOPSLA
+    2007) wait for a window's coefficient of variation to fall below a threshold; on a shared machine it may never do,
+    so here the trend is what counts.
+    """
+    clock = time.perf_counter_ns
+    began = clock()
+    call()
+    first_ns = clock() - began
+    curve: list[list[int]] = []
+    iterations, best, steady = 1, 0, 0
+    settled: bool | None = None if exactly is not None else False
+    while iterations < exactly if exactly is not None else not settled and clock() - began < WARMUP_CAP_S * 1e9:
+        window = _window(call, None if exactly is None else exactly - iterations)
+        iterations += len(window)
+        median = sorted(window)[len(window) // 2]
+        curve.append([iterations, median])
+        steady = steady + 1 if best and median > (1 - IMPROVEMENT) * best else 0
+        best = min(best or median, median)
+        if exactly is None:
+            settled = steady >= SETTLED_WINDOWS
+    wall_s = (clock() - began) / 1e9
+    return Warmup(first_ns, iterations, wall_s, settled, curve, curve[-1][1] if curve else first_ns)
+
+
+def _window(call: Callable[[], Any], at_most: int | None) -> list[int]:
+    clock = time.perf_counter_ns
+    began = clock()
+    window: list[int] = []
+    while True:
+        started = clock()
+        call()
+        ended = clock()
+        window.append(ended - started)
+        wall_s = (ended - began) / 1e9
+        enough = len(window) >= WINDOW_ITERATIONS and wall_s >= WINDOW_S
+        if enough or wall_s >= LONGEST_WINDOW_S or len(window) == at_most:
+            return window
+
+
+def timer_cost_ns() -> int:
+    """What two readings of the clock add to what lies between them: the median of many."""
+    clock = time.perf_counter_ns
+    costs = []
+    for _ in range(201):
+        started = clock()
+        costs.append(clock() - started)
+    return sorted(costs)[100]
+
+
+def group_size(typical_ns: int, timer_ns: int) -> int:
+    """How many iterations are timed together, so that the clock is no more than `TIMER_SHARE` of a sample."""
+    return max(1, -int(-timer_ns // (TIMER_SHARE * max(typical_ns, 1))))
+
+
+class Samples:
+    """Takes blocks of samples of `call`, `group` iterations each, and keeps them in `file` as they come.
+
+    `value` is what the last timed call returned.
+    """
+
+    def __init__(self, call: Callable[[], Any], group: int, file: str) -> None:
+        self.value: Any = None
+        self._call = call
+        self._group = group
+        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+
+    def block(self, count: int) -> dict[str, Any]:
+        """Take `count` samples; return what else went on meanwhile. Nothing is written, read or told in between."""
+        samples = array("q", bytes(8 * count))
+        call, clock, value = self._call, time.perf_counter_ns, self.value
+        before = machine.read_cpu()
+        if self._group == 1:
+            for index in range(count):
+                value = None  # what the previous call returned is freed here, not in the time of this one
+                started = clock()
+                value = call()
+                samples[index] = clock() - started
+        else:
+            for index in range(count):
+                again = repeat(None, self._group)
+                started = clock()
+                for _ in again:
+                    value = call()
+                samples[index] = clock() - started
+        after = machine.read_cpu()
+        self.value = value
+        os.write(self._file, samples.tobytes())
+        return {
+            "samples": count,
+            "iterations": count * self._group,
+            "started_s": before.wall_ns / 1e9,
+            **machine.between(before, after),
+        }
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def park(cap_s: float = 0.2) -> float:
+    """Wait until this process's other threads have stopped spinning; return the seconds that it took.
+
+    Thread pools spin for a while after their last work. Where others are measured in turn, that would be their noise.
+    """
+    began = time.perf_counter()
+    while time.perf_counter() - began < cap_s:
+        before = time.process_time_ns()
+        time.sleep(0.002)
+        if time.process_time_ns() - before < 200_000:
+            break
+    return time.perf_counter() - began
