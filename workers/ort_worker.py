@@ -57,7 +57,8 @@ def _execute(
             "execution_providers": session.get_providers(),
             "graph_optimization": graph_optimization,
             "spinning": spinning,
-            "timing": "one run of the session; inputs and outputs lie in host memory, bound before (I/O binding)",
+            "timing": "host",
+            "timed": "one run of the session; inputs and outputs lie in host memory, bound before (I/O binding)",
         },
         threads=session.get_session_options().intra_op_num_threads,
     )

@@ -78,7 +78,8 @@ def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "interop_threads": torch.get_num_interop_threads(),
         "compiled": compiled,
-        "timing": "one call of the module in inference_mode; inputs and outputs lie in host memory",
+        "timing": "host",
+        "timed": "one call of the module in inference_mode; inputs and outputs lie in host memory",
     }
 
 

@@ -53,6 +53,7 @@ def plan(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     labels: Sequence[str] = (),
     rt_args: Mapping[str, Any] | None = None,
+    in_turns: bool = False,
     results: Path | None = None,
 ) -> Plan:
     """Check what is asked for, all of it, before any work. What the figures mean is said at `models.Settings`.
@@ -68,6 +69,11 @@ def plan(
     ):  # fmt: skip
         if value is not None and value < least:
             raise UsageError(f"{name} is {value}: it is to be at least {least}")
+    if in_turns and (iterations is not None or precision is not None):
+        raise UsageError(
+            "interleaved Cases take blocks of time, not a number of iterations, and no precision can be asked for yet",
+            hint="Leave out --iterations and --precision; --min-time and --processes say how much.",
+        )
     if heap not in {"steady", "default"}:
         raise UsageError(f"the heap is {heap!r}: it is to be steady or default")
     where = Device.parse(device)
@@ -98,6 +104,7 @@ def plan(
             max_depth=max_depth,
         ),
         rt_args=dict(rt_args or {}),
+        in_turns=in_turns,
         command=tuple(sys.argv),
         results=results,
     )

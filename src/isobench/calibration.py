@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 
 from isobench import paths
-from isobench.statistics import ASSUMED_FLOOR
+from isobench.statistics import ASSUMED_FLOOR, ASSUMED_PAIR_FLOOR
 from isobench.workers import protocol
 
 SCHEMA = "isobench.calibration/1"
@@ -14,9 +14,13 @@ SCHEMA = "isobench.calibration/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """The relative standard deviation between identical runs, and where that figure is from, in words."""
+    """Relative standard deviations, and where they are from, in words.
 
-    relative: float
+    `runs` is between identical runs; `pairs` between the ratios of identical processes that take turns (1 each).
+    """
+
+    runs: float
+    pairs: float
     source: str
 
 
@@ -26,7 +30,9 @@ def floor() -> Floor:
         value = protocol.read_json(paths.calibration(), SCHEMA)
         return Floor(**value["machines"][_machine()])
     except (FileNotFoundError, protocol.ProtocolError, KeyError, TypeError):
-        return Floor(relative=ASSUMED_FLOOR, source="assumed: isobench calibrate measures it")
+        return Floor(
+            runs=ASSUMED_FLOOR, pairs=ASSUMED_PAIR_FLOOR, source="assumed: isobench calibrate measures it"
+        )
 
 
 def remember(found: Floor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,18 +22,20 @@ from isobench.runtimes.registry import Entry
 if TYPE_CHECKING:
     from isobench.builds import Build
     from isobench.judging import Finished
-    from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Result
+    from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Result, Turns
+    from isobench.runtimes.base import MeasuredPerformance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that one call is to measure: every model on every runtime."""
+    """All that one call is to measure: every model on every runtime; `in_turns`: block by block, interleaved."""
 
     models: Sequence[Model]
     runtimes: Sequence[Entry]
     device: Device
     settings: Settings
     rt_args: Mapping[str, Any] = field(default_factory=dict)
+    in_turns: bool = False
     command: tuple[str, ...] = ()
     results: Path | None = None
 
@@ -91,9 +93,16 @@ class Case:
                 break
             self._on_stage(f"run {len(runs) + 1}, the interval is \u00b1{judged.width:.1%}")
             runs.append(self._run())
+        return self.result(runs)
+
+    def result(self, runs: Sequence[Finished], turns: Turns | None = None) -> Result:
+        """The Result of runs that came to their end."""
+        from isobench import judging
+
         last = runs[-1]
         self._provenance["worker"] = last.process
-        return self._result(judged.measured, version=last.version, device_name=last.device_name)
+        measured = replace(judging.judge(runs, self.plan.settings).measured, turns=turns)
+        return self._result(measured, version=last.version, device_name=last.device_name)
 
     def begin(self) -> BaseRT:
         """Start a worker: it imports its runtime while the host does its own part."""
@@ -127,22 +136,27 @@ class Case:
 
         self._provenance = {"host": provenance.host()}
 
-    def _run(self) -> Finished:
+    def finished(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> Finished:
+        """What a worker left, as one run."""
         from isobench import judging, results
         from isobench.workers import protocol
 
         assert self.build is not None
+        expected = protocol.read_tensors(self.build.expected_file)
+        folder = results.run_folder(len(self.run_dirs))
+        return judging.finished(runtime, performance, expected, began, folder, self.plan.settings)
+
+    def _run(self) -> Finished:
+        from isobench import judging
+
         began = datetime.now(UTC)
         runtime = self.begin()
         try:
             if len(self.run_dirs) == 1:
                 self.check()
             # While the worker is still at its imports: what its outputs and samples are going to be judged by.
-            expected = protocol.read_tensors(self.build.expected_file)
             judging.prepare()
-            performance = runtime.benchmark()
-            folder = results.run_folder(len(self.run_dirs))
-            return judging.finished(runtime, performance, expected, began, folder, self.plan.settings)
+            return self.finished(runtime, runtime.benchmark(), began)
         finally:
             runtime.close()
 

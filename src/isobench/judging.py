@@ -121,7 +121,7 @@ def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
     latency = _counted(statistics.summarize(used), runs, used_only=True)
     everything = [sample / run.run.group for run in runs for sample in run.samples_ns]
     intervals = statistics.intervals(
-        [run.used_blocks_s() for run in runs], floor=floor.relative, seed=settings.seed
+        [run.used_blocks_s() for run in runs], floor=floor.runs, seed=settings.seed
     )
     width = intervals["median_s"].relative(latency.median_s)
     worst = next((run.comparison for run in runs if not run.comparison.ok), runs[0].comparison)
@@ -136,7 +136,7 @@ def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
             latency=latency,
             latency_all=_counted(statistics.summarize(everything), runs, used_only=False),
             intervals=intervals,
-            noise_floor=floor.relative,
+            noise_floor=floor.runs,
             floor_source=floor.source,
             set_aside_s=math.fsum(run.selection.set_aside_s for run in runs),
             clean_share=clean_share,

@@ -123,6 +123,20 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """How Cases were interleaved: in each round of each run, every Case took one block.
+
+    `id` is common to those that took turns; `place` is this Case's number among them; `order` holds, for each run and
+    each round, the places in the order in which they came, drawn from `seed`.
+    """
+
+    id: str
+    place: int
+    seed: int
+    order: tuple[tuple[tuple[int, ...], ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """A Case that came to a measurement.
 
@@ -142,6 +156,7 @@ class Measured:
     runs: tuple[Run, ...]
     facts: Mapping[str, Any]
     stats: Mapping[str, Any]
+    turns: Turns | None = None
     status: str = "measured"
 
 

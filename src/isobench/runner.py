@@ -44,10 +44,14 @@ class Saved:
 
 
 def run(plan: Plan, progress: Progress) -> Iterator[Saved]:
-    """Measure the plan's Cases, model by model; each Result is on disk before it is yielded."""
+    """Measure the plan's Cases, model by model or all of them in turns; each Result is on disk before it is yielded."""
     work = _Work(plan, progress)
+    if plan.in_turns:
+        yield from work.in_turns()
+        return
     for model in plan.models:
-        yield from work.of_model(model)
+        for found in work.cases(model):
+            yield found if isinstance(found, Saved) else work.measured(found)
 
 
 class _Work:
@@ -57,7 +61,8 @@ class _Work:
         self.plan = plan
         self.progress = progress
 
-    def of_model(self, model: Model) -> Iterator[Saved]:
+    def cases(self, model: Model) -> Iterator[Case | Saved]:
+        """The Cases of a model, each with its build; of those that can't be measured, the Result that says so."""
         able = []
         for entry in self.plan.runtimes:
             refusal = entry.cls.takes_scripts_only
@@ -76,7 +81,39 @@ class _Work:
             return
         for build in made:
             for entry in able:
-                yield self._measured(self._case(entry, model, build))
+                yield self._case(entry, model, build)
+
+    def measured(self, case: Case) -> Saved:
+        """Measure one Case. A failure is a Result, too."""
+        try:
+            case.prepare(self._ready)
+            self.progress.begin(f"{case.name} on {case.entry.name}")
+            with devices.exclusive(self.plan.device, on_wait=self.progress.stage):
+                result = case.measure()
+        except IsobenchError as error:
+            return self._failed(case, error)
+        return self._save(result, case)
+
+    def in_turns(self) -> Iterator[Saved]:
+        """Measure all Cases interleaved."""
+        from isobench import turns
+
+        ready: list[Case] = []
+        for model in self.plan.models:
+            for found in self.cases(model):
+                if isinstance(found, Saved):
+                    yield found
+                    continue
+                try:
+                    found.prepare(self._ready)
+                    ready.append(found)
+                except IsobenchError as error:
+                    yield self._failed(found, error)
+        self.progress.begin(" and ".join(f"{case.name} on {case.entry.name}" for case in ready))
+        with devices.exclusive(self.plan.device, on_wait=self.progress.stage):
+            outcomes = list(turns.measure(ready, self.plan.settings, self.progress.stage))
+        for case, outcome in outcomes:
+            yield self._failed(case, outcome) if isinstance(outcome, IsobenchError) else self._save(outcome, case)
 
     def _case(self, entry: Entry, model: Model, build: Build | None = None) -> Case:
         return Case(self.plan, entry, model, build, on_stage=self.progress.stage)
@@ -104,17 +141,6 @@ class _Work:
             return found
         self.progress.begin("provisioning")
         return environments.create(spec, progress=self.progress.stage)
-
-    def _measured(self, case: Case) -> Saved:
-        """Measure one Case. A failure is a Result, too."""
-        try:
-            case.prepare(self._ready)
-            self.progress.begin(f"{case.name} on {case.entry.name}")
-            with devices.exclusive(self.plan.device, on_wait=self.progress.stage):
-                result = case.measure()
-        except IsobenchError as error:
-            return self._failed(case, error)
-        return self._save(result, case)
 
     def _failed(self, case: Case, error: IsobenchError) -> Saved:
         return self._save(case.failed(error), case)

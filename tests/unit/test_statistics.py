@@ -9,9 +9,11 @@ from isobench.statistics import (
     Block,
     Verdict,
     intervals,
+    paired,
     quantile,
     select,
     summarize,
+    unpaired,
     used_samples,
     verdict,
 )
@@ -179,3 +181,39 @@ def test_many_samples_are_thinned_without_moving_the_quantiles() -> None:
 def test_a_block_without_its_evidence_is_refused() -> None:
     with pytest.raises(ValueError, match="steal_s"):
         block(steal_s="much")  # type: ignore[arg-type]
+
+
+def turns(
+    pairs: int, rounds: int, *, ratio: float, between: float, within: float, seed: int
+) -> list[list[tuple[float, float]]]:
+    """Rounds of two: drift is common to both, `between` is each pair of processes' own, `within` each block's."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for _ in range(pairs):
+        own = ratio * math.exp(between * generator.standard_normal())
+        drift = np.exp(np.cumsum(0.02 * generator.standard_normal(rounds)))
+        noise = np.exp(within * generator.standard_normal((2, rounds)))
+        found.append(list(zip((drift * noise[0]).tolist(), (own * drift * noise[1]).tolist(), strict=True)))
+    return found
+
+
+@pytest.mark.parametrize("pairs", [1, 3, 8])
+def test_the_ratio_of_two_in_turns_holds_the_truth_as_often_as_it_says(pairs: int) -> None:
+    held = 0
+    for seed in range(200):
+        found = paired(turns(pairs, 30, ratio=1.03, between=0.01, within=0.02, seed=seed), floor=0.01, seed=seed)
+        held += found.within.low <= 1.03 <= found.within.high
+    assert 0.91 <= held / 200 <= 0.99
+
+
+def test_drift_that_both_share_drops_out_of_their_ratio() -> None:
+    found = paired(turns(3, 50, ratio=1.05, between=0.0, within=0.005, seed=2), floor=0.001)
+    assert found.value == pytest.approx(1.05, abs=0.005)
+    assert found.within.relative(found.value) < 0.005
+
+
+def test_the_ratio_of_two_at_different_times_is_as_wide_as_their_runs_differ() -> None:
+    first, second = (simulated(3, 10, between=0.03, within=0.01, seed=seed) for seed in (1, 2))
+    found = unpaired(first, second, floor=0.03)
+    assert found.within.low < 1 < found.within.high
+    assert found.within.relative(found.value) > 0.03

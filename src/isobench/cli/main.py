@@ -13,6 +13,8 @@ from isobench.errors import IsobenchError
 
 COMMANDS = {
     "run": "isobench.cli.run:run",
+    "calibrate": "isobench.cli.calibrate:calibrate",
+    "compare": "isobench.cli.compare:compare",
     "discover": "isobench.cli.discover:discover",
     "env": "isobench.cli.env:env",
     "list": "isobench.cli.results:list_",
@@ -42,6 +44,7 @@ def cli() -> None:
     \b
     isobench run -r ort -r torch-eager model.py    measure a script's models on two runtimes
     isobench run model.onnx --dim batch=8          measure an ONNX file on the default runtime, ort
+    isobench compare a.py b.py                     is the second faster?
     isobench discover model.py                     what models does the script call?
     isobench env list                              which environments are there?
     isobench list, isobench show ID                what was measured

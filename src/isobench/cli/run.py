@@ -28,6 +28,7 @@ WRONG_OUTPUTS = 7
     metavar="PERCENT",
     help="As many runs as it takes to know the median to, say, 1%.  [--max-time for all of them; default: 60]",
 )
+@click.option("--interleave", "in_turns", is_flag=True, help="All cases take turns, block by block, in random order.")
 @click.option("--warmup", type=int, help="Exactly so many untimed.  [default: until it has settled]")
 @click.option("--select/--no-select", default=True, help="Set aside what others disturbed.  [default: select]")
 @click.option("--heap", type=click.Choice(["steady", "default"]), default="steady", help="[default: steady]")
@@ -51,6 +52,7 @@ def run(
     max_time_s: float | None,
     processes: int,
     precision: float | None,
+    in_turns: bool,
     warmup: int | None,
     select: bool,
     heap: str,
@@ -83,6 +85,7 @@ def run(
         max_time_s=max_time_s,
         processes=processes,
         precision=precision,
+        in_turns=in_turns,
         warmup=warmup,
         select=select,
         heap=heap,

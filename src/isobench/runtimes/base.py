@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isobench import paths
-from isobench.errors import WorkerError
+from isobench.errors import UsageError, WorkerError
 from isobench.models import Model, Settings
 from isobench.sampling import Ready, Sampler
 from isobench.statistics import Block, select, used_samples
@@ -124,7 +124,17 @@ class BaseRT:
         self._setup()
         onnx_file = str(self.build.onnx_file or "")
         self._execute(str(context.run_dir), onnx_file, str(outputs_file), context.settings.iterations)
-        self._read(outputs_file)
+        return self.performance()
+
+    def performance(self) -> MeasuredPerformance:
+        """What the worker, which has ended, measured.
+
+        Raises:
+            WorkerError: it left no measurement.
+        """
+        context = self._bound()
+        assert self.build is not None
+        self._read(context.run_dir / protocol.OUTPUTS_FILE)
         return MeasuredPerformance(
             mean_latency=self.mean_latency(),
             throughput=self.throughput(),
@@ -184,6 +194,27 @@ class BaseRT:
         )
         told = self._process.ready(context.on_stage)
         return None if told is None else Ready(**told)
+
+    def join(self) -> Ready:
+        """Instead of `benchmark`: have the worker warm up and wait for its turns (`take`, until `finish`).
+
+        Raises:
+            UsageError: this runtime's worker can't be asked for one block at a time.
+            WorkerError: it crashed, told of an error, or time is up.
+        """
+        context = self._bound()
+        assert self.build is not None
+        self._setup()
+        outputs_file = context.run_dir / protocol.OUTPUTS_FILE
+        arguments = (str(context.run_dir), str(self.build.onnx_file or ""), str(outputs_file))
+        ready = None
+        if self.can_take_turns:
+            ready = self.warm_up(*arguments, context.settings.iterations, in_turns=True)
+        if ready is None:
+            if self._process is not None:
+                self._process.finish(context.on_stage)  # tells of it, if it crashed
+            raise UsageError(f"{context.runtime} can't take turns with others: its worker measures by itself")
+        return ready
 
     def take(self, samples: int) -> Block:
         """Have the worker, which is warm, take one block of so many samples.

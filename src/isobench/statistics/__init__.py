@@ -1,12 +1,13 @@
-"""Samples -> figures (`summary`), intervals (`intervals`), and how far they can be trusted (`blocks`)."""
+"""Samples -> figures (`summary`), intervals (`intervals`), ratios (`pairs`), and how far to trust them (`blocks`)."""
 
 from __future__ import annotations
 
 from isobench.statistics.blocks import Block, Selection, Verdict, select, used_samples, verdict
 from isobench.statistics.intervals import ASSUMED_FLOOR, Interval, intervals
+from isobench.statistics.pairs import ASSUMED_PAIR_FLOOR, Ratio, paired, unpaired
 from isobench.statistics.summary import Summary, quantile, summarize
 
 __all__ = [
-    "ASSUMED_FLOOR", "Block", "Interval", "Selection", "Summary", "Verdict", "intervals", "quantile", "select",
-    "summarize", "used_samples", "verdict",
+    "ASSUMED_FLOOR", "ASSUMED_PAIR_FLOOR", "Block", "Interval", "Ratio", "Selection", "Summary", "Verdict", "intervals",
+    "paired", "quantile", "select", "summarize", "unpaired", "used_samples", "verdict",
 ]  # fmt: skip

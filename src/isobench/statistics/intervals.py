@@ -53,20 +53,36 @@ def intervals(
     `runs` holds, for each run, its blocks, each a sequence of seconds an inference; `floor` is the relative standard
     deviation between identical runs. The same samples and seed give the same intervals.
     """
+    drawn = replicates(runs, floor=floor, seed=seed)
+    return {name: interval(drawn[:, column]) for column, name in enumerate(("mean_s", *QUANTILES))}
+
+
+def replicates(runs: Sequence[Sequence[Sequence[float]]], *, floor: float, seed: int) -> Array:
+    """Mean, median, p90 and p99 (a column each) as they come out of runs and blocks drawn again (a row each)."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
-    weights = _weights([len(run) for run in runs], generator)
+    weights = draws([len(run) for run in runs], generator)
     blocks = [np.asarray(block, dtype=float) for run in runs for block in run]
-    spread = floor * (FLOOR_RUNS / (len(runs) * (FLOOR_RUNS + len(runs) - 1))) ** 0.5
-    noise = 1 + spread * generator.standard_normal(REPLICATES)
-    replicates = np.column_stack([_means(blocks, weights), _quantiles(blocks, weights, list(QUANTILES.values()))])
-    edges = np.quantile(replicates * noise[:, None], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    names = ("mean_s", *QUANTILES)
-    return {name: Interval(low=low, high=high) for name, low, high in zip(names, *edges.tolist(), strict=True)}
+    noise = 1 + unseen(len(runs), floor) * generator.standard_normal(REPLICATES)
+    drawn: Array = np.column_stack([_means(blocks, weights), _quantiles(blocks, weights, list(QUANTILES.values()))])
+    return drawn * noise[:, None]
 
 
-def _weights(blocks_of_runs: Sequence[int], generator: np.random.Generator) -> Array:
+def interval(drawn: Array) -> Interval:
+    """The middle 95 % of replicates."""
+    import numpy as np
+
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+    return Interval(low=low, high=high)
+
+
+def unseen(runs: int, floor: float) -> float:
+    """The standard deviation of what so many runs can't show of the spread between runs: see the module."""
+    return floor * float((FLOOR_RUNS / (runs * (FLOOR_RUNS + runs - 1))) ** 0.5)
+
+
+def draws(blocks_of_runs: Sequence[int], generator: np.random.Generator) -> Array:
     """How often each block is drawn in each replicate: runs are drawn, then blocks within each run that was drawn."""
     import numpy as np
 

@@ -1,0 +1,46 @@
+"""`isobench calibrate`."""
+
+from __future__ import annotations
+
+import click
+
+from isobench.cli.parameters import SCRIPT_ARGS
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option("-r", "--runtime", default="", metavar="NAME", help="On which runtime.  [default: the device's first]")
+@click.option("--runs", type=click.IntRange(3), default=12, show_default=True, help="Processes, one after the other.")
+@click.option("--pairs", type=click.IntRange(3), default=8, show_default=True, help="Pairs that take turns.")
+@click.option("--min-time", "min_time_s", type=float, default=1.0, show_default=True, help="Clean seconds of each.")
+@click.option("--threads", type=int, help="Threads of the runtime.  [default: the physical cores at hand]")
+@SCRIPT_ARGS
+def calibrate(
+    model: str,
+    runtime: str,
+    runs: int,
+    pairs: int,
+    min_time_s: float,
+    threads: int | None,
+    script_args: tuple[str, ...],
+) -> None:
+    """Measure how far identical runs differ on this machine.
+
+    MODEL is measured against itself, and what differs nonetheless is this machine's noise floor: intervals take it in,
+    and `isobench compare` claims no difference below it. Take a model like those that you measure, and a machine in
+    the state in which you measure.
+    """
+    from isobench import api, calibrating, paths, report
+    from isobench.console import Console
+
+    console = Console()
+    plan = api.plan(
+        [model], runtimes=[runtime] if runtime else (), min_time_s=min_time_s, threads=threads, script_args=script_args
+    )
+    found, quiet = calibrating.calibrate(plan, console, runs=runs, pairs=pairs)
+    console.clear()
+    click.echo(f"identical runs differ by {report.percent(found.runs)} (standard deviation of {runs} medians)")
+    click.echo(f"identical pairs that take turns differ by {report.percent(found.pairs)} ({pairs} pairs)")
+    click.echo(f"kept for this machine in {paths.calibration()}")
+    if not quiet:
+        click.echo("others used the machine meanwhile: calibrate again when it is as quiet as when you measure")

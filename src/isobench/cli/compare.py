@@ -1,0 +1,135 @@
+"""`isobench compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from isobench.cli.parameters import SCRIPT_ARGS, SHARE
+from isobench.errors import ResultError, UsageError
+
+if TYPE_CHECKING:
+    from isobench.comparing import Comparison
+    from isobench.results import Result
+    from isobench.runner import Saved
+
+HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager."
+TOO_SLOW = 8
+"""Exit code: the second is slower than --fail-if-slower allows."""
+
+
+@click.command()
+@click.argument("what", nargs=-1, required=True, metavar="FIRST [SECOND]")
+@click.option("-r", "--runtime", "runtimes", multiple=True, metavar="NAME", help="Of the models; may be given again.")
+@click.option("--processes", type=int, default=3, show_default=True, help="Pairs of processes that take turns.")
+@click.option("--min-time", "min_time_s", type=float, default=2.0, show_default=True, help="Clean seconds of each.")
+@click.option("--max-time", "max_time_s", type=float, default=20.0, show_default=True, help="Most seconds of each.")
+@click.option("--threads", type=int, help="Threads of every runtime.  [default: the physical cores at hand]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of turns, and of random numbers.")
+@SCRIPT_ARGS
+@click.option("--anyway", is_flag=True, help="Compare results although more than what is compared differs.")
+@click.option("--fail-if-slower", "limit", type=SHARE, metavar="PERCENT", help=f"Exit with {TOO_SLOW} if so.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+def compare(
+    what: tuple[str, ...],
+    runtimes: tuple[str, ...],
+    processes: int,
+    min_time_s: float,
+    max_time_s: float,
+    threads: int | None,
+    seed: int,
+    script_args: tuple[str, ...],
+    anyway: bool,
+    limit: float | None,
+    as_json: bool,
+) -> int:
+    """Is SECOND faster than FIRST, or slower, and by how much?
+
+    \b
+    isobench compare a.py b.py                       two models on one runtime, interleaved
+    isobench compare model.py -r ort -r torch-eager  one model on two runtimes, interleaved
+    isobench compare ID_1 ID_2                       two results (ids, folders, result.json)
+    isobench compare baseline/ results/              two folders of results, each model on each runtime
+
+    Interleaved, both take a block each in random order, round after round, and neighbours in time are compared.
+    """  # noqa: D301 - \b tells click to keep the lines
+    found = _of_results(what, anyway) if len(what) == 2 and not runtimes else None
+    if found is None:
+        from isobench import api
+        from isobench.console import Console
+
+        console = Console()
+        plan = api.plan(
+            what, runtimes=runtimes, processes=processes, min_time_s=min_time_s, max_time_s=max_time_s,
+            threads=threads, seed=seed, script_args=script_args, in_turns=True,
+        )  # fmt: skip
+        if len(plan.models) * len(plan.runtimes) == 1 and not plan.models[0].is_script:
+            raise UsageError(f"{what[0]} on one runtime is nothing to compare", hint=HINT)
+        saved = list(api.measure(plan, console))
+        console.clear()
+        found = [_of_two(saved)]
+    _show(found, as_json)
+    too_slow = [one for one in found if limit is not None and one.verdict == "slower" and one.ratio.value > 1 + limit]
+    return TOO_SLOW if too_slow else 0
+
+
+def _of_results(what: tuple[str, ...], anyway: bool) -> list[Comparison] | None:
+    """Comparisons of stored results; None where models are named."""
+    from isobench import comparing, results
+
+    if any(Path(name.partition("::")[0]).suffix in {".py", ".onnx", ".txt"} for name in what):
+        return None
+    sides = []
+    for name in what:
+        folder = Path(name)
+        if folder.is_dir() and not (folder / results.RESULT_FILE).exists():
+            sides.append([one for one in results.load_all(folder) if not isinstance(one, ResultError)])
+        else:
+            sides.append([results.load(name)])
+    alone = all(len(side) == 1 for side in sides)
+    pairs = [(sides[0][0], sides[1][0])] if alone else comparing.match(*sides)
+    if not pairs:
+        raise ResultError(f"{what[0]} and {what[1]} hold no results of one model on one runtime")
+    found = [comparing.compare(_placed(one, what[0]), _placed(other, what[1])) for one, other in pairs]
+    different = [line for one in found for line in one.differences]
+    if different and not anyway:
+        raise ResultError(
+            "these results differ in more than what is compared",
+            details="\n".join(dict.fromkeys(different)),
+            hint="Measure them alike, or say --anyway.",
+        )
+    return found
+
+
+def _placed(result: Result, name: str) -> tuple[Result, Path]:
+    from isobench import results
+
+    folder = Path(name)
+    inside = folder / result.id
+    return result, inside if inside.is_dir() else results.folder_of(name)
+
+
+def _of_two(saved: list[Saved]) -> Comparison:
+    from isobench import comparing
+
+    if len(saved) != 2:
+        names = ", ".join(f"{one.result.model.name} on {one.result.runtime.name}" for one in saved)
+        raise UsageError(f"two can be compared, not {len(saved)}: {names}", hint=HINT)
+    return comparing.compare(*((one.result, one.folder) for one in saved))
+
+
+def _show(found: list[Comparison], as_json: bool) -> None:
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        click.echo(json.dumps([asdict(one) for one in found], indent=1))
+        return
+    for one in found:
+        click.echo(one.sentence)
+        how = "neighbours in time were compared" if one.paired else "measured at different times"
+        click.echo(f"  {how}; nothing below {one.floor:.1%} is claimed")
+        for line in one.differences:
+            click.echo(f"  differs, too: {line}")

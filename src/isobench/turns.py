@@ -1,0 +1,114 @@
+"""Interleaving: the workers of several Cases are alive at once and take a block each, in a new order every round.
+
+What drifts then drifts for all. Those that wait are really idle: each parks its threads after its block
+(`workers/timing.py`), and what it would still use is seen in the evidence of the others' blocks.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from isobench.case import Case
+from isobench.errors import IsobenchError
+from isobench.models import Settings
+from isobench.results import Turns
+from isobench.sampling import Ready, Sampler
+
+if TYPE_CHECKING:
+    from isobench.judging import Finished
+    from isobench.results import Result
+    from isobench.runtimes.base import BaseRT
+
+LEAST_ROUNDS = 10
+
+
+def measure(
+    cases: Sequence[Case], settings: Settings, on_stage: Callable[[str], None]
+) -> Iterator[tuple[Case, Result | IsobenchError]]:
+    """Measure Cases that are prepared in turns, in `settings.processes` sets of processes, one set after the other.
+
+    A Case that fails comes with its error; the others go on without it. To be called with the device to itself.
+    """
+    generator = random.Random(settings.seed)  # noqa: S311 - an order to be drawn again, not a secret
+    runs: dict[Case, list[Finished]] = {case: [] for case in cases}
+    errors: dict[Case, IsobenchError] = {}
+    order = []
+    for number in range(settings.processes):
+        with ExitStack() as cleanup:
+            seats = []
+            for case in (case for case in cases if case not in errors):
+                try:
+                    seats.append(_Seat(case, cleanup, first=number == 0))
+                except IsobenchError as error:
+                    errors[case] = error
+            on_stage(f"measuring in turns, set {number + 1} of {settings.processes}")
+            order.append(_rounds(seats, [*cases], settings, generator, errors))
+            for seat in seats:
+                if seat.case not in errors:
+                    try:
+                        runs[seat.case].append(seat.finish())
+                    except IsobenchError as error:
+                        errors[seat.case] = error
+    together = os.urandom(4).hex()
+    for place, case in enumerate(cases):
+        if case in errors:
+            yield case, errors[case]
+        else:
+            turns = Turns(id=together, place=place, seed=settings.seed, order=tuple(order))
+            yield case, case.result(runs[case], turns)
+
+
+def _rounds(
+    seats: Sequence[_Seat],
+    places: Sequence[Case],
+    settings: Settings,
+    generator: random.Random,
+    errors: dict[Case, IsobenchError],
+) -> tuple[tuple[int, ...], ...]:
+    """Let everybody take a block, round after round, until all have enough; return who came when."""
+    taken: list[tuple[int, ...]] = []
+    while any(seat.wants_more or len(taken) < LEAST_ROUNDS for seat in seats if seat.case not in errors):
+        turn = [seat for seat in seats if seat.case not in errors]
+        generator.shuffle(turn)
+        for seat in turn:
+            try:
+                seat.take()
+            except IsobenchError as error:
+                errors[seat.case] = error
+        taken.append(tuple(places.index(seat.case) for seat in turn))
+        if all(seat.measured_s >= settings.max_time_s for seat in turn):
+            break
+    return tuple(taken)
+
+
+class _Seat:
+    """One Case's worker, warm, waiting for its turns."""
+
+    def __init__(self, case: Case, cleanup: ExitStack, *, first: bool) -> None:
+        self.case = case
+        self.measured_s = 0.0
+        self._began = datetime.now(UTC)
+        self._runtime: BaseRT = case.begin()
+        cleanup.callback(self._runtime.close)
+        if first:
+            case.check()
+        self._ready: Ready = self._runtime.join()
+        self._sampler = Sampler(case.plan.settings, self._ready)
+
+    @property
+    def wants_more(self) -> bool:
+        return bool(self._sampler.next())
+
+    def take(self) -> None:
+        block = self._runtime.take(self._ready.block_samples)
+        self._sampler.add(block)
+        self.measured_s += block.wall_s
+
+    def finish(self) -> Finished:
+        self._runtime.finish()
+        return self.case.finished(self._runtime, self._runtime.performance(), self._began)
