@@ -16,6 +16,7 @@ COMMANDS = {
     "calibrate": "isobench.cli.calibrate:calibrate",
     "compare": "isobench.cli.compare:compare",
     "discover": "isobench.cli.discover:discover",
+    "doctor": "isobench.cli.doctor:doctor",
     "env": "isobench.cli.env:env",
     "list": "isobench.cli.results:list_",
     "show": "isobench.cli.results:show",
