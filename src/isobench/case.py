@@ -93,15 +93,17 @@ class Case:
                 break
             self._on_stage(f"run {len(runs) + 1}, the interval is \u00b1{judged.width:.1%}")
             runs.append(self._run())
-        return self.result(runs)
+        return self._judged(runs, judged.measured)
 
-    def result(self, runs: Sequence[Finished], turns: Turns | None = None) -> Result:
-        """The Result of runs that came to their end."""
+    def result(self, runs: Sequence[Finished], turns: Turns) -> Result:
+        """The Result of runs that took turns with those of other Cases."""
         from isobench import judging
 
+        return self._judged(runs, replace(judging.judge(runs, self.plan.settings).measured, turns=turns))
+
+    def _judged(self, runs: Sequence[Finished], measured: Measured) -> Result:
         last = runs[-1]
         self._provenance["worker"] = last.process
-        measured = replace(judging.judge(runs, self.plan.settings).measured, turns=turns)
         return self._result(measured, version=last.version, device_name=last.device_name)
 
     def begin(self) -> BaseRT:

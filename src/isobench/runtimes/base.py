@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isobench import paths
 from isobench.errors import UsageError, WorkerError
 from isobench.models import Model, Settings
-from isobench.sampling import Ready, Sampler
-from isobench.statistics import Block, select, used_samples
 from isobench.workers import protocol
 
+# Sampling and statistics are imported where they are used: the worker is started sooner without them.
 if TYPE_CHECKING:
     from isobench.builds import Build
     from isobench.devices import Device
     from isobench.environments import Environment, Spec
+    from isobench.sampling import Ready
+    from isobench.statistics import Block
     from isobench.worker import Worker
 
 
@@ -147,6 +148,8 @@ class BaseRT:
 
     def _execute(self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int) -> None:
         """Hand the work to the worker and wait for its end. `outputs_file` exists when this returns."""
+        from isobench.sampling import Sampler
+
         ready = self.warm_up(output_dir, onnx_file, outputs_file, iterations)
         if ready is not None:
             sampler = Sampler(self._bound().settings, ready)
@@ -168,6 +171,8 @@ class BaseRT:
         Raises:
             WorkerError: it crashed, told of an error, or time is up.
         """
+        from isobench.sampling import Ready
+
         context = self._bound()
         assert self.build is not None
         if self._process is None:
@@ -222,6 +227,8 @@ class BaseRT:
         Raises:
             WorkerError: it crashed, told of an error, or time is up.
         """
+        from isobench.statistics import Block
+
         assert self._process is not None
         return Block.from_json(self._process.block(samples, self._bound().on_stage))
 
@@ -237,6 +244,8 @@ class BaseRT:
 
     def mean_latency(self) -> float:
         """Mean latency in milliseconds, contaminated blocks set aside (`statistics.select`)."""
+        from isobench.statistics import select, used_samples
+
         selection = select(
             self.blocks, resolution_s=self.resolution_s, enabled=self._bound().settings.select
         )
@@ -265,6 +274,8 @@ class BaseRT:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks that the worker took; () where it told of none."""
+        from isobench.statistics import Block
+
         return tuple(Block.from_json(block) for block in self.outputs.get("blocks", ()))
 
     @property
