@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import control
 import machine
 import protocol
 import timing
@@ -164,7 +165,7 @@ def measure(
             "blocks": blocks,
             "threads": {"requested": request().get("threads"), "runtime": threads, "process": machine.threads()},
             "facts": facts or {},
-            "process": machine.process(),
+            "process": {**machine.process(), **control.state()},
         },
     )
 

@@ -8,6 +8,7 @@ The contract, whole:
     standard input           a pipe from the host. The line "go" starts the work; its end means that the host is gone,
                              and the whole process group is killed with it
     ISOBENCH_EVENTS          number of a file descriptor: one JSON object per line tells the host the stage of the work
+    ISOBENCH_CONTROL         JSON: the CPUs, priority and memory nodes to use (control.py), before anything is imported
 
 Without ISOBENCH_EVENTS nobody supervises: the worker starts at once, which is how one is tried by hand.
 """
@@ -77,6 +78,22 @@ def _failure(error: BaseException) -> dict[str, str]:
     }  # fmt: skip
 
 
+def _control_with(asked: str) -> None:
+    if not asked:
+        return
+    import json
+
+    import control
+    import harness
+
+    try:
+        control.apply(json.loads(asked))
+    except OSError as error:
+        what = f"{control.describe(json.loads(asked))} can't be had: {error.strerror or error}"
+        hint = "A priority below 0 and CPUs outside one's control group need privileges."
+        raise harness.Refused("refused", what, hint) from None
+
+
 def main(worker: str, run_dir: str) -> int:
     """Run the worker script to its end and return the exit code."""
     guard, lifeline, control, events = 0, -1, -1, -1
@@ -90,6 +107,7 @@ def main(worker: str, run_dir: str) -> int:
     sys.argv = [worker, run_dir]
     code = 0
     try:
+        _control_with(os.environ.pop("ISOBENCH_CONTROL", ""))
         with open(worker, "rb") as file:  # noqa: PTH123
             source = file.read()
         exec(compile(source, worker, "exec"), {"__name__": "__main__", "__file__": worker})  # noqa: S102

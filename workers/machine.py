@@ -22,6 +22,7 @@ TOLD_VARIABLES = (
 )  # fmt: skip
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"
 
 
 class Snapshot(NamedTuple):
@@ -37,6 +38,8 @@ class Snapshot(NamedTuple):
     minor_faults: int
     major_faults: int
     throttled_ns: int
+    frequency_mhz: float | None
+    """Mean of our CPUs at this moment; None where the kernel doesn't tell (in virtual machines, mostly)."""
 
 
 class _Sources(NamedTuple):
@@ -49,6 +52,7 @@ class _Sources(NamedTuple):
     throttle: int
     throttle_key: bytes
     throttle_unit_ns: int
+    frequencies: tuple[int, ...]
 
 
 _sources: _Sources | None = None
@@ -81,6 +85,22 @@ def parse_cpu_list(text: str) -> tuple[int, ...]:
             first, _, last = part.partition("-")
             numbers.extend(range(int(first), int(last or first) + 1))
     return tuple(numbers)
+
+
+def cpu_list(numbers: Iterable[int]) -> str:
+    """Numbers in the kernel's notation, such as "0-3,8"."""
+    ranges: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def memory_nodes() -> tuple[int, ...]:
+    """The NUMA nodes that have memory; () where the kernel knows of none."""
+    return parse_cpu_list(_text("/sys/devices/system/node/has_memory") or _text("/sys/devices/system/node/online"))
 
 
 def cpu_quota(*, proc_folder: str = "/proc", sys_folder: str = "/sys") -> tuple[float | None, str]:
@@ -155,6 +175,7 @@ def _open_sources() -> _Sources:
         throttle=opened(f"{throttled}/cpu.stat") if throttled else -1,
         throttle_key=b"throttled_usec " if version_2 else b"throttled_time ",
         throttle_unit_ns=1000 if version_2 else 1,
+        frequencies=tuple(file for file in (opened(_FREQUENCY.format(cpu)) for cpu in sorted(mine)) if file >= 0),
     )
 
 
@@ -183,7 +204,13 @@ def read_cpu() -> Snapshot:
         own.ru_minflt,
         own.ru_majflt,
         throttled_ns,
+        _frequency_mhz(sources.frequencies),
     )
+
+
+def _frequency_mhz(files: tuple[int, ...]) -> float | None:
+    found = [int(os.pread(file, 32, 0)) for file in files]
+    return sum(found) / len(found) / 1000 if found else None
 
 
 def _from_stat(sources: _Sources) -> tuple[int, int]:
@@ -220,6 +247,7 @@ def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
         "minor_faults": after.minor_faults - before.minor_faults,
         "major_faults": after.major_faults - before.major_faults,
         "throttled_s": max(0, after.throttled_ns - before.throttled_ns) / 1e9,
+        "frequency_mhz": after.frequency_mhz,
     }
 
 
@@ -238,7 +266,7 @@ def threads() -> int:
 
 def frequencies_mhz() -> list[float]:
     """The frequency of each CPU we may use, now, as far as the kernel tells it; a virtual machine's is nominal."""
-    found = [_text(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq") for cpu in cpus()]
+    found = [_text(_FREQUENCY.format(cpu)) for cpu in cpus()]
     if all(text.isdigit() for text in found):
         return [int(text) / 1000 for text in found]
     mine = set(cpus())
@@ -320,7 +348,6 @@ def process() -> dict[str, Any]:
         "pid": os.getpid(),
         "python": sys.version,
         "executable": sys.executable,
-        "affinity": list(cpus()),
         "threads": threads(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "cpu_resolution_s": cpu_resolution_s(),

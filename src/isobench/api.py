@@ -22,6 +22,7 @@ from isobench.errors import UsageError
 from isobench.models import Model, Settings
 from isobench.runner import Progress, Saved, run
 from isobench.runtimes import registry
+from isobench.workers import machine
 
 if TYPE_CHECKING:
     from isobench.results import Result
@@ -44,6 +45,9 @@ def plan(
     select: bool = True,
     heap: str = "steady",
     threads: int | None = None,
+    cpus: Sequence[int] = (),
+    nice: int = 0,
+    memory_nodes: Sequence[int] = (),
     seed: int = 0,
     timeout_s: float = 900.0,
     opset: int | None = None,
@@ -54,6 +58,7 @@ def plan(
     labels: Sequence[str] = (),
     rt_args: Mapping[str, Any] | None = None,
     in_turns: bool = False,
+    wait: bool = True,
     results: Path | None = None,
 ) -> Plan:
     """Check what is asked for, all of it, before any work. What the figures mean is said at `models.Settings`.
@@ -76,6 +81,7 @@ def plan(
         )
     if heap not in {"steady", "default"}:
         raise UsageError(f"the heap is {heap!r}: it is to be steady or default")
+    _check_control(cpus, nice, memory_nodes)
     where = Device.parse(device)
     names = runtimes or (DEFAULT_RUNTIME[where.family],)
     entries = [registry.get(name, where) for name in dict.fromkeys(names)]
@@ -97,7 +103,10 @@ def plan(
             precision=precision,
             select=select,
             heap=heap,
-            threads=threads or default_threads(),
+            threads=threads or default_threads(cpus),
+            cpus=tuple(sorted(set(cpus))),
+            nice=nice,
+            memory_nodes=tuple(sorted(set(memory_nodes))),
             seed=seed,
             timeout_s=timeout_s,
             opset=opset,
@@ -105,9 +114,26 @@ def plan(
         ),
         rt_args=dict(rt_args or {}),
         in_turns=in_turns,
+        wait=wait,
         command=tuple(sys.argv),
         results=results,
     )
+
+
+def _check_control(cpus: Sequence[int], nice: int, memory_nodes: Sequence[int]) -> None:
+    if not -20 <= nice <= 19:
+        raise UsageError(f"nice is {nice}: it is to be from -20 (first) to 19 (last)")
+    for what, asked, there in (
+        ("CPU", cpus, machine.cpus()),
+        ("memory node", memory_nodes, machine.memory_nodes() if memory_nodes else ()),
+    ):
+        unknown = sorted(set(asked) - set(there))
+        if unknown:
+            known = machine.cpu_list(there) or "none"
+            raise UsageError(
+                f"{what} {machine.cpu_list(unknown)} is none of those that this process may use",
+                hint=f"These are at hand: {known}.",
+            )
 
 
 def measure(of: Plan, progress: Progress | None = None) -> Iterator[Saved]:

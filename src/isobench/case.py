@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that one call is to measure: every model on every runtime; `in_turns`: block by block, interleaved."""
+    """All that one call is to measure: every model on every runtime.
+
+    `in_turns`: block by block, interleaved; `wait`: until the device is free, where somebody else measures on it.
+    """
 
     models: Sequence[Model]
     runtimes: Sequence[Entry]
@@ -36,6 +39,7 @@ class Plan:
     settings: Settings
     rt_args: Mapping[str, Any] = field(default_factory=dict)
     in_turns: bool = False
+    wait: bool = True
     command: tuple[str, ...] = ()
     results: Path | None = None
 

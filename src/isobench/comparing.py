@@ -168,6 +168,7 @@ def _differences(first: Result, second: Result) -> Iterable[str]:
         ("machine", _machine(first), _machine(second)),
         ("device", first.device.device, second.device.device),
         ("threads", first.settings.threads, second.settings.threads),
+        ("CPUs, priority, memory nodes", first.settings.control, second.settings.control),
         ("heap", first.settings.heap, second.settings.heap),
     ]
     if first.runtime.name == second.runtime.name:

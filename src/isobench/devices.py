@@ -8,7 +8,7 @@ import re
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -64,9 +64,9 @@ class Cores:
     """CPUs' worth of time that the control group allows; None: no limit."""
 
 
-def cores() -> Cores:
-    """Count the cores that are available to this process; at least one."""
-    mine = machine.cpus()
+def cores(among: Sequence[int] = ()) -> Cores:
+    """Count the cores that are available to this process (`among` some of its CPUs); at least one."""
+    mine = among or machine.cpus()
     quota, _ = machine.cpu_quota()
     # A thread more than the quota pays for is throttled, which costs more than it brings.
     ceiling = max(1, math.floor(quota)) if quota is not None else len(mine)
@@ -75,9 +75,9 @@ def cores() -> Cores:
     )
 
 
-def default_threads() -> int:
-    """The thread number of all runtimes unless the user sets one: the physical cores available to the process."""
-    return cores().physical
+def default_threads(among: Sequence[int] = ()) -> int:
+    """The thread number of all runtimes unless the user sets one: the physical cores at hand (`among` some CPUs)."""
+    return cores(among).physical
 
 
 @contextmanager
@@ -100,11 +100,13 @@ def exclusive(
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            on_wait(f"{device} is being measured by {_holder(descriptor)}; waiting")
+            if timeout_s != 0:
+                on_wait(f"{device} is being measured by {_holder(descriptor)}; waiting")
             if not _wait(descriptor, timeout_s):
+                when = f"was not free within {timeout_s:g} s" if timeout_s else "is not free"
                 raise UsageError(
-                    f"{device} was not free within {timeout_s:g} s: it is being measured by {_holder(descriptor)}",
-                    hint="wait for it, or give a longer time",
+                    f"{device} {when}: it is being measured by {_holder(descriptor)}",
+                    hint="Wait for it: without --no-wait, isobench does.",
                 ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, _introduction().encode(), 0)

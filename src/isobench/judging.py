@@ -13,7 +13,7 @@ from isobench.correctness import Comparison
 from isobench.models import Settings
 from isobench.results import ColdStart, Measured, Run, Warmup
 from isobench.statistics import Selection, Summary
-from isobench.workers import protocol
+from isobench.workers import machine, protocol
 
 if TYPE_CHECKING:
     from isobench.runtimes.base import BaseRT, MeasuredPerformance
@@ -146,7 +146,7 @@ def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
                 iterations=latency.iterations,
                 total_s=latency.iterations * latency.mean_s,
                 clean_share=clean_share,
-                too_wide=_too_wide(width, settings),
+                doubts=[*_not_in_effect(runs, settings), *_too_wide(width, settings)],
             ),
             correctness=worst,
             runs=tuple(run.run for run in runs),
@@ -176,3 +176,20 @@ def _too_wide(width: float, settings: Settings) -> list[str]:
         return []
     reached = f"the median's interval is \u00b1{width:.1%}, wider than the {settings.precision:.2%} asked for"
     return [f"{reached}, after {settings.max_time_s:g} s (--max-time)"]
+
+
+def _not_in_effect(runs: Sequence[Finished], settings: Settings) -> list[str]:
+    """What was asked for and isn't so, as the workers themselves saw it at their end."""
+    doubts: dict[str, None] = {}
+    for run in runs:
+        told, threads = run.process, run.run.threads.get("runtime")
+        if threads is not None and threads != settings.threads:
+            doubts[f"{settings.threads} threads were asked for, and the runtime uses {threads}"] = None
+        if settings.cpus and not set(told.get("affinity", ())) <= set(settings.cpus):
+            used = machine.cpu_list(told["affinity"])
+            doubts[f"the CPUs {machine.cpu_list(settings.cpus)} were asked for, and the worker used {used}"] = None
+        if settings.nice != told.get("nice", settings.nice):
+            doubts[f"the priority {settings.nice} was asked for, and the worker had {told['nice']}"] = None
+        if list(settings.memory_nodes) != told.get("memory_nodes", list(settings.memory_nodes)):
+            doubts["the worker's memory wasn't bound to the nodes that were asked for"] = None
+    return list(doubts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,8 @@ class Settings:
     in each run, but none lasts longer than `max_time_s`. `warmup` is the number of untimed iterations, the first one
     included; None: until the latency has settled. `select` sets contaminated blocks aside. `processes` is the number
     of runs; where `precision` (half an interval's width, as a share of the median) is given, it's the least.
-    `threads` is one number for all runtimes; `heap` is "steady" or "default"; `timeout_s` bounds each worker;
+    `threads` is one number for all runtimes, as are `cpus` and `memory_nodes` (none: all that this process may use)
+    and the priority `nice` (0: the usual one). `heap` is "steady" or "default"; `timeout_s` bounds each worker;
     `opset` None leaves the choice to the exporter.
     """
 
@@ -69,8 +71,17 @@ class Settings:
     processes: int = 1
     precision: float | None = None
     threads: int
+    cpus: tuple[int, ...] = ()
+    nice: int = 0
+    memory_nodes: tuple[int, ...] = ()
     heap: str = "steady"
     seed: int = 0
     timeout_s: float = 900.0
     opset: int | None = None
     max_depth: int = 0
+
+    @property
+    def control(self) -> dict[str, Any]:
+        """What of the machine the workers get, as far as it was asked for; as JSON."""
+        asked = {"cpus": list(self.cpus), "nice": self.nice, "memory_nodes": list(self.memory_nodes)}
+        return {name: value for name, value in asked.items() if value}

@@ -6,6 +6,7 @@ Whatever goes wrong with one Case becomes its Result; the others go on.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -88,7 +89,7 @@ class _Work:
         try:
             case.prepare(self._ready)
             self.progress.begin(f"{case.name} on {case.entry.name}")
-            with devices.exclusive(self.plan.device, on_wait=self.progress.stage):
+            with self._device():
                 result = case.measure()
         except IsobenchError as error:
             return self._failed(case, error)
@@ -110,10 +111,14 @@ class _Work:
                 except IsobenchError as error:
                     yield self._failed(found, error)
         self.progress.begin(" and ".join(f"{case.name} on {case.entry.name}" for case in ready))
-        with devices.exclusive(self.plan.device, on_wait=self.progress.stage):
+        with self._device():
             outcomes = list(turns.measure(ready, self.plan.settings, self.progress.stage))
         for case, outcome in outcomes:
             yield self._failed(case, outcome) if isinstance(outcome, IsobenchError) else self._save(outcome, case)
+
+    def _device(self) -> AbstractContextManager[None]:
+        timeout_s = None if self.plan.wait else 0
+        return devices.exclusive(self.plan.device, timeout_s=timeout_s, on_wait=self.progress.stage)
 
     def _case(self, entry: Entry, model: Model, build: Build | None = None) -> Case:
         return Case(self.plan, entry, model, build, on_stage=self.progress.stage)

@@ -213,32 +213,35 @@ def start(
     *,
     threads: int,
     heap: str = "steady",
+    control: Mapping[str, Any] | None = None,
     cwd: Path | None = None,
 ) -> Worker:
     """Start `script` in `environment` with `run_dir` (made here) as its run directory; it waits for `go`.
 
-    `heap` is "steady" or "default" (the C library's own policy).
+    `heap` is "steady" or "default" (the C library's own policy); `control` is that of `models.Settings`.
 
     Raises:
         WorkerError: the interpreter can't be started.
     """
     run_dir.mkdir(parents=True)
-    control_read, control = os.pipe()
+    control_read, control_write = os.pipe()
     events, events_write = os.pipe()
     env = variables(environment, threads=threads, heap=heap) | {"ISOBENCH_EVENTS": str(events_write)}
+    if control:
+        env["ISOBENCH_CONTROL"] = json.dumps(control)
     argv: list[str | Path] = [environment.python, "-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
     try:
         popen = process.spawn(
             argv, env=env, log_file=run_dir / protocol.LOG_FILE, cwd=cwd, stdin=control_read, pass_fds=(events_write,)
         )
     except OSError as error:
-        os.close(control)
+        os.close(control_write)
         os.close(events)
         raise WorkerError(f"the interpreter can't be started: {error}", kind="crash") from None
     finally:
         os.close(control_read)
         os.close(events_write)
-    return Worker(popen, run_dir, control=control, events=events)
+    return Worker(popen, run_dir, control=control_write, events=events)
 
 
 def variables(environment: Environment, *, threads: int, heap: str = "steady") -> dict[str, str]:

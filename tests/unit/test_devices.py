@@ -190,7 +190,7 @@ def test_what_another_user_wrote_cannot_steer_the_terminal(locks: Path, holder: 
     told: list[str] = []
     with (
         pytest.raises(UsageError, match="not free"),
-        devices.exclusive(Device.parse("x86"), timeout_s=0, on_wait=told.append),
+        devices.exclusive(Device.parse("x86"), timeout_s=0.01, on_wait=told.append),
     ):
         pytest.fail("held twice")
     assert "\x1b" not in told[0]

@@ -35,7 +35,7 @@ def test_own_cpu_time_is_told_apart_from_that_of_others() -> None:
     assert seen["cpu_others_s"] >= 0
     assert set(seen) == {
         "wall_s", "cpu_own_s", "cpu_others_s", "steal_s", "involuntary_switches", "minor_faults", "major_faults",
-        "throttled_s",
+        "throttled_s", "frequency_mhz",
     }  # fmt: skip
 
 
@@ -201,6 +201,22 @@ def test_the_memory_limit_of_control_groups_is_read(
 @pytest.mark.parametrize(("text", "numbers"), [("", ()), ("0", (0,)), ("0-2,5\n", (0, 1, 2, 5))])
 def test_the_kernels_lists_are_read(text: str, numbers: tuple[int, ...]) -> None:
     assert machine.parse_cpu_list(text) == numbers
+
+
+def test_a_block_carries_the_frequency_where_the_kernel_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cpu in machine.cpus():
+        write(tmp_path, {f"cpu{cpu}": f"{2_000_000 + 100_000 * cpu}\n"})
+    monkeypatch.setattr(machine, "_FREQUENCY", f"{tmp_path}/cpu{{}}")
+    monkeypatch.setattr(machine, "_sources", None)
+    seen = machine.between(machine.read_cpu(), machine.read_cpu())
+    assert seen["frequency_mhz"] == pytest.approx(2000 + 100 * sum(machine.cpus()) / len(machine.cpus()))
+
+
+@pytest.mark.parametrize("text", ["", "0", "0-2,5", "0,2,4-5,7"])
+def test_numbers_are_written_as_the_kernel_writes_them(text: str) -> None:
+    assert machine.cpu_list(reversed(machine.parse_cpu_list(text))) == text
 
 
 def test_threads_are_counted_as_the_system_sees_them() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS
+from isobench.cli.parameters import SCRIPT_ARGS, control
 
 
 @click.command()
@@ -13,7 +13,7 @@ from isobench.cli.parameters import SCRIPT_ARGS
 @click.option("--runs", type=click.IntRange(3), default=12, show_default=True, help="Processes, one after the other.")
 @click.option("--pairs", type=click.IntRange(3), default=8, show_default=True, help="Pairs that take turns.")
 @click.option("--min-time", "min_time_s", type=float, default=1.0, show_default=True, help="Clean seconds of each.")
-@click.option("--threads", type=int, help="Threads of the runtime.  [default: the physical cores at hand]")
+@control
 @SCRIPT_ARGS
 def calibrate(
     model: str,
@@ -22,6 +22,10 @@ def calibrate(
     pairs: int,
     min_time_s: float,
     threads: int | None,
+    cpus: tuple[int, ...],
+    nice: int,
+    memory_nodes: tuple[int, ...],
+    wait: bool,
     script_args: tuple[str, ...],
 ) -> None:
     """Measure how far identical runs differ on this machine.
@@ -35,7 +39,15 @@ def calibrate(
 
     console = Console()
     plan = api.plan(
-        [model], runtimes=[runtime] if runtime else (), min_time_s=min_time_s, threads=threads, script_args=script_args
+        [model],
+        runtimes=[runtime] if runtime else (),
+        min_time_s=min_time_s,
+        threads=threads,
+        cpus=cpus,
+        nice=nice,
+        memory_nodes=memory_nodes,
+        wait=wait,
+        script_args=script_args,
     )
     found, quiet = calibrating.calibrate(plan, console, runs=runs, pairs=pairs)
     console.clear()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, SHARE
+from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control
 from isobench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ TOO_SLOW = 8
 @click.option("--processes", type=int, default=3, show_default=True, help="Pairs of processes that take turns.")
 @click.option("--min-time", "min_time_s", type=float, default=2.0, show_default=True, help="Clean seconds of each.")
 @click.option("--max-time", "max_time_s", type=float, default=20.0, show_default=True, help="Most seconds of each.")
-@click.option("--threads", type=int, help="Threads of every runtime.  [default: the physical cores at hand]")
+@control
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of turns, and of random numbers.")
 @SCRIPT_ARGS
 @click.option("--anyway", is_flag=True, help="Compare results although more than what is compared differs.")
@@ -39,6 +39,10 @@ def compare(
     min_time_s: float,
     max_time_s: float,
     threads: int | None,
+    cpus: tuple[int, ...],
+    nice: int,
+    memory_nodes: tuple[int, ...],
+    wait: bool,
     seed: int,
     script_args: tuple[str, ...],
     anyway: bool,
@@ -63,7 +67,8 @@ def compare(
         console = Console()
         plan = api.plan(
             what, runtimes=runtimes, processes=processes, min_time_s=min_time_s, max_time_s=max_time_s,
-            threads=threads, seed=seed, script_args=script_args, in_turns=True,
+            threads=threads, cpus=cpus, nice=nice, memory_nodes=memory_nodes, wait=wait, seed=seed,
+            script_args=script_args, in_turns=True,
         )  # fmt: skip
         if len(plan.models) * len(plan.runtimes) == 1 and not plan.models[0].is_script:
             raise UsageError(f"{what[0]} on one runtime is nothing to compare", hint=HINT)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 class _ScriptArgs(click.ParamType[tuple[str, ...]]):
@@ -50,3 +54,39 @@ class _Share(click.ParamType[float]):
 
 
 SHARE = _Share()
+
+
+class _Numbers(click.ParamType[tuple[int, ...]]):
+    """Numbers in the kernel's notation: 0-3,8."""
+
+    name = "LIST"
+
+    def convert(
+        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        from isobench.workers import machine
+
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = machine.parse_cpu_list(value)
+        except ValueError:
+            numbers = ()
+        if not numbers:
+            self.fail(f"{value!r} is no list of numbers: write it like 0-3,8", param, ctx)
+        return numbers
+
+
+def control(command: _Command) -> _Command:
+    """The options by which all runtimes get the same share of the machine."""
+    for option in reversed(
+        [
+            click.option("--threads", type=int, help="Threads of each runtime.  [default: the physical cores at hand]"),
+            click.option("--cpus", type=_Numbers(), default=(), help="CPUs of each worker, like 0-3,8."),
+            click.option("--nice", type=int, default=0, help="Priority of each worker, from -20 (first) to 19 (last)."),
+            click.option("--memory-nodes", type=_Numbers(), default=(), help="NUMA nodes that memory is taken from."),
+            click.option("--wait/--no-wait", default=True, help="Wait for a device that is in use.  [default: wait]"),
+        ]
+    ):
+        command = option(command)
+    return command

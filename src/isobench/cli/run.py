@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, SHARE
+from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control
 from isobench.errors import UsageError
 
 WRONG_OUTPUTS = 7
@@ -32,7 +32,7 @@ WRONG_OUTPUTS = 7
 @click.option("--warmup", type=int, help="Exactly so many untimed.  [default: until it has settled]")
 @click.option("--select/--no-select", default=True, help="Set aside what others disturbed.  [default: select]")
 @click.option("--heap", type=click.Choice(["steady", "default"]), default="steady", help="[default: steady]")
-@click.option("--threads", type=int, help="Threads of every runtime.  [default: the physical cores at hand]")
+@control
 @click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")
 @SCRIPT_ARGS
@@ -57,6 +57,10 @@ def run(
     select: bool,
     heap: str,
     threads: int | None,
+    cpus: tuple[int, ...],
+    nice: int,
+    memory_nodes: tuple[int, ...],
+    wait: bool,
     timeout_s: float,
     seed: int,
     script_args: tuple[str, ...],
@@ -90,6 +94,10 @@ def run(
         select=select,
         heap=heap,
         threads=threads,
+        cpus=cpus,
+        nice=nice,
+        memory_nodes=memory_nodes,
+        wait=wait,
         seed=seed,
         timeout_s=timeout_s,
         opset=opset,

@@ -104,6 +104,7 @@ class BaseRT:
             context.run_dir,
             threads=context.settings.threads,
             heap=context.settings.heap,
+            control=context.settings.control,
         )
 
     def close(self) -> None:

@@ -49,6 +49,7 @@ class Block:
     involuntary_switches: int
     minor_faults: int
     major_faults: int
+    frequency_mhz: float | None = None
     parked_s: float = 0.0
 
     @classmethod
@@ -59,7 +60,7 @@ class Block:
             ValueError: a member is missing, or is no number.
         """
         known = fields(cls)
-        needed = [field.name for field in known if field.default is MISSING or field.name in value]
+        needed = [field.name for field in known if field.default is MISSING or value.get(field.name) is not None]
         wrong = [name for name in needed if type(value.get(name)) not in {int, float}]
         if wrong:
             raise ValueError(f"a block lacks a number for {', '.join(wrong)}")
@@ -121,16 +122,16 @@ def verdict(
     iterations: int,
     total_s: float,
     clean_share: float = 1.0,
-    too_wide: Sequence[str] = (),
+    doubts: Sequence[str] = (),
 ) -> Verdict:
     """Judge a measurement of `iterations` that lasted `total_s` together.
 
     - "invalid": the outputs are wrong; `wrong` says how.
-    - "noisy": the iterations lasted less than `SHORTEST_S`; or less than `LEAST_CLEAN` of the time was clean; or an
-      interval as narrow as was asked for wasn't reached (`too_wide` says so).
+    - "noisy": the iterations lasted less than `SHORTEST_S`; or less than `LEAST_CLEAN` of the time was clean; or
+      what was asked for wasn't so: an interval's width, CPUs, threads (`doubts` says what).
     - "clean": none of these. That page faults make the result is told, too, but is no noise: they are the model's.
     """
-    noise = [*_too_short(iterations, total_s), *_contaminated(blocks, clean_share), *too_wide]
+    noise = [*_too_short(iterations, total_s), *_contaminated(blocks, clean_share), *doubts]
     if wrong:
         return Verdict(status="invalid", reasons=(*wrong, *noise))
     return Verdict(status="noisy" if noise else "clean", reasons=(*noise, *_faulting(blocks)))

@@ -1,0 +1,110 @@
+"""What a worker gets of the machine: asked for on the command line, and seen from inside the worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from isobench import devices
+from isobench.devices import Device
+from isobench.environments import Environment
+from isobench.workers import machine
+
+pytestmark = pytest.mark.integration
+
+SCRIPTS = Path(__file__).parents[1] / "samples" / "scripts"
+QUICK = ("--iterations", "100")
+
+
+@pytest.fixture(autouse=True)
+def environment(home: Path, provisioned: Callable[[str], Environment]) -> None:
+    provisioned("ort")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [64, 64])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [64, 64])
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "x"], ["y"])], "square", [x], [y])
+    path = tmp_path / "square.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def isobench(*arguments: str | Path, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*before, sys.executable, "-m", "isobench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def measured(*arguments: str | Path) -> dict[str, Any]:
+    done = isobench("run", "--json", *QUICK, *arguments)
+    assert done.returncode == 0, done.stderr
+    [found] = json.loads(done.stdout)
+    result: dict[str, Any] = found
+    return result
+
+
+def test_cpus_priority_and_memory_are_what_was_asked_for(model: Path) -> None:
+    cpu = machine.cpus()[-1]
+    nodes = machine.memory_nodes()
+    memory = ("--memory-nodes", machine.cpu_list(nodes)) if nodes else ()
+    result = measured(model, "--cpus", str(cpu), "--nice", "5", *memory)
+    worker = result["provenance"]["worker"]
+    assert (worker["affinity"], worker["nice"], worker["memory_nodes"]) == ([cpu], 5, list(nodes))
+    assert result["settings"]["threads"] == 1, "as many threads as cores, by default"
+    assert result["settings"]["cpus"] == [cpu]
+
+
+def test_what_was_not_asked_for_is_left_as_it_is(model: Path) -> None:
+    worker = measured(model)["provenance"]["worker"]
+    assert (worker["affinity"], worker["nice"], worker["memory_nodes"]) == (list(machine.cpus()), 0, [])
+
+
+def test_a_script_that_takes_something_else_is_found_out(provisioned: Callable[[str], Environment]) -> None:
+    provisioned("torch")
+    result = measured(SCRIPTS / "sets_its_own.py", "-r", "torch-eager", "--threads", "2")
+    verdict = result["outcome"]["verdict"]
+    assert verdict["status"] == "noisy"
+    assert result["outcome"]["runs"][0]["threads"]["runtime"] == 2, "set again after the script"
+    assert "the priority 0 was asked for, and the worker had 3" in verdict["reasons"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--cpus", "4096"), "CPU 4096 is none of those that this process may use"),
+        (("--memory-nodes", "77"), "memory node 77 is none of those that this process may use"),
+        (("--nice", "20"), "nice is 20: it is to be from -20 (first) to 19 (last)"),
+        (("--cpus", "0-x"), "'0-x' is no list of numbers: write it like 0-3,8"),
+    ],
+)
+def test_what_can_not_be_is_refused_before_any_work(arguments: tuple[str, str], message: str, model: Path) -> None:
+    done = isobench("run", model, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv, of util-linux, takes the privilege away")
+def test_a_priority_that_the_kernel_refuses_is_told(model: Path) -> None:
+    without = ("setpriv", "--bounding-set=-sys_nice") if os.geteuid() == 0 else ()
+    done = isobench("run", model, "--nice", "-5", before=without)
+    assert done.returncode == 5
+    assert "the priority -5 can't be had: Permission denied" in done.stdout + done.stderr
+
+
+def test_who_does_not_want_to_wait_is_told_who_measures(model: Path) -> None:
+    with devices.exclusive(Device.parse("x86")):
+        done = isobench("run", model, "--no-wait")
+        assert done.returncode == 2
+        assert f"x86 is not free: it is being measured by pid {os.getpid()}" in done.stdout + done.stderr
+        assert "without --no-wait" in done.stdout + done.stderr
