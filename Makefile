@@ -6,6 +6,7 @@ MODEL    ?= examples/models/resnet.py
 RUNTIMES ?= ort torch-eager torch-compiled
 ENVS     ?= ort torch
 TESTS    ?= tests
+BENCH    ?= overhead bias host_time repeatability comparisons
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -36,9 +37,9 @@ lint: $(HOST) $(DEV)  ## ruff, mypy --strict, import-linter
 envs: $(HOST)  ## provision every runtime's environment that this machine can use
 	$(BIN)/isobench env create --all
 
-bench: $(HOST)  ## measure isobench itself: its overhead over a bare script
+bench: $(HOST)  ## measure isobench itself (BENCH): overhead, bias, host time, repeatability, false alarms, power; an hour
 	$(BIN)/isobench env create ort
-	$(BIN)/python benchmarks/overhead.py
+	for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit; done
 
 locks: $(HOST)  ## make the hashed locks of the host and of its development tools anew
 	$(BIN)/$(COMPILE) requirements.in --output-file requirements.txt

@@ -8,7 +8,6 @@ interval. `--control` compares the bare script with itself instead: how far from
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -20,6 +19,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import common
 import models
 
 from isobench import devices
@@ -44,8 +44,8 @@ class Comparison:
 
 def main() -> None:
     options = _options()
-    isobench = [_isobench()]
-    python = _environment_python(isobench)
+    isobench = [common.isobench_command()]
+    python = common.environment_python("ort")
     generator = random.Random(options.seed)
     comparisons = []
     with tempfile.TemporaryDirectory(prefix="isobench-overhead-") as temporary:
@@ -61,17 +61,8 @@ def main() -> None:
             comparisons.append(comparison)
             print(_row(comparison), flush=True)
             shutil.rmtree(folder / "results", ignore_errors=True)
-    report = {
-        "schema": "isobench.overhead/1",
-        "control": options.control,
-        "threads": options.threads,
-        "pairs": options.pairs,
-        "seed": options.seed,
-        "comparisons": [asdict(comparison) for comparison in comparisons],
-    }
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"written to {options.json}")
+    asked = {name: getattr(options, name) for name in ("control", "threads", "pairs", "seed")}
+    common.report("overhead", asked | {"comparisons": [asdict(comparison) for comparison in comparisons]})
 
 
 def _options() -> argparse.Namespace:
@@ -81,27 +72,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=devices.default_threads(), help="of both (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="of the order within pairs")
     parser.add_argument("--control", action="store_true", help="compare the bare script with itself")
-    parser.add_argument("--json", type=Path, default=Path("build/overhead.json"), help="where the figures go")
     options = parser.parse_args()
     print(f"{options.pairs} pairs, {options.threads} threads, medians of whole commands, 95 % intervals of the ratio")
     first = "bare" if options.control else "isobench"
     print(f"{'model':10} {'bare s':>8} {first + ' s':>11} {'added ms':>9} {'ratio':>7} {'interval':>15} {'aim':>6}")
     return options
-
-
-def _isobench() -> str:
-    """The command that this interpreter's environment has, else the one on the PATH."""
-    beside = Path(sys.executable).with_name("isobench")
-    found = str(beside) if beside.exists() else shutil.which("isobench")
-    if found is None:
-        sys.exit("there is no isobench command beside this Python or on the PATH: run `make bench`")
-    return found
-
-
-def _environment_python(isobench: list[str]) -> Path:
-    """The interpreter that isobench's own worker gets."""
-    path = Path(subprocess.check_output([*isobench, "env", "path", "ort"], text=True).strip())
-    return path / "bin" / "python" if path.is_dir() else path
 
 
 def _compare(name: str, command: list[str], bare: list[str], pairs: int, generator: random.Random) -> Comparison:
@@ -116,7 +91,7 @@ def _compare(name: str, command: list[str], bare: list[str], pairs: int, generat
             bares_s.append(_seconds(bare))
             commands_s.append(_seconds(command))
     ratios = [one / other for one, other in zip(commands_s, bares_s, strict=True)]
-    low, high = _interval(ratios, generator)
+    low, high = common.median_interval(ratios, generator)
     return Comparison(
         model=name,
         aim=AIMS[name],
@@ -136,12 +111,6 @@ def _seconds(command: list[str]) -> float:
     if done.returncode:
         sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr.decode(errors='replace')}")
     return elapsed
-
-
-def _interval(ratios: list[float], generator: random.Random) -> tuple[float, float]:
-    """A 95 % percentile bootstrap interval of the median; the pairs are what is drawn."""
-    medians = sorted(statistics.median(generator.choices(ratios, k=len(ratios))) for _ in range(4000))
-    return medians[100], medians[-101]
 
 
 def _row(comparison: Comparison) -> str:
