@@ -21,18 +21,20 @@ def held(lock_file: Path, *, making: str, progress: Callable[[str], None]) -> It
     Raises:
         ProvisionError: the file can't be made.
     """
-    import filelock
+    import fcntl
 
     told = False
     while True:
         descriptor = _opened(lock_file)
         try:
-            if not filelock.lock_descriptor(descriptor, blocking=False):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 if not told:
                     holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "?"
                     progress(f"waiting for another isobench (pid {holder}) that is making {making}")
                     told = True
-                filelock.lock_descriptor(descriptor, poll_interval=0.1)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:
                 break
         except OSError as error:
