@@ -185,9 +185,8 @@ def discover(
     if not chosen.is_script:
         raise UsageError(f"{model} is no script: discover runs Python scripts")
     console = progress or Console(quiet=True)
-    environment = environments.create(
-        environments.for_script(chosen.path, progress=console.stage), progress=console.stage
-    )
+    spec = environments.choose(environments.for_script(chosen.path, progress=console.stage), note=console.note)
+    environment = environments.create(spec, progress=console.stage)
     environments.check(environment)
     settings = Settings(
         threads=threads or default_threads(), seed=seed, timeout_s=timeout_s, max_depth=max_depth

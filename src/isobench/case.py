@@ -207,14 +207,20 @@ class Case:
             return None
         environment = self._environment
         manifest = environment.manifest()
+        lock_file = self._spec.lock_file if environment.lock_sha256 else ""
         return EnvironmentRecord(
             name=environment.name,
             provider=environment.provider,
             identity=environment.identity,
             lock_sha256=environment.lock_sha256,
-            lock_file=str(self._spec.lock_file),
+            lock_file=str(lock_file),
+            conda_lock_sha256=environment.conda_lock_sha256,
             python=manifest["python"]["version"],
             packages=tuple(f"{package['name']}=={package['version']}" for package in manifest["packages"]),
+            conda_packages=tuple(
+                f"{package['name']}={package['version']}={package['build']}"
+                for package in manifest.get("conda_packages", ())
+            ),
         )
 
 

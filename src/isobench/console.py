@@ -32,6 +32,10 @@ class Console:
         """What is going on in it now."""
         self._write(f"{self._what}: {text}" if self._what else text)
 
+    def note(self, text: str) -> None:
+        """Something that stays on the screen."""
+        self._write(text, stays=True)
+
     def saved(self, result: Any, folder: Path) -> None:
         """A Result was written: its status stays on the screen."""
         if self._what:

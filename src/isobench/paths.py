@@ -7,7 +7,9 @@
         results/               ID/result.json, samples beside it
         runs/                  run directories of workers that are at work, or that failed
         calibration.json       how far identical runs differ on this machine
-        cache/                 what runtimes keep between runs (torch.compile)
+        cache/                 what runtimes keep between runs (torch.compile); conda packages
+
+    $ISOBENCH_ENVS/            NAME/: the user's own specs of environments, which go before isobench's
 
     $ISOBENCH_DEVICE_LOCKS/    one for the whole machine, whoever measures: /run/lock/isobench-devices, or in /tmp;
                                holds the locks that make a device exclusive
@@ -35,6 +37,12 @@ def home() -> Path:
     """The folder that holds everything isobench keeps."""
     moved = os.environ.get("ISOBENCH_HOME")
     return Path(moved).expanduser().absolute() if moved else _default_home()
+
+
+def envs() -> list[Path]:
+    """The folders that hold specs of environments: the user's own (ISOBENCH_ENVS), then isobench's."""
+    own = os.environ.get("ISOBENCH_ENVS")
+    return [Path(own).expanduser().absolute(), ENVS] if own else [ENVS]
 
 
 def environments() -> Path:

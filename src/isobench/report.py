@@ -121,7 +121,12 @@ def details(result: Result, folder: Path) -> str:
     if result.environment:
         environment = result.environment
         facts.append(("environment", f"{environment.name}, {environment.provider}, Python {environment.python}"))
-        facts.append(("lock", f"{environment.lock_file}, sha256 {environment.lock_sha256[:16]}"))
+        if environment.from_lock:
+            facts.append(("lock", f"{environment.lock_file}, sha256 {environment.lock_sha256[:16]}"))
+        else:
+            facts.append(("lock", "none: not built from a lock, but adopted as it was found"))
+        if environment.conda_lock_sha256:
+            facts.append(("conda lock", f"sha256 {environment.conda_lock_sha256[:16]}"))
     if isinstance(outcome, Measured):
         facts += _measurement(outcome)
     facts.append(("files", str(folder)))

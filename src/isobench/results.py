@@ -68,7 +68,11 @@ class DeviceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentRecord:
-    """In which environment. `lock_file` is where the lock lies that `lock_sha256` is of."""
+    """In which environment. `lock_file` is where the lock lies that `lock_sha256` is of.
+
+    Both are empty where the environment wasn't built from a lock: an interpreter that was adopted as it is.
+    `conda_lock_sha256` is of the `conda-lock.yml` beside it; `conda_packages` are written `name=version=build`.
+    """
 
     name: str
     provider: str
@@ -77,6 +81,12 @@ class EnvironmentRecord:
     lock_file: str
     python: str
     packages: tuple[str, ...]
+    conda_lock_sha256: str = ""
+    conda_packages: tuple[str, ...] = ()
+
+    @property
+    def from_lock(self) -> bool:
+        return bool(self.lock_sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

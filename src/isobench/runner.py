@@ -32,6 +32,9 @@ class Progress(Protocol):
     def stage(self, text: str) -> None:
         """What is going on in it now."""
 
+    def note(self, text: str) -> None:
+        """Something that is worth keeping on the screen."""
+
     def saved(self, result: Result, folder: Path) -> None:
         """A Result was written."""
 
@@ -141,11 +144,12 @@ class _Work:
 
     def _ready(self, spec: Spec) -> Environment:
         """The environment, made from its lock if it isn't there yet; one that is there is never changed."""
-        found = environments.find(spec)
+        chosen = environments.choose(spec, note=self.progress.note)
+        found = environments.find(chosen)
         if found is not None:
             return found
         self.progress.begin("provisioning")
-        return environments.create(spec, progress=self.progress.stage)
+        return environments.create(chosen, progress=self.progress.stage)
 
     def _failed(self, case: Case, error: IsobenchError) -> Saved:
         return self._save(case.failed(error), case)

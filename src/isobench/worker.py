@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from isobench import paths, process
+from isobench.environments import store
 from isobench.errors import WorkerError
 from isobench.workers import protocol
 
@@ -253,6 +254,7 @@ def variables(environment: Environment, *, threads: int, heap: str = "steady") -
     compiled = paths.cache_of("torch-compiled") / environment.folder.name
     return {
         **allowed,
+        **store.activated(environment.activation(), allowed.get("PATH", "")),
         **(STEADY_HEAP if heap == "steady" else {}),
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import conda_world
+import loopback
 import pytest
 
 from isobench import environments
@@ -51,3 +53,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (home / "environments").symlink_to(KEPT / "environments")
     monkeypatch.setenv("ISOBENCH_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A conda channel on this machine, packed once."""
+    folder = tmp_path_factory.mktemp("channel")
+    conda_world.write_channel(folder, tmp_path_factory.mktemp("staging"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(channel: Path) -> Iterator[loopback.ChannelServer]:
+    with loopback.serving(channel) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def conda_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """rattler's cache, shared by the tests that don't try it."""
+    return tmp_path_factory.mktemp("rattler-cache")

@@ -303,7 +303,7 @@ def test_the_second_run_starts_no_worker_but_the_one_that_measures() -> None:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    heavy = {"numpy", "onnx", "msgpack", "ml_dtypes", "filelock", "importlib.metadata", "subprocess", "torch"}
+    heavy = {"numpy", "onnx", "msgpack", "ml_dtypes", "rattler", "importlib.metadata", "subprocess", "torch"}
     code = "import sys; from isobench.cli.main import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not heavy & set(done.stdout.split())

@@ -75,11 +75,14 @@ def test_the_identity_changes_with_the_lock_the_python_and_the_provider(tmp_path
     one = handmade(tmp_path / "a")
     assert re.fullmatch(r"[0-9a-f]{64}", one.identity())
     assert handmade(tmp_path / "b").identity() == one.identity()
+    for name, text in (("e", "version: 1\n"), ("f", "version: 1 \n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "conda-lock.yml").write_text(text)
     others = {
         handmade(tmp_path / "c", lock="numpy==2.4.5 \\\n    --hash=sha256:00\n").identity(),
         handmade(tmp_path / "d", python="3.12").identity(),
         handmade(tmp_path / "e", provider="conda").identity(),
-        one.identity("container"),
+        handmade(tmp_path / "f", provider="conda").identity(),
         one.identity(),
     }
     assert len(others) == 5
@@ -128,7 +131,7 @@ def test_names_are_compared_as_the_packaging_standard_says():
 def test_importing_environments_starts_nothing_heavy():
     code = (
         "import sys, isobench.environments as e; e.find(e.spec('ort'));"
-        "print([name for name in ('subprocess', 'filelock', 'tomllib', 'packaging', 'json', 'platformdirs', 'uv')"
+        "print([name for name in ('subprocess', 'rattler', 'tomllib', 'packaging', 'json', 'platformdirs', 'uv')"
         " if name in sys.modules])"
     )
     env = {"ISOBENCH_HOME": "/nowhere", "PYTHONPATH": str(paths.PACKAGE.parent)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, control
+from isobench.cli.parameters import SCRIPT_ARGS, control, environment_options
 
 
 @click.command()
@@ -14,6 +14,7 @@ from isobench.cli.parameters import SCRIPT_ARGS, control
 @click.option("--pairs", type=click.IntRange(3), default=8, show_default=True, help="Pairs that take turns.")
 @click.option("--min-time", "min_time_s", type=float, default=1.0, show_default=True, help="Clean seconds of each.")
 @control
+@environment_options
 @SCRIPT_ARGS
 def calibrate(
     model: str,

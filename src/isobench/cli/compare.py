@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control
+from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_options
 from isobench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ TOO_SLOW = 8
 @click.option("--max-time", "max_time_s", type=float, default=20.0, show_default=True, help="Most seconds of each.")
 @control
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of turns, and of random numbers.")
+@environment_options
 @SCRIPT_ARGS
 @click.option("--anyway", is_flag=True, help="Compare results although more than what is compared differs.")
 @click.option("--fail-if-slower", "limit", type=SHARE, metavar="PERCENT", help=f"Exit with {TOO_SLOW} if so.")

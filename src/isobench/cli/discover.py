@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS
+from isobench.cli.parameters import SCRIPT_ARGS, environment_options
 
 
 @click.command()
 @click.argument("script", metavar="SCRIPT")
+@environment_options
 @SCRIPT_ARGS
 @click.option("--max-depth", type=int, default=0, show_default=True, help="List sub-models down to this depth.")
 @click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for the script.")

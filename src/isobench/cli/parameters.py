@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from typing import TypeVar
@@ -25,6 +26,37 @@ class _ScriptArgs(click.ParamType[tuple[str, ...]]):
             return tuple(shlex.split(value))
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
+
+
+def _set_variable(name: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    """What an option does that is another way to say what a variable says."""
+
+    def callback(_context: click.Context, _option: click.Parameter, value: str | None) -> None:
+        if value:
+            os.environ[name] = value
+
+    return callback
+
+
+_PROVIDER = click.option(
+    "--provider",
+    metavar="NAME",
+    expose_value=False,
+    callback=_set_variable("ISOBENCH_PROVIDER"),
+    help="What lays environments down: auto, conda, venv, adopted.  [ISOBENCH_PROVIDER; default: auto]",
+)
+_ENVS_DIR = click.option(
+    "--envs-dir",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    expose_value=False,
+    callback=_set_variable("ISOBENCH_ENVS"),
+    help="Specs of your own, which go before isobench's: DIR/NAME/environment.yml.  [ISOBENCH_ENVS]",
+)
+
+
+def environment_options(command: _Command) -> _Command:
+    """Options of every command that works with environments."""
+    return _PROVIDER(_ENVS_DIR(command))
 
 
 SCRIPT_ARGS = click.option(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control
+from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_options
 from isobench.errors import UsageError
 
 WRONG_OUTPUTS = 7
@@ -35,6 +35,7 @@ WRONG_OUTPUTS = 7
 @control
 @click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")
+@environment_options
 @SCRIPT_ARGS
 @click.option("--max-depth", type=int, default=0, show_default=True, help="Look for sub-models down to this depth.")
 @click.option("--opset", type=int, help="ONNX opset of the export.  [default: the exporter's]")

@@ -1,11 +1,12 @@
 """Environments: the isolated interpreters that workers run in. Each is laid down from its lock, and never changed.
 
     specs       what an environment is to be: `envs/NAME/`, its identity
+    choice      which provider: what the user says, or what this machine can have
     store       where they lie, and which are ready
     provision   make one: from empty, under a lock, smoke-tested, its marker written last
     drift       is what is installed still what was laid down?
-    providers   the ways to lay one down; `venv` is uv's (`venv`, `uv`, `pipconf`)
-    locks       requirements.in -> requirements.txt
+    providers   the ways to lay one down: `venv` is uv's (`venv`, `uv`, `pipconf`), `conda` rattler's (`conda`)
+    locking     both layers of lock; `locks`: requirements.in -> requirements.txt; `conda.locks`: environment.yml
     scripts     a script's own dependencies (PEP 723) -> an environment of its own
 
 What a warm run needs (specs, store) is imported here; the rest is loaded by those who call it.
@@ -13,13 +14,16 @@ What a warm run needs (specs, store) is imported here; the rest is loaded by tho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isobench.environments.specs import Spec, names, spec
 from isobench.environments.store import Environment, find
 
-__all__ = ["Environment", "Spec", "check", "create", "find", "for_script", "lock", "names", "remove", "spec", "verify"]
+__all__ = [
+    "Environment", "Spec", "check", "choose", "create", "find", "for_script", "lock", "names", "remove", "spec",
+    "verify",
+]  # fmt: skip
 
 Progress = Callable[[str], None]
 
@@ -32,6 +36,13 @@ def create(spec: Spec, *, progress: Progress) -> Environment:
     from isobench.environments import provision
 
     return provision.create(spec, progress=progress)
+
+
+def choose(spec: Spec, *, note: Progress) -> Spec:
+    """The spec with the provider that lays it down. See `isobench.environments.choice.choose`."""
+    from isobench.environments import choice
+
+    return choice.choose(spec, note=note)
 
 
 def check(environment: Environment) -> None:
@@ -55,11 +66,19 @@ def remove(name: str | Environment, *, progress: Progress = lambda _line: None) 
     return provision.remove(name, progress=progress)
 
 
-def lock(name: str, *, check: bool = False, upgrade: bool = False, progress: Progress) -> bool:
-    """Resolve `envs/NAME/requirements.in` anew. See `isobench.environments.locks.lock`."""
-    from isobench.environments import locks
+def lock(
+    spec: Spec,
+    *,
+    platforms: Sequence[str] = (),
+    update: Sequence[str] = (),
+    check: bool = False,
+    upgrade: bool = False,
+    progress: Progress,
+) -> list[str]:
+    """Lock an environment's conda packages and its Python packages. See `isobench.environments.locking.lock`."""
+    from isobench.environments import locking
 
-    return locks.lock(spec(name), check=check, upgrade=upgrade, progress=progress)
+    return locking.lock(spec, platforms=platforms, update=update, check=check, upgrade=upgrade, progress=progress)
 
 
 def for_script(script: Path, base: str = "torch", *, progress: Progress) -> Spec:

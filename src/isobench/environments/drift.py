@@ -2,48 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from isobench.environments import inventory
+from isobench.environments.conda import meta
 from isobench.environments.specs import Spec
 from isobench.environments.store import Environment, remedy
 from isobench.errors import ProvisionError
 
 _SHOWN = 3
+# Documentation and data, which nothing loads; conda's own records, which are compared by themselves.
+_NOT_WATCHED = ("include", "share", "man", "pkgs", "conda-meta")
 
 
-def describe(environment: Environment, spec: Spec, tools: dict[str, str]) -> dict[str, Any]:
+def describe(
+    environment: Environment, spec: Spec, tools: dict[str, str], activation: dict[str, str]
+) -> dict[str, Any]:
     """The manifest of an environment that was just laid down. What is in it is taken as right from now on."""
+    cfg = _pyvenv(environment.prefix)
+    version, implementation = cfg.get("version_info", spec.python), cfg.get("implementation", "")
+    further = {}
+    if environment.provider == "conda":
+        version, implementation = meta.packages(environment.prefix)["python"].version, "CPython"
+        further = {"conda_lock_sha256": environment.conda_lock_sha256, "activation": activation}
+    python = {"version": version, "implementation": implementation, **interpreter(environment.python)}
+    return manifest(environment, spec, contents(environment), python=python, tools=tools, **further)
+
+
+def manifest(environment: Environment, spec: Spec, contents: dict[str, Any], **further: Any) -> dict[str, Any]:
+    """A manifest: what there is to say of every environment, its contents, and what is special to it."""
     from datetime import UTC, datetime
 
     from isobench.environments import specs, store
 
-    found = inventory.packages(environment.site_packages)
-    cfg = _pyvenv(environment.folder)
     return {
         "schema": store.MANIFEST_SCHEMA,
         "name": spec.name,
         "provider": environment.provider,
         "identity": environment.identity,
         "platform": specs.platform_name(),
-        "python": {
-            "version": cfg.get("version_info", spec.python),
-            "implementation": cfg.get("implementation", ""),
-            **_interpreter(environment.python),
-        },
         "lock_sha256": environment.lock_sha256,
-        "lock_file": str(spec.lock_file),
+        "lock_file": str(spec.lock_file) if environment.lock_sha256 else "",
+        "pyvenv_cfg": _pyvenv(environment.prefix),
+        **contents,
+        **further,
+        "created_at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
+    }
+
+
+def contents(environment: Environment) -> dict[str, Any]:
+    """The part of a manifest that says what is installed."""
+    theirs = meta.packages(environment.prefix)
+    found = layer(environment)
+    owned = _owned(environment, found, theirs)
+    return {
         "packages": [
             {"name": package.name, "version": package.version, "record_sha256": package.record_sha256}
             for package in found.values()
         ],
-        "pyvenv_cfg": _pyvenv(environment.folder),
-        "unowned": inventory.unowned(environment.folder, environment.site_packages, found),
-        "fingerprints": inventory.fingerprints(environment.folder, environment.site_packages),
-        "tools": tools,
-        "created_at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
-    }
+        "conda_packages": [
+            {
+                "name": package.name, "version": package.version, "build": package.build,
+                "url": package.content.get("url", ""), "record_sha256": package.record_sha256,
+            }
+            for package in theirs.values()
+        ],
+        "unowned": inventory.unowned(environment.prefix, _searched(environment), owned),
+        "fingerprints": inventory.fingerprints(_tops(environment), environment.site_packages),
+    }  # fmt: skip
+
+
+def layer(environment: Environment) -> dict[str, inventory.Package]:
+    """The Python packages that uv (or pip) installed. Those that conda brought along are conda's to answer for."""
+    found = inventory.packages(environment.site_packages)
+    theirs = {str(environment.prefix / path) for path in meta.owned(meta.packages(environment.prefix))}
+    return {name: one for name, one in found.items() if f"{one.dist_info}/METADATA" not in theirs}
 
 
 def check(environment: Environment) -> None:
@@ -64,8 +99,9 @@ def check(environment: Environment) -> None:
     if problems:
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         told = "; ".join(problems[:_SHOWN] + more)
+        source = "was adopted" if environment.provider == "adopted" else "its lock says"
         raise ProvisionError(
-            f"the {environment.name} environment isn't what its lock says any more: {told}",
+            f"the {environment.name} environment isn't what {source} any more: {told}",
             details="\n".join([*problems[_SHOWN:20], f"in {environment.folder}"]),
             hint=remedy(environment),
         )
@@ -78,12 +114,16 @@ def verify(environment: Environment) -> list[str]:
     if (manifest["identity"], manifest["lock_sha256"]) != (environment.identity, environment.lock_sha256):
         problems.append("its manifest is of another lock")
     problems += _interpreter_problems(environment, manifest)
-    found = inventory.packages(environment.site_packages)
+    found = layer(environment)
     problems += _package_problems(found, {package["name"]: package for package in manifest["packages"]})
     for name, lines in sorted(inventory.all_altered(found).items()):
         problems += [f"{found[name]}: {line}" for line in lines]
+    theirs = meta.packages(environment.prefix)
+    problems += _package_problems(theirs, {one["name"]: one for one in manifest.get("conda_packages", ())})
+    problems += meta.altered(environment.prefix, theirs)
     then = manifest["unowned"]
-    now = inventory.unowned(environment.folder, environment.site_packages, found)
+    owned = _owned(environment, found, theirs)
+    now = inventory.unowned(environment.prefix, _searched(environment), owned)
     problems += [f"{path} was added and belongs to no package" for path in now if path not in then]
     problems += [f"{path} was changed" for path, content in now.items() if then.get(path, content) != content]
     problems += [f"{path} is missing" for path in sorted(then.keys() - now.keys())]
@@ -92,7 +132,7 @@ def verify(environment: Environment) -> list[str]:
 
 def lock_problems(spec: Spec, environment: Environment) -> list[str]:
     """How the packages that were laid down differ from those in the lock, a line each."""
-    found = inventory.packages(environment.site_packages)
+    found = layer(environment)
     locked = spec.locked()
     return [
         *(f"{name} {version} is in the lock and isn't there" for name, version in locked.items() if name not in found),
@@ -105,17 +145,43 @@ def lock_problems(spec: Spec, environment: Environment) -> list[str]:
     ]
 
 
+def _tops(environment: Environment) -> dict[str, Path]:
+    """The folders besides site-packages whose files count: of an interpreter that others look after, none."""
+    if environment.provider == "adopted":
+        return {}
+    if environment.provider == "venv":
+        return {"bin": environment.prefix / "bin"}
+    folders = [folder for folder in sorted(environment.prefix.iterdir()) if folder.is_dir()]
+    return {f"./{folder.name}": folder for folder in folders if folder.name not in _NOT_WATCHED}
+
+
+def _searched(environment: Environment) -> list[Path]:
+    """The folders in which nothing may lie that belongs to no package."""
+    tops = list(_tops(environment).values())
+    return tops if environment.provider == "conda" else [*tops, environment.site_packages]
+
+
+def _owned(
+    environment: Environment, found: dict[str, inventory.Package], theirs: dict[str, meta.CondaPackage]
+) -> set[str]:
+    return inventory.owned(found.values()) | {f"{environment.prefix}/{path}" for path in meta.owned(theirs)}
+
+
 def _conspicuous(environment: Environment, manifest: dict[str, Any]) -> bool:
-    if inventory.fingerprints(environment.folder, environment.site_packages) != manifest["fingerprints"]:
+    """Whether a look at names, sizes and times says that something may be different."""
+    if inventory.fingerprints(_tops(environment), environment.site_packages) != manifest["fingerprints"]:
         return True
     if _interpreter_problems(environment, manifest):
         return True
     recorded = {package["name"]: package["record_sha256"] for package in manifest["packages"]}
     found = inventory.packages(environment.site_packages)
-    return {name: package.record_sha256 for name, package in found.items()} != recorded
+    # Of what conda brought along, the fingerprints are enough: its RECORDs are not what it is verified by.
+    return any(name not in found or found[name].record_sha256 != sha256 for name, sha256 in recorded.items())
 
 
-def _package_problems(found: dict[str, inventory.Package], recorded: dict[str, dict[str, str]]) -> list[str]:
+def _package_problems(
+    found: Mapping[str, inventory.Package | meta.CondaPackage], recorded: dict[str, dict[str, str]]
+) -> list[str]:
     problems = []
     for name in sorted(found.keys() | recorded.keys()):
         if name not in found:
@@ -132,17 +198,17 @@ def _package_problems(found: dict[str, inventory.Package], recorded: dict[str, d
 def _interpreter_problems(environment: Environment, manifest: dict[str, Any]) -> list[str]:
     problems = []
     then = manifest["python"]
-    now = _interpreter(environment.python)
+    now = interpreter(environment.python)
     if not now:
         problems.append(f"its Python, {then['path']}, is gone")
     elif any(then[key] != value for key, value in now.items()):
         problems.append(f"its Python is another: {now['path']} was replaced or updated")
-    if _pyvenv(environment.folder) != manifest["pyvenv_cfg"]:
+    if _pyvenv(environment.prefix) != manifest["pyvenv_cfg"]:
         problems.append("pyvenv.cfg was changed")
     return problems
 
 
-def _interpreter(python: Path) -> dict[str, str | int]:
+def interpreter(python: Path) -> dict[str, str | int]:
     """Path, size and time of change of the file that is really run; {} where it's gone."""
     try:
         path = python.resolve(strict=True)

@@ -6,7 +6,8 @@ Every installed package has a `NAME-VERSION.dist-info` folder whose RECORD lists
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,21 +103,26 @@ def _sha256(path: str) -> str | None:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def unowned(folder: Path, site_packages: Path, found: dict[str, Package]) -> dict[str, str]:
-    """What belongs to no package in `bin` and site-packages, bytecode aside: path in the environment, content.
+def unowned(prefix: Path, tops: Iterable[Path], owned: AbstractSet[str]) -> dict[str, str]:
+    """What lies in the folders and isn't among the paths in `owned`, bytecode aside: path in the prefix, content.
 
     The content is the file's SHA-256 as RECORD writes it. Of a link it's where it leads, also if that is a folder.
     """
-    owned = {path for package in found.values() for path, _ in package.files()}
-    owned |= {f"{package.dist_info}/RECORD" for package in found.values()}
     there = []
-    for top in (folder / "bin", site_packages):
+    for top in tops:
         for parent, folders, files in os.walk(top):
             if _CACHE in folders:
                 folders.remove(_CACHE)
             links = [name for name in folders if os.path.islink(f"{parent}/{name}")]  # noqa: PTH114 - many
             there += [f"{parent}/{name}" for name in (*files, *links) if f"{parent}/{name}" not in owned]
-    return {os.path.relpath(path, folder): _content(path) for path in sorted(there)}
+    return {os.path.relpath(path, prefix): _content(path) for path in sorted(there)}
+
+
+def owned(found: Iterable[Package]) -> set[str]:
+    """The absolute paths of all files of these packages."""
+    packages = list(found)
+    paths = {path for package in packages for path, _ in package.files()}
+    return paths | {f"{package.dist_info}/RECORD" for package in packages}
 
 
 def _content(path: str) -> str:
@@ -126,12 +132,13 @@ def _content(path: str) -> str:
         return _sha256(path) or ""
 
 
-def fingerprints(folder: Path, site_packages: Path) -> dict[str, str]:
-    """A digest of name, size and time of change of what can be loaded, for `bin` and each entry of site-packages.
+def fingerprints(tops: Mapping[str, Path], site_packages: Path) -> dict[str, str]:
+    """A digest of name, size and time of change of what can be loaded, for each folder and entry of site-packages.
 
     It is what can be had quickly (torch: 8,000 files in 40 ms), so it says where to look, not what is the matter.
     """
-    prints = {"bin": _fingerprint(str(folder / "bin"))}
+    skipped = str(site_packages)
+    prints = {name: _fingerprint(str(top), skipped) for name, top in tops.items()}
     try:
         with os.scandir(site_packages) as entries:
             for entry in entries:
@@ -144,21 +151,21 @@ def fingerprints(folder: Path, site_packages: Path) -> dict[str, str]:
     return prints
 
 
-def _fingerprint(folder: str) -> str:
+def _fingerprint(folder: str, skipped: str = "") -> str:
     import hashlib
 
     lines: list[str] = []
-    _walk(folder, lines)
+    _walk(folder, lines, skipped)
     return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _walk(folder: str, lines: list[str]) -> None:
+def _walk(folder: str, lines: list[str], skipped: str) -> None:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    if entry.name not in _NOT_LOADED:
-                        _walk(entry.path, lines)
+                    if entry.name not in _NOT_LOADED and entry.path != skipped:
+                        _walk(entry.path, lines, skipped)
                 else:
                     lines.append(f"{entry.path[len(folder) :]} {_stamp(entry)}")
     except FileNotFoundError:

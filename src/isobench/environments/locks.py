@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isobench.environments import uv
@@ -22,11 +22,20 @@ _SOUND = re.compile(
 )
 
 
-def lock(spec: Spec, *, check: bool, upgrade: bool, progress: Callable[[str], None]) -> bool:
+def lock(
+    spec: Spec,
+    *,
+    check: bool,
+    upgrade: bool,
+    update: Sequence[str] = (),
+    further: Sequence[str] = (),
+    progress: Callable[[str], None],
+) -> bool:
     """Resolve an environment's requirements anew; True if another version came out of it than is in the lock.
 
     True as well if the lock was damaged; what can still be read of it is held on to.
-    Versions that are locked stay as long as they satisfy `requirements.in`, unless `upgrade`; `check` writes nothing.
+    Versions that are locked stay as long as they satisfy `requirements.in`, unless `upgrade` or named in `update`;
+    `check` writes nothing. `further` are requirements besides those in the file, which may then be missing.
 
     Raises:
         ProvisionError: the requirements can't be met, the index can't be reached, or the lock can't be written.
@@ -41,8 +50,14 @@ def lock(spec: Spec, *, check: bool, upgrade: bool, progress: Callable[[str], No
         known = old if sound else "\n".join(_PIN.findall(old))
         draft.write_text("" if upgrade else known, encoding="utf-8")
         options: list[str | Path] = ["--python-platform", _PLATFORM, *(["--upgrade"] if upgrade else [])]
+        options += [part for name in update for part in ("--upgrade-package", name)]
         what = f"the requirements of {spec.name} can't be locked"
-        resolve([spec.requirements_file], draft, spec, options=options, what=what, progress=progress)
+        wanted = [spec.requirements_file]
+        if further:
+            listed = Path(folder) / "environment.yml.in"
+            listed.write_text("".join(f"{requirement}\n" for requirement in further), encoding="utf-8")
+            wanted = [file for file in wanted if file.exists()] + [listed]
+        resolve(wanted, draft, spec, options=options, what=what, progress=progress)
         new = draft.read_text(encoding="utf-8")
     changed = not sound or pins(old) != pins(new)
     if not check and new != old:

@@ -54,4 +54,10 @@ def _venv() -> Provider:
     return Venv()
 
 
-PROVIDERS: dict[str, Callable[[], Provider]] = {"venv": _venv}
+def _conda() -> Provider:
+    from isobench.environments.conda.provider import Conda
+
+    return Conda()
+
+
+PROVIDERS: dict[str, Callable[[], Provider]] = {"conda": _conda, "venv": _venv}

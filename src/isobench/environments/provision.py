@@ -16,6 +16,7 @@ from typing import Any
 
 from isobench import paths, process
 from isobench.environments import drift, guard, inventory, store
+from isobench.environments.conda import activation, meta
 from isobench.environments.providers import Provider, Site, provider
 from isobench.environments.specs import Spec, names, unknown
 from isobench.environments.store import Environment
@@ -53,14 +54,15 @@ def _make(spec: Spec, environment: Environment, provider: Provider, site: Site) 
     start = time.monotonic()
     _empty(site.folder)
     tools = provider.lay_down(spec, site)
-    spoilt = inventory.all_altered(inventory.packages(environment.site_packages))
+    spoilt = inventory.all_altered(drift.layer(environment))
     if spoilt:
         site.progress(f"{spec.name}: the cache holds changed files of {', '.join(sorted(spoilt))}: fetching them anew")
         provider.mend_cache(sorted(spoilt), site)
         _empty(site.folder)
         tools = provider.lay_down(spec, site)
-        spoilt = inventory.all_altered(inventory.packages(environment.site_packages))
+        spoilt = inventory.all_altered(drift.layer(environment))
     problems = [f"{name}: {line}" for name, lines in sorted(spoilt.items()) for line in lines]
+    problems += meta.altered(site.folder, meta.packages(site.folder))
     problems += drift.lock_problems(spec, environment)
     if problems:
         raise ProvisionError(
@@ -68,18 +70,26 @@ def _make(spec: Spec, environment: Environment, provider: Provider, site: Site) 
             details="\n".join([*problems[:20], f"log: {site.log_file}"]),
             hint="empty uv's cache (uv cache clean), then try again",
         )
+    activated = activation.variables(site.folder) if spec.provider == "conda" else {}
     site.progress(f"{spec.name}: trying what was installed")
-    _smoke(spec, environment, site)
-    manifest = drift.describe(environment, spec, tools)
+    smoke(spec, environment, site, activated)
+    manifest = drift.describe(environment, spec, tools, activated)
     # The log is worth keeping, and what is renamed after the marker might be missed by a crash in between.
     site.log_file.replace(site.folder / "provision.log")
-    _mark(environment.marker, manifest)
+    mark(environment.marker, manifest)
     site.progress(f"{spec.name}: ready after {time.monotonic() - start:.1f} s in {site.folder}")
 
 
-def _smoke(spec: Spec, environment: Environment, site: Site) -> None:
+def smoke(spec: Spec, environment: Environment, site: Site, activated: dict[str, str]) -> None:
+    """Try an environment: run its smoke test, or only its interpreter where there is none.
+
+    Raises:
+        ProvisionError: it fails; the message shows what it printed.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    argv: list[str | Path] = [environment.python, "-I", "-B", spec.smoke_file]
+    kept |= store.activated(activated, kept.get("PATH", ""))
+    test: list[str | Path] = [spec.smoke_file] if spec.smoke_file.exists() else ["-c", "pass"]
+    argv: list[str | Path] = [environment.python, "-I", "-B", *test]
     start = site.log_file.stat().st_size if site.log_file.exists() else 0
     try:
         status = process.run_logged(
@@ -97,7 +107,7 @@ def _smoke(spec: Spec, environment: Environment, site: Site) -> None:
         )
 
 
-def _mark(marker: Path, manifest: dict[str, Any]) -> None:
+def mark(marker: Path, manifest: dict[str, Any]) -> None:
     """Write the marker so that it's there whole or not at all, also after a power cut."""
     import json
 

@@ -15,7 +15,11 @@ from isobench.errors import ProvisionError, UsageError
 PYTHON_VERSION_FILE = "python-version"
 REQUIREMENTS_FILE = "requirements.in"
 LOCK_FILE = "requirements.txt"
+ENVIRONMENT_FILE = "environment.yml"
+CONDA_LOCK_FILE = "conda-lock.yml"
 SMOKE_FILE = "smoke.py"
+NO_PACKAGES = "# conda's own packages are all: nothing is laid over them.\n"
+"""The lock of the Python packages where nobody asked for any."""
 
 _PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
 
@@ -25,8 +29,8 @@ class Spec:
     """One environment as it is to be.
 
     `folder` holds `requirements.in`, `python-version` and `smoke.py`, the test that decides whether a new environment
-    is ready; `python` is the minor version that the lock is for ("3.11"); `for_script` says that a model script asked
-    for it with a block of its own.
+    is ready, and for the `conda` provider `environment.yml` with its lock; `python` is the minor version that the lock
+    is for ("3.11"); `for_script` says that a model script asked for it with a block of its own.
     """
 
     name: str
@@ -41,6 +45,15 @@ class Spec:
         return self.folder / REQUIREMENTS_FILE
 
     @property
+    def environment_file(self) -> Path:
+        return self.folder / ENVIRONMENT_FILE
+
+    @property
+    def conda_lock_file(self) -> Path:
+        """The lock of the interpreter and the native libraries; `lock_file` is that of the Python packages."""
+        return self.folder / CONDA_LOCK_FILE
+
+    @property
     def smoke_file(self) -> Path:
         return self.folder / SMOKE_FILE
 
@@ -49,26 +62,37 @@ class Spec:
         """The command that makes the lock anew."""
         if self.for_script:
             return f"rm -r {self.lock_file.parent} (the next run of its script makes it anew)"
+        if self.folder.parent not in paths.envs() and self.environment_file.exists():
+            return f"isobench env lock --file {self.environment_file}"
         return f"isobench env lock {self.name}"
 
     @cached_property
     def lock_sha256(self) -> str:
         """The SHA-256 of the lock's bytes (64 hex digits)."""
+        return self._sha256(self.lock_file)
+
+    @cached_property
+    def conda_lock_sha256(self) -> str:
+        """The SHA-256 of the bytes of `conda-lock.yml`; "" where the provider doesn't read it."""
+        return self._sha256(self.conda_lock_file) if self.provider == "conda" else ""
+
+    def _sha256(self, file: Path) -> str:
         import hashlib
 
         try:
-            return hashlib.sha256(self.lock_file.read_bytes()).hexdigest()
+            return hashlib.sha256(file.read_bytes()).hexdigest()
         except OSError as error:
             raise ProvisionError(
-                f"the lock of {self.name}, {self.lock_file}, can't be read: {error.strerror}",
+                f"the lock of {self.name}, {file}, can't be read: {error.strerror}",
                 hint=self.relock,
             ) from None
 
-    def identity(self, provider: str = "") -> str:
+    def identity(self) -> str:
         """The SHA-256 (64 hex digits) of all that decides what the environment holds: another value, another folder."""
         import hashlib
 
-        parts = ("isobench.environment/2", provider or self.provider, platform_name(), self.python, self.lock_sha256)
+        parts = ["isobench.environment/2", self.provider, platform_name(), self.python, self.lock_sha256]
+        parts += [self.conda_lock_sha256] if self.conda_lock_sha256 else []
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def locked(self) -> dict[str, str]:
@@ -77,8 +101,9 @@ class Spec:
         Raises:
             ProvisionError: it names none.
         """
-        pins = _PINNED.findall(self.lock_file.read_text(encoding="utf-8", errors="replace"))
-        if not pins:
+        text = self.lock_file.read_text(encoding="utf-8", errors="replace")
+        pins = _PINNED.findall(text)
+        if not pins and text != NO_PACKAGES:
             raise ProvisionError(
                 f"the lock of {self.name}, {self.lock_file}, is damaged: it names no package",
                 hint=f"make it anew: {self.relock}",
@@ -100,25 +125,73 @@ def platform_name() -> str:
     return f"{sys.platform}-{os.uname().machine}-{libc}"
 
 
+def subdir() -> str:
+    """This machine's platform by conda's name: "linux-64"."""
+    system = {"linux": "linux", "darwin": "osx"}.get(sys.platform, sys.platform)
+    machine = os.uname().machine
+    return f"{system}-{'64' if machine == 'x86_64' else machine}"
+
+
 def names() -> list[str]:
-    """The environments that isobench knows, in alphabetical order."""
-    return sorted(file.parent.name for file in paths.ENVS.glob(f"*/{PYTHON_VERSION_FILE}"))
+    """The environments that isobench knows, the user's own among them, in alphabetical order."""
+    return sorted({
+        file.parent.name
+        for folder in paths.envs()
+        for file in (*folder.glob(f"*/{PYTHON_VERSION_FILE}"), *folder.glob(f"*/{ENVIRONMENT_FILE}"))
+    })  # fmt: skip
 
 
 def spec(name: str) -> Spec:
-    """The spec of that name.
+    """The spec of that name; one of the user's own goes before isobench's.
 
     Raises:
         UsageError: there is none; the message names those that are.
     """
-    folder = paths.ENVS / name
+    for parent in paths.envs():
+        folder = parent / name
+        if folder.name == name and any((folder / file).is_file() for file in (PYTHON_VERSION_FILE, ENVIRONMENT_FILE)):
+            return _in_folder(name, folder)
+    raise unknown(name, names())
+
+
+def of_file(environment_file: Path) -> Spec:
+    """The spec that an `environment.yml` is, wherever it lies; it's named as the file says, or else as its folder.
+
+    Raises:
+        UsageError: there is no such file, or its name is none.
+    """
+    if not environment_file.is_file():
+        raise UsageError(f"there is no file {environment_file}", hint="--file FOLDER/environment.yml")
+    if environment_file.name != ENVIRONMENT_FILE:
+        raise UsageError(
+            f"{environment_file} isn't called {ENVIRONMENT_FILE}", hint="give it that name, in a folder of its own"
+        )
+    found = re.search(r"^name:[ \t]*[\"']?([^\s\"'#]+)", environment_file.read_text(encoding="utf-8"), re.MULTILINE)
+    folder = environment_file.absolute().parent
+    name = found[1] if found else folder.name
+    if not re.fullmatch(r"[A-Za-z0-9][\w.]*(-[\w.]+)*", name):
+        raise UsageError(f"{name!r} can't be the name of an environment", hint=f"name: my-env, in {environment_file}")
+    return _in_folder(name, folder)
+
+
+def _in_folder(name: str, folder: Path) -> Spec:
+    return Spec(name=name, folder=folder, python=_python_of(folder), lock_file=folder / LOCK_FILE)
+
+
+def _python_of(folder: Path) -> str:
+    """The minor version that a spec's folder asks for."""
     try:
-        if folder.name != name:
-            raise FileNotFoundError(name)  # a path, not a name
-        python = (folder / PYTHON_VERSION_FILE).read_text(encoding="ascii").strip()
-    except OSError:
-        raise unknown(name, names()) from None
-    return Spec(name=name, folder=folder, python=python, lock_file=folder / LOCK_FILE)
+        return (folder / PYTHON_VERSION_FILE).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        pass
+    text = (folder / ENVIRONMENT_FILE).read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^\s*-\s*[\"']?(?:[\w-]+::)?python\s*[=~><]*\s*(3\.\d+)", text, re.MULTILINE)
+    if found is None:
+        raise UsageError(
+            f"{folder / ENVIRONMENT_FILE} doesn't say which Python",
+            hint=f"- python 3.11.*, or a file {PYTHON_VERSION_FILE} beside it",
+        )
+    return found[1]
 
 
 def unknown(name: str, known: list[str]) -> UsageError:

@@ -18,15 +18,21 @@ MANIFEST_SCHEMA = "isobench.environment/2"
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """A ready environment: `python` is the interpreter to start, `site_packages` where its packages lie."""
+    """A ready environment: `python` is the interpreter to start, `site_packages` where its packages lie.
+
+    `folder` holds the marker, and, unless it was adopted, all the rest. `prefix` is where its files begin. The hashes
+    of the locks are empty where there was none: `conda_lock_sha256` is of the `conda` provider alone.
+    """
 
     name: str
     provider: str
     identity: str
     folder: Path
+    prefix: Path
     python: Path
     site_packages: Path
     lock_sha256: str
+    conda_lock_sha256: str = ""
 
     @property
     def marker(self) -> Path:
@@ -49,10 +55,30 @@ class Environment:
         return manifest
 
 
+    def activation(self) -> dict[str, str]:
+        """The variables that conda's activation sets; in PATH, only what comes before the usual. {} without conda."""
+        if self.provider == "venv":
+            return {}  # what every warm run asks: nothing is read for it
+        activation: dict[str, str] = self.manifest().get("activation", {})
+        return activation
+
+
+def activated(activation: dict[str, str], path: str) -> dict[str, str]:
+    """An activation's variables, in front of the usual PATH; {} where nothing is activated."""
+    if not activation:
+        return {}
+    return {**activation, "PATH": ":".join(filter(None, [activation["PATH"], path]))}
+
+
 def remedy(environment: Environment) -> str:
     """The commands that bring an environment back to what its lock says."""
     from isobench.environments import specs
 
+    if environment.provider == "adopted":
+        return f"isobench env adopt {environment.name} {environment.python} takes it as it is now"
+    if environment.name in specs.names() and environment.provider != "venv":
+        again = f"isobench env create {environment.name} --provider {environment.provider}"
+        return f"isobench env remove {environment.folder.name} && {again}"
     if environment.name in specs.names():
         return f"isobench env remove {environment.name} && isobench env create {environment.name}"
     return f"isobench env remove {environment.folder.name} (the next run of its script makes it anew)"
@@ -71,16 +97,27 @@ def expected(spec: Spec) -> Environment:
         provider=spec.provider,
         identity=spec.identity(),
         folder=folder,
+        prefix=folder,
         python=folder / "bin" / "python",
         site_packages=folder / "lib" / f"python{spec.python}" / "site-packages",
         lock_sha256=spec.lock_sha256,
+        conda_lock_sha256=spec.conda_lock_sha256,
     )
 
 
 def find(spec: Spec) -> Environment | None:
     """The spec's environment if it's ready; costs one hash of the lock and one look at the marker."""
+    if spec.provider == "adopted":
+        return adopted(spec.name)
     environment = expected(spec)
     return environment if is_ready(environment.folder) else None
+
+
+def adopted(name: str) -> Environment | None:
+    """The interpreter that was adopted for an environment, if there is one."""
+    for marker in sorted(paths.environments().glob(f"{name}-adopted-*/{MARKER_FILE}")):
+        return opened(marker.parent)
+    return None
 
 
 def is_ready(folder: Path) -> bool:
@@ -107,14 +144,18 @@ def opened(folder: Path) -> Environment:
     if not isinstance(manifest, dict) or manifest.get("schema") != MANIFEST_SCHEMA:
         raise ValueError(f"not of schema {MANIFEST_SCHEMA}")
     minor = ".".join(manifest["python"]["version"].split(".")[:2])
+    elsewhere = manifest.get("adopted")
     return Environment(
         name=manifest["name"],
         provider=manifest["provider"],
         identity=manifest["identity"],
         folder=folder,
-        python=folder / "bin" / "python",
-        site_packages=folder / "lib" / f"python{minor}" / "site-packages",
+        prefix=Path(elsewhere["prefix"]) if elsewhere else folder,
+        python=Path(elsewhere["python"]) if elsewhere else folder / "bin" / "python",
+        site_packages=Path(elsewhere["site_packages"]) if elsewhere
+        else folder / "lib" / f"python{minor}" / "site-packages",
         lock_sha256=manifest["lock_sha256"],
+        conda_lock_sha256=manifest.get("conda_lock_sha256", ""),
     )
 
 

@@ -8,10 +8,15 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isobench import process
 from isobench.environments import complaints, pipconf
 from isobench.errors import ProvisionError
+
+if TYPE_CHECKING:
+    from isobench.environments.providers import Site
+    from isobench.environments.specs import Spec
 
 # What would make uv work on another environment, or on other packages, than those it is told here.
 _DROPPED = (
@@ -98,7 +103,7 @@ def run(
         UvError: it failed.
     """
     variables, further = environment()
-    takes_index = arguments[:2] in (["pip", "sync"], ["pip", "compile"])
+    takes_index = arguments[:2] in (["pip", "sync"], ["pip", "install"], ["pip", "compile"])
     argv = [binary(), *arguments, *(further if takes_index else [])]
     start = log_file.stat().st_size if log_file.exists() else 0
     status = process.run_logged(
@@ -134,6 +139,21 @@ def run_with_torch(
             run([*arguments, "--torch-backend", "cpu"], log_file=log_file, env=soon, pass_fds=pass_fds)
         except UvError as second:
             raise UvError(f"{error.output}\n{second.output}", log_file) from None
+
+
+def install_locked(spec: Spec, site: Site, *, command: str) -> None:
+    """Lay the spec's locked packages down for `site.folder/bin/python`: `pip sync`, or `pip install` without solving.
+
+    Raises:
+        UvError: it failed.
+    """
+    arguments: list[str | Path] = ["pip", command, "--require-hashes", "--compile-bytecode"]
+    if command == "install":
+        arguments += ["--no-deps", "--break-system-packages", "--requirement"]
+    arguments += [spec.lock_file, "--python", site.folder / "bin" / "python"]
+    if not spec.for_script:
+        arguments.append("--no-build")  # a build brings in packages that no lock names
+    run_with_torch(arguments, log_file=site.log_file, pass_fds=[site.lock], progress=site.progress)
 
 
 def redacted(text: str) -> str:

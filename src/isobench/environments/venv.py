@@ -30,7 +30,7 @@ class Venv:
         try:
             # --no-project: the user's may be in a folder above; --clear: what is there is an unfinished build of ours.
             self._uv(["venv", "--no-project", "--clear", "--python", interpreter, site.folder], site)
-            self._sync(spec, site)
+            uv.install_locked(spec, site, command="sync")
         except uv.UvError as error:
             what = f"the {spec.name} environment can't be laid down"
             loosen = f"the lock contradicts itself; make it anew: {spec.relock}"
@@ -44,14 +44,6 @@ class Venv:
         except uv.UvError:
             return False  # it's in use, or not ours to write: then the second try finds the same and says so
         return True
-
-    def _sync(self, spec: Spec, site: Site) -> None:
-        python = site.folder / "bin" / "python"
-        sync: list[str | Path] = ["pip", "sync", "--require-hashes", "--compile-bytecode", "--python", python]
-        sync.append(spec.lock_file)
-        if not spec.for_script:
-            sync.append("--no-build")  # a build brings in packages that no lock names
-        uv.run_with_torch(sync, log_file=site.log_file, pass_fds=[site.lock], progress=site.progress)
 
     def _uv(self, arguments: list[str | Path], site: Site) -> None:
         uv.run(arguments, log_file=site.log_file, pass_fds=[site.lock])

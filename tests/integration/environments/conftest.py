@@ -12,13 +12,16 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+import conda_world
 import pytest
 
 from isobench import environments, paths
 from isobench.environments import Environment, Spec
+from isobench.environments.conda import locks as conda_locks
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -42,6 +45,10 @@ def write_wheel(folder: Path, name: str, version: str, requires: Sequence[str], 
         for path, text in contents.items():
             archive.writestr(zipfile.ZipInfo(path), text)  # without today's date: the same bytes each time
     return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+
+
+# What was locked before, by the text of its environment.yml: the channel stays the same for the whole session.
+_LOCKS: dict[str, str] = {}
 
 
 class World:
@@ -86,6 +93,20 @@ class World:
         (folder / "smoke.py").write_text(smoke)
         return environments.spec(name)
 
+    def conda_spec(
+        self, channel: str, *dependencies: str, name: str = "tiny", lock: bool = True, **options: str
+    ) -> Spec:
+        """`spec` with an `environment.yml` of Python and these, locked unless it's not to be."""
+        spec = self.spec(name=name, **options)
+        text = conda_world.environment_yml(channel, *dependencies, name=name)
+        spec.environment_file.write_text(text)
+        if lock and text not in _LOCKS:
+            conda_locks.lock(spec, progress=self.said.append)
+            _LOCKS[text] = spec.conda_lock_file.read_text()
+        elif lock:
+            spec.conda_lock_file.write_text(_LOCKS[text])
+        return replace(environments.spec(name), provider="conda")
+
     def create(self, spec: Spec | None = None) -> Environment:
         self.said.clear()
         return environments.create(spec or self.spec(), progress=self.said.append)
@@ -116,6 +137,14 @@ class World:
 
     def _variables(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(self.path)}
+
+
+@pytest.fixture
+def conda(world: World, conda_cache: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The world with a conda channel near it."""
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(conda_cache))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(world.root / "config"))
+    return world
 
 
 @pytest.fixture

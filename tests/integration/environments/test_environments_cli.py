@@ -45,13 +45,14 @@ def test_listing_as_json_tells_all_that_is_known(world):
     rows = json.loads(printed(world.isobench("list", "--json")))
     assert rows[0] == {
         "name": "missing", "state": "not made", "provider": "venv", "python": missing.python, "packages": 0,
+        "conda_packages": 0,
         "folder": str(store.folder_of(missing)), "identity": missing.identity(), "lock_sha256": missing.lock_sha256,
         "created_at": None,
     }  # fmt: skip
     assert rows[1] == {
         "name": "tiny", "state": "ready", "provider": "venv", "python": made.manifest()["python"]["version"],
-        "packages": 2, "folder": str(made.folder), "identity": made.identity, "lock_sha256": made.lock_sha256,
-        "created_at": made.manifest()["created_at"],
+        "packages": 2, "conda_packages": 0, "folder": str(made.folder), "identity": made.identity,
+        "lock_sha256": made.lock_sha256, "created_at": made.manifest()["created_at"],
     }  # fmt: skip
 
 
@@ -248,8 +249,8 @@ def test_checking_a_lock_that_would_be_made_otherwise_fails_and_writes_nothing(w
     spec = world.spec(requirements="alpha>1\nbeta\n")
     outcome = world.isobench("lock", "--check", "tiny")
     assert failed(outcome) == ("the lock isn't what its requirements resolve to: tiny", "isobench env lock tiny")
-    assert outcome.stdout == "tiny: other versions\n"
+    assert outcome.stdout == "tiny: requirements.txt: other versions\n"
     assert spec.lock_file.read_text() == world.alpha + world.beta
-    assert printed(world.isobench("lock", "tiny")) == "tiny: other versions\n"
+    assert printed(world.isobench("lock", "tiny")) == "tiny: requirements.txt: other versions\n"
     assert spec.lock_file.read_text() == world.alpha_2 + world.beta
     assert printed(world.isobench("lock", "--check", "tiny")) == "tiny: the same versions\n"

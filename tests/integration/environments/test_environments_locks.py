@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def lock(world):
     def lock(**options):
-        return environments.lock("tiny", progress=world.said.append, **options)
+        return environments.lock(environments.spec("tiny"), progress=world.said.append, **options)
 
     return lock
 

@@ -1,0 +1,134 @@
+"""`isobench env create`, `adopt` and `lock`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from isobench import environments
+from isobench.cli.env_names import say
+from isobench.cli.parameters import environment_options
+from isobench.environments import specs
+from isobench.errors import IsobenchError, ProvisionError, UsageError
+
+if TYPE_CHECKING:
+    from isobench.environments import Spec
+
+_FILES = click.option(
+    "--file", "files", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER/environment.yml",
+    help="An environment of your own, wherever it lies; may be given again.",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.option("--all", "everything", is_flag=True, help="Every environment that isobench knows.")
+@_FILES
+@environment_options
+def create(names: tuple[str, ...], everything: bool, files: tuple[Path, ...]) -> None:
+    """Make environments from their locks; those that are ready are left alone."""
+    if bool(names or files) == everything:
+        raise UsageError("name the environments to make, or give --all", hint="isobench env create --all")
+    wanted = _specs(tuple(environments.names()) if everything else names, files)
+    chosen = [environments.choose(spec, note=say) for spec in wanted]
+    _create_side_by_side([spec for spec in chosen if environments.find(spec) is None])
+    for spec in chosen:
+        made = environments.find(spec)
+        assert made is not None
+        click.echo(f"{spec.name}: {made.folder}")
+
+
+@click.command()
+@click.argument("name")
+@click.argument("prefix_or_python", type=click.Path(path_type=Path))
+@environment_options
+def adopt(name: str, prefix_or_python: Path) -> None:
+    """Use an interpreter that is already there, as it is: a conda environment, a virtual one, a site's own.
+
+    What is installed in it is written down and compared before each measurement; results say that it wasn't built
+    from a lock. Nothing in it is changed. Afterwards, --provider adopted names it.
+    """
+    from isobench.environments import adopted
+
+    environment = adopted.adopt(environments.spec(name), prefix_or_python, progress=say)
+    click.echo(f"{name}: {environment.folder}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="NAME...")
+@_FILES
+@click.option("--platform", "platforms", multiple=True, help="Of the conda packages; may be given again.")
+@click.option("--update", multiple=True, metavar="PACKAGE", help="Take its newest version; may be given again.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if the locks aren't what is asked for.")
+@click.option("--upgrade", is_flag=True, help="Take the newest versions, not those that are locked.")
+@environment_options
+def lock(
+    names: tuple[str, ...],
+    files: tuple[Path, ...],
+    platforms: tuple[str, ...],
+    update: tuple[str, ...],
+    check: bool,
+    upgrade: bool,
+) -> None:
+    """Resolve environment.yml and requirements.in and write the locks, with a hash for every file.
+
+    What is locked stays as it is for as long as it is what is asked for.
+    """
+    if not (names or files):
+        raise UsageError("name the environments to lock", hint="isobench env lock NAME")
+    stale = []
+    for spec in _specs(names, files):
+        changes = environments.lock(
+            spec, platforms=platforms, update=update, check=check, upgrade=upgrade, progress=say
+        )
+        for line in changes:
+            click.echo(f"{spec.name}: {line}")
+        if not changes:
+            click.echo(f"{spec.name}: the same versions")
+        stale += [spec] if changes else []
+    if check and stale:
+        raise ProvisionError(
+            f"the lock isn't what its requirements resolve to: {', '.join(spec.name for spec in stale)}",
+            hint=" && ".join(spec.relock for spec in stale),
+        )
+
+
+def _specs(names: tuple[str, ...], files: tuple[Path, ...]) -> list[Spec]:
+    return [*map(environments.spec, dict.fromkeys(names)), *map(specs.of_file, dict.fromkeys(files))]
+
+
+def _create_side_by_side(specs: list[Spec]) -> None:
+    """Make several environments at once: one downloads while another compiles.
+
+    The threads are daemons, so Ctrl-C ends the program at once, and the kernel ends uv with it (see `process`).
+    """
+    import threading
+
+    failures: list[IsobenchError] = []
+    surprises: list[Exception] = []
+
+    def work(spec: Spec) -> None:
+        try:
+            environments.create(spec, progress=say)
+        except IsobenchError as error:
+            failures.append(error)
+        except Exception as error:  # noqa: BLE001 - it's raised again, in the thread that can tell of it
+            surprises.append(error)
+
+    threads = [threading.Thread(target=work, args=(spec,), daemon=True) for spec in specs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if surprises:
+        raise surprises[0]
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise ProvisionError(
+            "; ".join(failure.message for failure in failures),
+            details="\n".join(failure.details for failure in failures),
+            hint="; ".join(dict.fromkeys(failure.hint for failure in failures if failure.hint)),
+        )

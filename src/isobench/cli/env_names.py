@@ -1,0 +1,43 @@
+"""What the commands under `isobench env` have in common: a name turned into an environment, and how things are said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from isobench import environments
+from isobench.environments import choice, store
+from isobench.errors import ProvisionError, UsageError
+
+if TYPE_CHECKING:
+    from isobench.environments import Environment
+
+
+def say(line: str) -> None:
+    """Tell of progress."""
+    click.echo(line, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs to read."""
+    import json
+
+    click.echo(json.dumps(value, indent=1))
+
+
+def ready_one(name: str) -> Environment:
+    """The ready environment of a name, or in the folder of that name."""
+    for environment in store.ready():
+        if environment.folder.name == name:
+            return environment
+    found = [environment for environment in store.ready() if environment.name == name]
+    if name not in environments.names() and len(found) == 1:
+        return found[0]
+    if name not in environments.names() and found:
+        folders = ", ".join(environment.folder.name for environment in found)
+        raise UsageError(f"there are {len(found)} environments {name!r}", hint=f"name one by its folder: {folders}")
+    made = choice.provisioned(environments.spec(name))
+    if made is None:
+        raise ProvisionError(f"the {name} environment isn't there", hint=f"isobench env create {name}")
+    return made

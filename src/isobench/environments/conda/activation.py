@@ -1,0 +1,52 @@
+"""What `conda activate` would set. It's found out once, when an environment is made, and kept in its manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from isobench import process
+from isobench.errors import ProvisionError
+
+# The scripts are shell code, as conda writes them for bash; what they print isn't wanted.
+_SOURCE = 'for script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$script" >&2; done; exec env -0'
+_OWN = {"_", "PWD", "OLDPWD", "SHLVL", "HOME", "LANG", "TMPDIR"}
+
+
+def variables(prefix: Path) -> dict[str, str]:
+    """The variables of an activated prefix; PATH holds only what comes before the usual.
+
+    Raises:
+        ProvisionError: one of its activation scripts fails.
+    """
+    found = {"CONDA_PREFIX": str(prefix), "CONDA_DEFAULT_ENV": str(prefix), "CONDA_SHLVL": "1", **_declared(prefix)}
+    usual = "/usr/bin:/bin"
+    path = f"{prefix}/bin"
+    if any(prefix.glob("etc/conda/activate.d/*.sh")):
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+        shell = Path("/bin/bash") if Path("/bin/bash").exists() else Path("/bin/sh")
+        try:
+            said = process.capture([shell, "-c", _SOURCE], env={**kept, **found, "PATH": f"{path}:{usual}"})
+        except OSError as error:
+            raise ProvisionError(
+                f"an activation script in {prefix}/etc/conda/activate.d fails", details=str(error),
+                hint="the package that brought it may not suit this machine",
+            ) from None  # fmt: skip
+        after = dict(line.split("=", 1) for line in said.split("\0") if "=" in line)
+        path = after.pop("PATH", path).removesuffix(usual).rstrip(":")
+        found |= {name: value for name, value in after.items() if name not in _OWN}
+    return {**found, "PATH": path}
+
+
+def _declared(prefix: Path) -> dict[str, str]:
+    """Variables that packages declare (`env_vars.d`), and that a person set with `conda env config vars`."""
+    found: dict[str, str] = {}
+    for file in [*sorted(prefix.glob("etc/conda/env_vars.d/*.json")), prefix / "conda-meta" / "state"]:
+        try:
+            content = json.loads(file.read_bytes())
+        except (OSError, ValueError):
+            continue
+        declared = content.get("env_vars", {}) if file.name == "state" else content
+        found |= {str(name): str(value) for name, value in declared.items()}
+    return found

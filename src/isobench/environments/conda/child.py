@@ -1,0 +1,85 @@
+"""The child process: `python -P -B -m isobench.environments.conda.child DESCRIPTOR`. Its contract, whole:
+
+    standard input   one JSON object: `action`, `patience_s`, and what the action takes
+    DESCRIPTOR       number of a pipe; one JSON object a line: {"stage": text} or {} (a sign of life) at any time, and
+                     last {"answer": object} or {"error": {"kind": name of the exception, "message": text}}.
+                     Where neither comes, the process crashed
+    output, error    what the libraries print; a log for people
+
+It leaves by `os._exit`: rattler's threads have been seen to crash an interpreter that tears itself down, and after
+an exception they go on writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
+
+
+class Teller:
+    """Tells the host of progress, from whichever thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def __call__(self, **message: Any) -> None:
+        with self._lock:
+            # A line may be longer than what a pipe takes at once.
+            line = json.dumps(message).encode() + b"\n"
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+
+
+def answer(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
+    """Do what is asked for."""
+    action = request["action"]
+    if action == "lock":
+        from isobench.environments.conda import locking
+
+        return locking.lock(request, tell)
+    if action == "read-spec":
+        from isobench.environments.conda import locking
+
+        return locking.read_spec(request)
+    if action == "install":
+        from isobench.environments.conda import installing
+
+        return _run(installing.install(request, tell))
+    if action == "probe":
+        from isobench.environments.conda import channels
+
+        return _run(channels.probe(request))
+    raise ValueError(f"there is no action {action!r}")
+
+
+def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    # Not `asyncio.run`: that would wait at its end for what rattler still does.
+    return asyncio.new_event_loop().run_until_complete(work)
+
+
+def main() -> None:
+    """Read the request, answer it, and be gone."""
+    tell = Teller(int(sys.argv[1]))
+    try:
+        tell(answer=answer(json.load(sys.stdin), tell))
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - a panic in rattler is a BaseException; whatever it was, it's told
+        import traceback
+
+        with suppress(OSError):  # the log may lie on the disk that is full
+            traceback.print_exc()
+            sys.stderr.flush()
+        tell(error={"kind": type(error).__name__, "message": str(error)})
+        code = 1
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""In the child: a prefix is filled with what a lock says. Nothing is solved, and every archive's SHA-256 is verified.
+
+rattler verifies what it downloads, but not what it reads from `file://`; that is done here. Its package cache is
+verified in full, file by file, before anything is taken from it, and files are copied, not linked, into the prefix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import rattler
+from rattler import MatchSpec, PackageRecord, RepoDataRecord
+from rattler.install import InstallerReporter
+from rattler.package_cache import PackageCache, ValidationMode
+
+from isobench.environments.conda import channels
+from isobench.environments.conda.channels import LockError
+from isobench.environments.conda.child import Teller
+
+
+class HashMismatchError(Exception):
+    """An archive isn't the one in the lock."""
+
+
+class MachineError(Exception):
+    """The machine lacks what a locked package needs."""
+
+
+async def install(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
+    """Install the packages of `lock_file` for `platform` into `prefix`; what was installed is the answer."""
+    records = channels.locked_records(request["lock_file"], request["platform"])
+    _check_lock(records)
+    _check_machine(records)
+    for record in records:
+        _check_local(record, tell)
+    tell(stage=f"installing {len(records)} packages")
+    await rattler.install(
+        records,
+        request["prefix"],
+        platform=rattler.Subdir(request["platform"]),
+        package_cache=PackageCache.new_layered(
+            [channels.cache(request, "pkgs")], validation_mode=ValidationMode.full()
+        ),
+        client=channels.client(),
+        config=channels.config(),
+        reporter=_Reporter(tell),  # type: ignore[abstract]  # the protocol's methods have empty bodies, on purpose
+        execute_link_scripts=False,
+    )
+    return {
+        "rattler": version("py-rattler"),
+        "packages": [
+            {
+                "name": record.name.normalized, "version": str(record.version), "build": str(record.build),
+                "url": record.url, "sha256": (record.sha256 or b"").hex(),
+            }
+            for record in sorted(records, key=lambda record: record.name.normalized)
+        ],
+    }  # fmt: skip
+
+
+class _Reporter(InstallerReporter):
+    """Tells the host that something moves."""
+
+    def __init__(self, tell: Teller) -> None:
+        self._tell = tell
+        self._megabytes: dict[int, int] = {}
+
+    def on_populate_cache_start(self, operation: int, package_name: str) -> int:
+        self._tell(stage=f"fetching {package_name}")
+        return operation
+
+    def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:
+        if progress >> 20 != self._megabytes.get(download_idx):
+            self._megabytes[download_idx] = progress >> 20
+            self._tell()
+
+    def on_link_start(self, operation: int, package_name: str) -> int:
+        self._tell(stage=f"laying down {package_name}")
+        return operation
+
+
+def _check_lock(records: Sequence[RepoDataRecord]) -> None:
+    """Refuse what nobody's solver wrote: a package of another name or version than its file's, one that is missing."""
+    for record in records:
+        stem = f"{record.name.normalized}-{record.version}-{record.build}"
+        if record.file_name.removesuffix(".conda").removesuffix(".tar.bz2") != stem:
+            raise LockError(f"changed by hand\nit says {stem} and names the file {record.file_name}")
+        if not record.sha256:
+            raise LockError(f"changed by hand\n{stem} has no SHA-256")
+    try:
+        PackageRecord.validate(list(records))
+    except Exception as error:  # noqa: BLE001 - it has no narrower class
+        raise LockError(f"changed by hand\n{error}") from None
+
+
+def _check_machine(records: Sequence[RepoDataRecord]) -> None:
+    """Refuse packages that ask for more than the machine has: a newer C library, a CUDA driver."""
+    have = {
+        found.name.normalized: PackageRecord(
+            found.name.normalized, str(found.version), found.build_string, 0, "noarch", None, None
+        )
+        for found in channels.virtual_packages()
+    }
+    for record in records:
+        for text in record.depends:
+            if text.startswith("__"):
+                spec = MatchSpec(text)
+                name = text.split()[0]
+                if name not in have or not have[name].matches(spec):
+                    there = f"{have[name].version}" if name in have else "none"
+                    raise MachineError(f"{record.name.normalized} needs {text}; this machine has {there}")
+
+
+def _check_local(record: RepoDataRecord, tell: Teller) -> None:
+    path = channels.local_path(record.url)
+    if path is None:
+        return
+    tell()
+    with path.open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    wanted = (record.sha256 or b"").hex()
+    if actual != wanted:
+        raise HashMismatchError(f"{path} has the SHA-256 {actual}; the lock says {wanted}")
+
+

@@ -1,0 +1,83 @@
+"""`conda-lock.yml` made, updated and checked: the host's side. The child solves and writes (see `locking`)."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from isobench.environments import locks
+from isobench.environments.conda import engine, provider
+from isobench.environments.specs import Spec
+from isobench.errors import ProvisionError, UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What came of locking: a line for each package that is another; platforms locked for another environment.yml."""
+
+    packages: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+
+
+def lock(
+    spec: Spec,
+    *,
+    platforms: Sequence[str] = (),
+    update: Sequence[str] = (),
+    check: bool = False,
+    progress: Callable[[str], None],
+) -> Change:
+    """Bring `conda-lock.yml` up to `environment.yml`; where it is, nothing is changed unless `update` names packages.
+
+    `update` of "*" takes all anew. `check` writes nothing and asks no channel.
+
+    Raises:
+        ProvisionError: it can't be solved, the channel can't be reached, or the lock can't be written.
+    """
+    for platform in platforms:
+        if not re.fullmatch(r"(linux|osx|win)-[a-z0-9]+", platform):
+            raise UsageError(f"there is no platform {platform!r}", hint="--platform linux-64, linux-aarch64, osx-arm64")
+    progress(f"{spec.name}: {'checking' if check else 'locking'} {spec.environment_file}")
+    with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
+        draft = Path(folder) / spec.conda_lock_file.name
+        request = {
+            "old": str(spec.conda_lock_file) if spec.conda_lock_file.exists() else None,
+            "platforms": list(platforms), "update": list(update), "check": check, "output": str(draft),
+        }  # fmt: skip
+        answer = _ask("lock", spec, request, Path(folder), lambda text: progress(f"{spec.name}: {text}"))
+        if draft.exists():
+            try:
+                locks.write_whole(spec.conda_lock_file, draft.read_text(encoding="utf-8"))
+            except OSError as error:
+                raise ProvisionError(
+                    f"{spec.conda_lock_file} can't be written: {error.strerror}", hint="lock in a folder of yours"
+                ) from None
+    return Change(packages=tuple(answer["changed"]), stale=tuple(answer["stale"]))
+
+
+def pip_part(spec: Spec) -> list[str]:
+    """The requirements that `environment.yml` has under `pip:`."""
+    text = spec.environment_file.read_text(encoding="utf-8", errors="replace")
+    if not re.search(r"^\s*-\s*pip\s*:", text, re.MULTILINE):
+        return []  # which doesn't take conda-lock's reader
+    with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
+        found: list[str] = _ask("read-spec", spec, {}, Path(folder), lambda _text: None)["pip"]
+    return found
+
+
+def _ask(
+    action: str, spec: Spec, request: Mapping[str, object], folder: Path, progress: Callable[[str], None]
+) -> dict[str, list[str]]:
+    try:
+        return engine.ask(
+            action, {**provider.request(), "environment_file": str(spec.environment_file), **request},
+            log_file=folder / "rattler.log", progress=progress,
+        )  # fmt: skip
+    except engine.EngineError as error:
+        raise error.explained(
+            f"the conda packages of {spec.name} can't be locked", relock=spec.relock, spec=str(spec.environment_file),
+            keep_log=False,
+        ) from None  # fmt: skip

@@ -1,0 +1,91 @@
+"""What conda keeps of a prefix: a JSON file for each package in `conda-meta`, with the SHA-256 of its files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+FOLDER = "conda-meta"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CondaPackage:
+    """One package of a prefix; `file` is its record."""
+
+    name: str
+    version: str
+    build: str
+    file: Path
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The record; {} where it can't be read."""
+        import json
+
+        try:
+            content: dict[str, Any] = json.loads(self.file.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return content
+
+    @cached_property
+    def record_sha256(self) -> str:
+        """The SHA-256 of the record itself."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Path in the prefix and SHA-256 of every file; of a link it's that of the path it names, "" if unknown."""
+        for path in self.content.get("paths_data", {}).get("paths", ()):
+            of_link = path.get("path_type") == "softlink"
+            yield path["_path"], path.get("sha256_in_prefix") or ("" if of_link else path.get("sha256") or "")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} {self.build}"
+
+
+def packages(prefix: Path) -> dict[str, CondaPackage]:
+    """Every conda package of a prefix by name; {} where conda had no part in it."""
+    found = {}
+    for file in sorted((prefix / FOLDER).glob("*-*-*.json")):
+        name, version, build = file.stem.rsplit("-", 2)
+        found[name] = CondaPackage(name=name, version=version, build=build, file=file)
+    return found
+
+
+def owned(found: dict[str, CondaPackage]) -> set[str]:
+    """The paths, in their prefix, of all files of these packages."""
+    return {path for package in found.values() for path, _ in package.files()}
+
+
+def altered(prefix: Path, found: dict[str, CondaPackage]) -> list[str]:
+    """Every file that isn't what its record says, a line each."""
+
+    def look(entry: tuple[str, CondaPackage, str]) -> str:
+        path, package, digest = entry
+        actual = _sha256(f"{prefix}/{path}")
+        if actual is None:
+            return "" if path.endswith(".pyc") else f"{package}: {path} is missing"
+        return f"{package}: {path} was changed" if digest and actual != digest else ""
+
+    entries = [(path, package, digest) for package in found.values() for path, digest in package.files()]
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return [line for line in pool.map(look, entries, chunksize=64) if line]
+
+
+def _sha256(path: str) -> str | None:
+    """The SHA-256 of a file's content, or of what a link names; None where there is nothing."""
+    try:
+        return hashlib.sha256(os.readlink(path).encode()).hexdigest()  # noqa: PTH115 - a string is wanted
+    except OSError:
+        pass
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - thousands of files
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return None

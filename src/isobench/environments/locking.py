@@ -1,0 +1,86 @@
+"""`isobench env lock`: the conda packages (`environment.yml`), then the Python packages (`requirements.in`, `pip:`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from isobench.environments import locks
+from isobench.environments.specs import NO_PACKAGES, Spec, normalised
+from isobench.errors import ProvisionError, UsageError
+
+
+def lock(
+    spec: Spec,
+    *,
+    platforms: Sequence[str],
+    update: Sequence[str],
+    check: bool,
+    upgrade: bool,
+    progress: Callable[[str], None],
+) -> list[str]:
+    """Bring both locks up to what is asked for; what is locked stays unless it's named. Returns a line a change.
+
+    `update` names conda packages or Python packages, `upgrade` means all; `platforms` are of the conda lock alone.
+    `check` writes nothing: the lines say what would change.
+
+    Raises:
+        UsageError: a package that is to be updated isn't in a lock; platforms are named, and conda has no part in it.
+        ProvisionError: what is asked for can't be had, or a lock not be written.
+    """
+    has_conda = spec.environment_file.exists()
+    if platforms and not has_conda:
+        raise UsageError(f"{spec.name} has no environment.yml, which --platform is for", hint="leave --platform out")
+    of_conda = _locked_by_conda(spec) & set(update)
+    of_python = {normalised(name) for name in update} - of_conda
+    if of_python and (strangers := sorted(of_python - spec.locked().keys())):
+        raise UsageError(f"{', '.join(strangers)} isn't in a lock of {spec.name}", hint=spec.relock)
+    changes = []
+    if has_conda:
+        changes += _lock_conda(spec, platforms, ["*"] if upgrade else sorted(of_conda), check, progress)
+    if not update or of_python:
+        changes += _lock_python(spec, sorted(of_python), check, upgrade, progress)
+    return changes
+
+
+def _lock_conda(
+    spec: Spec, platforms: Sequence[str], update: Sequence[str], check: bool, progress: Callable[[str], None]
+) -> list[str]:
+    from isobench.environments.conda import locks as conda_locks
+
+    change = conda_locks.lock(spec, platforms=platforms, update=update, check=check, progress=progress)
+    if check:
+        return [f"{platform}: conda-lock.yml isn't of this environment.yml" for platform in change.stale]
+    return list(change.packages)
+
+
+def _lock_python(
+    spec: Spec, update: Sequence[str], check: bool, upgrade: bool, progress: Callable[[str], None]
+) -> list[str]:
+    from isobench.environments.conda import locks as conda_locks
+
+    further = conda_locks.pip_part(spec) if spec.environment_file.exists() else []
+    if spec.environment_file.exists() and not further and not spec.requirements_file.exists():
+        return _lock_nothing(spec, check)
+    changed = locks.lock(spec, check=check, upgrade=upgrade, update=update, further=further, progress=progress)
+    return [f"{spec.lock_file.name}: other versions"] if changed else []
+
+
+def _lock_nothing(spec: Spec, check: bool) -> list[str]:
+    if spec.lock_file.exists() and spec.lock_file.read_text(encoding="utf-8") == NO_PACKAGES:
+        return []
+    if not check:
+        try:
+            locks.write_whole(spec.lock_file, NO_PACKAGES)
+        except OSError as error:
+            raise ProvisionError(
+                f"{spec.lock_file} can't be written: {error.strerror}", hint="lock in a folder of yours"
+            ) from None
+    return [f"{spec.lock_file.name}: no packages"]
+
+
+def _locked_by_conda(spec: Spec) -> set[str]:
+    """The names in `conda-lock.yml`; its lines are as conda-lock writes them."""
+    if not spec.conda_lock_file.exists():
+        return set()
+    lines = spec.conda_lock_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {line.removeprefix("- name: ").strip(" '\"") for line in lines if line.startswith("- name: ")}
