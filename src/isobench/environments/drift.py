@@ -14,7 +14,7 @@ from isobench.errors import ProvisionError
 
 _SHOWN = 3
 # Documentation and data, which nothing loads; conda's own records, which are compared by themselves.
-_NOT_WATCHED = ("include", "share", "man", "pkgs", "conda-meta")
+_NOT_WATCHED = ("include", "share", "man", "pkgs", "envs", "conda-meta")
 
 
 def describe(
@@ -146,11 +146,11 @@ def lock_problems(spec: Spec, environment: Environment) -> list[str]:
 
 
 def _tops(environment: Environment) -> dict[str, Path]:
-    """The folders besides site-packages whose files count: of an interpreter that others look after, none."""
-    if environment.provider == "adopted":
-        return {}
+    """The folders besides site-packages whose files count: of a site's own interpreter, none."""
     if environment.provider == "venv":
         return {"bin": environment.prefix / "bin"}
+    if not (environment.prefix / meta.FOLDER).is_dir():
+        return {}
     folders = [folder for folder in sorted(environment.prefix.iterdir()) if folder.is_dir()]
     return {f"./{folder.name}": folder for folder in folders if folder.name not in _NOT_WATCHED}
 
@@ -158,7 +158,7 @@ def _tops(environment: Environment) -> dict[str, Path]:
 def _searched(environment: Environment) -> list[Path]:
     """The folders in which nothing may lie that belongs to no package."""
     tops = list(_tops(environment).values())
-    return tops if environment.provider == "conda" else [*tops, environment.site_packages]
+    return tops if (environment.prefix / meta.FOLDER).is_dir() else [*tops, environment.site_packages]
 
 
 def _owned(

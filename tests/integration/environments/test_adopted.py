@@ -1,0 +1,135 @@
+"""Interpreters that were there before isobench, and what differs between environments."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from isobench import environments
+from isobench.environments import adopted, store
+from isobench.errors import ProvisionError, UsageError
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def venv(world):
+    """A virtual environment that somebody made by hand, with alpha and beta in it."""
+    made = world.create()
+    site = world.root / "site"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", site], check=True)
+    packages = next(site.glob("lib/python*/site-packages"))
+    for entry in made.site_packages.iterdir():
+        if entry.name.startswith(("alpha", "beta")):
+            subprocess.run(["cp", "-r", entry, packages], check=True)
+    environments.remove("tiny")
+    return site
+
+
+@pytest.mark.parametrize("what", ["prefix", "python"])
+def test_an_interpreter_is_adopted_by_its_prefix_or_by_its_path(world, venv, what):
+    place = venv if what == "prefix" else venv / "bin" / "python"
+    made = adopted.adopt(environments.spec("tiny"), place, progress=world.said.append)
+    assert (made.provider, made.python, made.prefix) == ("adopted", venv / "bin" / "python", venv)
+    assert made.lock_sha256 == ""
+    manifest = made.manifest()
+    assert [package["name"] for package in manifest["packages"]] == ["alpha", "beta"]
+    assert manifest["lock_file"] == ""
+    environments.check(made)
+    assert environments.verify(made) == []
+    assert store.adopted("tiny") == made
+
+
+def test_what_is_changed_in_it_is_refused_before_a_measurement(world, venv):
+    made = adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
+    (made.site_packages / "alpha" / "more.py").write_text("value = 2\n")
+    told = r"the tiny environment isn't what was adopted any more: alpha 1\.0:"
+    with pytest.raises(ProvisionError, match=told) as caught:
+        environments.check(made)
+    assert caught.value.hint == f"isobench env adopt tiny {made.python} takes it as it is now"
+
+
+def test_adopting_anew_takes_the_place_of_what_was_adopted(world, venv):
+    first = adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
+    (first.site_packages / "alpha" / "more.py").write_text("value = 2\n")
+    info = next(first.site_packages.glob("alpha-*.dist-info"))
+    lines = (info / "RECORD").read_text().splitlines(keepends=True)
+    (info / "RECORD").write_text("".join(line for line in lines if "more.py" not in line))
+    second = adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
+    assert second.identity != first.identity
+    assert [name for name in world.left() if "adopted" in name] == [second.folder.name]
+    environments.check(second)
+
+
+def test_nothing_of_it_is_changed_or_removed(world, venv):
+    before = {file: file.lstat().st_mtime_ns for file in venv.rglob("*")}
+    adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
+    environments.remove("tiny")
+    assert {file: file.lstat().st_mtime_ns for file in venv.rglob("*")} == before
+    assert store.adopted("tiny") is None
+
+
+def test_an_interpreter_that_lacks_what_the_environment_is_for_is_refused(world, venv):
+    spec = world.spec(smoke="import nowhere\n")
+    with pytest.raises(ProvisionError, match="the new tiny environment doesn't work") as caught:
+        adopted.adopt(spec, venv, progress=world.said.append)
+    assert "No module named 'nowhere'" in caught.value.details
+    assert store.adopted("tiny") is None
+
+
+def test_a_place_without_an_interpreter_is_refused(world, tmp_path):
+    with pytest.raises(UsageError, match="there is no interpreter at") as caught:
+        adopted.adopt(world.spec(), tmp_path / "nowhere", progress=print)
+    assert caught.value.hint == "name a Python, or a folder that has bin/python in it"
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\nexit 3\n")
+    fake.chmod(0o755)
+    with pytest.raises(ProvisionError, match="can't be run as a Python"):
+        adopted.adopt(world.spec(), fake, progress=print)
+
+
+def test_a_conda_environment_is_adopted_with_its_conda_packages_and_its_activation(conda, channel):
+    made = conda.create(conda.conda_spec(channel.as_uri(), "toolbox", "greeter"))
+    told = conda.isobench("adopt", "tiny", str(made.folder))
+    assert told.returncode == 0, told.stderr
+    taken = store.adopted("tiny")
+    assert [package["name"] for package in taken.manifest()["conda_packages"]] == [
+        "greeter", "python", "toolbox", "tzdata",
+    ]  # fmt: skip
+    assert taken.activation()["GREETING"] == f"hello from {made.folder}"
+    assert environments.verify(taken) == []
+    [row] = [row for row in json.loads(conda.isobench("list", "--json").stdout) if row["provider"] == "adopted"]
+    assert (row["state"], row["lock_sha256"]) == ("ready", "")
+    (made.folder / "lib" / "toolbox.txt").write_text("changed\n")
+    with pytest.raises(ProvisionError, match=r"toolbox 2\.0 0: lib/toolbox\.txt was changed"):
+        environments.check(taken)
+
+
+def test_the_packages_that_differ_are_listed_and_the_exit_code_says_so(conda, channel):
+    spec = conda.conda_spec(channel.as_uri(), "toolbox")
+    one = conda.create(spec)
+    two = conda.create(replace(conda.conda_spec(channel.as_uri(), "toolbox =1", "greeter"), name="other"))
+    same = conda.isobench("diff", one.folder.name, one.folder.name)
+    assert (same.returncode, same.stdout) == (0, "the same packages\n")
+    differ = conda.isobench("diff", one.folder.name, two.folder.name)
+    assert differ.returncode == 1
+    assert differ.stdout.splitlines() == [
+        "greeter (conda)  -  ->  1.0 0",
+        "toolbox (conda)  2.0 0  ->  1.0 0",
+    ]
+    rows = json.loads(conda.isobench("diff", one.folder.name, two.folder.name, "--json").stdout)
+    assert rows[0] == {"package": "greeter (conda)", "first": None, "second": "1.0 0"}
+
+
+def test_what_is_neither_an_environment_nor_a_result_is_refused(world):
+    world.create()
+    refused = world.isobench("diff", "tiny", "nonesuch")
+    assert refused.returncode == 2
+    assert "nonesuch is neither an environment nor a result: there is no environment 'nonesuch'" in refused.stderr
+    assert "hint: see them all: isobench env list, isobench list" in refused.stderr
+
+
