@@ -21,7 +21,7 @@ from conda_lock.lockfile.v2prelim.models import LockedDependency, Lockfile
 from conda_lock.models.lock_spec import LockSpecification, VersionedDependency
 from conda_lock.src_parser import make_lock_spec
 from conda_lock.virtual_package import FakeRepoData, default_virtual_package_repodata
-from rattler import Gateway, GenericVirtualPackage, PackageName, RepoDataRecord, Subdir, Version
+from rattler import BuildString, Gateway, GenericVirtualPackage, PackageName, RepoDataRecord, Subdir, Version
 
 from isobench.environments.conda import channels
 from isobench.environments.conda.child import Teller
@@ -179,7 +179,9 @@ def _assumed(defaults: FakeRepoData, platform: str) -> list[GenericVirtualPackag
     for package, platforms in defaults.packages_by_subdir.items():
         version = Version(package.version)
         if platform in platforms and (package.name not in found or version > found[package.name].version):
-            found[package.name] = GenericVirtualPackage(PackageName(package.name), version, package.build)
+            found[package.name] = GenericVirtualPackage(
+                PackageName(package.name), version, BuildString(package.build)
+            )
     return list(found.values())
 
 
