@@ -6,7 +6,12 @@ MODEL    ?= examples/models/resnet.py
 RUNTIMES ?= ort torch-eager torch-compiled
 ENVS     ?= ort torch
 TESTS    ?= tests
-BENCH    ?= overhead bias host_time repeatability comparisons
+BENCH    ?= overhead bias host_time repeatability comparisons conda
+
+# What lays environments down: conda, venv, adopted, or auto, which asks whether the conda channel answers.
+ifdef PROVIDER
+export ISOBENCH_PROVIDER := $(PROVIDER)
+endif
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -34,10 +39,10 @@ lint: $(HOST) $(DEV)  ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-envs: $(HOST)  ## provision every runtime's environment that this machine can use
+envs: $(HOST)  ## provision every runtime's environment that this machine can use (PROVIDER=conda, venv)
 	$(BIN)/isobench env create --all
 
-bench: $(HOST)  ## measure isobench itself (BENCH): overhead, bias, host time, repeatability, false alarms, power; an hour
+bench: $(HOST)  ## measure isobench itself (BENCH): overhead, bias, host time, repeatability, false alarms, power, conda; an hour
 	$(BIN)/isobench env create ort
 	for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit; done
 

@@ -67,7 +67,7 @@ _MEANINGS = (
     ),
     Meaning("", r"operation timed out|deadline has elapsed", "the channel didn't answer in time", _WAIT),
     Meaning(
-        "", r"dns error|Connection refused|tcp connect error|client error \(Connect\)|error sending request",
+        "", r"dns error|Connection refused|tcp connect error|error sending request|Request failed after",
         "the channel can't be reached", _REACH,
     ),
     Meaning(
