@@ -10,7 +10,10 @@ import local_channel
 
 
 def write_channel(channel: Path, staging: Path) -> None:
-    """Fill a channel: `python`, `toolbox` (two versions), `gputool` for CUDA, `greeter` with activation scripts."""
+    """Fill a channel: `python`, `toolbox` (two versions), `gputool` for CUDA, `greeter` with activation scripts.
+
+    The `pip` is none: conda asks for it where a spec has a `pip:` part, and nothing here is installed by it.
+    """
     staged = staging / "python"
     prefixed = local_channel.stage_python(staged)
     local_channel.pack(
@@ -20,6 +23,7 @@ def write_channel(channel: Path, staging: Path) -> None:
     tiny(channel, staging, "tzdata", "2026c", {"share/zoneinfo/tests.txt": "UTC\n"})
     tiny(channel, staging, "toolbox", "1.0", {"lib/toolbox.txt": "one\n"})
     tiny(channel, staging, "toolbox", "2.0", {"lib/toolbox.txt": "two\n"})
+    tiny(channel, staging, "pip", "26.0", {"share/pip.txt": "conda adds pip where there is a pip part\n"})
     tiny(channel, staging, "gputool", "1.0", {"lib/gputool.txt": "gpu\n"}, depends=("__cuda >=12",))
     tiny(
         channel, staging, "greeter", "1.0",

@@ -74,14 +74,16 @@ def remedy(environment: Environment) -> str:
     """The commands that bring an environment back to what its lock says."""
     from isobench.environments import specs
 
+    remove = f"isobench env remove {environment.folder.name}"
     if environment.provider == "adopted":
         return f"isobench env adopt {environment.name} {environment.python} takes it as it is now"
-    if environment.name in specs.names() and environment.provider != "venv":
-        again = f"isobench env create {environment.name} --provider {environment.provider}"
-        return f"isobench env remove {environment.folder.name} && {again}"
-    if environment.name in specs.names():
-        return f"isobench env remove {environment.name} && isobench env create {environment.name}"
-    return f"isobench env remove {environment.folder.name} (the next run of its script makes it anew)"
+    if environment.name.endswith("-script"):
+        return f"{remove} (the next run of its script makes it anew)"
+    if environment.name not in specs.names():
+        return f"{remove} && isobench env create --file FOLDER/environment.yml"
+    if environment.provider != "venv":
+        return f"{remove} && isobench env create {environment.name} --provider {environment.provider}"
+    return f"isobench env remove {environment.name} && isobench env create {environment.name}"
 
 
 def folder_of(spec: Spec) -> Path:

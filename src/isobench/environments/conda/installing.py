@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import unquote
 
 import rattler
 from rattler import MatchSpec, PackageRecord, RepoDataRecord
@@ -86,7 +87,7 @@ def _check_lock(records: Sequence[RepoDataRecord]) -> None:
     """Refuse what nobody's solver wrote: a package of another name or version than its file's, one that is missing."""
     for record in records:
         stem = f"{record.name.normalized}-{record.version}-{record.build}"
-        if record.file_name.removesuffix(".conda").removesuffix(".tar.bz2") != stem:
+        if unquote(record.file_name).removesuffix(".conda").removesuffix(".tar.bz2") != stem:
             raise LockError(f"changed by hand\nit says {stem} and names the file {record.file_name}")
         if not record.sha256:
             raise LockError(f"changed by hand\n{stem} has no SHA-256")
