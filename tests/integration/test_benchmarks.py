@@ -15,13 +15,12 @@ OVERHEAD = Path(__file__).parents[2] / "benchmarks" / "overhead.py"
 @pytest.mark.parametrize("arguments", [[], ["--control"]])
 def test_the_overhead_is_a_ratio_of_whole_commands_with_its_interval(arguments: list[str], tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "isobench", "env", "create", "ort"], check=True, capture_output=True)
-    figures = tmp_path / "overhead.json"
-    settings = ["--pairs", "2", "--models", "tiny-mlp", "--threads", "1", "--json", str(figures)]
+    settings = ["--pairs", "2", "--models", "tiny-mlp", "--threads", "1"]
     done = subprocess.run(
         [sys.executable, str(OVERHEAD), *settings, *arguments], check=True, capture_output=True, text=True, cwd=tmp_path
     )
     assert "tiny-mlp" in done.stdout
-    report = json.loads(figures.read_text())
+    report = json.loads((tmp_path / "build" / "overhead.json").read_text())
     (comparison,) = report["comparisons"]
     assert report["control"] == bool(arguments)
     assert len(comparison["isobench_s"]) == len(comparison["bare_s"]) == 2

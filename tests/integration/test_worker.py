@@ -30,7 +30,9 @@ class Run:
         self.stages: list[str] = []
         self.asks: tuple[int, ...] = ()
         self.blocks: list[Mapping[str, Any]] = []
-        self.environment: Any = SimpleNamespace(python=Path(sys.executable), folder=folder / "environment")
+        self.environment: Any = SimpleNamespace(
+            python=Path(sys.executable), folder=folder / "environment", activation=dict
+        )
 
     def __call__(self, name: str, *, timeout_s: float = 30, **request: Any) -> dict[str, Any]:
         with worker.start(self.environment, SAMPLES / f"{name}.py", self.run_dir, threads=1) as process:
