@@ -114,24 +114,28 @@ def measure(
     load_s: float,
     facts: dict[str, Any] | None = None,
     threads: int | None = None,
+    taker: Callable[[str, str], timing.Taker] | None = None,
 ) -> None:
     """Warm `call` up, time as many blocks of it as the host asks for, and write samples, outputs and `outputs_file`.
 
     `call()` is exactly one inference; `outputs(value)` turns what the last timed call returned into tensors that are
     named like the expected ones. `load_s` is what loading took; `facts` are the runtime's own (versions, precision,
-    compile time); `threads` is the number that the runtime says it uses. Without a host, it's `iterations` times.
+    compile time); `threads` is the number that the runtime says it uses. `taker`, given the names of two files, makes
+    what takes the samples where the host's clock isn't enough (`gpu_timing.Inference.samples`): single iterations,
+    then. Without a host, it's `iterations` times.
     """
     stage("warming up")
     warmup = timing.warm_up(call, request().get("warmup"))
     timer_ns = timing.timer_cost_ns()
-    group = timing.group_size(warmup.typical_ns, timer_ns)
+    group = timing.group_size(warmup.typical_ns, timer_ns) if taker is None else 1
     while request().get("exactly") and iterations % group:
         group -= 1
     stage("measuring")
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()  # a collection in the middle of an iteration would be charged to the model
-    samples = timing.Samples(call, group, _path(protocol.SAMPLES_FILE))
+    files = _path(protocol.SAMPLES_FILE), _path(protocol.END_TO_END_FILE)
+    samples = timing.Samples(call, group, files[0]) if taker is None else taker(*files)
     blocks = []
     block_ns = BLOCK_TICKS * machine.cpu_resolution_s() * 1e9
     block_samples = int(block_ns / max(1, warmup.typical_ns * group)) + 1

@@ -20,7 +20,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))  # noqa: PTH100, PTH120
 # The script may have modules of these names of its own.
 _OURS = (
-    "describe", "harness", "machine", "observe", "protocol", "script_errors", "tensors", "timing", "to_onnx", "trees",
+    "cuda_driver", "describe", "gpu_timing", "harness", "machine", "nvml", "observe", "protocol", "script_errors",
+    "tensors", "timing", "to_onnx", "torch_cuda", "trees",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ A run directory holds:
     outputs.json      worker -> host: written last and atomically; no such file means that the worker crashed
     outputs.msgpack   worker -> host: the tensors that a timed iteration returned
     samples.bin       worker -> host: nanoseconds of each sample, little-endian int64, written block by block
+    end-to-end.bin    worker -> host: the same from host memory to host memory, where samples.bin is the GPU's own time
     worker.log        what the worker printed; never parsed
 
 A tensors file is a msgpack map `{"schema": TENSORS_SCHEMA, "tensors": [{"name", "dtype", "shape", "data"}, ...]}`
@@ -30,6 +31,7 @@ REQUEST_FILE = "request.json"
 OUTPUTS_FILE = "outputs.json"
 OUTPUT_TENSORS_FILE = "outputs.msgpack"
 SAMPLES_FILE = "samples.bin"
+END_TO_END_FILE = "end-to-end.bin"
 LOG_FILE = "worker.log"
 
 # numpy's and ml_dtypes' names (torch's are the same less "torch."), and the bytes that one element takes.

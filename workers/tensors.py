@@ -52,8 +52,12 @@ def to_ortvalue(tensor: protocol.Tensor) -> onnxruntime.OrtValue:
 
 def from_ortvalue(name: str, value: onnxruntime.OrtValue) -> protocol.Tensor:
     """What ONNX Runtime computed, as a tensor of the exchange; it lies in host memory."""
-    kind = value.data_type()
-    dtype = ORT_NAMES.get(kind) or kind.removeprefix("tensor(").removesuffix(")")
     # Not by way of numpy(), which refuses bfloat16.
     data = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
-    return protocol.Tensor(name, dtype, tuple(value.shape()), data)
+    return protocol.Tensor(name, dtype_of(value), tuple(value.shape()), data)
+
+
+def dtype_of(value: onnxruntime.OrtValue) -> str:
+    """The exchange's name of the type of an ONNX Runtime's value."""
+    kind = value.data_type()
+    return ORT_NAMES.get(kind) or kind.removeprefix("tensor(").removesuffix(")")

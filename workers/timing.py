@@ -7,7 +7,7 @@ import time
 from array import array
 from collections.abc import Callable
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import machine
 
@@ -92,6 +92,18 @@ def timer_cost_ns() -> int:
 def group_size(typical_ns: int, timer_ns: int) -> int:
     """How many iterations are timed together, so that the clock is no more than `TIMER_SHARE` of a sample."""
     return max(1, -int(-timer_ns // (TIMER_SHARE * max(typical_ns, 1))))
+
+
+class Taker(Protocol):
+    """What takes the samples of a measurement; `value` is what the last timed call returned."""
+
+    value: Any
+
+    def block(self, count: int) -> dict[str, Any]:
+        """Take `count` samples, keep them, and return what else went on meanwhile."""
+
+    def close(self) -> None:
+        """No more samples are to come."""
 
 
 class Samples:

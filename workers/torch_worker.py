@@ -1,4 +1,4 @@
-"""PyTorch worker, eager and compiled: runs inside the `torch` environment, or inside the one that the script asked for.
+"""PyTorch worker, eager and compiled: runs inside `torch` (on a GPU, `torch-cuda`), or what the script asked for.
 
 It measures the script's own module: the script runs again, the module is found by its hash, and gets the inputs that
 every other runtime gets, too.
@@ -32,7 +32,11 @@ def _execute(
     backend: str = "inductor",
     dynamic: bool | None = None,
     fullgraph: bool = False,
+    device: str = "cpu",
+    tf32: bool = False,
 ) -> None:
+    if device == "cuda":
+        import torch_cuda  # before the script, which may have modules of the same names
     model, threads, seed = request()["model"], request()["threads"], request()["seed"]
     torch.set_num_threads(threads)
     started = time.perf_counter()
@@ -45,6 +49,12 @@ def _execute(
     # A script may have set a number of its own.
     torch.set_num_threads(threads)
     facts: dict[str, Any] = _facts(module, compiled=compiled)
+    if device == "cuda":
+        stage("moving the model to the GPU")
+        started = time.perf_counter()
+        torch_cuda.use_tf32(tf32)
+        module, args, kwargs = torch_cuda.placed(module, args, kwargs)
+        load_s += time.perf_counter() - started
     with torch.inference_mode():
         called: Callable[..., Any] = module
         if compiled:
@@ -54,15 +64,14 @@ def _execute(
             )
             facts |= compile_facts
         torch.manual_seed(seed)
-        measure(
-            lambda: called(*args, **kwargs),
-            outputs_file,
-            iterations,
-            outputs=_read_outputs,
-            load_s=load_s,
-            facts=facts,
-            threads=torch.get_num_threads(),
-        )
+        told: dict[str, Any] = {"outputs": _read_outputs, "load_s": load_s, "threads": torch.get_num_threads()}
+        if device != "cuda":
+            measure(lambda: called(*args, **kwargs), outputs_file, iterations, facts=facts, **told)
+            return
+        call = torch_cuda.Call(called, args, kwargs)
+        with call as inference:
+            facts |= call.all_facts()
+            measure(inference, outputs_file, iterations, facts=facts, taker=inference.samples, **told)
 
 
 def _read_outputs(value: Any) -> list[protocol.Tensor]:

@@ -12,7 +12,7 @@ from isobench import calibration, correctness, statistics
 from isobench.correctness import Comparison
 from isobench.models import Settings
 from isobench.results import ColdStart, Measured, Run, Warmup
-from isobench.statistics import Selection, Summary
+from isobench.statistics import Block, Selection, Summary
 from isobench.workers import machine, protocol
 
 if TYPE_CHECKING:
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """One run that came to its end: `samples_ns` are of `run.group` iterations each."""
+    """One run that came to its end: `samples_ns` are of `run.group` iterations each.
+
+    `end_to_end_ns` are as many, from host memory to host memory, where the model ran on a GPU; else there are none.
+    """
 
     run: Run
     samples_ns: list[int]
+    end_to_end_ns: list[int]
     selection: Selection
     comparison: Comparison
     facts: Mapping[str, Any]
@@ -42,6 +46,10 @@ class Finished:
         """Nanoseconds of an inference, of the samples that the figures are of."""
         used = statistics.used_samples(self.samples_ns, self.run.blocks, self.run.used)
         return [sample / self.run.group for sample in used]
+
+    def used_blocks(self) -> list[Block]:
+        """The blocks that the figures are of."""
+        return [block for block, used in zip(self.run.blocks, self.run.used, strict=True) if used]
 
     def used_blocks_s(self) -> list[list[float]]:
         """Seconds of an inference, block by block, of the blocks that are used; one block where none are known."""
@@ -103,6 +111,7 @@ def finished(
             samples_file=f"{folder}/{protocol.SAMPLES_FILE}",
         ),
         samples_ns=runtime.samples_ns,
+        end_to_end_ns=runtime.end_to_end_ns,
         selection=selection,
         comparison=correctness.compare(expected, runtime.output_tensors()),
         facts=facts,
@@ -146,12 +155,15 @@ def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
                 iterations=latency.iterations,
                 total_s=latency.iterations * latency.mean_s,
                 clean_share=clean_share,
+                median_s=latency.median_s,
                 doubts=[*_not_in_effect(runs, settings), *_too_wide(width, settings)],
             ),
             correctness=worst,
             runs=tuple(run.run for run in runs),
             facts=runs[-1].facts,
             stats=runs[-1].stats,
+            end_to_end=_end_to_end(runs),
+            gpu=statistics.summarize_gpu([block.gpu for run in runs for block in run.used_blocks() if block.gpu]),
         ),
         width=width,
     )
@@ -161,6 +173,16 @@ def enough(runs: Sequence[Finished], judged: Judged, settings: Settings) -> bool
     """Is the interval as narrow as was asked for, or time up?"""
     measured_s = sum(run.wall_s for run in runs)
     return settings.precision is None or judged.width <= settings.precision or measured_s >= settings.max_time_s
+
+
+def _end_to_end(runs: Sequence[Finished]) -> Summary | None:
+    used = [
+        sample
+        for run in runs
+        if run.end_to_end_ns
+        for sample in statistics.used_samples(run.end_to_end_ns, run.run.blocks, run.run.used)
+    ]
+    return statistics.summarize(used) if used else None
 
 
 def _counted(summary: Summary, runs: Sequence[Finished], *, used_only: bool) -> Summary:

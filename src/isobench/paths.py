@@ -7,7 +7,7 @@
         results/               ID/result.json, samples beside it
         runs/                  run directories of workers that are at work, or that failed
         calibration.json       how far identical runs differ on this machine
-        cache/                 what runtimes keep between runs (torch.compile); conda packages
+        cache/                 what runtimes keep between runs (torch.compile, TensorRT's timings); conda packages
 
     $ISOBENCH_ENVS/            NAME/: the user's own specs of environments, which go before isobench's
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isobench.results import Failed, Measured, Result, Run
+from isobench.statistics import Summary
 
 BASELINE = "torch-eager"
 
@@ -73,13 +74,25 @@ def _notes(result: Result) -> Iterable[str]:
         return
     for reason in outcome.verdict.reasons:
         yield f"{name}: {outcome.verdict.status}: {reason}"
+    if outcome.end_to_end:
+        yield f"{name}: end to end, with the copies to the GPU and back: {_brief(outcome.end_to_end)}{_energy(outcome)}"
     if outcome.set_aside_s:
         everything = outcome.latency_all
+        why = "others used the machine" + (" or its GPU was slowed" if outcome.gpu else "")
         yield (
-            f"{name}: {outcome.set_aside_s:.2g} s set aside, in which others used the machine; with them: mean "
-            f"{milliseconds(everything.mean_s)}, median {milliseconds(everything.median_s)}, "
-            f"p99 {milliseconds(everything.p99_s)} ms"
+            f"{name}: {outcome.set_aside_s:.2g} s set aside, in which {why}; with them: {_brief(everything)}"
         )
+
+
+def _brief(summary: Summary) -> str:
+    mean, median, p99 = map(milliseconds, (summary.mean_s, summary.median_s, summary.p99_s))
+    return f"mean {mean}, median {median}, p99 {p99} ms"
+
+
+def _energy(outcome: Measured) -> str:
+    if outcome.gpu is None or outcome.gpu.energy_per_inference_j is None:
+        return ""
+    return f"; {outcome.gpu.energy_per_inference_j:.3g} J an inference"
 
 
 def _iterations(outcome: Measured) -> str:
@@ -166,6 +179,7 @@ def _measurement(outcome: Measured) -> list[tuple[str, str]]:
         ("timing", _timing(first)),
         ("threads", ", ".join(f"{name} {value}" for name, value in first.threads.items())),
         ("noise", _noise(outcome)),
+        ("gpu", _gpu(outcome)),
     ]
     if compared.worst_absolute is not None and compared.worst_relative is not None:
         error = f"worst absolute {compared.worst_absolute:.3g}, relative {compared.worst_relative:.3g}"
@@ -203,6 +217,20 @@ def _noise(outcome: Measured) -> str:
         f"{len(blocks)} blocks in {wall_s:.2f} s, {outcome.clean_share:.0%} clean; others used {others:.2f} cores; "
         f"stolen {steal:.1%}; {faults:.1f} page faults an iteration"
     )
+
+
+def _gpu(outcome: Measured) -> str:
+    gpu, told = outcome.gpu, outcome.facts.get("gpu", {})
+    if gpu is None:
+        return ""
+    parts = [
+        f"driver {told['driver']}" if told.get("driver") else f"not watched: {told.get('unwatched')}",
+        f"{gpu.clock_mhz_min:.0f} to {gpu.clock_mhz_max:.0f} MHz" if gpu.clock_mhz_min and gpu.clock_mhz_max else "",
+        f"{gpu.power_w:.0f} W" if gpu.power_w is not None else "",
+        f"at most {gpu.temperature_c_max:.0f} \u00b0C" if gpu.temperature_c_max is not None else "",
+        f"queueing an inference takes {gpu.enqueue_s * 1e6:.3g} \u00b5s",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _commit(result: Result) -> str:

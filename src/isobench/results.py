@@ -17,7 +17,7 @@ from isobench import paths
 from isobench.correctness import Comparison
 from isobench.errors import ResultError
 from isobench.models import Settings, TensorSpec
-from isobench.statistics import Block, Interval, Summary, Verdict
+from isobench.statistics import Block, GpuSummary, Interval, Summary, Verdict
 from isobench.workers import protocol
 
 SCHEMA = "isobench.result/2"
@@ -152,6 +152,7 @@ class Measured:
 
     `latency` is of the blocks that are used, `latency_all` of all. `intervals` are 95 % intervals of mean, median, p90
     and p99 in seconds; `noise_floor` is the relative spread of identical runs that they assume, as `floor_source` says.
+    On a GPU `latency` is the GPU's own time, `end_to_end` that from host memory to host memory, of the same blocks.
     """
 
     latency: Summary
@@ -167,6 +168,8 @@ class Measured:
     facts: Mapping[str, Any]
     stats: Mapping[str, Any]
     turns: Turns | None = None
+    end_to_end: Summary | None = None
+    gpu: GpuSummary | None = None
     status: str = "measured"
 
 
@@ -230,7 +233,7 @@ def save(result: Result, *, run_dirs: Sequence[Path] = (), root: Path | None = N
     for number, run_dir in enumerate(run_dirs, 1):
         kept = folder / run_folder(number)
         kept.mkdir()
-        for name in (protocol.SAMPLES_FILE, protocol.LOG_FILE, protocol.OUTPUTS_FILE):
+        for name in (protocol.SAMPLES_FILE, protocol.END_TO_END_FILE, protocol.LOG_FILE, protocol.OUTPUTS_FILE):
             if (run_dir / name).exists():
                 shutil.move(run_dir / name, kept / name)
     protocol.write_json(folder / RESULT_FILE, result.to_json())

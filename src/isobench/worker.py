@@ -259,6 +259,8 @@ def variables(environment: Environment, *, threads: int, heap: str = "steady") -
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
         "TRITON_CACHE_DIR": str(compiled / "triton"),
+        "ISOBENCH_CACHE": str(paths.cache_of("tensorrt")),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as NVML numbers them, so that "the first GPU" is the same to everybody
     }
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from isobench import paths, worker
 from isobench.errors import WorkerError
+from isobench.statistics import Block
 from isobench.workers import protocol
 
 pytestmark = pytest.mark.integration
@@ -256,3 +257,18 @@ def test_an_interpreter_that_is_not_there_is_told(run: Run) -> None:
     with pytest.raises(WorkerError, match="the interpreter can't be started"):
         run("well_behaved")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_worker_on_a_gpu_leaves_samples_by_both_contracts_and_evidence(run: Run) -> None:
+    run.asks = (20, 10)
+    outputs = run("on_gpu", warmup=3)
+    device, end_to_end = (
+        protocol.read_samples(run.run_dir / name) for name in (protocol.SAMPLES_FILE, protocol.END_TO_END_FILE)
+    )
+    assert len(device) == len(end_to_end) == 30
+    assert min(device) >= 2_000_000  # what was queued was waited for, also before an event was read
+    assert min(end_to_end) >= 3_000_000
+    blocks = [Block.from_json(block) for block in run.blocks]
+    assert [block.samples for block in blocks] == [20, 10]
+    assert [block.gpu.inferences for block in blocks if block.gpu] == [41, 21]
+    assert (outputs["group"], outputs["facts"]["timing"]) == (1, "device")

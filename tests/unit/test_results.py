@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from isobench.results import (
     RuntimeRecord,
     Warmup,
 )
-from isobench.statistics import Block, Interval, Verdict, summarize
+from isobench.statistics import Block, GpuBlock, Interval, Verdict, summarize, summarize_gpu
 from isobench.workers import protocol
 
 BLOCK = Block(
@@ -262,3 +263,28 @@ def test_one_result_is_shown_in_full() -> None:
 )
 def test_milliseconds_keep_their_digits(seconds: float, text: str) -> None:
     assert report.milliseconds(seconds) == text
+
+
+def on_gpu() -> Result:
+    gpu = GpuBlock(enqueue_s=1e-5, inferences=9, energy_j=4.5, clock_mhz=1980.0, power_w=400.0, temperature_c=60.0)
+    outcome = measured(4.0)
+    return make(
+        "trt",
+        replace(
+            outcome,
+            runs=(replace(outcome.runs[0], blocks=(replace(BLOCK, gpu=gpu),)),),
+            end_to_end=summarize([5_000_000] * 4),
+            gpu=summarize_gpu([gpu]),
+            facts={"gpu": {"driver": "580.65.06"}},
+        ),
+    )
+
+
+def test_a_result_of_a_gpu_comes_back_and_tells_of_both_contracts(tmp_path: Path) -> None:
+    result = on_gpu()
+    assert results.load(str(save(result, tmp_path))) == result
+    shown = report.details(result, Path("/results/x"))
+    end_to_end = "mean 5.000, median 5.000, p99 5.000 ms; 0.5 J an inference"
+    assert f"trt: end to end, with the copies to the GPU and back: {end_to_end}" in shown
+    gpu = "driver 580.65.06, 1980 to 1980 MHz, 400 W, at most 60 \u00b0C, queueing an inference takes 10 \u00b5s"
+    assert re.search(rf"^gpu +{re.escape(gpu)}$", shown, re.MULTILINE)

@@ -81,6 +81,7 @@ class BaseRT:
         self.build: Build | None = None
         self.outputs: dict[str, Any] = {}
         self.samples_ns: list[int] = []
+        self.end_to_end_ns: list[int] = []
         self._process: Worker | None = None
 
     @classmethod
@@ -294,12 +295,15 @@ class BaseRT:
         try:
             self.outputs = protocol.read_json(outputs_file, protocol.OUTPUTS_SCHEMA)
             self.samples_ns = self._samples(self.outputs)
+            end_to_end = outputs_file.with_name(protocol.END_TO_END_FILE)
+            self.end_to_end_ns = protocol.read_samples(end_to_end) if end_to_end.exists() else []
             told = sum(block.samples for block in self.blocks)
         except (FileNotFoundError, ValueError) as error:
             raise WorkerError(f"the worker left no measurement: {error}", kind="protocol") from None
-        if self.blocks and told != len(self.samples_ns):
-            found = f"the worker's blocks hold {told} samples, its file {len(self.samples_ns)}"
-            raise WorkerError(found, kind="protocol")
+        for samples in filter(None, (self.samples_ns, self.end_to_end_ns)):
+            if self.blocks and told != len(samples):
+                found = f"the worker's blocks hold {told} samples, its file {len(samples)}"
+                raise WorkerError(found, kind="protocol")
 
     def _samples(self, outputs: Mapping[str, Any]) -> list[int]:
         if "latency_s" in outputs:

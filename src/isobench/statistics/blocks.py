@@ -5,7 +5,8 @@ The rules were fixed before anything was measured by them. A block is contaminat
 - others used more than `OTHERS_CORES` cores' time of our CPUs (leaving such blocks out brought the spread of identical
   runs from 16.6 % to 4.2 %), or
 - the hypervisor took more than `STEAL_SHARE` of the time, or
-- our own control group was throttled.
+- our own control group was throttled, or
+- its GPU was slowed or shared (`statistics.gpu`).
 
 What the counters can't resolve counts as nothing. Contaminated blocks are set aside, never thrown away: as long as
 `LEAST_CLEAN` of the time is clean, the figures are those of the clean blocks, and those of all stand beside them.
@@ -17,6 +18,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
+
+from isobench.statistics.gpu import GpuBlock, gpu_noise, gpu_notes
 
 OTHERS_CORES = 0.1
 STEAL_SHARE = 0.02
@@ -36,6 +39,7 @@ class Block:
     """Consecutive samples, with what else went on: seconds of CPU time are summed over the CPUs at hand.
 
     `started_s` is by the machine's monotonic clock: it tells the order of blocks that several workers took in turn.
+    `gpu` is what the GPU did, where the model ran on one.
     """
 
     samples: int
@@ -51,6 +55,7 @@ class Block:
     major_faults: int
     frequency_mhz: float | None = None
     parked_s: float = 0.0
+    gpu: GpuBlock | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Block:
@@ -59,18 +64,20 @@ class Block:
         Raises:
             ValueError: a member is missing, or is no number.
         """
-        known = fields(cls)
+        known = [field for field in fields(cls) if field.name != "gpu"]
         needed = [field.name for field in known if field.default is MISSING or value.get(field.name) is not None]
         wrong = [name for name in needed if type(value.get(name)) not in {int, float}]
         if wrong:
             raise ValueError(f"a block lacks a number for {', '.join(wrong)}")
-        return cls(**{name: value[name] for name in needed})
+        gpu = GpuBlock.from_json(value["gpu"]) if value.get("gpu") is not None else None
+        return cls(gpu=gpu, **{name: value[name] for name in needed})
 
     def contaminated(self, resolution_s: float) -> bool:
         """Did anybody else take enough of the machine to be seen in the latency? Less than a tick isn't known."""
         others = self.cpu_others_s > OTHERS_CORES * self.wall_s + resolution_s
         stolen = self.steal_s > STEAL_SHARE * self.wall_s + resolution_s
-        return others or stolen or self.throttled_s > resolution_s
+        gpu = self.gpu is not None and (self.gpu.slowed(self.wall_s) or self.gpu.shared())
+        return others or stolen or self.throttled_s > resolution_s or gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,19 +129,27 @@ def verdict(
     iterations: int,
     total_s: float,
     clean_share: float = 1.0,
+    median_s: float = 0.0,
     doubts: Sequence[str] = (),
 ) -> Verdict:
-    """Judge a measurement of `iterations` that lasted `total_s` together.
+    """Judge a measurement of `iterations` that lasted `total_s` together, `median_s` in the middle.
 
     - "invalid": the outputs are wrong; `wrong` says how.
     - "noisy": the iterations lasted less than `SHORTEST_S`; or less than `LEAST_CLEAN` of the time was clean; or
       what was asked for wasn't so: an interval's width, CPUs, threads (`doubts` says what).
-    - "clean": none of these. That page faults make the result is told, too, but is no noise: they are the model's.
+    - "clean": none of these. That page faults, the host or a GPU's power cap make the result is told, too, but is no
+      noise: they are the model's.
     """
     noise = [*_too_short(iterations, total_s), *_contaminated(blocks, clean_share), *doubts]
     if wrong:
         return Verdict(status="invalid", reasons=(*wrong, *noise))
-    return Verdict(status="noisy" if noise else "clean", reasons=(*noise, *_faulting(blocks)))
+    told = [*_faulting(blocks), *gpu_notes(_gpu(blocks), median_s)]
+    return Verdict(status="noisy" if noise else "clean", reasons=(*noise, *told))
+
+
+def _gpu(blocks: Sequence[Block]) -> list[tuple[GpuBlock, float]]:
+    """The GPU's side of the blocks that have one, and how long each lasted."""
+    return [(block.gpu, block.wall_s) for block in blocks if block.gpu is not None]
 
 
 def _too_short(iterations: int, total_s: float) -> list[str]:
@@ -153,7 +168,8 @@ def _contaminated(blocks: Sequence[Block], clean_share: float) -> list[str]:
     others = math.fsum(block.cpu_others_s for block in blocks) / total_s
     steal = math.fsum(block.steal_s for block in blocks) / total_s
     how = f"{others:.2f} cores on average, {steal:.1%} stolen by the hypervisor"
-    return [f"in {1 - clean_share:.0%} of the time others used the machine ({how})"]
+    reasons = [f"in {1 - clean_share:.0%} of the time others used the machine ({how})"]
+    return [*reasons, *gpu_noise(_gpu(blocks))]
 
 
 def _faulting(blocks: Sequence[Block]) -> list[str]:

@@ -1,0 +1,90 @@
+"""What would silently run on the CPU is an error: in the real ONNX Runtime and the real PyTorch, both CPU builds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from isobench import paths
+
+pytestmark = pytest.mark.integration
+
+PROLOGUE = """
+import json, sys
+sys.path.insert(0, {workers!r})
+from harness import Refused
+
+def refused(what, *arguments, **options):
+    try:
+        what(*arguments, **options)
+    except Refused as error:
+        return [error.kind, error.message, error.hint]
+
+"""
+ORT = """
+import onnxruntime
+import ort_cuda_worker
+
+file, told = {file!r}, []
+session = lambda **options: refused(
+    ort_cuda_worker._session, file, onnxruntime.SessionOptions(), 7, tf32=False, **options
+)
+told.append(session(cpu_fallback=False))
+# As ONNX Runtime does where the provider is there, and CUDA's libraries or the driver aren't: it takes the CPU.
+onnxruntime.get_available_providers = lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+told += [session(cpu_fallback=False), session(cpu_fallback=True)]
+print(json.dumps(told))
+"""
+TORCH = """
+import torch
+import torch_cuda
+
+class Left(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", torch.ones(2))
+
+    def _apply(self, fn, recurse=True):
+        return self  # as one that keeps a table where it is
+
+told = [refused(torch_cuda.placed, Left(), (), {{}})]
+torch.cuda.is_available = lambda: True
+told.append(refused(torch_cuda.placed, Left(), (), {{}}))
+print(json.dumps(told))
+"""
+
+
+def _told(python: Path, script: str, **values: str) -> Any:
+    text = (PROLOGUE + script).format(workers=str(paths.WORKERS), **values)
+    done = subprocess.run([python, "-I", "-B", "-c", text], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_onnx_runtime_that_would_take_the_cpu_is_refused(ort_python: Path, tmp_path: Path) -> None:
+    given, result = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [given], [result])
+    file = tmp_path / "relu.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    no_build, no_session, on_cpu = _told(ort_python, ORT, file=str(file))
+    assert no_build[0] == "fallback"
+    assert "this build of ONNX Runtime has no CUDAExecutionProvider" in no_build[1]
+    assert "isobench doctor --device nvidia" in no_build[2]
+    for kind, message, _ in (no_session, on_cpu):
+        assert kind == "fallback"
+        assert message.startswith("ONNX Runtime would not run this on the GPU: ")
+
+
+def test_a_module_that_would_stay_on_the_cpu_is_refused(torch_python: Path) -> None:
+    without_cuda, left = _told(torch_python, TORCH)
+    assert without_cuda[0] == "no-gpu"
+    assert "a build without CUDA, finds none" in without_cuda[1]
+    assert left[0] == "fallback"
+    assert left[1] == "the module's table would stay on the CPU while the model runs on the GPU"
+    assert "Register it as a parameter or a buffer" in left[2]

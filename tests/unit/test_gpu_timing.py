@@ -1,0 +1,217 @@
+"""The measuring loop on a GPU, against a stand-in of the thin CUDA layer that keeps a clock of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from isobench import paths
+
+WORKERS = ("gpu_timing", "cuda_driver", "nvml", "harness", "machine", "protocol", "timing", "control", "trt_engine")
+SAMPLES = Path(__file__).parents[1] / "samples"
+TOOLKIT = Path("/usr/local/cuda/include")
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The workers' modules as a worker sees them: by their bare names."""
+    monkeypatch.syspath_prepend(str(paths.WORKERS))
+    import importlib
+
+    yield SimpleNamespace(**{name: importlib.import_module(name) for name in WORKERS})
+    for name in WORKERS:
+        sys.modules.pop(name, None)
+
+
+class Cuda:
+    """A GPU on a made-up clock: work in a stream is done one after the other, each piece for as long as it's said.
+
+    The host's clock goes on by what each call costs it; what it waits for lets it jump there.
+    """
+
+    def __init__(self, *, queueing_ns: int, work_ns: int, elsewhere_ns: int = 0) -> None:
+        self.now = 1_000_000
+        self.done = 0  # when the stream will have come to its end
+        self.done_elsewhere = 0
+        self.queued = 0
+        self._queueing_ns, self._work_ns, self._elsewhere_ns = queueing_ns, work_ns, elsewhere_ns
+
+    def clock(self) -> int:
+        return self.now
+
+    def work(self) -> int:
+        self.now += self._queueing_ns
+        self.queued += 1
+        self.done = max(self.now, self.done) + self._work_ns
+        self.done_elsewhere = max(self.now, self.done_elsewhere) + self._elsewhere_ns
+        return self.queued
+
+    def copy(self) -> None:
+        self.done = max(self.now, self.done) + 100_000
+
+    def event(self) -> list[int]:
+        return [0]
+
+    def record(self, event: list[int], _stream: object) -> None:
+        event[0] = max(self.now, self.done)
+
+    def elapsed_ns(self, start: list[int], end: list[int]) -> int:
+        assert end[0] <= self.now, "an event is asked for before it has happened"
+        return end[0] - start[0]
+
+    def synchronize(self, _stream: object) -> None:
+        self.now = max(self.now, self.done)
+
+    def synchronize_all(self) -> None:
+        self.now = max(self.now, self.done, self.done_elsewhere)
+
+
+def _block(workers: Any, cuda: Cuda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int = 120) -> Any:
+    monkeypatch.setattr(workers.gpu_timing, "clock", cuda.clock)
+    inference = workers.gpu_timing.Inference(
+        cuda, "stream", enqueue=cuda.work, copy_in=cuda.copy, copy_out=lambda _: cuda.copy()
+    )
+    files = [tmp_path / "device", tmp_path / "end-to-end"]
+    samples = inference.samples(*map(str, files))
+    block = samples.block(count)
+    samples.close()
+    return block, *(array("q", file.read_bytes()).tolist() for file in files)
+
+
+def test_the_gpus_own_time_and_that_from_end_to_end_come_of_one_block(
+    workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = Cuda(queueing_ns=20_000, work_ns=500_000)
+    block, device, end_to_end = _block(workers, cuda, tmp_path, monkeypatch)
+    assert device == [500_000] * 120  # the first of each chunk, too: the GPU was busy when it was queued
+    # Queueing goes on while the inputs are copied; outputs are copied after the inference.
+    assert end_to_end == [100_000 + 500_000 + 100_000] * 120
+    assert (block["samples"], block["iterations"]) == (120, 120)
+    assert block["gpu"] == {"enqueue_s": 20e-6, "inferences": 120 + 120 + 3}
+    assert cuda.queued == block["gpu"]["inferences"]
+
+
+def test_what_is_bound_by_the_host_is_timed_as_such(
+    workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block, device, _ = _block(workers, Cuda(queueing_ns=50_000, work_ns=10_000), tmp_path, monkeypatch)
+    assert set(device) == {50_000}  # the GPU waits for the host, between one event and the next
+    assert block["gpu"]["enqueue_s"] == 50e-6
+
+
+def test_work_outside_of_the_timed_stream_is_refused(
+    workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = Cuda(queueing_ns=20_000, work_ns=1000, elsewhere_ns=2_000_000)
+    with pytest.raises(workers.harness.Refused, match=r"outside of the stream that is timed: .* ms of work were left"):
+        _block(workers, cuda, tmp_path, monkeypatch)
+
+
+def test_nvml_readings_become_evidence_and_what_a_gpu_does_not_tell_is_none(workers: Any) -> None:
+    class NVMLError(Exception):
+        pass
+
+    class NVMLError_NotFound(NVMLError):  # noqa: N801, N818 - pynvml's name
+        pass
+
+    def unknown(*_: object) -> None:
+        raise NVMLError("not supported")
+
+    energy, slowed = iter([1000, 1750]), iter([5_000_000, 9_000_000])
+    process = SimpleNamespace(pid=7, usedGpuMemory=1 << 20)
+    library = SimpleNamespace(
+        NVMLError=NVMLError,
+        NVMLError_NotFound=NVMLError_NotFound,
+        NVML_CLOCK_SM=1, NVML_CLOCK_MEM=2, NVML_TEMPERATURE_GPU=0, NVML_PERF_POLICY_POWER=0, NVML_PERF_POLICY_THERMAL=1,
+        nvmlDeviceGetTotalEnergyConsumption=lambda _: next(energy),
+        nvmlDeviceGetViolationStatus=lambda _, policy: (
+            SimpleNamespace(violationTime=next(slowed)) if policy else unknown()
+        ),
+        nvmlDeviceGetCurrentClocksEventReasons=unknown,
+        nvmlDeviceGetCurrentClocksThrottleReasons=lambda _: 0x4,
+        nvmlDeviceGetClockInfo=lambda _, kind: {1: 1980, 2: 2619}[kind],
+        nvmlDeviceGetPowerUsage=lambda _: 412_500,
+        nvmlDeviceGetTemperature=unknown,
+        nvmlDeviceGetUtilizationRates=lambda _: SimpleNamespace(gpu=97),
+        nvmlDeviceGetComputeRunningProcesses=lambda _: [process, SimpleNamespace(pid=8, usedGpuMemory=None)],
+    )  # fmt: skip
+    gpu = workers.nvml.Gpu("handle", library)
+    told = gpu.between(gpu.read(), gpu.read())
+    assert told == {
+        "energy_j": 0.75, "slowed_s": 0.004, "capped_s": None, "clock_reasons": 0x4, "clock_mhz": 1980,
+        "memory_clock_mhz": 2619, "power_w": 412.5, "temperature_c": None, "utilization": 0.97,
+        # This process isn't among those of these numbers, so who used how much can't be told apart.
+        "others": 1, "others_utilization": None,
+    }  # fmt: skip
+    assert workers.nvml.describe(0x4 | 0x40) == "power cap, heat (hardware)"
+
+
+def test_the_use_that_others_make_of_the_gpu_is_that_of_other_processes(
+    workers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def utilization(_: object, since_us: int) -> list[SimpleNamespace]:
+        asked.append(since_us)
+        return [
+            SimpleNamespace(pid=pid, smUtil=percent, timeStamp=time) for pid, percent, time in
+            ((7, 90, 10), (8, 5, 20), (8, 30, 30))
+        ]  # fmt: skip
+
+    error = type("NVMLError", (Exception,), {})
+    library = SimpleNamespace(
+        nvmlDeviceGetProcessUtilization=utilization, NVMLError=error, NVMLError_NotFound=type("N", (error,), {})
+    )
+    monkeypatch.setattr(workers.nvml.os, "getpid", lambda: 7)
+    gpu = workers.nvml.Gpu("handle", library)
+    assert [gpu._others_utilization([7, 8]) for _ in range(2)] == [0.3, 0.3]
+    assert asked == [0, 30]
+    assert gpu._others_utilization([7]) == 0.0
+
+
+def test_the_parsers_errors_name_the_node(workers: Any) -> None:
+    def error(name: str, operator: str) -> SimpleNamespace:
+        told = {"node_name": name, "node_operator": operator, "node": 3, "desc": "no importer for it"}
+        return SimpleNamespace(**{what: lambda value=value: value for what, value in told.items()})
+
+    described = workers.trt_engine.described
+    assert described(error("/layer/Foo", "Foo")) == "node /layer/Foo (Foo): no importer for it"
+    assert described(error("", "Foo")) == "node 3 (Foo): no importer for it"
+
+
+def test_without_a_driver_the_layer_says_so(workers: Any) -> None:
+    with pytest.raises(workers.harness.Refused, match=r"no NVIDIA GPU can be used here: .*libnothing") as raised:
+        workers.cuda_driver.Libcuda("libnothing.so.1")
+    assert raised.value.hint == "isobench doctor --device nvidia says what is missing."
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_the_ctypes_layer_calls_the_driver_as_its_header_says(workers: Any, tmp_path: Path) -> None:
+    """Against a library with the driver's functions that works on host memory; the real header checks that, if here."""
+    library = tmp_path / "libcuda.so"
+    header = ["-DHEADER", f"-I{TOOLKIT}"] if (TOOLKIT / "cuda.h").exists() else []
+    source = SAMPLES / "cuda" / "libcuda.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-Werror", *header, "-o", library, source], check=True)
+    cuda = workers.cuda_driver.Libcuda(str(library))
+    assert cuda.bus_id() == "0000:65:00.0"
+    stream, start, end = cuda.stream(), cuda.event(), cuda.event()
+    transfers = workers.gpu_timing.Transfers(cuda, stream)
+    address = transfers.add_input(b"abcd")
+    assert transfers.add_output(4, address) == address
+    transfers.add_output(0)
+    assert transfers.outputs() == [b"abcd", b""]
+    cuda.record(start, stream)
+    replay = cuda.captured(stream, lambda: cuda.record(end, stream))
+    replay()
+    cuda.synchronize_all()
+    assert cuda.elapsed_ns(start, end) == 2_500_000
+    with pytest.raises(workers.cuda_driver.CudaError, match=r"cuEventElapsedTime: invalid argument \(1\)"):
+        cuda.elapsed_ns(0, 0)

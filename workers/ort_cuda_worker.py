@@ -1,0 +1,153 @@
+"""ONNX Runtime worker on a GPU: runs inside the `ort-cuda` environment.
+
+The CUDA provider works on a stream and on memory of ours, with nothing left to the CPU unseen.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import onnxruntime
+
+import cuda_driver
+import gpu_timing
+import protocol
+import tensors
+from harness import Refused, measure, request, serve
+from ort_worker import LEVELS
+
+PROVIDER = "CUDAExecutionProvider"
+# The numbers of ONNX's types (onnx.TensorProto), by which memory is bound that ONNX Runtime didn't allocate.
+ONNX_TYPES = {
+    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7, "bool": 9, "float16": 10,
+    "float64": 11, "uint32": 12, "uint64": 13, **tensors.ONNX_NUMBERS,
+}  # fmt: skip
+
+
+def _execute(
+    output_dir: str,  # noqa: ARG001 - part of every worker's contract
+    onnx_file: str,
+    outputs_file: str,
+    iterations: int,
+    *,
+    graph_optimization: str = "all",
+    tf32: bool = False,
+    cpu_fallback: bool = False,
+) -> None:
+    model = request()["model"]
+    given = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = LEVELS[graph_optimization]
+    options.intra_op_num_threads = request()["threads"]
+    options.inter_op_num_threads = 1
+    cuda = cuda_driver.open_driver()
+    monitor, gpu_facts = gpu_timing.watch(cuda)
+    stream = cuda.stream()
+    _load_libraries()
+    started = time.perf_counter()
+    session = _session(onnx_file, options, cuda.handle(stream), tf32=tf32, cpu_fallback=cpu_fallback)
+    load_s = time.perf_counter() - started
+    transfers = gpu_timing.Transfers(cuda, stream)
+    binding = session.io_binding()
+    for entry in model["onnx_inputs"]:
+        tensor = given[entry["source"]]
+        address = transfers.add_input(tensor.data)
+        binding.bind_input(entry["name"], "cuda", 0, ONNX_TYPES[tensor.dtype], tensor.shape, address)
+    made = _bind_outputs(session, binding, model["onnx_outputs"], transfers)
+    # Without this, each run waits for its end: then the host's waiting would be timed with it.
+    asynchronous = onnxruntime.RunOptions()
+    asynchronous.add_run_config_entry("disable_synchronize_execution_providers", "1")
+    inference = gpu_timing.Inference(
+        cuda,
+        stream,
+        enqueue=partial(session._sess.run_with_iobinding, binding._iobinding, asynchronous),
+        copy_in=transfers.copy_in,
+        copy_out=transfers.copy_out,
+        monitor=monitor,
+    )
+
+    def read_outputs(_: object) -> list[protocol.Tensor]:
+        return [
+            protocol.Tensor(entry["source"], tensors.dtype_of(value), tuple(value.shape()), data)
+            for entry, value, data in zip(model["onnx_outputs"], made, transfers.outputs(), strict=True)
+        ]
+
+    measure(
+        inference,
+        outputs_file,
+        iterations,
+        outputs=read_outputs,
+        load_s=load_s,
+        threads=session.get_session_options().intra_op_num_threads,
+        taker=inference.samples,
+        facts={
+            "onnxruntime": onnxruntime.__version__,
+            "build": onnxruntime.get_build_info(),
+            "execution_providers": session.get_providers(),
+            "graph_optimization": graph_optimization,
+            "cpu_fallback": cpu_fallback,
+            "tf32": tf32,
+            "cuda_layer": cuda.name,
+            "gpu": gpu_facts,
+            **gpu_timing.CONTRACT,
+        },
+    )
+
+
+def _load_libraries() -> None:
+    """Load CUDA's and cuDNN's libraries from the environment's packages, where they lie beside ONNX Runtime."""
+    preload = getattr(onnxruntime, "preload_dlls", None)
+    if preload is not None:
+        preload()
+
+
+def _session(
+    onnx_file: str, options: onnxruntime.SessionOptions, stream: int, *, tf32: bool, cpu_fallback: bool
+) -> onnxruntime.InferenceSession:
+    """The session, on the GPU for certain: asked for CUDA where it can't be had, ONNX Runtime takes the CPU."""
+    available = onnxruntime.get_available_providers()
+    if PROVIDER not in available:
+        raise _fallback(f"this build of ONNX Runtime has no {PROVIDER}, only {', '.join(available)}")
+    if not cpu_fallback:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    provider = {"device_id": "0", "user_compute_stream": str(stream), "use_tf32": str(int(tf32))}
+    try:
+        session = onnxruntime.InferenceSession(
+            onnx_file, options, providers=[(PROVIDER, provider), *(["CPUExecutionProvider"] if cpu_fallback else [])]
+        )
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
+        hint = "--rt-args cpu_fallback lets what the GPU can't do run on the CPU, and the result says so."
+        raise _fallback(str(error), hint) from None
+    if session.get_providers()[0] != PROVIDER:
+        raise _fallback(f"the session runs on {session.get_providers()[0]}")
+    return session
+
+
+def _bind_outputs(
+    session: onnxruntime.InferenceSession, binding: Any, outputs: list[dict[str, str]], transfers: gpu_timing.Transfers
+) -> list[Any]:
+    """Bind the outputs to the memory that a first run has put them in; their sizes are known only then."""
+    for entry in outputs:
+        binding.bind_output(entry["name"], "cuda", 0)
+    session.run_with_iobinding(binding)
+    made: list[Any] = binding.get_outputs()
+    for entry, value in zip(outputs, made, strict=True):
+        if value.device_name() != "cuda":
+            raise _fallback(f"the output {entry['name']} lies in the memory of the {value.device_name()}")
+        transfers.add_output(value.tensor_size_in_bytes(), value.data_ptr())
+        binding.bind_ortvalue_output(entry["name"], value)
+    return made
+
+
+def _fallback(why: str, hint: str = "") -> Refused:
+    return Refused(
+        "fallback",
+        f"ONNX Runtime would not run this on the GPU: {why}",
+        hint or "isobench doctor --device nvidia says what this machine lacks.",
+    )
+
+
+if __name__ == "__main__":
+    serve(_execute)

@@ -1,0 +1,113 @@
+"""PyTorch on a GPU: the module and its inputs moved there, for certain, and timed on a stream of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+import cuda_driver
+import gpu_timing
+import trees
+from harness import Refused
+
+
+def placed(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[torch.nn.Module, Any, Any]:
+    """The module and its call with everything in the GPU's memory.
+
+    Raises:
+        Refused: there is no GPU that this PyTorch can use, or something stays on the CPU.
+    """
+    if not torch.cuda.is_available():
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a build without CUDA"
+        raise cuda_driver.no_driver(f"PyTorch {torch.__version__}, {built}, finds none")
+    module = module.to("cuda")
+    left = [
+        name
+        for named in (module.named_parameters(), module.named_buffers())
+        for name, tensor in named
+        if tensor.device.type != "cuda"
+    ]
+    if left:
+        raise _left(f"the module's {', '.join(left[:5])}")
+    args, kwargs = trees.replaced(
+        args, kwargs, {name: tensor.to("cuda") for name, tensor in trees.tensor_leaves_of_call(args, kwargs)}
+    )
+    return module, args, kwargs
+
+
+def use_tf32(on: bool) -> None:
+    """One rule for matrices and convolutions alike; PyTorch's own defaults differ."""
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
+
+
+class Call:
+    """A call that is ready on the GPU, on a stream of its own, with room for its inputs and outputs on the host.
+
+    To be used as a context manager: inside, PyTorch queues its work in that stream.
+    """
+
+    def __init__(self, called: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        self._cuda = cuda_driver.open_driver()
+        self._stream = torch.cuda.Stream()
+        self._context: Any = torch.cuda.stream(self._stream)
+        self._called: Callable[[], Any] = lambda: called(*args, **kwargs)
+        given = [tensor for _, tensor in trees.tensor_leaves_of_call(args, kwargs)]
+        self._inputs = [(tensor, _on_host(tensor).copy_(tensor)) for tensor in given]
+        self._outputs: list[torch.Tensor] = []
+        self.monitor, self.facts = gpu_timing.watch(self._cuda)
+
+    def __enter__(self) -> gpu_timing.Inference:
+        self._cuda.synchronize_all()
+        self._context.__enter__()
+        outputs = [tensor for _, tensor in trees.tensor_leaves("output", self._called())]
+        left = [str(tensor.device) for tensor in outputs if tensor.device.type != "cuda"]
+        if left:
+            raise _left(f"an output, which lies on {left[0]}")
+        self._outputs = [_on_host(tensor) for tensor in outputs]
+        return gpu_timing.Inference(
+            self._cuda,
+            self._stream.cuda_stream,
+            enqueue=self._called,
+            copy_in=self._copy_in,
+            copy_out=self._copy_out,
+            monitor=self.monitor,
+        )
+
+    def __exit__(self, *exception: object) -> None:
+        self._context.__exit__(*exception)
+
+    def all_facts(self) -> dict[str, Any]:
+        """What is told of where it ran and how it was timed."""
+        return {
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "tf32": torch.backends.cuda.matmul.allow_tf32,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "cuda_layer": self._cuda.name,
+            "gpu": self.facts,
+            **gpu_timing.CONTRACT,
+        }
+
+    def _copy_in(self) -> None:
+        for tensor, buffer in self._inputs:
+            tensor.copy_(buffer, non_blocking=True)
+
+    def _copy_out(self, value: Any) -> None:
+        for buffer, (_, tensor) in zip(self._outputs, trees.tensor_leaves("output", value), strict=True):
+            buffer.copy_(tensor, non_blocking=True)
+
+
+def _on_host(tensor: torch.Tensor) -> torch.Tensor:
+    """Page-locked host memory for a tensor, laid out as it is."""
+    return torch.empty_like(tensor, device="cpu", pin_memory=True)
+
+
+def _left(what: str) -> Refused:
+    return Refused(
+        "fallback",
+        f"{what} would stay on the CPU while the model runs on the GPU",
+        "Register it as a parameter or a buffer, and make tensors on the device of the inputs.",
+    )

@@ -1,0 +1,223 @@
+"""From an ONNX file to a TensorRT engine: parse, configure, build. Needs no GPU with TensorRT-RTX.
+
+`trt` is the module: that of TensorRT (10.x and 11.x), or of TensorRT-RTX, whose interface is nearly the same. Networks
+are strongly typed, which 11.x no longer lets one choose: the precision is that of the ONNX file. Where TensorRT says
+None or False, it said why in its log, so each error shows the log's last errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import Any, NamedTuple
+
+import protocol
+from harness import Refused, stage
+
+# TensorRT's names of types -> the exchange's.
+DTYPES = {
+    "FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT8": "int8", "INT32": "int32", "INT64": "int64",
+    "BOOL": "bool", "UINT8": "uint8", "FP8": "float8_e4m3fn",
+}  # fmt: skip
+
+
+class Options(NamedTuple):
+    """How an engine is built. `workspace_bytes` 0: TensorRT's own limit, all of the memory; `optimization` 0 to 5."""
+
+    workspace_bytes: int = 0
+    optimization: int = 3
+    tf32: bool = False
+
+
+class Built(NamedTuple):
+    """A serialised engine, and what it took to build it."""
+
+    plan: Any
+    build_s: float
+    size_bytes: int
+    sha256: str
+    timing_cache: str
+    """Its state before: "warm" (it held timings), "cold" (it was empty), "none" (it wasn't used)."""
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "build_s": self.build_s, "size_bytes": self.size_bytes, "sha256": self.sha256,
+            "timing_cache": self.timing_cache,
+        }  # fmt: skip
+
+
+def library() -> Any:
+    """The TensorRT that this environment holds.
+
+    Raises:
+        Refused: it can't be loaded.
+    """
+    import importlib
+
+    # `tensorrt` is a package that only passes on the names of its bindings, and has no wheel where they have.
+    for name in ("tensorrt", "tensorrt_bindings", "tensorrt_rtx", "tensorrt_rtx_bindings"):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
+        except Exception as error:  # noqa: BLE001 - a library that isn't there raises what it likes
+            raise Refused("import-error", f"TensorRT can't be loaded: {error}") from None
+    raise Refused("import-error", "this environment has no TensorRT")
+
+
+def name_of(trt: Any) -> str:
+    """Which of the two it is: tensorrt, tensorrt_rtx."""
+    return str(trt.__name__).removesuffix("_bindings")
+
+
+def logger(trt: Any) -> Any:
+    """TensorRT's log: warnings and errors are printed, and `errors` holds the latter."""
+
+    class Log(trt.ILogger):  # type: ignore[misc] # the class is there at run time only
+        def __init__(self) -> None:
+            super().__init__()
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in {trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR}:
+                self.errors.append(message)
+            if severity not in {trt.ILogger.Severity.INFO, trt.ILogger.Severity.VERBOSE}:
+                print(f"{severity.name}: {message}", flush=True)  # noqa: T201 - the worker's log
+
+    return Log()
+
+
+def refusal(kind: str, what: str, log: Any, hint: str = "") -> Refused:
+    """The error for something that TensorRT didn't do, with what it said last."""
+    said = [line.strip() for line in log.errors[-5:]]
+    return Refused(kind, f"{what}: {said[-1]}" if said else what, hint, "\n".join(said))
+
+
+class Network:
+    """An ONNX file as TensorRT's network. What it was made by is kept, since the network lives no longer."""
+
+    def __init__(self, trt: Any, log: Any, onnx_file: str) -> None:
+        self.trt = trt
+        self.log = log
+        self.builder = trt.Builder(log)
+        if self.builder is None:
+            raise refusal("engine-error", "TensorRT makes no builder", log)
+        flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+        self.network = self.builder.create_network(0 if flag is None else 1 << int(flag))
+        self.parser = trt.OnnxParser(self.network, log)
+        self._timings: Any = None
+        self._cache = "none"
+        stage("parsing")
+        if not self.parser.parse_from_file(onnx_file):
+            raise self._parse_error(os.path.basename(onnx_file))  # noqa: PTH119
+
+    def _parse_error(self, name: str) -> Refused:
+        """What the parser complains of, with the names of the nodes."""
+        errors = [self.parser.get_error(index) for index in range(self.parser.num_errors)]
+        lines = [described(error) for error in errors]
+        first = lines[0] if lines else "it doesn't say why"
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        hint = "Other runtimes may know these operators: -r ort, -r torch-eager."
+        return Refused("model-error", f"TensorRT can't parse {name}: {first}{more}", hint, "\n".join(lines))
+
+    def configuration(self, options: Options, shapes: dict[str, tuple[int, ...]], cache: bytes | None) -> Any:
+        """How it's to be built. `shapes` are those of the inputs; `cache` holds timings of earlier builds.
+
+        Raises:
+            Refused: an option is none that TensorRT takes.
+        """
+        trt, config = self.trt, self.builder.create_builder_config()
+        if options.workspace_bytes:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
+        config.builder_optimization_level = options.optimization
+        (config.set_flag if options.tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
+        inputs = [self.network.get_input(index) for index in range(self.network.num_inputs)]
+        if any(size < 0 for tensor in inputs for size in tensor.shape):
+            profile = self.builder.create_optimization_profile()
+            for tensor in inputs:
+                profile.set_shape(tensor.name, *[shapes[tensor.name]] * 3)
+            config.add_optimization_profile(profile)
+        if cache is not None:
+            self._use(config, cache)
+        return config
+
+    def _use(self, config: Any, cache: bytes) -> None:
+        """Build with the timings of `cache`; without, where they are of another version or of another GPU."""
+        for state, timings in (("warm", cache), ("cold", b"")):
+            made = config.create_timing_cache(timings)
+            if (timings or state == "cold") and made is not None and config.set_timing_cache(made, False):
+                self._timings, self._cache = made, state  # they have to outlive the build
+                return
+
+    def built(self, config: Any) -> Built:
+        """Build the engine.
+
+        Raises:
+            Refused: TensorRT can't.
+        """
+        stage("building the engine")
+        started = time.perf_counter()
+        plan = self.builder.build_serialized_network(self.network, config)
+        build_s = time.perf_counter() - started
+        if plan is None:
+            hint = "More workspace may help (--rt-args workspace::BYTES), or another optimisation level."
+            raise refusal("engine-error", "TensorRT can't build the engine", self.log, hint)
+        digest = hashlib.sha256(plan).hexdigest()
+        return Built(plan, build_s, int(plan.nbytes), digest, self._cache)
+
+
+def described(error: Any) -> str:
+    """One of the parser's errors: which node, of which operator, and what is the matter with it."""
+    operator, name = error.node_operator(), error.node_name()
+    node = f"node {name or error.node()}" + (f" ({operator})" if operator else "")
+    return f"{node}: {error.desc()}" if name or operator else str(error.desc())
+
+
+def deserialized(trt: Any, log: Any, plan: Any) -> tuple[Any, Any, Any]:
+    """The runtime, the engine and an execution context of a plan; each needs the one before.
+
+    Raises:
+        Refused: there is none: TensorRT says None where it fails.
+    """
+    runtime = trt.Runtime(log)
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        hint = "isobench doctor --device nvidia says whether this TensorRT suits the GPU and its driver."
+        raise refusal("engine-error", "TensorRT can't load the engine that it has built", log, hint)
+    context = engine.create_execution_context()
+    if context is None:
+        hint = "Is there enough of the GPU's memory left?"
+        raise refusal("engine-error", "TensorRT makes no execution context of the engine", log, hint)
+    return runtime, engine, context
+
+
+def dtype_of(engine: Any, name: str) -> str:
+    """The exchange's name of a tensor's type.
+
+    Raises:
+        Refused: it has none.
+    """
+    kind = engine.get_tensor_dtype(name).name
+    if kind not in DTYPES:
+        raise Refused("model-error", f"the tensor {name} is of TensorRT's type {kind}, which isobench can't compare")
+    return DTYPES[kind]
+
+
+def read_cache(path: str) -> bytes | None:
+    """What a timing cache holds; b"" where there is none yet, None where none is to be used."""
+    if not path:
+        return None
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def keep_cache(path: str, config: Any) -> None:
+    """Write the timings that a build has added to."""
+    cache = config.get_timing_cache()
+    if path and cache is not None:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        protocol.write_bytes(path, bytes(cache.serialize()))
