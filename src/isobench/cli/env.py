@@ -45,7 +45,8 @@ def list_(as_json: bool) -> None:
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         packages = f"{row['packages']} packages" if row["packages"] else ""
-        click.echo(f"{row['name']:{width}}  {row['state']:9}  Python {row['python']:7}  {packages:12}  {row['folder']}")
+        line = f"{row['name']:{width}}  {row['state']:9}  Python {row['python']:7}  {packages:12}  {row['folder']}"
+        click.echo(line.rstrip())
 
 
 @env.command()
@@ -133,10 +134,12 @@ def _row(environment: Environment, state: str) -> dict[str, Any]:
 
 
 def _row_of_missing(spec: Spec) -> dict[str, Any]:
+    locked = spec.is_locked
     return {
-        "name": spec.name, "state": "not made", "provider": spec.provider, "python": spec.python, "packages": 0,
-        "conda_packages": 0, "folder": str(store.folder_of(spec)), "identity": spec.identity(),
-        "lock_sha256": spec.lock_sha256, "created_at": None,
+        "name": spec.name, "state": "not made" if locked else "no lock", "provider": spec.provider,
+        "python": spec.python, "packages": 0, "conda_packages": 0,
+        "folder": str(store.folder_of(spec)) if locked else "", "identity": spec.identity() if locked else None,
+        "lock_sha256": spec.lock_sha256 if locked else None, "created_at": None,
     }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ _FILES = click.option(
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="NAME...")
-@click.option("--all", "everything", is_flag=True, help="Every environment that isobench knows.")
+@click.option("--all", "everything", is_flag=True, help="Every environment that is locked and of use on this machine.")
 @_FILES
 @environment_options
 def create(names: tuple[str, ...], everything: bool, files: tuple[Path, ...]) -> None:
@@ -32,6 +32,8 @@ def create(names: tuple[str, ...], everything: bool, files: tuple[Path, ...]) ->
     if bool(names or files) == everything:
         raise UsageError("name the environments to make, or give --all", hint="isobench env create --all")
     wanted = _specs(tuple(environments.names()) if everything else names, files)
+    if everything:
+        wanted = [spec for spec in wanted if _usable(spec)]
     chosen = [environments.choose(spec, note=say) for spec in wanted]
     _create_side_by_side([spec for spec in chosen if environments.find(spec) is None])
     for spec in chosen:
@@ -93,6 +95,19 @@ def lock(
             f"the lock isn't what its requirements resolve to: {', '.join(spec.name for spec in stale)}",
             hint=" && ".join(spec.relock for spec in stale),
         )
+
+
+def _usable(spec: Spec) -> bool:
+    """Is it locked, and is there the device that it is for? If not, say so."""
+    from isobench import nvidia
+
+    if spec.device == "nvidia" and not nvidia.present():
+        say(f"{spec.name}: left out, since there is no NVIDIA GPU here")
+        return False
+    if not spec.is_locked:
+        say(f"{spec.name}: left out, since it isn't locked yet: {spec.relock}")
+        return False
+    return True
 
 
 def _specs(names: tuple[str, ...], files: tuple[Path, ...]) -> list[Spec]:

@@ -54,7 +54,7 @@ def choose(spec: Spec, *, note: Callable[[str], None]) -> Spec:
 
     Raises:
         UsageError: the provider that is asked for has nothing to go by.
-        ProvisionError: an adopted interpreter is asked for, and there is none.
+        ProvisionError: an adopted interpreter is asked for, and there is none; or there is no lock.
     """
     asked = wanted()
     if asked != "auto":
@@ -62,6 +62,8 @@ def choose(spec: Spec, *, note: Callable[[str], None]) -> Spec:
     for candidate in _candidates(spec):
         if store.find(candidate) is not None:
             return candidate
+    if not spec.is_locked:
+        raise spec.unlocked()
     if not spec.conda_lock_file.exists():
         return _of(spec, "venv")
     if spec.lock_file.exists() and spec.lock_file.read_bytes() == NO_PACKAGES.encode():
@@ -76,6 +78,8 @@ def choose(spec: Spec, *, note: Callable[[str], None]) -> Spec:
 
 def from_locks(spec: Spec) -> list[Spec]:
     """The spec with each provider that there is a lock for."""
+    if not spec.is_locked:
+        return []
     conda = [_of(spec, "conda")] if spec.conda_lock_file.exists() else []
     return [*conda, _of(spec, "venv")]
 

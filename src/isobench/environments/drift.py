@@ -133,7 +133,8 @@ def verify(environment: Environment) -> list[str]:
 def lock_problems(spec: Spec, environment: Environment) -> list[str]:
     """How the packages that were laid down differ from those in the lock, a line each."""
     found = layer(environment)
-    locked = spec.locked()
+    built = set(spec.sdists) - found.keys() if spec.provider == "conda" else set()  # they are in conda's layer
+    locked = {name: version for name, version in spec.locked().items() if name not in built}
     return [
         *(f"{name} {version} is in the lock and isn't there" for name, version in locked.items() if name not in found),
         *(f"{package} isn't in the lock" for name, package in found.items() if name not in locked),

@@ -18,6 +18,9 @@ LOCK_FILE = "requirements.txt"
 ENVIRONMENT_FILE = "environment.yml"
 CONDA_LOCK_FILE = "conda-lock.yml"
 SMOKE_FILE = "smoke.py"
+DEVICE_FILE = "device"
+SDISTS_FILE = "sdists"
+BUILD_CONSTRAINTS_FILE = "build-constraints.txt"
 NO_PACKAGES = "# conda's own packages are all: nothing is laid over them.\n"
 """The lock of the Python packages where nobody asked for any."""
 
@@ -30,7 +33,8 @@ class Spec:
 
     `folder` holds `requirements.in`, `python-version` and `smoke.py`, the test that decides whether a new environment
     is ready, and for the `conda` provider `environment.yml` with its lock; `python` is the minor version that the lock
-    is for ("3.11"); `for_script` says that a model script asked for it with a block of its own.
+    is for ("3.11"); `for_script` says that a model script asked for it with a block of its own. A file `device` names
+    the family of devices that the environment is for, a file `sdists` the packages that have no wheels.
     """
 
     name: str
@@ -58,6 +62,26 @@ class Spec:
         return self.folder / SMOKE_FILE
 
     @property
+    def is_locked(self) -> bool:
+        """Is there a lock? An environment may come without, where only its user can reach what it's made of."""
+        return self.lock_file.exists()
+
+    @property
+    def device(self) -> str:
+        """The family of devices without which it's of no use; "" where it works on any machine."""
+        return self._text(DEVICE_FILE).strip()
+
+    @property
+    def sdists(self) -> list[str]:
+        """The packages that are built from source, unless conda has built them; normalised names."""
+        return [normalised(name) for name in self._text(SDISTS_FILE).split()]
+
+    @property
+    def build_constraints_file(self) -> Path:
+        """Versions and hashes of what the sdists are built with."""
+        return self.folder / BUILD_CONSTRAINTS_FILE
+
+    @property
     def relock(self) -> str:
         """The command that makes the lock anew."""
         if self.for_script:
@@ -76,11 +100,26 @@ class Spec:
         """The SHA-256 of the bytes of `conda-lock.yml`; "" where the provider doesn't read it."""
         return self._sha256(self.conda_lock_file) if self.provider == "conda" else ""
 
+    def unlocked(self) -> ProvisionError:
+        """The error where a lock is needed and there is none."""
+        return ProvisionError(
+            f"the {self.name} environment isn't locked: there is no {self.lock_file}",
+            hint=f"{self.relock}; or take what is there: isobench env adopt {self.name} PREFIX_OR_PYTHON",
+        )
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
     def _sha256(self, file: Path) -> str:
         import hashlib
 
         try:
             return hashlib.sha256(file.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            raise self.unlocked() from None
         except OSError as error:
             raise ProvisionError(
                 f"the lock of {self.name}, {file}, can't be read: {error.strerror}",

@@ -121,6 +121,7 @@ def run_with_torch(
     *,
     log_file: Path,
     progress: Callable[[str], None],
+    env: dict[str, str] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> None:
     """`run`, and where no index here has the locked CPU build of torch, once more with PyTorch's own, which uv knows.
@@ -129,13 +130,14 @@ def run_with_torch(
         UvError: it failed, both times if there were two; then the output is of both.
     """
     try:
-        run(arguments, log_file=log_file, pass_fds=pass_fds)
+        run(arguments, log_file=log_file, env=env, pass_fds=pass_fds)
     except UvError as error:
         if not re.search(complaints.NO_TORCH, error.output) or "UV_TORCH_BACKEND" in os.environ:
             raise
         progress("the CPU build of torch isn't on the index that is set up here: asking PyTorch's own")
         soon = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "10"}  # it may well be out of reach
         try:
+            soon |= env or {}
             run([*arguments, "--torch-backend", "cpu"], log_file=log_file, env=soon, pass_fds=pass_fds)
         except UvError as second:
             raise UvError(f"{error.output}\n{second.output}", log_file) from None
@@ -151,9 +153,15 @@ def install_locked(spec: Spec, site: Site, *, command: str) -> None:
     if command == "install":
         arguments += ["--no-deps", "--break-system-packages", "--requirement"]
     arguments += [spec.lock_file, "--python", site.folder / "bin" / "python"]
-    if not spec.for_script:
+    variables = {}
+    if spec.sdists:
+        from isobench.environments import sources
+
+        arguments += sources.arguments(spec)
+        variables = sources.variables()
+    elif not spec.for_script:
         arguments.append("--no-build")  # a build brings in packages that no lock names
-    run_with_torch(arguments, log_file=site.log_file, pass_fds=[site.lock], progress=site.progress)
+    run_with_torch(arguments, log_file=site.log_file, env=variables, pass_fds=[site.lock], progress=site.progress)
 
 
 def redacted(text: str) -> str:

@@ -25,6 +25,10 @@ class Venv:
 
     def lay_down(self, spec: Spec, site: Site) -> dict[str, str]:
         """Lay the environment down. See `providers.Provider`."""
+        if spec.sdists:
+            from isobench.environments import sources
+
+            sources.check(spec)
         interpreter = find_interpreter(spec.python)
         site.progress(f"{spec.name}: laying down {len(spec.locked())} packages from the lock with uv {uv.version()}")
         try:

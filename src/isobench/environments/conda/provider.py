@@ -34,7 +34,7 @@ class Conda:
             raise error.explained(what, relock=spec.relock, spec=str(spec.environment_file)) from None
         theirs = _distributions(spec, site.folder)
         locked = spec.locked()
-        both = sorted(theirs & locked.keys())
+        both = sorted((theirs & locked.keys()) - set(spec.sdists))  # those, conda has built
         if both:
             raise ProvisionError(
                 f"{what}: {', '.join(both)} comes from conda-lock.yml and from requirements.txt",

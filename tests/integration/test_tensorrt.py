@@ -1,0 +1,115 @@
+"""TensorRT as far as it goes without a GPU: TensorRT-RTX parses and builds; TensorRT's own bindings have the names."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from isobench import paths
+from isobench.environments import Environment, uv
+
+pytestmark = pytest.mark.integration
+
+BUILD = Path(__file__).parents[1] / "samples" / "trt" / "build.py"
+BINDINGS = "tensorrt-cu13-bindings==11.4.0.106"
+
+
+@pytest.fixture(scope="module")
+def python(provisioned: Callable[[str], Environment]) -> Path:
+    """The interpreter of the real tensorrt-rtx environment."""
+    return provisioned("tensorrt-rtx").python
+
+
+def _saved(folder: Path, *nodes: onnx.NodeProto, size: int | str = 4) -> Path:
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, 8])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [size, 3])
+    weights = [numpy_helper.from_array(np.ones((8, 3), np.float32), "w")]
+    graph = helper.make_graph(list(nodes), "small", [given], [result], weights)
+    file = folder / "small.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    return file
+
+
+def _built(python: Path, file: Path, *sizes: int) -> Any:
+    done = subprocess.run(
+        [python, "-I", "-B", BUILD, paths.WORKERS, file, *map(str, sizes)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("size", [4, "batch"])
+def test_the_workers_code_builds_a_real_engine_and_says_where_it_cannot_be_loaded(
+    python: Path, tmp_path: Path, size: int | str
+) -> None:
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Relu", ["m"], ["y"])]
+    told = _built(python, _saved(tmp_path, *nodes, size=size), 4, 8)
+    assert told["library"] == "tensorrt_rtx"
+    assert (told["workspace"], told["optimization"], told["tf32"]) == (1 << 28, 2, True)
+    for built in told["builds"]:
+        assert built["build_s"] > 0
+        assert built["size_bytes"] > 1000
+        assert re.fullmatch("[0-9a-f]{64}", built["sha256"])
+        assert built["timing_cache"] == "none"
+    # Without a GPU, TensorRT says None where it should load the engine: that is an error here.
+    assert told["refused"]["kind"] == "engine-error"
+    assert "TensorRT can't load the engine that it has built" in told["refused"]["message"]
+    assert "isobench doctor --device nvidia" in told["refused"]["hint"]
+
+
+def test_what_it_cannot_parse_is_told_with_the_nodes_name(python: Path, tmp_path: Path) -> None:
+    node = helper.make_node("NoSuchOperator", ["x"], ["y"], name="/head/odd", domain="")
+    told = _built(python, _saved(tmp_path, node), 4, 8)
+    assert told["refused"]["kind"] == "model-error"
+    message = told["refused"]["message"]
+    assert message.startswith("TensorRT can't parse small.onnx: node /head/odd (NoSuchOperator): ")
+    assert "-r ort" in told["refused"]["hint"]
+
+
+def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(tmp_path: Path) -> None:
+    """The bindings' wheel alone can be had here, without the libraries: its compiled module carries all names."""
+    env, _ = uv.environment()
+    target = tmp_path / "bindings"
+    subprocess.run(
+        [uv.binary(), "pip", "install", "--quiet", "--no-deps", "--target", target, "--python", sys.executable,
+         *uv.environment()[1], BINDINGS],
+        check=True, env=env,
+    )  # fmt: skip
+    [module] = target.glob("tensorrt_bindings/tensorrt*.so")
+    names = set(re.findall(rb"[A-Za-z_][A-Za-z_0-9]{2,}", module.read_bytes()))
+    used = _used("trt_engine.py") | _used("trt_worker.py")
+    assert {"execute_async_v3", "set_tensor_address", "build_serialized_network", "STRONGLY_TYPED"} <= used
+    assert sorted(name for name in used if name.encode() not in names) == []
+
+
+# What is looked up on TensorRT's objects: attributes of these variables, and names given to getattr.
+OBJECTS = {
+    "trt", "builder", "network", "parser", "config", "profile", "engine", "context", "runtime", "cache", "error",
+    "ILogger", "Severity", "BuilderFlag", "MemoryPoolType", "TensorLocation", "NetworkDefinitionCreationFlag", "tensor",
+    "made", "plan",
+}  # fmt: skip
+NOT_TENSORRTS = {"__name__", "__version__", "name", "shape", "data", "dtype", "append", "read"}
+
+
+def _used(worker: str) -> set[str]:
+    """The names that a worker asks TensorRT's objects for."""
+    found = set()
+    for node in ast.walk(ast.parse((paths.WORKERS / worker).read_text())):
+        if isinstance(node, ast.Attribute):
+            owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+            if owner in OBJECTS:
+                found.add(node.attr)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "getattr" and len(node.args) == 3:
+            found.add(ast.literal_eval(node.args[1]))
+    return found - NOT_TENSORRTS

@@ -1,0 +1,30 @@
+"""Parse and build an ONNX file by the worker's own code: build.py WORKERS ONNX_FILE [SIZES_OF_THE_INPUT].
+
+Prints JSON: what was built, and what came of loading it, which a machine without a GPU can't.
+"""
+
+import json
+import sys
+
+workers, onnx_file, *sizes = sys.argv[1:]
+sys.path.insert(0, workers)
+
+import trt_engine  # noqa: E402 - the path comes first
+from harness import Refused  # noqa: E402
+
+trt = trt_engine.library()
+log = trt_engine.logger(trt)
+told = {"library": trt_engine.name_of(trt), "builds": []}
+try:
+    for _ in range(2):
+        network = trt_engine.Network(trt, log, onnx_file)
+        config = network.configuration(trt_engine.Options(1 << 28, 2, tf32=True), {"x": tuple(map(int, sizes))}, None)
+        told["workspace"] = config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE)
+        told["optimization"] = config.builder_optimization_level
+        told["tf32"] = config.get_flag(trt.BuilderFlag.TF32)
+        built = network.built(config)
+        told["builds"].append(built.facts())
+    trt_engine.deserialized(trt, log, built.plan)
+except Refused as error:
+    told["refused"] = {"kind": error.kind, "message": error.message, "hint": error.hint, "details": error.traceback}
+print(json.dumps(told))
