@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 from isobench import selection
 from isobench.case import Plan
 from isobench.console import Console
-from isobench.devices import Device, default_threads
+from isobench.devices import default_threads
 from isobench.errors import UsageError
 from isobench.models import Model, Settings
 from isobench.runner import Progress, Saved, run
 from isobench.runtimes import registry
+from isobench.runtimes.worker_rt import no_turns
 from isobench.workers import machine
 
 if TYPE_CHECKING:
     from isobench.results import Result
 
 DEFAULT_ITERATIONS = 100
-DEFAULT_RUNTIME = {"x86": "ort", "nvidia": "trt"}
 
 
 def plan(
@@ -82,11 +82,13 @@ def plan(
     if heap not in {"steady", "default"}:
         raise UsageError(f"the heap is {heap!r}: it is to be steady or default")
     _check_control(cpus, nice, memory_nodes)
-    where = Device.parse(device)
-    names = runtimes or (DEFAULT_RUNTIME[where.family],)
+    where = registry.device(device)
+    names = runtimes or (registry.default(where),)
     entries = [registry.get(name, where) for name in dict.fromkeys(names)]
     for entry in entries:
         entry.make(rt_args or {})
+        if in_turns and not entry.cls.takes_turns():
+            raise no_turns(entry.name)
     return Plan(
         models=selection.select(
             models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes

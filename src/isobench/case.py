@@ -16,7 +16,7 @@ from isobench.devices import Device
 from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, WorkerError
 from isobench.models import Model, Settings
-from isobench.runtimes.base import BaseRT, Context
+from isobench.runtimes.base import BaseRT, Context, explained
 from isobench.runtimes.registry import Entry
 
 if TYPE_CHECKING:
@@ -66,17 +66,24 @@ class Case:
     def name(self) -> str:
         return self.build.name if self.build else self.model.name
 
+    @property
+    def device(self) -> Device:
+        """The device, with the part and config that this runtime has as its defaults."""
+        return self.entry.device or self.plan.device
+
     def prepare(self, ready: Callable[[Spec], Environment]) -> None:
         """Have `ready` find or make the environment that is needed.
 
         Raises:
-            IsobenchError: there is no ONNX file for a runtime that needs one, or the environment can't be had.
+            IsobenchError: there is no ONNX file for a runtime that needs one, or the runtime lacks something, or the
+                environment can't be had.
         """
         assert self.build is not None
         if self.entry.build_required:
             self.build.require_onnx()
+        self.entry.require()  # before anything is laid down
         self._spec = self.entry.cls.environment_for(self.model, self._on_stage)
-        self._environment = ready(self._spec)
+        self._environment = ready(self._spec) if self._spec is not None else None
 
     def measure(self) -> Result:
         """Measure in as many runs as are asked for, or as it takes, and judge what came of them.
@@ -112,12 +119,11 @@ class Case:
 
     def begin(self) -> BaseRT:
         """Start a worker: it imports its runtime while the host does its own part."""
-        assert self._environment is not None
         runtime = self.entry.make(self.plan.rt_args)
         runtime.build = self.build
         runtime.context = Context(
             runtime=self.entry.name,
-            device=self.plan.device,
+            device=self.device,
             environment=self._environment,
             settings=self.plan.settings,
             run_dir=paths.new_run(self.entry.name),
@@ -132,12 +138,10 @@ class Case:
         """The host's part: is everything as it should be, and what is there to know of this machine?
 
         Raises:
-            IsobenchError: the environment was changed, or the runtime lacks something.
+            IsobenchError: the environment was changed.
         """
-        assert self._environment is not None
-        environments.check(self._environment)
-        if self.entry.requirement_check:
-            self.entry.requirement_check()
+        if self._environment is not None:
+            environments.check(self._environment)
         from isobench import provenance
 
         self._provenance = {"host": provenance.host()}
@@ -150,6 +154,7 @@ class Case:
         assert self.build is not None
         expected = protocol.read_tensors(self.build.expected_file)
         folder = results.run_folder(len(self.run_dirs))
+        runtime.take_over(performance)
         return judging.finished(runtime, performance, expected, began, folder, self.plan.settings)
 
     def _run(self) -> Finished:
@@ -160,9 +165,15 @@ class Case:
         try:
             if len(self.run_dirs) == 1:
                 self.check()
+            else:
+                self.entry.require()
             # While the worker is still at its imports: what its outputs and samples are going to be judged by.
             judging.prepare()
             return self.finished(runtime, runtime.benchmark(), began)
+        except IsobenchError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything, and the other Cases go on
+            raise explained(error, self.entry.name) from None
         finally:
             runtime.close()
 
@@ -193,7 +204,7 @@ class Case:
             runtime=RuntimeRecord(
                 name=self.entry.name, version=version, arguments=self._arguments
             ),
-            device=DeviceRecord(device=str(self.plan.device), name=device_name),
+            device=DeviceRecord(device=str(self.device), name=device_name),
             environment=self._environment_record(),
             settings=self.plan.settings,
             outcome=outcome,

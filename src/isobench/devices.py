@@ -16,8 +16,12 @@ from isobench import paths
 from isobench.errors import UsageError
 from isobench.workers import machine
 
-FAMILIES = ("x86", "nvidia")
-"""The families that isobench's own runtimes know."""
+FAMILIES = ("x86", "cpu", "nvidia")
+"""The families that isobench's own runtimes know; `cpu` is this machine's processor, whatever it is."""
+
+_X86 = {"x86_64", "amd64", "i386", "i686"}
+_SHARED = {"cpu": "x86"}
+"""Families that are the same hardware share a lock."""
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LOOK_AGAIN_S = 0.5
@@ -52,6 +56,22 @@ class Device:
 
     def __str__(self) -> str:
         return "::".join(word for word in (self.family, self.part, self.config) if word)
+
+
+def architecture() -> str:
+    """This machine's processor by the kernel's name: "x86_64", "aarch64"."""
+    return os.uname().machine
+
+
+def check_machine(device: Device) -> None:
+    """Raises:
+    UsageError: `device` is an x86, and this machine's processor isn't one.
+    """
+    if device.family == "x86" and architecture() not in _X86:
+        raise UsageError(
+            f"this machine is no x86: its processor is {architecture()}",
+            hint="--device cpu is the processor that it has.",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +115,7 @@ def exclusive(
     """
     import fcntl  # flock, not the filelock package: free of its 60 ms of imports, and it can wait without polling
 
-    descriptor = _open_lock(device.family)
+    descriptor = _open_lock(_SHARED.get(device.family, device.family))
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -156,7 +156,7 @@ def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
                 total_s=latency.iterations * latency.mean_s,
                 clean_share=clean_share,
                 median_s=latency.median_s,
-                doubts=[*_not_in_effect(runs, settings), *_too_wide(width, settings)],
+                doubts=[*_only_a_mean(runs), *_not_in_effect(runs, settings), *_too_wide(width, settings)],
             ),
             correctness=worst,
             runs=tuple(run.run for run in runs),
@@ -191,6 +191,12 @@ def _counted(summary: Summary, runs: Sequence[Finished], *, used_only: bool) -> 
         samples = len(run.used_ns()) if used_only else len(run.samples_ns)
         iterations += samples * run.run.group
     return replace(summary, iterations=iterations)
+
+
+def _only_a_mean(runs: Sequence[Finished]) -> list[str]:
+    if all(run.run.blocks or len(run.samples_ns) > 1 or run.run.group == 1 for run in runs):
+        return []
+    return ["the runtime told the mean of all iterations alone: how they differ isn't known"]
 
 
 def _too_wide(width: float, settings: Settings) -> list[str]:

@@ -17,12 +17,12 @@ from isobench.case import Case
 from isobench.errors import IsobenchError
 from isobench.models import Settings
 from isobench.results import Turns
+from isobench.runtimes.worker_rt import WorkerRT, no_turns
 from isobench.sampling import Ready, Sampler
 
 if TYPE_CHECKING:
     from isobench.judging import Finished
     from isobench.results import Result
-    from isobench.runtimes.base import BaseRT
 
 LEAST_ROUNDS = 10
 
@@ -93,10 +93,15 @@ class _Seat:
         self.case = case
         self.measured_s = 0.0
         self._began = datetime.now(UTC)
-        self._runtime: BaseRT = case.begin()
-        cleanup.callback(self._runtime.close)
+        runtime = case.begin()
+        cleanup.callback(runtime.close)
+        if not isinstance(runtime, WorkerRT):
+            raise no_turns(case.entry.name)
+        self._runtime = runtime
         if first:
             case.check()
+        else:
+            case.entry.require()
         self._ready: Ready = self._runtime.join()
         self._sampler = Sampler(case.plan.settings, self._ready)
 

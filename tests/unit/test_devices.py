@@ -64,7 +64,7 @@ def test_what_is_not_of_the_form_is_refused_with_the_form(text: str) -> None:
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="'riscv' is of no known family") as caught:
         Device.parse("riscv")
-    assert "x86, nvidia" in caught.value.hint
+    assert "x86, cpu, nvidia" in caught.value.hint
 
 
 def test_a_plugin_may_know_other_families() -> None:
@@ -127,6 +127,11 @@ def test_waiting_ends_when_the_time_is_up(holder: subprocess.Popen[bytes]) -> No
 def test_waiting_with_a_limit_ends_as_soon_as_the_device_is_free(holder: subprocess.Popen[bytes]) -> None:
     with devices.exclusive(Device.parse("x86"), timeout_s=30, on_wait=lambda _: holder.stdin.close()):
         assert holder.wait(timeout=5) == 0
+
+
+def test_the_processor_is_one_device_by_both_its_names(holder: subprocess.Popen[bytes]) -> None:
+    with pytest.raises(UsageError, match="cpu is not free"), devices.exclusive(Device.parse("cpu"), timeout_s=0):
+        pytest.fail("held twice")
 
 
 def test_another_family_is_not_waited_for(holder: subprocess.Popen[bytes]) -> None:

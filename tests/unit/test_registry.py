@@ -4,66 +4,237 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import plugin_world
 import pytest
 
+from isobench import api, devices, plugins
+from isobench.cli.main import main
 from isobench.devices import Device
-from isobench.errors import UsageError
+from isobench.environments import specs
+from isobench.errors import UsageError, WorkerError
 from isobench.runtimes import registry
+from isobench.runtimes.worker_rt import WorkerRT
 
 PLUGIN = """
-from isobench.runtimes.base import BaseRT
+from isobench.runtimes.worker_rt import WorkerRT
 
-class MyRT(BaseRT):
+class MyRT(WorkerRT):
+    environment = "mine"
+    worker = "my_worker.py"
+
+class OnOne(MyRT):
     pass
 
-implements = {"runtimes": {%r: {"supported_devices": {"x86"}, "build_required": False, "RuntimeClass": MyRT}}}
+class OnEither(MyRT):
+    @classmethod
+    def on(cls, device):
+        return OnOne if device.part == "one" else cls
+
+def check():
+    raise RuntimeError("the accelerator is switched off")
+
+implements = {"runtimes": {%r: {"supported_devices": %s, "build_required": False, "RuntimeClass": MyRT%s}}}
 """
+X86 = Device(family="x86")
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    registry.runtimes.cache_clear()
+    registry.forget()
     yield
-    registry.runtimes.cache_clear()
+    registry.forget()
 
 
-def install(folder: Path, monkeypatch: pytest.MonkeyPatch, *, name: str) -> None:
-    """Lay a package down as an installer would."""
-    (folder / "a_plugin_of_the_tests.py").write_text(PLUGIN % name)
-    metadata = folder / "a_plugin-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "entry_points.txt").write_text(
-        "[console_scripts]\nx = y:z\n\n[isobench.plugins]\nmine = a_plugin_of_the_tests\n\n[other]\na = b\n"
-    )
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "a_plugin_of_the_tests", raising=False)
+def install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str = "mine", devices: str = "{'x86'}", more: str = "",
+    **options: str,
+) -> Path:  # fmt: skip
+    return plugin_world.install(folder, monkeypatch, PLUGIN % (name, devices, more), **options)
 
 
-def test_the_builtin_runtimes_come_through_the_plugins_door() -> None:
+def listed(capsys: pytest.CaptureFixture[str]) -> str:
+    """What `isobench plugins` prints."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["isobench", "plugins"])
+        with pytest.raises(SystemExit):
+            main()
+    return capsys.readouterr().out
+
+
+def test_the_builtin_runtimes_come_through_the_plugins_door(capsys: pytest.CaptureFixture[str]) -> None:
+    assert plugins.announced()[0].module == "isobench.runtimes.builtin"
     assert {"ort", "torch-eager", "torch-compiled"} <= set(registry.runtimes())
-    assert registry.get("ort", Device(family="x86")).build_required
-    assert not registry.get("torch-eager", Device(family="x86")).build_required
+    assert registry.get("ort", X86).build_required
+    assert not registry.get("torch-eager", X86).build_required
+    assert registry.get("ort", X86).cls.worker_file().name == "ort_worker.py"  # type: ignore[attr-defined]
+    assert "ort (x86, cpu" in listed(capsys)
 
 
-def test_an_installed_package_brings_a_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, monkeypatch, name="mine")
-    assert registry.get("mine", Device(family="x86")).cls.__name__ == "MyRT"
-    assert "ort" in registry.runtimes()
+def test_an_installed_package_brings_a_runtime_with_its_worker_and_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"workers__my_worker_py": "", "envs__mine__python-version": "3.11\n"}
+    folder = install(tmp_path, monkeypatch, **files)
+    entry = registry.get("mine", X86)
+    assert issubclass(entry.cls, WorkerRT)
+    assert entry.cls.worker_file() == folder / "workers" / "my_worker.py"
+    assert specs.spec("mine").folder == folder / "envs" / "mine"
+    assert {"mine", "ort"} <= set(specs.names())
+    assert "a_plugin_of_the_tests  (a-plugin-of-the-tests 1.0, a_plugin_of_the_tests)\n  runtimes   mine (x86)" in (
+        listed(capsys)
+    )
 
 
-def test_two_plugins_with_one_runtime_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_not_there_is_named_with_where_it_belongs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch)
+    cls = registry.get("mine", X86).cls
+    assert issubclass(cls, WorkerRT)
+    with pytest.raises(UsageError, match=r"the worker 'my_worker\.py' of a_plugin_of_the_tests\.MyRT isn't") as caught:
+        cls.worker_file()
+    assert "workers/" in caught.value.hint
+
+
+def test_a_worker_of_isobench_serves_the_classes_that_others_derive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = PLUGIN.replace("worker = \"my_worker.py\"", 'worker = "ort_worker.py"').replace(
+        "import WorkerRT\n", "import WorkerRT as Base\nfrom isobench.runtimes.builtin import OrtRT as WorkerRT\n"
+    )
+    plugin_world.install(tmp_path, monkeypatch, code % ("mine", ["x86"], ""))
+    cls = registry.get("mine", X86).cls
+    assert issubclass(cls, WorkerRT)
+    assert cls.worker_file() == registry.get("ort", X86).cls.worker_file()  # type: ignore[attr-defined]
+
+
+def test_two_plugins_with_one_runtime_name_are_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     install(tmp_path, monkeypatch, name="ort")
-    with pytest.raises(UsageError, match=r"two plugins bring a runtime 'ort': .*a_plugin_of_the_tests"):
-        registry.runtimes()
+    with pytest.raises(UsageError, match=r"two plugins bring a runtime 'ort': .*builtin and a_plugin_of_the_tests"):
+        registry.get("ort", X86)
+    assert registry.get("torch-eager", X86).name == "torch-eager", "the others go on"
+    assert "the runtime 'ort': another plugin brings one of that name" in listed(capsys)
 
 
-def test_an_unknown_runtime_is_refused_with_those_that_are_there() -> None:
+def test_two_packages_with_one_environment_name_are_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", monkeypatch, **{"envs__ort__python-version": "3.11\n"})
+    with pytest.raises(UsageError, match=r"two packages bring an environment 'ort': .*a_plugin_of_the_tests"):
+        specs.spec("ort")
+    own = tmp_path / "own" / "ort"
+    own.mkdir(parents=True)
+    (own / "python-version").write_text("3.11\n")
+    monkeypatch.setenv("ISOBENCH_ENVS", str(tmp_path / "own"))
+    assert specs.spec("ort").folder == own, "the user's own goes before both"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import a_module_that_nobody_has", "it can't be imported: ModuleNotFoundError: No module named 'a_module_"),
+        ("raise SystemExit(3)", "it can't be imported: SystemExit: 3"),
+        ("x = 1", "it can't be imported: AttributeError: module 'a_plugin_of_the_tests' has no attribute 'implements'"),
+        ("implements = []", "its `implements` is no dictionary, but list"),
+        ("implements = {'runtime': {}}", "its `implements` has runtime; what is known is runtimes, tools, sequences"),
+        ("implements = {'runtimes': []}", "its `runtimes` is no dictionary, but list"),
+        ("implements = {'runtimes': {'x': 1}}", "the runtime 'x': its description is no dictionary, but int"),
+        ("implements = {'runtimes': {'x': {'device': 1}}}", "the runtime 'x': there is no key device; the keys are"),
+        ("implements = {'runtimes': {'x': {'RuntimeClass': int}}}", "is to be a class that derives from BaseRT"),
+        (PLUGIN % ("x", "'x86'", ""), "the runtime 'x': supported_devices is 'x86': it is to be families"),
+        (PLUGIN % ("x", "[]", ""), "the runtime 'x': supported_devices is []"),
+        (PLUGIN % ("x", "['x86']", ", 'requirement_check': 1"), "requirement_check is nothing that can be called"),
+        (
+            PLUGIN.replace("WorkerRT", "BaseRT").replace("worker_rt", "base") % ("x", "['x86']", ""),
+            "MyRT lacks _setup, device_name, mean_latency, throughput, which every BaseRT has",
+        ),
+    ],
+)
+def test_a_broken_plugin_does_not_take_the_others_down_and_it_is_said_why(
+    code: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin_world.install(tmp_path, monkeypatch, code)
+    assert registry.get("ort", X86).name == "ort"
+    said = listed(capsys)
+    assert "  broken     " in said
+    assert reason in said
+
+
+def test_an_unknown_runtime_is_refused_with_those_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin_world.install(tmp_path, monkeypatch, "import a_module_that_nobody_has")
     with pytest.raises(UsageError, match="there is no runtime 'onnx'") as caught:
-        registry.get("onnx", Device(family="x86"))
+        registry.get("onnx", X86)
     assert "ort" in caught.value.hint
     assert "torch-compiled" in caught.value.hint
+    assert "Not loaded: a_plugin_of_the_tests (it can't be imported" in caught.value.hint
 
 
-def test_a_runtime_on_a_device_that_it_does_not_support_is_refused() -> None:
-    with pytest.raises(UsageError, match="ort doesn't run on nvidia: it runs on x86"):
-        registry.get("ort", Device(family="nvidia"))
+def test_a_runtime_on_a_device_that_it_does_not_support_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, devices="('npu', 'x86')")
+    with pytest.raises(UsageError, match="ort doesn't run on npu: it runs on x86, cpu") as caught:
+        registry.get("ort", Device(family="npu"))
+    assert caught.value.hint == "On npu there are: mine."
+    with pytest.raises(UsageError, match="no runtime that is installed runs on abacus"):
+        registry.default(Device(family="abacus"))
+
+
+def test_the_default_is_the_first_that_lists_the_family_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, devices="['npu', 'x86']")
+    assert registry.default(registry.device("x86")) == "ort"
+    assert registry.default(registry.device("cpu")) == "ort"
+    assert registry.default(registry.device("npu")) == "mine"
+    assert api.plan([__file__], device="npu").runtimes[0].name == "mine"
+
+
+def test_the_first_listed_part_and_config_are_the_defaults_and_others_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, devices="{'npu': {'two': ['fast', 'slow'], 'one': []}}")
+    found = {text: str(registry.get("mine", registry.device(text)).device) for text in ("npu", "npu::one", "npu::two")}
+    assert found == {"npu": "npu::two::fast", "npu::one": "npu::one", "npu::two": "npu::two::fast"}
+    assert str(registry.get("mine", registry.device("npu::two::slow")).device) == "npu::two::slow"
+    for text, message, hint in (
+        ("npu::three", "mine knows no part 'three' of npu", "It knows two, one."),
+        ("npu::two::wild", "mine knows no config 'wild' of npu::two", "It knows fast, slow."),
+        ("npu::one::fast", "mine knows no config 'fast' of npu::one", "It tells none apart."),
+    ):
+        with pytest.raises(UsageError, match=message) as caught:
+            registry.get("mine", registry.device(text))
+        assert caught.value.hint == hint
+
+
+def test_a_runtime_may_have_another_class_for_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = PLUGIN.replace("RuntimeClass\": MyRT", "RuntimeClass\": OnEither")
+    plugin_world.install(tmp_path, monkeypatch, code % ("mine", "{'npu': ['one', 'two']}", ""))
+    assert registry.get("mine", registry.device("npu")).cls.__name__ == "OnOne"
+    assert registry.get("mine", registry.device("npu::two")).cls.__name__ == "OnEither"
+
+
+def test_what_a_requirement_check_raises_is_the_runtimes_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, more=", 'requirement_check': check")
+    with pytest.raises(WorkerError, match=r"^mine can't be used here: the accelerator is switched off$"):
+        registry.get("mine", X86).require()
+
+
+def test_a_runtime_that_needs_a_container_is_refused_as_long_as_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, more=", 'docker_required': True")
+    with pytest.raises(UsageError, match="mine is to run in a container"):
+        registry.get("mine", X86)
+
+
+def test_an_x86_is_no_other_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "architecture", lambda: "aarch64")
+    with pytest.raises(UsageError, match="this machine is no x86: its processor is aarch64") as caught:
+        api.plan([__file__])
+    assert "--device cpu" in caught.value.hint
+    assert api.plan([__file__], device="cpu").runtimes[0].name == "ort"

@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "isobench.cli.doctor:doctor",
     "env": "isobench.cli.env:env",
     "list": "isobench.cli.results:list_",
+    "plugins": "isobench.cli.plugins:plugins",
     "show": "isobench.cli.results:show",
 }
 

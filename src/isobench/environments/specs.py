@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from isobench import paths
+from isobench import paths, plugins
 from isobench.errors import ProvisionError, UsageError
 
 PYTHON_VERSION_FILE = "python-version"
@@ -86,7 +86,7 @@ class Spec:
         """The command that makes the lock anew."""
         if self.for_script:
             return f"rm -r {self.lock_file.parent} (the next run of its script makes it anew)"
-        if self.folder.parent not in paths.envs() and self.environment_file.exists():
+        if self.folder.parent not in plugins.envs() and self.environment_file.exists():
             return f"isobench env lock --file {self.environment_file}"
         return f"isobench env lock {self.name}"
 
@@ -175,7 +175,7 @@ def names() -> list[str]:
     """The environments that isobench knows, the user's own among them, in alphabetical order."""
     return sorted({
         file.parent.name
-        for folder in paths.envs()
+        for folder in plugins.envs()
         for file in (*folder.glob(f"*/{PYTHON_VERSION_FILE}"), *folder.glob(f"*/{ENVIRONMENT_FILE}"))
     })  # fmt: skip
 
@@ -186,11 +186,21 @@ def spec(name: str) -> Spec:
     Raises:
         UsageError: there is none; the message names those that are.
     """
-    for parent in paths.envs():
-        folder = parent / name
-        if folder.name == name and any((folder / file).is_file() for file in (PYTHON_VERSION_FILE, ENVIRONMENT_FILE)):
-            return _in_folder(name, folder)
-    raise unknown(name, names())
+    found = [
+        parent / name
+        for parent in plugins.envs()
+        if Path(name).name == name
+        and any((parent / name / file).is_file() for file in (PYTHON_VERSION_FILE, ENVIRONMENT_FILE))
+    ]
+    if not found:
+        raise unknown(name, names())
+    own = found[0].parent in paths.envs()[:-1]
+    if len(found) > 1 and not own:
+        raise UsageError(
+            f"two packages bring an environment {name!r}: {found[0]} and {found[1]}",
+            hint="Uninstall one of them, or put the one that you want into --envs-dir.",
+        )
+    return _in_folder(name, found[0])
 
 
 def of_file(environment_file: Path) -> Spec:

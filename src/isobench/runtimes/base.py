@@ -1,25 +1,23 @@
-"""BaseRT: what a runtime is to isobench. The authors of runtimes derive from it."""
+"""BaseRT: what a runtime is to isobench. The authors of runtimes derive from it, most of them by way of `WorkerRT`."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isobench import paths
-from isobench.errors import UsageError, WorkerError
+from isobench.errors import WorkerError
 from isobench.models import Model, Settings
 from isobench.workers import protocol
 
-# Sampling and statistics are imported where they are used: the worker is started sooner without them.
+# Statistics are imported where they are used: the worker is started sooner without them.
 if TYPE_CHECKING:
     from isobench.builds import Build
     from isobench.devices import Device
     from isobench.environments import Environment, Spec
-    from isobench.sampling import Ready
     from isobench.statistics import Block
-    from isobench.worker import Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,32 +42,42 @@ class Stats:
         self.values: dict[str, Any] = {}
 
     def save_model_eval_stat(self, key: str, value: Any) -> None:
-        """Keep `value` (anything JSON can hold) under `key`."""
+        """Keep `value` under `key`.
+
+        Raises:
+            TypeError: JSON can't hold it.
+            ValueError: it isn't finite.
+        """
+        import json
+
+        json.dumps(value, allow_nan=False)
         self.values[key] = value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Where and how a runtime is to work: handed to it by the runner before anything is started."""
+    """Where and how a runtime is to work: handed to it by the runner before anything is started.
+
+    `environment` is None for a runtime that names none; `run_dir` is the folder for all that it writes.
+    """
 
     runtime: str
     device: Device
-    environment: Environment
+    environment: Environment | None
     settings: Settings
     run_dir: Path
     on_stage: Callable[[str], None]
 
 
-class BaseRT:
-    """One runtime, about to measure one Build.
+class BaseRT(ABC):
+    """One runtime, about to measure one Build (`self.build`), where and how `self.context` says.
 
-    A subclass names its environment (`envs/NAME`), its worker script and the package whose version it is known by.
-    Its `__init__` takes the runtime's arguments as keywords and passes on to `super().__init__` what its worker's
-    `_execute` is to get.
+    A subclass says how to measure by `_execute`, or by a `benchmark` of its own. It names its environment (`envs/NAME`)
+    and the package whose version it is known by. Its `__init__` takes the runtime's arguments as keywords with
+    annotations, by which the command line turns text into values, and hands them on to `super().__init__`.
     """
 
     environment: ClassVar[str] = ""
-    worker: ClassVar[str | Path] = ""
     package: ClassVar[str] = ""
     takes_scripts_only: ClassVar[str] = ""
     """Why an `.onnx` file can't be run, as a sentence; empty: it can."""
@@ -82,40 +90,64 @@ class BaseRT:
         self.outputs: dict[str, Any] = {}
         self.samples_ns: list[int] = []
         self.end_to_end_ns: list[int] = []
-        self._process: Worker | None = None
 
     @classmethod
-    def environment_for(cls, model: Model, progress: Callable[[str], None]) -> Spec:
-        """The environment that this runtime needs for `model`."""
+    def on(cls, device: Device) -> type[BaseRT]:
+        """The class that serves on `device`, where devices of several families need classes of their own."""
+        return cls
+
+    @classmethod  # noqa: B027 - most need nothing
+    def require(cls) -> None:
+        """Called before each benchmark, beside the plugin's `requirement_check`.
+
+        Raises:
+            Exception: something that the runtime needs is missing; the message is shown as the runtime's.
+        """
+
+    @classmethod
+    def takes_turns(cls) -> bool:
+        """Can it be asked for one block at a time, as interleaving needs?"""
+        return False
+
+    @classmethod
+    def environment_for(cls, model: Model, progress: Callable[[str], None]) -> Spec | None:
+        """The environment that this runtime needs for `model`; None: it names none."""
         from isobench import environments
 
-        return environments.spec(cls.environment)
+        return environments.spec(cls.environment) if cls.environment else None
 
+    @abstractmethod
     def _setup(self) -> None:
-        """Called before anything is measured: a subclass checks here what it needs, and raises where it's missing."""
+        """Called before anything is measured: what the runtime needs is checked here, and made ready."""
+
+    @abstractmethod
+    def mean_latency(self) -> float:
+        """Mean latency in milliseconds, once it's measured."""
+
+    @abstractmethod
+    def throughput(self) -> float:
+        """Inferences per second, once it's measured."""
+
+    @abstractmethod
+    def device_name(self) -> str:
+        """The name of the device as its maker calls it."""
+
+    def _execute(self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int) -> None:
+        """Measure, and write `outputs_file` (`protocol.OUTPUTS_SCHEMA`), with the output tensors beside it.
+
+        `onnx_file` is "" where there is none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no _execute")
 
     def start(self) -> None:
-        """Start the worker, which imports its runtime while the host still works on its own part."""
-        from isobench import worker
+        """Begin what takes time, while the host still works on its own part: here, make the run directory."""
+        self._bound().run_dir.mkdir(parents=True)
 
-        context = self._bound()
-        self._process = worker.start(
-            context.environment,
-            paths.WORKERS / self.worker,
-            context.run_dir,
-            threads=context.settings.threads,
-            heap=context.settings.heap,
-            control=context.settings.control,
-        )
-
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - as above
         """End whatever is still running."""
-        if self._process is not None:
-            self._process.__exit__(None, None, None)
-            self._process = None
 
     def benchmark(self) -> MeasuredPerformance:
-        """Measure the build in this runtime's environment.
+        """Measure the build: no old outputs, `_setup`, `_execute`, and then there must be new outputs.
 
         Raises:
             WorkerError: it came to no measurement.
@@ -130,7 +162,7 @@ class BaseRT:
         return self.performance()
 
     def performance(self) -> MeasuredPerformance:
-        """What the worker, which has ended, measured.
+        """What `_execute` measured.
 
         Raises:
             WorkerError: it left no measurement.
@@ -148,130 +180,30 @@ class BaseRT:
             build_name=self.build.name,
         )
 
-    def _execute(self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int) -> None:
-        """Hand the work to the worker and wait for its end. `outputs_file` exists when this returns."""
-        from isobench.sampling import Sampler
-
-        ready = self.warm_up(output_dir, onnx_file, outputs_file, iterations)
-        if ready is not None:
-            sampler = Sampler(self._bound().settings, ready)
-            while samples := sampler.next():
-                sampler.add(self.take(samples))
-        self.finish()
-
-    @property
-    def can_take_turns(self) -> bool:
-        """Can its worker be asked for one block at a time? Not if `_execute` or `benchmark` is the runtime's own."""
-        kind = type(self)
-        return kind._execute is BaseRT._execute and kind.benchmark is BaseRT.benchmark
-
-    def warm_up(
-        self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int, *, in_turns: bool = False
-    ) -> Ready | None:
-        """Have the worker load and warm up, until it can be asked for blocks; None: it works by itself.
-
-        Raises:
-            WorkerError: it crashed, told of an error, or time is up.
-        """
-        from isobench.sampling import Ready
-
-        context = self._bound()
-        assert self.build is not None
-        if self._process is None:
-            self.start()
-        assert self._process is not None
-        settings = context.settings
-        self._process.go(
-            {
-                "arguments": {
-                    "output_dir": output_dir,
-                    "onnx_file": onnx_file,
-                    "outputs_file": outputs_file,
-                    "iterations": iterations,
-                    **self.rt_args,
-                },
-                "threads": settings.threads,
-                "seed": settings.seed,
-                "warmup": settings.warmup,
-                "exactly": settings.exactly,
-                "park": in_turns,
-                "model": self.build.request(),
-            },
-            timeout_s=settings.timeout_s,
-        )
-        told = self._process.ready(context.on_stage)
-        return None if told is None else Ready(**told)
-
-    def join(self) -> Ready:
-        """Instead of `benchmark`: have the worker warm up and wait for its turns (`take`, until `finish`).
-
-        Raises:
-            UsageError: this runtime's worker can't be asked for one block at a time.
-            WorkerError: it crashed, told of an error, or time is up.
-        """
-        context = self._bound()
-        assert self.build is not None
-        self._setup()
-        outputs_file = context.run_dir / protocol.OUTPUTS_FILE
-        arguments = (str(context.run_dir), str(self.build.onnx_file or ""), str(outputs_file))
-        ready = None
-        if self.can_take_turns:
-            ready = self.warm_up(*arguments, context.settings.iterations, in_turns=True)
-        if ready is None:
-            if self._process is not None:
-                self._process.finish(context.on_stage)  # tells of it, if it crashed
-            raise UsageError(f"{context.runtime} can't take turns with others: its worker measures by itself")
-        return ready
-
-    def take(self, samples: int) -> Block:
-        """Have the worker, which is warm, take one block of so many samples.
-
-        Raises:
-            WorkerError: it crashed, told of an error, or time is up.
-        """
-        from isobench.statistics import Block
-
-        assert self._process is not None
-        return Block.from_json(self._process.block(samples, self._bound().on_stage))
-
-    def finish(self) -> None:
-        """Wait until the worker has written what came of it.
-
-        Raises:
-            WorkerError: it crashed, told of an error, or time is up.
-        """
-        assert self._process is not None
-        self._process.end()
-        self._process.finish(self._bound().on_stage)
-
-    def mean_latency(self) -> float:
-        """Mean latency in milliseconds, contaminated blocks set aside (`statistics.select`)."""
-        from isobench.statistics import select, used_samples
-
-        selection = select(
-            self.blocks, resolution_s=self.resolution_s, enabled=self._bound().settings.select
-        )
-        used = used_samples(self.samples_ns, self.blocks, selection.used)
-        return sum(used) / len(used) / self.group / 1e6
-
-    def throughput(self) -> float:
-        """Inferences per second: one call after the other, so the inverse of the mean latency."""
-        return 1000 / self.mean_latency()
-
-    def device_name(self) -> str:
-        """The name of the device as its maker calls it."""
-        from isobench import provenance
-
-        return provenance.cpu_model()
-
     def version(self) -> str:
         """The version of the runtime's package in its environment."""
-        packages = self._bound().environment.manifest()["packages"]
+        environment = self._bound().environment
+        packages = environment.manifest()["packages"] if environment is not None else ()
         return next((str(entry["version"]) for entry in packages if entry["name"] == self.package), "")
 
     def output_tensors(self) -> list[protocol.Tensor]:
-        """What the last timed iteration returned."""
-        return protocol.read_tensors(self._bound().run_dir / protocol.OUTPUT_TENSORS_FILE)
+        """What the last timed iteration returned; [] where nothing was kept, and then nothing can be believed."""
+        try:
+            return protocol.read_tensors(self._bound().run_dir / protocol.OUTPUT_TENSORS_FILE)
+        except FileNotFoundError:
+            return []
+
+    def take_over(self, performance: MeasuredPerformance) -> None:
+        """What a `benchmark` of its own told, where it left no samples: one, of all the iterations together.
+
+        Raises:
+            WorkerError: it told of no latency.
+        """
+        if not self.samples_ns:
+            iterations = self._bound().settings.iterations
+            together_s = performance.mean_latency / 1000 * iterations
+            self.outputs = {**self.outputs, "group": iterations, "latency_s": [together_s]}
+            self.samples_ns = self._samples(self.outputs)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -291,7 +223,7 @@ class BaseRT:
         return float(self.outputs.get("process", {}).get("cpu_resolution_s", 0.0))
 
     def _read(self, outputs_file: Path) -> None:
-        """Read the worker's JSON and its samples; a worker of few words may give `latency_s`, a list, instead."""
+        """Read the JSON and the samples; one of few words may give `latency_s`, a list, instead of samples."""
         try:
             self.outputs = protocol.read_json(outputs_file, protocol.OUTPUTS_SCHEMA)
             self.samples_ns = self._samples(self.outputs)
@@ -306,10 +238,13 @@ class BaseRT:
                 raise WorkerError(found, kind="protocol")
 
     def _samples(self, outputs: Mapping[str, Any]) -> list[int]:
+        file = self._bound().run_dir / protocol.SAMPLES_FILE
         if "latency_s" in outputs:
             samples = [round(float(seconds) * 1e9) for seconds in outputs["latency_s"]]
+            # The Result keeps the samples of every run, whoever told them.
+            protocol.write_bytes(file, b"".join(sample.to_bytes(8, "little", signed=True) for sample in samples))
         else:
-            samples = protocol.read_samples(self._bound().run_dir / protocol.SAMPLES_FILE)
+            samples = protocol.read_samples(file)
         if not samples or min(samples) <= 0:
             raise protocol.ProtocolError("no samples, or one that took no time")
         return samples
@@ -317,3 +252,14 @@ class BaseRT:
     def _bound(self) -> Context:
         assert self.context is not None, "the runner sets the context first"
         return self.context
+
+
+def explained(error: Exception, who: str) -> WorkerError:
+    """An exception of a runtime's own code as one that is told: with its type, message and traceback."""
+    import traceback
+
+    return WorkerError(
+        f"{who} failed: {type(error).__name__}: {error}".rstrip(": "),
+        kind=type(error).__name__,
+        details="".join(traceback.format_tb(error.__traceback__)).rstrip(),
+    )

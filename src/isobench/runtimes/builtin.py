@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from isobench.models import Model
-from isobench.runtimes.base import BaseRT
+from isobench.runtimes.worker_rt import WorkerRT
 
 if TYPE_CHECKING:
     from isobench.environments import Spec
 
 
-class OrtRT(BaseRT):
+class OrtRT(WorkerRT):
     """ONNX Runtime on the CPU."""
 
     environment = "ort"
@@ -23,7 +23,7 @@ class OrtRT(BaseRT):
         super().__init__(graph_optimization=graph_optimization, spinning=spinning)
 
 
-class _TorchRT(BaseRT):
+class _TorchRT(WorkerRT):
     """The script's own module, in eval() and inference_mode."""
 
     environment = "torch"
@@ -57,10 +57,12 @@ class TorchCompiledRT(_TorchRT):
         super().__init__(compiled=True, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
 
 
+CPUS = ("x86", "cpu")
+
 implements = {
     "runtimes": {
-        "ort": {"supported_devices": {"x86"}, "build_required": True, "RuntimeClass": OrtRT},
-        "torch-eager": {"supported_devices": {"x86"}, "build_required": False, "RuntimeClass": TorchEagerRT},
-        "torch-compiled": {"supported_devices": {"x86"}, "build_required": False, "RuntimeClass": TorchCompiledRT},
+        "ort": {"supported_devices": CPUS, "build_required": True, "RuntimeClass": OrtRT},
+        "torch-eager": {"supported_devices": CPUS, "build_required": False, "RuntimeClass": TorchEagerRT},
+        "torch-compiled": {"supported_devices": CPUS, "build_required": False, "RuntimeClass": TorchCompiledRT},
     }
 }

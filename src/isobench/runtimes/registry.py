@@ -1,10 +1,9 @@
-"""Which runtimes there are: what installed packages announce through the entry point group `isobench.plugins`.
-
-An entry point names a module that holds a dictionary `implements`:
+"""Which runtimes there are: what plugins bring under `runtimes` of their `implements`.
 
     implements = {"runtimes": {NAME: {
-        "supported_devices": {"x86"},    # families, or family -> part -> [configs]
+        "supported_devices": {"x86"},    # families, or family -> part -> [configs]; the first of each is the default
         "build_required": True,          # does it need the ONNX file? False: the script's module and inputs are enough
+        "docker_required": False,        # is its worker to run in a container?
         "RuntimeClass": MyRT,            # derives from BaseRT
         "requirement_check": check,      # optional: called before each benchmark, raises where something is missing
         "status_stats": ["my_figure"],   # optional: which of its own stats are shown
@@ -13,126 +12,238 @@ An entry point names a module that holds a dictionary `implements`:
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from isobench.errors import UsageError
+from isobench import devices, plugins
+from isobench.devices import Device
+from isobench.errors import IsobenchError, UsageError, WorkerError
 
 if TYPE_CHECKING:
-    from isobench.devices import Device
     from isobench.runtimes.base import BaseRT
 
-GROUP = "[isobench.plugins]"
+KEYS = (
+    "supported_devices", "build_required", "docker_required", "RuntimeClass", "default_sequence", "status_stats",
+    "requirement_check",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A registered runtime."""
+    """A registered runtime; `devices` are those that it supports: family -> part -> configs, in their order.
+
+    `device` and `cls` are those of the device that it was looked up for; until then `device` is None.
+    """
 
     name: str
+    plugin: str
     cls: type[BaseRT]
-    supported_devices: Collection[str]
+    devices: Mapping[str, Mapping[str, tuple[str, ...]]]
     build_required: bool
-    requirement_check: Callable[[], None] | None
+    docker_required: bool
+    requirement_check: Callable[[], object] | None
     status_stats: tuple[str, ...]
+    device: Device | None = None
+
+    @property
+    def first_family(self) -> str:
+        return next(iter(self.devices))
 
     def supports(self, device: Device) -> bool:
-        return device.family in self.supported_devices
+        return device.family in self.devices
 
     def make(self, rt_args: Mapping[str, Any]) -> BaseRT:
-        """The runtime with its arguments.
+        """The runtime with its arguments; text becomes what the annotations say.
 
         Raises:
-            UsageError: it doesn't take one of them, or lacks one.
+            UsageError: it doesn't take one of them, or lacks one; the hint lists what it takes.
         """
-        import inspect
+        from isobench.runtimes.keywords import bind
 
-        signature = inspect.signature(self.cls)
+        return self.cls(**bind(self.cls, rt_args, who=self.name))
+
+    def require(self) -> None:
+        """Is all there that this runtime needs?
+
+        Raises:
+            WorkerError: what the class or the plugin's `requirement_check` says, in its own words.
+        """
         try:
-            signature.bind(**rt_args)
-        except TypeError as error:
-            takes = [
-                name if parameter.default is parameter.empty else f"{name} (by default {parameter.default!r})"
-                for name, parameter in signature.parameters.items()
-            ]
-            raise UsageError(f"{self.name}: {error}", hint=f"It takes {', '.join(takes) or 'no arguments'}.") from None
-        return self.cls(**rt_args)
+            self.cls.require()
+            if self.requirement_check is not None:
+                self.requirement_check()
+        except IsobenchError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it's the runtime's message
+            said = str(error) or type(error).__name__
+            raise WorkerError(f"{self.name} can't be used here: {said}", kind="requirement", refused=True) from None
+
+
+def device(text: str) -> Device:
+    """The device that a user names.
+
+    Raises:
+        UsageError: it's of no known form or family, or of a kind that this machine's processor isn't.
+    """
+    found = Device.parse(text, families=families())
+    devices.check_machine(found)
+    return found
 
 
 def get(name: str, device: Device) -> Entry:
-    """The runtime of this name, if it runs on `device`.
+    """The runtime of this name as it is on `device`, whose part and config are the first listed where none is named.
 
     Raises:
-        UsageError: there is none, or it doesn't.
+        UsageError: there is none, or several; or it doesn't run on that device.
     """
-    known = runtimes()
+    known = _by_name()
     if name not in known:
-        raise UsageError(f"there is no runtime {name!r}", hint=f"Installed: {', '.join(sorted(known))}.")
-    entry = known[name]
+        broken = [f"{plugin.name} ({plugin.error})" for plugin in plugins.loaded() if plugin.error]
+        more = f" Not loaded: {', '.join(broken)}; see isobench plugins." if broken else ""
+        raise UsageError(f"there is no runtime {name!r}", hint=f"Installed: {', '.join(sorted(known))}.{more}")
+    if len(known[name]) > 1:
+        origins = " and ".join(entry.plugin for entry in known[name])
+        raise UsageError(f"two plugins bring a runtime {name!r}: {origins}", hint="Uninstall one of them.")
+    [entry] = known[name]
     if not entry.supports(device):
-        others = sorted(other for other in known if known[other].supports(device))
+        others = [other for other, entries in known.items() if any(one.supports(device) for one in entries)]
         raise UsageError(
-            f"{name} doesn't run on {device}: it runs on {', '.join(sorted(entry.supported_devices))}",
-            hint=f"On {device} there are: {', '.join(others) or 'none'}.",
+            f"{name} doesn't run on {device}: it runs on {', '.join(entry.devices)}",
+            hint=f"On {device} there are: {', '.join(sorted(others)) or 'none'}.",
         )
-    return entry
+    if entry.docker_required:
+        raise UsageError(
+            f"{name} is to run in a container (docker_required), and isobench can't start one yet",
+            hint="A version of it that has an environment in envs/ can be measured.",
+        )
+    settled = _settled(entry, device)
+    return replace(entry, device=settled, cls=entry.cls.on(settled))
+
+
+def default(device: Device) -> str:
+    """The runtime that a device has where none is named: of those that list its family first, the first registered.
+
+    Raises:
+        UsageError: none runs on it.
+    """
+    able = [entry for entries in _by_name().values() for entry in entries if entry.supports(device)]
+    if not able:
+        raise UsageError(
+            f"no runtime that is installed runs on {device}",
+            hint=f"There are some for {', '.join(_supported())}; see isobench benchmark -h.",
+        )
+    return next((entry.name for entry in able if entry.first_family == device.family), able[0].name)
+
+
+def families() -> tuple[str, ...]:
+    """The families that devices may be of: isobench's own, and those that plugins' runtimes support."""
+    return tuple(dict.fromkeys((*devices.FAMILIES, *_supported())))
+
+
+def runtimes() -> dict[str, Entry]:
+    """Every runtime that can be asked for, by its name, in the order in which they are registered."""
+    return {name: entries[0] for name, entries in _by_name().items() if len(entries) == 1}
+
+
+def read(plugin: plugins.Plugin) -> tuple[list[Entry], list[str]]:
+    """The runtimes that a plugin brings, and why those that are wrongly described aren't among them."""
+    entries, errors = [], []
+    described = plugin.implements.get("runtimes", {})
+    if not isinstance(described, Mapping):
+        return [], [f"its `runtimes` is no dictionary, but {type(described).__name__}"]
+    for name, description in described.items():
+        try:
+            entries.append(_entry(str(name), description, plugin))
+        except (TypeError, ValueError) as error:
+            errors.append(f"the runtime {name!r}: {error}")
+    return entries, errors
+
+
+def forget() -> None:
+    """Look anew at what is installed."""
+    plugins.forget()
+    _by_name.cache_clear()
 
 
 @cache
-def runtimes() -> dict[str, Entry]:
-    """Every runtime that is installed, by its name."""
-    import importlib
-
-    known: dict[str, Entry] = {}
-    for module in _plugins():
-        implements: dict[str, Any] = importlib.import_module(module).implements
-        for name, description in implements.get("runtimes", {}).items():
-            if name in known:
-                raise UsageError(f"two plugins bring a runtime {name!r}: {known[name].cls.__module__} and {module}")
-            known[name] = Entry(
-                name=name,
-                cls=description["RuntimeClass"],
-                supported_devices=frozenset(description["supported_devices"]),
-                build_required=bool(description.get("build_required", True)),
-                requirement_check=description.get("requirement_check"),
-                status_stats=tuple(description.get("status_stats", ())),
-            )
+def _by_name() -> dict[str, list[Entry]]:
+    known: dict[str, list[Entry]] = {}
+    for plugin in plugins.loaded():
+        for entry in read(plugin)[0]:
+            known.setdefault(entry.name, []).append(entry)
     return known
 
 
-def _plugins() -> list[str]:
-    """The modules that the entry points name.
-
-    Read from the installed packages' own files: `importlib.metadata` does the same in forty milliseconds, which is a
-    fifth of what a whole benchmark of a small model takes.
-    """
-    modules: dict[str, None] = {}
-    for folder in dict.fromkeys(path for path in sys.path if path):
-        try:
-            names = sorted(name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info")))  # noqa: PTH208
-        except OSError:
-            continue
-        for name in names:
-            modules.update(dict.fromkeys(_entry_points(os.path.join(folder, name, "entry_points.txt"))))  # noqa: PTH118
-    return list(modules)
+def _supported() -> Iterable[str]:
+    return dict.fromkeys(family for entries in _by_name().values() for entry in entries for family in entry.devices)
 
 
-def _entry_points(file_name: str) -> list[str]:
-    try:
-        with open(file_name, encoding="utf-8") as file:  # noqa: PTH123
-            lines = [line.strip() for line in file]
-    except OSError:
-        return []
-    if GROUP not in lines:
-        return []
-    modules = []
-    for line in lines[lines.index(GROUP) + 1 :]:
-        if line.startswith("["):
-            break
-        if "=" in line and not line.startswith(("#", ";")):
-            modules.append(line.partition("=")[2].strip())
-    return modules
+def _entry(name: str, description: Any, plugin: plugins.Plugin) -> Entry:
+    if not isinstance(description, Mapping):
+        raise TypeError(f"its description is no dictionary, but {type(description).__name__}")
+    unknown = [str(key) for key in description if key not in KEYS]
+    if unknown:
+        raise ValueError(f"there is no key {', '.join(unknown)}; the keys are {', '.join(KEYS)}")
+    check = description.get("requirement_check")
+    if check is not None and not callable(check):
+        raise TypeError("requirement_check is nothing that can be called")
+    return Entry(
+        name=name,
+        plugin=plugin.module,
+        cls=_runtime_class(description.get("RuntimeClass")),
+        devices=_devices(description.get("supported_devices")),
+        build_required=bool(description.get("build_required", True)),
+        docker_required=bool(description.get("docker_required", False)),
+        requirement_check=check,
+        status_stats=tuple(description.get("status_stats", ())),
+    )
+
+
+def _runtime_class(found: Any) -> type[BaseRT]:
+    from isobench.runtimes.base import BaseRT
+    from isobench.runtimes.worker_rt import WorkerRT
+
+    if not (isinstance(found, type) and issubclass(found, BaseRT)):
+        raise TypeError(f"RuntimeClass is {found!r}, and it is to be a class that derives from BaseRT")
+    lacking = sorted(getattr(found, "__abstractmethods__", ()))
+    if lacking:
+        raise TypeError(f"{found.__qualname__} lacks {', '.join(lacking)}, which every BaseRT has")
+    measures = found._execute is not BaseRT._execute or found.benchmark is not BaseRT.benchmark
+    if not measures and not issubclass(found, WorkerRT):
+        raise TypeError(f"{found.__qualname__} has no benchmark and no _execute of its own, and is no WorkerRT")
+    return found
+
+
+def _devices(given: Any) -> dict[str, dict[str, tuple[str, ...]]]:
+    if isinstance(given, str) or not isinstance(given, Iterable) or not list(given):
+        raise TypeError(f"supported_devices is {given!r}: it is to be families, or family -> part -> configs")
+    if not isinstance(given, Mapping):
+        # A set has no order of its own.
+        return {str(family): {} for family in (sorted(given) if isinstance(given, set | frozenset) else given)}
+    return {
+        str(family): {
+            str(part): tuple(map(str, configs or ()))
+            for part, configs in (parts if isinstance(parts, Mapping) else dict.fromkeys(parts or (), ())).items()
+        }
+        for family, parts in given.items()
+    }
+
+
+def _settled(entry: Entry, device: Device) -> Device:
+    """The device with the first part and the first config of the runtime where the user names none."""
+    parts = entry.devices[device.family]
+    part = device.part or next(iter(parts), "")
+    if part not in parts and part:
+        raise _unknown(entry, f"part {part!r} of {device.family}", parts)
+    configs = parts.get(part, ())
+    config = device.config or next(iter(configs), "")
+    if config not in configs and config:
+        raise _unknown(entry, f"config {config!r} of {device.family}::{part}", configs)
+    return replace(device, part=part, config=config)
+
+
+def _unknown(entry: Entry, what: str, known: Iterable[str]) -> UsageError:
+    names = ", ".join(known)
+    return UsageError(f"{entry.name} knows no {what}", hint=f"It knows {names}." if names else "It tells none apart.")

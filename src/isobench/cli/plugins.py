@@ -1,0 +1,47 @@
+"""`isobench plugins`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def plugins(as_json: bool) -> None:
+    """List the plugins that are installed, what each brings, and why one can't be used."""
+    from isobench import plugins as found
+
+    described = [_described(plugin) for plugin in found.loaded()]
+    if as_json:
+        import json
+
+        click.echo(json.dumps(described, indent=1))
+        return
+    for one in described:
+        click.echo(f"{one['name']}  ({one['distribution']}, {one['module']})")
+        for what in ("runtimes",):
+            if one[what]:
+                click.echo(f"  {what:9}  {', '.join(one[what])}")
+        for error in one["errors"]:
+            click.echo(f"  broken     {error}")
+        for line in one["traceback"].splitlines():
+            click.echo(f"      {line}")
+
+
+def _described(plugin: Any) -> dict[str, Any]:
+    from isobench.runtimes import registry
+
+    entries, errors = registry.read(plugin)
+    usable = registry.runtimes()
+    errors += [
+        f"the runtime {entry.name!r}: another plugin brings one of that name"
+        for entry in entries
+        if entry.name not in usable
+    ]
+    return {
+        "name": plugin.name, "distribution": plugin.distribution, "module": plugin.module,
+        "runtimes": [f"{entry.name} ({', '.join(entry.devices)})" for entry in entries],
+        "errors": [*([plugin.error] if plugin.error else []), *errors], "traceback": plugin.traceback,
+    }  # fmt: skip

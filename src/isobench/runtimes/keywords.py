@@ -1,0 +1,168 @@
+"""A runtime's own arguments: what its `__init__` takes, and values for it out of text, by its annotations.
+
+The same rules serve tools. Text becomes int, float, bool, str, Path, one of a Literal, or a list or tuple of these;
+`none` is None where that is allowed. A value that has its type already is taken as it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from isobench.errors import UsageError
+
+BOOLS = {
+    "true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False,
+}  # fmt: skip
+_NOTHING = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyword:
+    """One argument: `kind` is its type, Any where nobody says; `default` is `Parameter.empty` where it has none."""
+
+    name: str
+    kind: Any
+    default: Any
+
+    def __str__(self) -> str:
+        said = [] if self.kind is Any else [type_name(self.kind)]
+        said += [] if self.default is _NOTHING else [f"by default {self.default!r}"]
+        return f"{self.name} ({', '.join(said)})" if said else self.name
+
+
+def keywords(takes: Callable[..., Any]) -> tuple[list[Keyword], bool]:
+    """What a class or a function takes by keyword, and whether it takes any other name as well."""
+    target = takes.__init__ if isinstance(takes, type) else takes  # type: ignore[misc] # a class's own, not an instance's
+    try:
+        hints = typing.get_type_hints(target)
+    except (NameError, TypeError):  # names that are there for a type checker only
+        hints = {}
+    found, open_ended = [], False
+    for parameter in inspect.signature(takes).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            open_ended = True
+        elif parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
+            kind = hints.get(parameter.name, Any)
+            found.append(Keyword(name=parameter.name, kind=kind, default=parameter.default))
+    return found, open_ended
+
+
+def bind(takes: Callable[..., Any], given: Mapping[str, Any], *, who: str, but: Sequence[str] = ()) -> dict[str, Any]:
+    """`given` as values of the types that `takes` (less the names in `but`) says.
+
+    Raises:
+        UsageError: a name isn't known, a value isn't of its type, or one is missing; the hint lists what is taken.
+    """
+    found, open_ended = keywords(takes)
+    known = {keyword.name: keyword for keyword in found if keyword.name not in but}
+    hint = f"It takes {', '.join(map(str, known.values())) or 'no arguments'}."
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            if not open_ended:
+                raise UsageError(f"{who} takes no argument {name!r}", hint=hint)
+            values[name] = value
+            continue
+        try:
+            values[name] = converted(value, known[name].kind)
+        except ValueError as error:
+            raise UsageError(f"{who}: {name} {error}", hint=hint) from None
+    missing = [name for name, keyword in known.items() if keyword.default is _NOTHING and name not in values]
+    if missing:
+        raise UsageError(f"{who} lacks the argument {' and '.join(missing)}", hint=hint)
+    return values
+
+
+def converted(value: Any, kind: Any) -> Any:
+    """`value` as one of `kind`.
+
+    Raises:
+        ValueError: it isn't; the message goes on after the argument's name.
+    """
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any or kind is object:
+        return value
+    if origin in {typing.Union, types.UnionType}:
+        return _one_of_several(value, inner, kind)
+    if origin is Literal:
+        for option in inner:
+            if value == option or (isinstance(value, str) and value == str(option)):
+                return option
+        raise ValueError(f"is {value!r}, and it is to be {type_name(kind)}")
+    if kind in {list, tuple} or origin in {list, tuple} or _is_sequence(origin):
+        return _several(value, origin or kind, inner, kind)
+    if isinstance(value, list | tuple):
+        raise ValueError(f"is a list, and one {type_name(kind)} is to be given")  # noqa: TRY004 - as all that don't fit
+    return _single(value, kind)
+
+
+def type_name(kind: Any) -> str:
+    """A type as people read it: `int`, `one of all, basic`, `list of int`, `float or none`."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if kind is types.NoneType:
+        return "none"
+    if origin in {typing.Union, types.UnionType}:
+        return " or ".join(map(type_name, inner))
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inner))}"
+    if origin is not None and inner:
+        return f"list of {' and '.join(dict.fromkeys(type_name(part) for part in inner if part is not ...))}"
+    return str(getattr(kind, "__name__", kind))
+
+
+def _one_of_several(value: Any, kinds: tuple[Any, ...], kind: Any) -> Any:
+    if types.NoneType in kinds and (value is None or (isinstance(value, str) and value.lower() == "none")):
+        return None
+    # Text last: everything is text.
+    for option in sorted((one for one in kinds if one is not types.NoneType), key=lambda one: one is str):
+        try:
+            return converted(value, option)
+        except ValueError:
+            continue
+    raise ValueError(f"is {value!r}, and it is to be {type_name(kind)}")
+
+
+def _several(value: Any, origin: Any, inner: tuple[Any, ...], kind: Any) -> Any:
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    fixed = origin is tuple and inner and inner[-1] is not ...
+    if fixed and len(values) != len(inner):
+        raise ValueError(f"has {len(values)} values, and it is to have {len(inner)}")
+    kinds = inner if fixed else [inner[0] if inner else Any] * len(values)
+    try:
+        made = [converted(one, wanted) for one, wanted in zip(values, kinds, strict=True)]
+    except ValueError:
+        raise ValueError(f"is {value!r}, and it is to be a {type_name(kind)}") from None
+    return tuple(made) if origin is tuple else made
+
+
+def _single(value: Any, kind: Any) -> Any:
+    if value is True and kind is not bool:
+        raise ValueError(f"has no value, and it is to be {type_name(kind)}")
+    if isinstance(value, str) and kind is not str:
+        value = _from_text(value, kind)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if not isinstance(kind, type) or not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"is {value!r}, and it is to be {type_name(kind)}")
+    return value
+
+
+def _from_text(text: str, kind: Any) -> Any:
+    if kind is bool:
+        return BOOLS.get(text.lower(), text)
+    if kind in {int, float, Path}:
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _is_sequence(origin: Any) -> bool:
+    return isinstance(origin, type) and issubclass(origin, Sequence)

@@ -1,0 +1,202 @@
+"""WorkerRT: a runtime whose worker does the measuring, in an environment of its own. Most runtimes are one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from isobench import plugins
+from isobench.errors import UsageError
+from isobench.runtimes.base import BaseRT, Context
+from isobench.workers import protocol
+
+# Sampling and statistics are imported where they are used: the worker is started sooner without them.
+if TYPE_CHECKING:
+    from isobench.environments import Environment
+    from isobench.sampling import Ready
+    from isobench.statistics import Block
+    from isobench.worker import Worker
+
+
+class WorkerRT(BaseRT):
+    """A runtime that names its worker: a script in `workers/` of its package, which runs in its environment.
+
+    What `__init__` hands on to `super().__init__` is what the worker's `_execute` gets as keywords.
+    """
+
+    worker: ClassVar[str | Path] = ""
+
+    def __init__(self, **rt_args: Any) -> None:
+        super().__init__(**rt_args)
+        self._process: Worker | None = None
+
+    @classmethod
+    def takes_turns(cls) -> bool:
+        """Not if `_execute` or `benchmark` is the runtime's own."""
+        return cls._execute is WorkerRT._execute and cls.benchmark is BaseRT.benchmark
+
+    @classmethod
+    def worker_file(cls) -> Path:
+        """Where the worker lies.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        found = plugins.worker_file(cls, cls.worker) if cls.worker else None
+        if found is None:
+            raise UsageError(
+                f"the worker {str(cls.worker)!r} of {cls.__module__}.{cls.__qualname__} isn't there",
+                hint="It belongs into the folder workers/ of the runtime's package; is it among the package's data?",
+            )
+        return found
+
+    def _setup(self) -> None:
+        """Nothing, unless a subclass has something to check or to make ready."""
+
+    def start(self) -> None:
+        """Start the worker, which imports its runtime while the host still works on its own part."""
+        from isobench import worker
+
+        context = self._bound()
+        self._process = worker.start(
+            self._environment(),
+            self.worker_file(),
+            context.run_dir,
+            threads=context.settings.threads,
+            heap=context.settings.heap,
+            control=context.settings.control,
+        )
+
+    def close(self) -> None:
+        """End whatever is still running."""
+        if self._process is not None:
+            self._process.__exit__(None, None, None)
+            self._process = None
+
+    def _execute(self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int) -> None:
+        """Hand the work to the worker and wait for its end. `outputs_file` exists when this returns."""
+        from isobench.sampling import Sampler
+
+        ready = self.warm_up(output_dir, onnx_file, outputs_file, iterations)
+        if ready is not None:
+            sampler = Sampler(self._bound().settings, ready)
+            while samples := sampler.next():
+                sampler.add(self.take(samples))
+        self.finish()
+
+    def warm_up(
+        self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int, *, in_turns: bool = False
+    ) -> Ready | None:
+        """Have the worker load and warm up, until it can be asked for blocks; None: it works by itself.
+
+        Raises:
+            WorkerError: it crashed, told of an error, or time is up.
+        """
+        from isobench.sampling import Ready
+
+        context = self._bound()
+        assert self.build is not None
+        if self._process is None:
+            self.start()
+        assert self._process is not None
+        settings = context.settings
+        self._process.go(
+            {
+                "arguments": {
+                    "output_dir": output_dir,
+                    "onnx_file": onnx_file,
+                    "outputs_file": outputs_file,
+                    "iterations": iterations,
+                    **self.rt_args,
+                },
+                "threads": settings.threads,
+                "seed": settings.seed,
+                "warmup": settings.warmup,
+                "exactly": settings.exactly,
+                "park": in_turns,
+                "device": str(context.device),
+                "model": self.build.request(),
+            },
+            timeout_s=settings.timeout_s,
+        )
+        told = self._process.ready(context.on_stage)
+        return None if told is None else Ready(**told)
+
+    def join(self) -> Ready:
+        """Instead of `benchmark`: have the worker warm up and wait for its turns (`take`, until `finish`).
+
+        Raises:
+            UsageError: this runtime's worker can't be asked for one block at a time.
+            WorkerError: it crashed, told of an error, or time is up.
+        """
+        context = self._bound()
+        assert self.build is not None
+        self._setup()
+        outputs_file = context.run_dir / protocol.OUTPUTS_FILE
+        arguments = (str(context.run_dir), str(self.build.onnx_file or ""), str(outputs_file))
+        ready = None
+        if self.takes_turns():
+            ready = self.warm_up(*arguments, context.settings.iterations, in_turns=True)
+        if ready is None:
+            if self._process is not None:
+                self._process.finish(context.on_stage)  # tells of it, if it crashed
+            raise no_turns(context.runtime)
+        return ready
+
+    def take(self, samples: int) -> Block:
+        """Have the worker, which is warm, take one block of so many samples.
+
+        Raises:
+            WorkerError: it crashed, told of an error, or time is up.
+        """
+        from isobench.statistics import Block
+
+        assert self._process is not None
+        return Block.from_json(self._process.block(samples, self._bound().on_stage))
+
+    def finish(self) -> None:
+        """Wait until the worker has written what came of it.
+
+        Raises:
+            WorkerError: it crashed, told of an error, or time is up.
+        """
+        assert self._process is not None
+        self._process.end()
+        self._process.finish(self._bound().on_stage)
+
+    def mean_latency(self) -> float:
+        """Mean latency in milliseconds, contaminated blocks set aside (`statistics.select`)."""
+        from isobench.statistics import select, used_samples
+
+        selection = select(
+            self.blocks, resolution_s=self.resolution_s, enabled=self._bound().settings.select
+        )
+        used = used_samples(self.samples_ns, self.blocks, selection.used)
+        return sum(used) / len(used) / self.group / 1e6
+
+    def throughput(self) -> float:
+        """Inferences per second: one call after the other, so the inverse of the mean latency."""
+        return 1000 / self.mean_latency()
+
+    def device_name(self) -> str:
+        """The name of the CPU as its maker calls it."""
+        from isobench import provenance
+
+        return provenance.cpu_model()
+
+    def _environment(self) -> Environment:
+        context: Context = self._bound()
+        if context.environment is None:
+            raise UsageError(
+                f"{context.runtime} has a worker, and names no environment for it",
+                hint=f"Give {type(self).__qualname__} the attribute `environment`: a folder's name in envs/.",
+            )
+        return context.environment
+
+
+def no_turns(runtime: str) -> UsageError:
+    """The error for a runtime that is to take turns, and can't."""
+    return UsageError(
+        f"{runtime} can't take turns with others: its worker measures by itself",
+        hint="Measure one after the other: without --interleave, or isobench compare ID_1 ID_2.",
+    )
