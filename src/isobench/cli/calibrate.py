@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 
 from isobench.cli.parameters import SCRIPT_ARGS, control, environment_options
+from isobench.cli.words import DEVICE
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.option("-r", "--runtime", default="", metavar="NAME", help="On which runtime.  [default: the device's first]")
+@DEVICE
 @click.option("--runs", type=click.IntRange(3), default=12, show_default=True, help="Processes, one after the other.")
 @click.option("--pairs", type=click.IntRange(3), default=8, show_default=True, help="Pairs that take turns.")
 @click.option("--min-time", "min_time_s", type=float, default=1.0, show_default=True, help="Clean seconds of each.")
@@ -19,6 +21,7 @@ from isobench.cli.parameters import SCRIPT_ARGS, control, environment_options
 def calibrate(
     model: str,
     runtime: str,
+    device: str,
     runs: int,
     pairs: int,
     min_time_s: float,
@@ -42,6 +45,7 @@ def calibrate(
     plan = api.plan(
         [model],
         runtimes=[runtime] if runtime else (),
+        device=device,
         min_time_s=min_time_s,
         threads=threads,
         cpus=cpus,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_options
+from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand, arguments
 from isobench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +21,11 @@ TOO_SLOW = 8
 """Exit code: the second is slower than --fail-if-slower allows."""
 
 
-@click.command()
+@click.command(cls=WordsCommand)
 @click.argument("what", nargs=-1, required=True, metavar="FIRST [SECOND]")
 @click.option("-r", "--runtime", "runtimes", multiple=True, metavar="NAME", help="Of the models; may be given again.")
+@DEVICE
+@RT_ARGS
 @click.option("--processes", type=int, default=3, show_default=True, help="Pairs of processes that take turns.")
 @click.option("--min-time", "min_time_s", type=float, default=2.0, show_default=True, help="Clean seconds of each.")
 @click.option("--max-time", "max_time_s", type=float, default=20.0, show_default=True, help="Most seconds of each.")
@@ -36,6 +39,8 @@ TOO_SLOW = 8
 def compare(
     what: tuple[str, ...],
     runtimes: tuple[str, ...],
+    device: str,
+    rt_args: tuple[str, ...],
     processes: int,
     min_time_s: float,
     max_time_s: float,
@@ -67,7 +72,8 @@ def compare(
 
         console = Console()
         plan = api.plan(
-            what, runtimes=runtimes, processes=processes, min_time_s=min_time_s, max_time_s=max_time_s,
+            what, runtimes=runtimes, device=device, rt_args=arguments(rt_args), processes=processes,
+            min_time_s=min_time_s, max_time_s=max_time_s,
             threads=threads, cpus=cpus, nice=nice, memory_nodes=memory_nodes, wait=wait, seed=seed,
             script_args=script_args, in_turns=True,
         )  # fmt: skip

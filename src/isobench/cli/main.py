@@ -13,6 +13,7 @@ from isobench.errors import IsobenchError
 
 COMMANDS = {
     "run": "isobench.cli.run:run",
+    "benchmark": "isobench.cli.benchmark:benchmark",
     "calibrate": "isobench.cli.calibrate:calibrate",
     "compare": "isobench.cli.compare:compare",
     "discover": "isobench.cli.discover:discover",

@@ -8,16 +8,21 @@ from pathlib import Path
 import click
 
 from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_options
+from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand, arguments
 from isobench.errors import UsageError
 
 WRONG_OUTPUTS = 7
 """Exit code: everything was measured, but some outputs are not what they should be."""
 
 
-@click.command()
+@click.command(cls=WordsCommand)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option("-r", "--runtime", "runtimes", multiple=True, metavar="NAME", help="A runtime; may be given again.")
-@click.option("--device", default="x86", show_default=True, metavar="FAMILY[::PART[::CONFIG]]", help="Where.")
+@click.option(
+    "-r", "--runtime", "runtimes", multiple=True, metavar="NAME",
+    help="A runtime; may be given again.  [default: the device's first]",
+)
+@DEVICE
+@RT_ARGS
 @click.option("--iterations", type=int, help="Exactly so many timed.  [default: 100 and --min-time at least]")
 @click.option("--min-time", "min_time_s", type=float, default=0.5, show_default=True, help="Clean seconds in each run.")
 @click.option("--max-time", "max_time_s", type=float, help="Seconds that a run may be timed.  [default: 10]")
@@ -48,6 +53,7 @@ def run(
     models: tuple[str, ...],
     runtimes: tuple[str, ...],
     device: str,
+    rt_args: tuple[str, ...],
     iterations: int | None,
     min_time_s: float,
     max_time_s: float | None,
@@ -85,6 +91,7 @@ def run(
         models,
         runtimes=runtimes,
         device=device,
+        rt_args=arguments(rt_args),
         iterations=iterations,
         min_time_s=min_time_s,
         max_time_s=max_time_s,

@@ -1,0 +1,103 @@
+"""Options that take several words, as TurnkeyML's users type them: `--rt-args mode::fast sizes::[1,2] spinning`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+MODEL_SUFFIXES = (".py", ".onnx", ".txt")
+
+
+def is_model(word: str) -> bool:
+    """Is it a model and no argument? By its suffix, as a glob, or since there is such a file or folder."""
+    if Path(word.partition("::")[0]).suffix in MODEL_SUFFIXES:
+        return True
+    return "::" not in word and (any(character in word for character in "*?[") or Path(word).exists())
+
+
+class Words(click.Option):
+    """An option that takes all words up to the next option, or to the first one of which `ends` is true."""
+
+    def __init__(self, *arguments: Any, ends: Callable[[str], bool] = is_model, **options: Any) -> None:
+        super().__init__(*arguments, multiple=True, **options)
+        self.ends = ends
+
+
+class WordsCommand(click.Command):
+    """A command some of whose options are `Words`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for option in self.params:
+            if isinstance(option, Words):
+                args = _one_by_one(args, option, ctx)
+        return super().parse_args(ctx, args)
+
+
+def _one_by_one(args: Sequence[str], option: Words, ctx: click.Context) -> list[str]:
+    """Write the option before each of its words: so click reads them."""
+    made: list[str] = []
+    rest = list(args)
+    while rest:
+        name, equals, first = rest.pop(0).partition("=")
+        if name not in option.opts:
+            made.append(f"{name}{equals}{first}")
+            continue
+        words = [first] if equals else []
+        while rest and not rest[0].startswith("-") and not option.ends(rest[0]):
+            words.append(_whole_list(rest))
+        if not words:
+            raise click.BadOptionUsage(name, f"{name} takes {option.metavar}, and nothing follows it.", ctx)
+        for word in words:
+            made += [name, word]
+    return made
+
+
+def _whole_list(rest: list[str]) -> str:
+    """The next word; where a list in it was split at its blanks (`sizes::[1, 2]`), all of the list."""
+    word = rest.pop(0)
+    while "::[" in word and not word.endswith("]") and rest and not rest[0].startswith("--"):
+        word += rest.pop(0)
+    return word
+
+
+RT_ARGS = click.option(
+    "--rt-args",
+    "rt_args",
+    cls=Words,
+    metavar="NAME::VALUE...",
+    help="The runtime's own arguments, blanks between them: mode::fast sizes::[1,2] flag. A name alone is True. What "
+    "ends in .py, .onnx or .txt, is a glob or names a file is a model again. isobench benchmark -h lists them all.",
+)
+DEVICE = click.option(
+    "--device", default="x86", show_default=True, metavar="FAMILY[::PART[::CONFIG]]",
+    help="Where; the first part and config that the runtime lists are the defaults. cpu is whatever the processor is.",
+)  # fmt: skip
+
+
+def arguments(words: Iterable[str]) -> dict[str, Any]:
+    """`name::value`, `name::[value,value]` and `name` as a dictionary of text, lists of text and True.
+
+    Raises:
+        UsageError: a word is neither, or a name comes twice.
+    """
+    from isobench.errors import UsageError
+
+    found: dict[str, Any] = {}
+    for word in words:
+        name, separator, text = word.partition("::")
+        key = name.replace("-", "_")
+        if not key.isidentifier() or (separator and not text):
+            raise UsageError(f"{word!r} is no argument", hint="Write it NAME::VALUE, NAME::[VALUE,VALUE], or NAME.")
+        if key in found:
+            raise UsageError(f"the argument {key!r} is given twice")
+        found[key] = _value(text) if separator else True
+    return found
+
+
+def _value(text: str) -> str | list[str]:
+    if text.startswith("[") and text.endswith("]"):
+        return [part.strip() for part in text[1:-1].split(",")] if text[1:-1].strip() else []
+    return text
