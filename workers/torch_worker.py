@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import describe
-import observe
-import protocol
-import trees
+import script_model
 from harness import Refused, measure, request, serve, stage
 
 if TYPE_CHECKING:
@@ -37,14 +35,10 @@ def _execute(
 ) -> None:
     if device == "cuda":
         import torch_cuda  # before the script, which may have modules of the same names
-    model, threads, seed = request()["model"], request()["threads"], request()["seed"]
+    threads, seed = request()["threads"], request()["seed"]
     torch.set_num_threads(threads)
     started = time.perf_counter()
-    observation = observe.run_script(model["script"], model["script_args"], seed, model["max_depth"])
-    observed = observe.find(observation, model["hash"])
-    module = observed.module.eval()
-    given = {tensor.name: trees.from_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
-    args, kwargs = trees.filled(observed.args, observed.kwargs, given)
+    module, args, kwargs = script_model.load()
     load_s = time.perf_counter() - started
     # A script may have set a number of its own.
     torch.set_num_threads(threads)
@@ -64,7 +58,9 @@ def _execute(
             )
             facts |= compile_facts
         torch.manual_seed(seed)
-        told: dict[str, Any] = {"outputs": _read_outputs, "load_s": load_s, "threads": torch.get_num_threads()}
+        told: dict[str, Any] = {
+            "outputs": script_model.read_outputs, "load_s": load_s, "threads": torch.get_num_threads()
+        }
         if device != "cuda":
             measure(lambda: called(*args, **kwargs), outputs_file, iterations, facts=facts, **told)
             return
@@ -72,10 +68,6 @@ def _execute(
         with call as inference:
             facts |= call.all_facts()
             measure(inference, outputs_file, iterations, facts=facts, taker=inference.samples, **told)
-
-
-def _read_outputs(value: Any) -> list[protocol.Tensor]:
-    return [trees.to_file(name, tensor) for name, tensor in trees.tensor_leaves("output", value)]
 
 
 def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:

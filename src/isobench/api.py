@@ -20,9 +20,12 @@ from isobench.console import Console
 from isobench.devices import default_threads
 from isobench.errors import UsageError
 from isobench.models import Model, Settings
-from isobench.runner import Progress, Saved, run
+from isobench.runner import Progress, Saved, run, run_sequence
 from isobench.runtimes import registry
 from isobench.runtimes.worker_rt import no_turns
+from isobench.tools.base import Tool
+from isobench.tools.benchmark import Benchmark
+from isobench.tools.sequence import Sequence as Tools
 from isobench.workers import machine
 
 if TYPE_CHECKING:
@@ -89,10 +92,14 @@ def plan(
         entry.make(rt_args or {})
         if in_turns and not entry.cls.takes_turns():
             raise no_turns(entry.name)
+    chosen = selection.select(
+        models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes
+    )
+    for entry in entries:
+        for model in chosen if entry.default_sequence is not None else ():
+            entry.default_sequence.preparing(model).check(model)
     return Plan(
-        models=selection.select(
-            models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes
-        ),
+        models=chosen,
         runtimes=entries,
         device=where,
         settings=Settings(
@@ -120,6 +127,38 @@ def plan(
         command=tuple(sys.argv),
         results=results,
     )
+
+
+def sequence(
+    models: Sequence[str],
+    tools: Tools,
+    *,
+    script_args: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    seed: int = 0,
+    timeout_s: float = 900.0,
+    results: Path | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Saved]:
+    """Take models through a sequence of tools; yields what its `benchmark` tools measure, each Result already on disk.
+
+    All of it is checked when this is called: the order of the tools for every model, the runtimes, their arguments.
+
+    Raises:
+        UsageError: something of it can't be.
+        ModelError: a file isn't there, or is no model.
+    """
+    chosen = selection.select(models, labels=labels, script_args=script_args)
+    for model in chosen:
+        tools.check(model)
+    shared: dict[str, Any] = {
+        "script_args": script_args, "labels": labels, "seed": seed, "timeout_s": timeout_s, "results": results,
+    }  # fmt: skip
+    plans: dict[Tool, Plan] = {
+        tool: plan(models, **tool.plan_options(), **shared) for tool in tools if isinstance(tool, Benchmark)
+    }
+    settings = Settings(threads=default_threads(), seed=seed, timeout_s=timeout_s)
+    return run_sequence(tools, chosen, settings, plans, progress or Console(quiet=True))
 
 
 def _check_control(cpus: Sequence[int], nice: int, memory_nodes: Sequence[int]) -> None:
@@ -199,4 +238,4 @@ def discover(
     return [entry for entry in found if entry["hash"].startswith(chosen.hash)]
 
 
-__all__ = ["Model", "benchmark", "benchmark_all", "discover", "measure", "plan"]
+__all__ = ["Model", "benchmark", "benchmark_all", "discover", "measure", "plan", "sequence"]

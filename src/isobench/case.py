@@ -15,7 +15,7 @@ from isobench import environments, paths
 from isobench.devices import Device
 from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, WorkerError
-from isobench.models import Model, Settings
+from isobench.models import Model, Settings, Step
 from isobench.runtimes.base import BaseRT, Context, explained
 from isobench.runtimes.registry import Entry
 
@@ -48,12 +48,20 @@ class Case:
     """One model on one runtime; `build` is None where it came to none."""
 
     def __init__(
-        self, plan: Plan, entry: Entry, model: Model, build: Build | None, *, on_stage: Callable[[str], None]
+        self,
+        plan: Plan,
+        entry: Entry,
+        model: Model,
+        build: Build | None,
+        *,
+        steps: Sequence[Step] = (),
+        on_stage: Callable[[str], None],
     ) -> None:
         self.plan = plan
         self.entry = entry
         self.model = model
         self.build = build
+        self.steps = (*steps, Step(tool="benchmark"))
         self.run_dirs: list[Path] = []
         self._on_stage = on_stage
         self._started = datetime.now(UTC)
@@ -155,6 +163,7 @@ class Case:
         expected = protocol.read_tensors(self.build.expected_file)
         folder = results.run_folder(len(self.run_dirs))
         runtime.take_over(performance)
+        self._arguments = dict(runtime.rt_args)  # its _setup may have added to them
         return judging.finished(runtime, performance, expected, began, folder, self.plan.settings)
 
     def _run(self) -> Finished:
@@ -202,13 +211,17 @@ class Case:
             command=self.plan.command,
             model=_model_record(self.model, self.build),
             runtime=RuntimeRecord(
-                name=self.entry.name, version=version, arguments=self._arguments
+                name=self.entry.name,
+                version=version,
+                arguments=self._arguments,
+                status_stats=self.entry.status_stats,
             ),
             device=DeviceRecord(device=str(self.device), name=device_name),
             environment=self._environment_record(),
             settings=self.plan.settings,
             outcome=outcome,
             provenance=self._provenance,
+            steps=self.steps,
         )
 
     def _environment_record(self) -> EnvironmentRecord | None:

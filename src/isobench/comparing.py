@@ -93,7 +93,8 @@ def match(first: Iterable[Result], second: Iterable[Result]) -> list[tuple[Resul
 
 
 def _key(result: Result) -> tuple[str, ...]:
-    return (result.model.name, result.model.hash, result.runtime.name, result.device.device, *result.model.script_args)
+    model = result.model
+    return (model.name, model.hash, result.altered, result.runtime.name, result.device.device, *model.script_args)
 
 
 def _measured(result: Result) -> Measured:
@@ -156,6 +157,8 @@ def _name(result: Result, beside: Result) -> str:
         return result.runtime.name
     if (result.model.name, result.model.hash) != (beside.model.name, beside.model.hash):
         return f"{result.model.name}::{result.model.hash}"
+    if result.altered != beside.altered:
+        return result.altered or "as it is"
     return result.id
 
 
@@ -163,6 +166,7 @@ def _differences(first: Result, second: Result) -> Iterable[str]:
     """What else is not the same, so that the ratio may be of that instead."""
     one, other = _measured(first), _measured(second)
     facts = [
+        ("done to the model", first.altered, second.altered),
         ("inputs", first.model.inputs_sha256, second.model.inputs_sha256),
         ("timing contract", one.facts.get("timing"), other.facts.get("timing")),
         ("machine", _machine(first), _machine(second)),

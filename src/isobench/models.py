@@ -50,6 +50,19 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One tool that a Model went through, with its options; `alters`: what is measured isn't the plain model then."""
+
+    tool: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    alters: bool = False
+
+    def __str__(self) -> str:
+        given = [f"--{name.replace('_', '-')} {value}" for name, value in self.options.items() if value is not None]
+        return " ".join([self.tool, *given])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How a Case is built and measured.
 

@@ -23,7 +23,7 @@ from typing import Any
 from isobench import paths
 
 GROUP = "[isobench.plugins]"
-OWN = "isobench.runtimes.builtin"
+OWN = ("isobench.runtimes.builtin", "isobench.tools.builtin")
 KEYS = ("runtimes", "tools", "sequences")
 
 
@@ -58,7 +58,7 @@ def announced() -> tuple[Plugin, ...]:
         for name in names:
             for plugin in _entry_points(os.path.join(folder, name, "entry_points.txt"), name):  # noqa: PTH118
                 found.setdefault(plugin.module, plugin)
-    return tuple(sorted(found.values(), key=lambda plugin: plugin.module != OWN))
+    return tuple(sorted(found.values(), key=lambda plugin: plugin.module not in OWN))
 
 
 @cache
@@ -74,7 +74,7 @@ def envs() -> list[Path]:
 
 @cache
 def _brought_envs() -> tuple[Path, ...]:
-    found = (_folder_beside(plugin.module, "envs") for plugin in announced() if plugin.module != OWN)
+    found = (_folder_beside(plugin.module, "envs") for plugin in announced() if plugin.module not in OWN)
     return tuple(dict.fromkeys(folder for folder in found if folder is not None))
 
 

@@ -13,9 +13,10 @@ BASELINE = "torch-eager"
 
 def table(results: Sequence[Result]) -> str:
     """One table a model: latency in milliseconds, inferences per second, speed-up over torch-eager, verdict."""
-    groups: dict[tuple[str, str, tuple[str, ...]], list[Result]] = {}
+    groups: dict[tuple[str, str, str, tuple[str, ...]], list[Result]] = {}
     for result in results:
-        groups.setdefault((result.model.name, result.model.hash, result.model.script_args), []).append(result)
+        model = result.model
+        groups.setdefault((model.name, model.hash, result.altered, model.script_args), []).append(result)
     return "\n\n".join(_model_table(group) for group in groups.values())
 
 
@@ -39,6 +40,8 @@ def _title(results: Sequence[Result]) -> str:
         title += f"  {count(model.parameters)} parameters"
     if model.signature:
         title += f"  {model.signature}"
+    if results[0].altered:
+        title += f"\nafter {results[0].altered}"
     threads = results[0].settings.threads
     where = f"{device.device}" + (f" ({device.name})" if device.name else "")
     return f"{title}\non {where}, {threads} thread{'s' if threads > 1 else ''}"
@@ -72,6 +75,10 @@ def _notes(result: Result) -> Iterable[str]:
         if outcome.hint:
             yield f"  hint: {outcome.hint}"
         return
+    seen = {**outcome.facts, **outcome.stats}
+    own = [f"{key} {_figure(seen[key])}" for key in result.runtime.status_stats if key in seen]
+    if own:
+        yield f"{name}: {', '.join(own)}"
     for reason in outcome.verdict.reasons:
         yield f"{name}: {outcome.verdict.status}: {reason}"
     if outcome.end_to_end:
@@ -93,6 +100,10 @@ def _energy(outcome: Measured) -> str:
     if outcome.gpu is None or outcome.gpu.energy_per_inference_j is None:
         return ""
     return f"; {outcome.gpu.energy_per_inference_j:.3g} J an inference"
+
+
+def _figure(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _iterations(outcome: Measured) -> str:
@@ -127,6 +138,7 @@ def details(result: Result, folder: Path) -> str:
         ("class", model.class_name),
         ("inputs", ", ".join(map(str, model.inputs))),
         ("onnx", f"opset {model.onnx_opset}, sha256 {model.onnx_sha256[:16]}" if model.onnx_sha256 else ""),
+        ("steps", ", ".join(map(str, result.steps))),
         ("expected from", model.reference),
         ("runtime", f"{result.runtime.name} {result.runtime.version} {_arguments(result)}".rstrip()),
         ("machine", _machine(result)),

@@ -16,7 +16,7 @@ from typing import Any
 from isobench import paths
 from isobench.correctness import Comparison
 from isobench.errors import ResultError
-from isobench.models import Settings, TensorSpec
+from isobench.models import Settings, Step, TensorSpec
 from isobench.statistics import Block, GpuSummary, Interval, Summary, Verdict
 from isobench.workers import protocol
 
@@ -51,11 +51,15 @@ class ModelRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeRecord:
-    """What measured it: `arguments` are the runtime's own, all of them, defaults included."""
+    """What measured it: `arguments` are the runtime's own, all of them, defaults included.
+
+    `status_stats` are the names of those of its stats that it wants to be seen with the latency.
+    """
 
     name: str
     version: str
     arguments: Mapping[str, Any]
+    status_stats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +191,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One Case's outcome."""
+    """One Case's outcome. `steps` are the tools that the model went through, the measuring last."""
 
     id: str
     isobench: str
@@ -201,6 +205,7 @@ class Result:
     settings: Settings
     outcome: Measured | Failed
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
     schema: str = SCHEMA
 
     @property
@@ -213,6 +218,11 @@ class Result:
         if isinstance(self.outcome, Failed):
             raise ResultError(f"{self.id} failed: {self.outcome.message}", hint=self.outcome.hint)
         return self.outcome.latency
+
+    @property
+    def altered(self) -> str:
+        """What was done to the model before it was measured, in words; "" for the model as it is."""
+        return ", ".join(str(step) for step in self.steps if step.alters)
 
     @property
     def ok(self) -> bool:

@@ -5,19 +5,22 @@ Whatever goes wrong with one Case becomes its Result; the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from isobench import builds, devices, environments
+from isobench import devices, environments
 from isobench.builds import Build
 from isobench.case import Case, Plan
 from isobench.environments import Environment, Spec
-from isobench.errors import IsobenchError, ModelError
-from isobench.models import Model
+from isobench.errors import IsobenchError, ModelError, UsageError
+from isobench.models import Model, Settings, Step
 from isobench.runtimes.registry import Entry
+from isobench.tools.base import State, Tool, builds_of
+from isobench.tools.sequence import Sequence as Tools
+from isobench.tools.sequence import advance
 
 if TYPE_CHECKING:
     from isobench.results import Result
@@ -58,12 +61,81 @@ def run(plan: Plan, progress: Progress) -> Iterator[Saved]:
             yield found if isinstance(found, Saved) else work.measured(found)
 
 
-class _Work:
+def run_sequence(
+    tools: Tools, models: Sequence[Model], settings: Settings, plans: Mapping[Tool, Plan], progress: Progress
+) -> Iterator[Saved]:
+    """Take each model through the tools; `plans` say what each of those that measure is to do.
+
+    Where a tool fails with one model, the measurements that were to come are Results that say so, and the others go on.
+
+    Raises:
+        IsobenchError: a tool failed, and no measurement was to come after it.
+    """
+    at_work = _Sequence(plans, progress)
+    failures = []
+    for model in models:
+        state, done = State(model=model, settings=settings), 0
+        steps = tuple(tools)
+        try:
+            for reached in advance(state, steps, at_work):
+                yield from reached.results[len(state.results) :]
+                state, done = reached, done + 1
+        except IsobenchError as error:
+            lost = [plans[tool] for tool in steps[done:] if tool in plans]
+            for plan in lost:
+                yield from _Work(plan, progress).failed_on_all(model, error)
+            failures += [] if lost else [error]
+    if failures:
+        raise failures[0]
+
+
+class _Bench:
+    """What every kind of work needs: environments, and somebody to tell."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def begin(self, what: str) -> None:
+        self.progress.begin(what)
+
+    def stage(self, text: str) -> None:
+        self.progress.stage(text)
+
+    def ready(self, spec: Spec) -> Environment:
+        """The environment, made from its lock if it isn't there yet; one that is there is never changed."""
+        chosen = environments.choose(spec, note=self.progress.note)
+        found = environments.find(chosen)
+        if found is not None:
+            return found
+        self.progress.begin("provisioning")
+        return environments.create(chosen, progress=self.progress.stage)
+
+    def measure(self, tool: Tool, state: State) -> Sequence[Saved]:
+        """Raises:
+        UsageError: where a model is only made ready, nothing is measured.
+        """
+        raise UsageError(f"{tool.name} can't measure here: the measuring comes after these tools")
+
+
+class _Sequence(_Bench):
+    """A sequence at work."""
+
+    def __init__(self, plans: Mapping[Tool, Plan], progress: Progress) -> None:
+        super().__init__(progress)
+        self.plans = plans
+
+    def measure(self, tool: Tool, state: State) -> Sequence[Saved]:
+        plan = self.plans[tool]
+        built = {"opset": state.settings.opset, "max_depth": state.settings.max_depth}
+        return _Work(replace(plan, settings=replace(plan.settings, **built)), self.progress).measured_all(state)
+
+
+class _Work(_Bench):
     """A plan at work."""
 
     def __init__(self, plan: Plan, progress: Progress) -> None:
+        super().__init__(progress)
         self.plan = plan
-        self.progress = progress
 
     def cases(self, model: Model) -> Iterator[Case | Saved]:
         """The Cases of a model, each with its build; of those that can't be measured, the Result that says so."""
@@ -75,28 +147,37 @@ class _Work:
                 yield self._failed(self._case(entry, model), ModelError(reason, hint="Give the script, or use -r ort."))
             else:
                 able.append(entry)
-        if not able:
-            return
-        try:
-            made = self._builds(model, onnx=any(entry.build_required for entry in able))
-        except IsobenchError as error:
-            for entry in able:
-                yield self._failed(self._case(entry, model), error)
-            return
-        for build in made:
-            for entry in able:
-                yield self._case(entry, model, build)
+        # Runtimes without a sequence of their own share what is made once.
+        usual = [entry for entry in able if entry.default_sequence is None]
+        yield from self._usual_cases(usual, model)
+        for entry in able:
+            if entry not in usual:
+                yield from self._own_cases(entry, model)
 
     def measured(self, case: Case) -> Saved:
         """Measure one Case. A failure is a Result, too."""
         try:
-            case.prepare(self._ready)
+            case.prepare(self.ready)
             self.progress.begin(f"{case.name} on {case.entry.name}")
             with self._device():
                 result = case.measure()
         except IsobenchError as error:
             return self._failed(case, error)
         return self._save(result, case)
+
+    def measured_all(self, state: State) -> list[Saved]:
+        """Measure what a sequence has come to, on every runtime."""
+        steps = state.steps[:-1]  # the last is the measuring itself
+        return [
+            self.measured(self._case(entry, state.model, build, steps))
+            for build in state.builds
+            for entry in self.plan.runtimes
+        ]
+
+    def failed_on_all(self, model: Model, error: IsobenchError) -> Iterator[Saved]:
+        """A Result for each runtime that says why nothing was measured."""
+        for entry in self.plan.runtimes:
+            yield self._failed(self._case(entry, model), error)
 
     def in_turns(self) -> Iterator[Saved]:
         """Measure all Cases interleaved."""
@@ -109,7 +190,7 @@ class _Work:
                     yield found
                     continue
                 try:
-                    found.prepare(self._ready)
+                    found.prepare(self.ready)
                     ready.append(found)
                 except IsobenchError as error:
                     yield self._failed(found, error)
@@ -119,37 +200,44 @@ class _Work:
         for case, outcome in outcomes:
             yield self._failed(case, outcome) if isinstance(outcome, IsobenchError) else self._save(outcome, case)
 
+    def _usual_cases(self, entries: Sequence[Entry], model: Model) -> Iterator[Case | Saved]:
+        if not entries:
+            return
+        state = State(model=model, settings=self.plan.settings)
+        try:
+            made = builds_of(state, self, onnx=any(entry.build_required for entry in entries))
+        except IsobenchError as error:
+            for entry in entries:
+                yield self._failed(self._case(entry, model), error)
+            return
+        for build in made:
+            for entry in entries:
+                yield self._case(entry, model, build, self._usual_steps(entry, model))
+
+    def _usual_steps(self, entry: Entry, model: Model) -> list[Step]:
+        if not model.is_script:
+            return [Step(tool="load-onnx")]
+        export = Step(tool="export-pytorch", options={"opset": self.plan.settings.opset})
+        return [Step(tool="discover"), *([export] if entry.build_required else [])]
+
+    def _own_cases(self, entry: Entry, model: Model) -> Iterator[Case | Saved]:
+        """The Cases of a runtime that has a sequence of its own."""
+        state = State(model=model, settings=self.plan.settings)
+        try:
+            for reached in advance(state, tuple(entry.default_sequence.preparing(model)), self):
+                state = reached
+        except IsobenchError as error:
+            yield self._failed(self._case(entry, model), error)
+            return
+        for build in state.builds:
+            yield self._case(entry, model, build, state.steps)
+
     def _device(self) -> AbstractContextManager[None]:
         timeout_s = None if self.plan.wait else 0
         return devices.exclusive(self.plan.device, timeout_s=timeout_s, on_wait=self.progress.stage)
 
-    def _case(self, entry: Entry, model: Model, build: Build | None = None) -> Case:
-        return Case(self.plan, entry, model, build, on_stage=self.progress.stage)
-
-    def _builds(self, model: Model, *, onnx: bool) -> list[Build]:
-        # An .onnx file's expected outputs come from ONNX Runtime with its optimisations off.
-        spec = (
-            environments.for_script(model.path, progress=self.progress.stage)
-            if model.is_script
-            else environments.spec("ort")
-        )
-        environment = self._ready(spec)
-        settings = self.plan.settings
-        found = builds.find(model, onnx=onnx, environment=environment, settings=settings)
-        if found is not None:
-            return found
-        self.progress.begin(f"building {model.name}")
-        environments.check(environment)
-        return builds.make(model, onnx=onnx, environment=environment, settings=settings, on_stage=self.progress.stage)
-
-    def _ready(self, spec: Spec) -> Environment:
-        """The environment, made from its lock if it isn't there yet; one that is there is never changed."""
-        chosen = environments.choose(spec, note=self.progress.note)
-        found = environments.find(chosen)
-        if found is not None:
-            return found
-        self.progress.begin("provisioning")
-        return environments.create(chosen, progress=self.progress.stage)
+    def _case(self, entry: Entry, model: Model, build: Build | None = None, steps: Sequence[Step] = ()) -> Case:
+        return Case(self.plan, entry, model, build, steps=steps, on_stage=self.progress.stage)
 
     def _failed(self, case: Case, error: IsobenchError) -> Saved:
         return self._save(case.failed(error), case)

@@ -62,6 +62,37 @@ def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
     return dict(_label(text) for text in rest.split())
 
 
+def dimensions(texts: Iterable[str]) -> dict[str, int]:
+    """`batch=8` as a name and a size.
+
+    Raises:
+        UsageError: it isn't of that form.
+    """
+    return {name: _size(text) for name, text in map(_pair, texts)}
+
+
+def shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """`image=1,3,224,224` as a name and sizes.
+
+    Raises:
+        UsageError: it isn't of that form.
+    """
+    return {name: tuple(_size(part) for part in text.split(",")) for name, text in map(_pair, texts)}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.rpartition("=")
+    if not (name and separator and value):
+        raise UsageError(f"{text!r} is not NAME=VALUE", hint="--dim batch=8 --shape image=1,3,224,224")
+    return name, value
+
+
+def _size(text: str) -> int:
+    if not text.strip().isdigit() or int(text) == 0:
+        raise UsageError(f"{text!r} is no size: it is to be a whole number above 0")
+    return int(text)
+
+
 def _label(text: str) -> tuple[str, tuple[str, ...]]:
     key, separator, values = text.partition("::")
     if not (key and separator and values):

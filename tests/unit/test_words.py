@@ -14,6 +14,7 @@ from isobench.cli import words
 from isobench.cli.main import cli
 from isobench.errors import UsageError
 from isobench.runtimes import registry
+from isobench.runtimes.keywords import from_words
 
 
 @click.command(cls=words.WordsCommand)
@@ -21,7 +22,7 @@ from isobench.runtimes import registry
 @words.RT_ARGS
 @click.option("--json", "as_json", is_flag=True)
 def command(models: tuple[str, ...], rt_args: tuple[str, ...], as_json: bool) -> object:
-    return models, words.arguments(rt_args), as_json
+    return models, from_words(rt_args), as_json
 
 
 @pytest.fixture(autouse=True)

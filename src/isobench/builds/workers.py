@@ -15,14 +15,14 @@ from isobench.workers import protocol
 
 
 def run_worker(
-    script: str,
+    script: str | Path,
     arguments: Mapping[str, Any],
     run_dir: Path,
     environment: Environment,
     settings: Settings,
     on_stage: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Run a worker that builds something, to its end, and return what it wrote.
+    """Run a worker (of isobench, or by its path) that builds something, to its end, and return what it wrote.
 
     Raises:
         ModelError: the worker refused the model; the run directory is gone.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_options
-from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand, arguments
+from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand
 from isobench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
@@ -69,10 +69,11 @@ def compare(
     if found is None:
         from isobench import api
         from isobench.console import Console
+        from isobench.runtimes.keywords import from_words
 
         console = Console()
         plan = api.plan(
-            what, runtimes=runtimes, device=device, rt_args=arguments(rt_args), processes=processes,
+            what, runtimes=runtimes, device=device, rt_args=from_words(rt_args), processes=processes,
             min_time_s=min_time_s, max_time_s=max_time_s,
             threads=threads, cpus=cpus, nice=nice, memory_nodes=memory_nodes, wait=wait, seed=seed,
             script_args=script_args, in_turns=True,

@@ -21,6 +21,7 @@ COMMANDS = {
     "env": "isobench.cli.env:env",
     "list": "isobench.cli.results:list_",
     "plugins": "isobench.cli.plugins:plugins",
+    "sequence": "isobench.cli.sequence:sequence",
     "show": "isobench.cli.results:show",
 }
 

@@ -21,7 +21,7 @@ def plugins(as_json: bool) -> None:
         return
     for one in described:
         click.echo(f"{one['name']}  ({one['distribution']}, {one['module']})")
-        for what in ("runtimes",):
+        for what in ("runtimes", "tools", "sequences"):
             if one[what]:
                 click.echo(f"  {what:9}  {', '.join(one[what])}")
         for error in one["errors"]:
@@ -32,8 +32,11 @@ def plugins(as_json: bool) -> None:
 
 def _described(plugin: Any) -> dict[str, Any]:
     from isobench.runtimes import registry
+    from isobench.tools import registry as tools
 
     entries, errors = registry.read(plugin)
+    found, named, further = tools.read(plugin)
+    errors += further
     usable = registry.runtimes()
     errors += [
         f"the runtime {entry.name!r}: another plugin brings one of that name"
@@ -43,5 +46,6 @@ def _described(plugin: Any) -> dict[str, Any]:
     return {
         "name": plugin.name, "distribution": plugin.distribution, "module": plugin.module,
         "runtimes": [f"{entry.name} ({', '.join(entry.devices)})" for entry in entries],
+        "tools": [tool.name for tool in found], "sequences": list(named),
         "errors": [*([plugin.error] if plugin.error else []), *errors], "traceback": plugin.traceback,
     }  # fmt: skip

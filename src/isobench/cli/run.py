@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_options
-from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand, arguments
-from isobench.errors import UsageError
+from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand
+
+if TYPE_CHECKING:
+    from isobench.runner import Saved
 
 WRONG_OUTPUTS = 7
 """Exit code: everything was measured, but some outputs are not what they should be."""
@@ -84,14 +88,15 @@ def run(
     A MODEL is a Python script (model.py, or model.py::HASH for one of its models), an .onnx file, a glob, or a .txt
     list of these. Each model is measured on each runtime, one after the other, and every result is saved at once.
     """
-    from isobench import api
+    from isobench import api, selection
     from isobench.console import Console
+    from isobench.runtimes.keywords import from_words
 
     plan = api.plan(
         models,
         runtimes=runtimes,
         device=device,
-        rt_args=arguments(rt_args),
+        rt_args=from_words(rt_args),
         iterations=iterations,
         min_time_s=min_time_s,
         max_time_s=max_time_s,
@@ -111,14 +116,19 @@ def run(
         opset=opset,
         max_depth=max_depth,
         script_args=script_args,
-        shapes={name: _sizes(text) for name, text in map(_pair, shapes)},
-        dimensions={name: _size(text) for name, text in map(_pair, dimensions)},
+        shapes=selection.shapes(shapes),
+        dimensions=selection.dimensions(dimensions),
         labels=labels,
         results=output.absolute() if output else None,
     )
     console = Console()
     saved = list(api.measure(plan, console))
     console.clear()
+    return show(saved, as_json=as_json)
+
+
+def show(saved: Sequence[Saved], *, as_json: bool) -> int:
+    """Print what was measured, and return the exit code that it comes to."""
     if as_json:
         import json
 
@@ -145,20 +155,3 @@ def _exit_code(results: list[object]) -> int:
         if not result.outcome.correctness.ok:
             code = WRONG_OUTPUTS
     return code
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.rpartition("=")
-    if not (name and separator and value):
-        raise UsageError(f"{text!r} is not NAME=VALUE", hint="--dim batch=8 --shape image=1,3,224,224")
-    return name, value
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(_size(part) for part in text.split(","))
-
-
-def _size(text: str) -> int:
-    if not text.strip().isdigit() or int(text) == 0:
-        raise UsageError(f"{text!r} is no size: it is to be a whole number above 0")
-    return int(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,29 +75,3 @@ DEVICE = click.option(
     "--device", default="x86", show_default=True, metavar="FAMILY[::PART[::CONFIG]]",
     help="Where; the first part and config that the runtime lists are the defaults. cpu is whatever the processor is.",
 )  # fmt: skip
-
-
-def arguments(words: Iterable[str]) -> dict[str, Any]:
-    """`name::value`, `name::[value,value]` and `name` as a dictionary of text, lists of text and True.
-
-    Raises:
-        UsageError: a word is neither, or a name comes twice.
-    """
-    from isobench.errors import UsageError
-
-    found: dict[str, Any] = {}
-    for word in words:
-        name, separator, text = word.partition("::")
-        key = name.replace("-", "_")
-        if not key.isidentifier() or (separator and not text):
-            raise UsageError(f"{word!r} is no argument", hint="Write it NAME::VALUE, NAME::[VALUE,VALUE], or NAME.")
-        if key in found:
-            raise UsageError(f"the argument {key!r} is given twice")
-        found[key] = _value(text) if separator else True
-    return found
-
-
-def _value(text: str) -> str | list[str]:
-    if text.startswith("[") and text.endswith("]"):
-        return [part.strip() for part in text[1:-1].split(",")] if text[1:-1].strip() else []
-    return text

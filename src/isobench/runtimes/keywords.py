@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -51,6 +51,30 @@ def keywords(takes: Callable[..., Any]) -> tuple[list[Keyword], bool]:
             kind = hints.get(parameter.name, Any)
             found.append(Keyword(name=parameter.name, kind=kind, default=parameter.default))
     return found, open_ended
+
+
+def from_words(words: Iterable[str]) -> dict[str, Any]:
+    """`name::value`, `name::[value,value]` and `name` as a dictionary of text, lists of text and True.
+
+    Raises:
+        UsageError: a word is none of these, or a name comes twice.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        name, separator, text = word.partition("::")
+        key = name.replace("-", "_")
+        if not key.isidentifier() or (separator and not text):
+            raise UsageError(f"{word!r} is no argument", hint="Write it NAME::VALUE, NAME::[VALUE,VALUE], or NAME.")
+        if key in found:
+            raise UsageError(f"the argument {key!r} is given twice", hint="Several values are a list: NAME::[1,2].")
+        found[key] = _text_or_list(text) if separator else True
+    return found
+
+
+def _text_or_list(text: str) -> str | list[str]:
+    if text.startswith("[") and text.endswith("]"):
+        return [part.strip() for part in text[1:-1].split(",")] if text[1:-1].strip() else []
+    return text
 
 
 def bind(takes: Callable[..., Any], given: Mapping[str, Any], *, who: str, but: Sequence[str] = ()) -> dict[str, Any]:

@@ -6,7 +6,8 @@
         "docker_required": False,        # is its worker to run in a container?
         "RuntimeClass": MyRT,            # derives from BaseRT
         "requirement_check": check,      # optional: called before each benchmark, raises where something is missing
-        "status_stats": ["my_figure"],   # optional: which of its own stats are shown
+        "status_stats": ["my_figure"],   # optional: which of its own stats are shown with the latency
+        "default_sequence": Sequence(...),    # optional: what `isobench run` does with a model before it is measured
     }}}
 """
 
@@ -34,6 +35,7 @@ KEYS = (
 class Entry:
     """A registered runtime; `devices` are those that it supports: family -> part -> configs, in their order.
 
+    `default_sequence` is the `isobench.tools.Sequence` that `run` goes through before it measures; None: the usual one.
     `device` and `cls` are those of the device that it was looked up for; until then `device` is None.
     """
 
@@ -45,6 +47,7 @@ class Entry:
     docker_required: bool
     requirement_check: Callable[[], object] | None
     status_stats: tuple[str, ...]
+    default_sequence: Any = None
     device: Device | None = None
 
     @property
@@ -197,8 +200,22 @@ def _entry(name: str, description: Any, plugin: plugins.Plugin) -> Entry:
         build_required=bool(description.get("build_required", True)),
         docker_required=bool(description.get("docker_required", False)),
         requirement_check=check,
-        status_stats=tuple(description.get("status_stats", ())),
+        status_stats=_names(description.get("status_stats", ())),
+        default_sequence=_sequence(description.get("default_sequence")),
     )
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"status_stats is {given!r}, and it is to be a list of names")
+    return tuple(map(str, given))
+
+
+def _sequence(given: Any) -> Any:
+    # Tools are a floor above: what is known of them here is that a Sequence can be checked.
+    if given is not None and not hasattr(given, "preparing"):
+        raise TypeError(f"default_sequence is {type(given).__name__}, and it is to be an isobench.tools.Sequence")
+    return given
 
 
 def _runtime_class(found: Any) -> type[BaseRT]:

@@ -1,0 +1,94 @@
+"""A Build made of another one: its ONNX file rewritten, optimised or converted by a worker."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from isobench import paths
+from isobench.builds import onnx_file
+from isobench.builds.build import BUILD_FILE, EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx
+from isobench.builds.cache import key, look_up, remember, sha256_of, store
+from isobench.builds.workers import run_worker
+from isobench.environments import Environment
+from isobench.models import Settings, TensorSpec
+from isobench.workers import protocol
+
+
+def derive(
+    build: Build,
+    worker: str | Path,
+    options: Mapping[str, Any],
+    *,
+    environment: Environment,
+    settings: Settings,
+    on_stage: Callable[[str], None],
+) -> Build:
+    """The Build that a worker makes of `build`, from the cache where it made it before.
+
+    The worker's `_execute` gets `onnx_file` and `output_dir`, into which it writes `model.onnx`; `inputs_file` and
+    `expected_file`, which lie in `output_dir` already, and which it may change; and `options`. The names of the graph's
+    inputs and outputs stay.
+
+    Raises:
+        ModelError: the worker refuses the model, or what it wrote is no valid ONNX.
+        WorkerError: the worker crashed or took too long.
+    """
+    build.require_onnx()
+    assert build.onnx_file is not None
+    asked = {"derived": 1, "of": build.id, "worker": str(worker), "options": dict(options)}
+    index_key = key({**asked, "environment": environment.identity})
+    known = look_up(index_key, build.model)
+    if known:
+        return known[0]
+    run_dir = paths.new_run(Path(worker).stem)
+    made = run_dir / "build"
+    made.mkdir(parents=True)
+    for name in (INPUTS_FILE, EXPECTED_FILE):
+        shutil.copyfile(build.folder / name, made / name)
+    arguments = {
+        "onnx_file": str(build.onnx_file),
+        "output_dir": str(made),
+        "inputs_file": str(made / INPUTS_FILE),
+        "expected_file": str(made / EXPECTED_FILE),
+        **options,
+    }
+    run_worker(worker, arguments, run_dir / "worker", environment, settings, on_stage)
+    derived = _described(build, made)
+    protocol.write_json(made / BUILD_FILE, derived.to_json())
+    store(made, derived.id)
+    shutil.rmtree(run_dir)
+    remember(index_key, [derived], [])
+    return derived
+
+
+def _described(build: Build, made: Path) -> Build:
+    assert build.onnx is not None
+    found = onnx_file.read(made / ONNX_FILE)
+    sha256 = onnx_file.content_hash(found.path, found.external_files)
+    parts = (build.id, sha256, sha256_of(made / INPUTS_FILE), sha256_of(made / EXPECTED_FILE))
+    identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    there = {spec.name for spec in found.inputs}
+    inputs = {tensor.name: tensor for tensor in protocol.read_tensors(made / INPUTS_FILE)}
+    specs = tuple(
+        TensorSpec(name=spec.name, dtype=inputs[spec.name].dtype, shape=spec.shape) if spec.name in inputs else spec
+        for spec in build.inputs
+    )
+    return replace(
+        build,
+        id=identity,
+        folder=paths.builds() / identity,
+        inputs=specs,
+        signature=f"({', '.join(f'{spec.name}={spec.dtype}{list(spec.shape)}' for spec in specs)})",
+        onnx=Onnx(
+            sha256=sha256,
+            opset=found.opset,
+            exporter=build.onnx.exporter,
+            inputs=tuple(entry for entry in build.onnx.inputs if entry["name"] in there),
+            outputs=build.onnx.outputs,
+        ),
+    )

@@ -1,0 +1,42 @@
+"""convert-fp16: the ONNX file in half precision, its inputs and expected outputs, too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from isobench.builds import Build
+from isobench.errors import UsageError
+from isobench.tools.base import State, Tool, Work, checked_environment, each_build
+
+
+class ConvertFp16(Tool):
+    """Convert weights, inputs and outputs from float32 to float16, by ONNX Runtime's converter.
+
+    Operators that have no float16 form stay in float32, between casts. Outputs are then held to float16's tolerance.
+    """
+
+    name = "convert-fp16"
+    needs = ("models", "onnx")
+    alters = True
+
+    def __init__(self) -> None:
+        pass
+
+    def check(self, facts: frozenset[str]) -> frozenset[str]:
+        if f"altered by {self.name}" in facts:
+            raise UsageError("convert-fp16 comes twice: the model is in float16 already", hint="Leave one of them out.")
+        return super().check(facts)
+
+    def run(self, state: State, work: Work) -> State:
+        from isobench.builds.derive import derive
+
+        environment = checked_environment("onnx", work)
+
+        def convert(build: Build) -> Build:
+            made = derive(
+                build, "convert_fp16_worker.py", {},
+                environment=environment, settings=state.settings, on_stage=work.stage,
+            )  # fmt: skip
+            return replace(made, reference=f"{build.reference}, rounded to float16")
+
+        return each_build(state, work, self.name, convert)

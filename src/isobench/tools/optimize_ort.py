@@ -1,0 +1,30 @@
+"""optimize-ort: the ONNX file as ONNX Runtime's graph optimisations leave it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from isobench.tools.base import State, Tool, Work, checked_environment, each_build
+
+
+class OptimizeOrt(Tool):
+    """Have ONNX Runtime optimise the graph and write it down; `basic` stays within plain ONNX, for every runtime."""
+
+    name = "optimize-ort"
+    needs = ("models", "onnx")
+    alters = True
+
+    def __init__(self, *, level: Literal["basic", "extended", "all"] = "basic") -> None:
+        self.level = level
+
+    def run(self, state: State, work: Work) -> State:
+        from isobench.builds.derive import derive
+
+        environment = checked_environment("ort", work)
+        return each_build(
+            state, work, self.name,
+            lambda build: derive(
+                build, "optimize_ort_worker.py", self.options(),
+                environment=environment, settings=state.settings, on_stage=work.stage,
+            ),
+        )  # fmt: skip

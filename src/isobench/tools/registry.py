@@ -1,0 +1,76 @@
+"""Which tools and sequences there are: what plugins bring under `tools` and `sequences` of their `implements`.
+
+    implements = {"tools": [MyTool], "sequences": {"mine": Sequence(tools=[Discover(), ExportPytorch(), MyTool()])}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from isobench import plugins
+from isobench.errors import UsageError
+from isobench.tools.base import Tool
+from isobench.tools.sequence import Sequence
+
+
+def tools() -> dict[str, type[Tool]]:
+    """Every tool by its name, isobench's own first.
+
+    Raises:
+        UsageError: two plugins bring one of the same name.
+    """
+    known: dict[str, type[Tool]] = {}
+    for plugin in plugins.loaded():
+        for tool in read(plugin)[0]:
+            if tool.name in known:
+                raise _twice("tool", tool.name, known[tool.name].__module__, plugin.module)
+            known[tool.name] = tool
+    return known
+
+
+def sequences() -> dict[str, Sequence]:
+    """Every named sequence.
+
+    Raises:
+        UsageError: two plugins bring one of the same name.
+    """
+    known: dict[str, Sequence] = {}
+    origins: dict[str, str] = {}
+    for plugin in plugins.loaded():
+        for name, sequence in read(plugin)[1].items():
+            if name in known:
+                raise _twice("sequence", name, origins[name], plugin.module)
+            known[name], origins[name] = sequence, plugin.module
+    return known
+
+
+def read(plugin: plugins.Plugin) -> tuple[list[type[Tool]], dict[str, Sequence], list[str]]:
+    """The tools and sequences that a plugin brings, and why others aren't among them."""
+    found: list[type[Tool]] = []
+    named: dict[str, Sequence] = {}
+    errors = []
+    given = plugin.implements.get("tools", ())
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        errors.append(f"its `tools` is no list of classes, but {type(given).__name__}")
+        given = ()
+    for tool in given:
+        if not (isinstance(tool, type) and issubclass(tool, Tool)):
+            errors.append(f"{tool!r} among its tools is no class that derives from Tool")
+        elif getattr(tool, "__abstractmethods__", ()) or not getattr(tool, "name", ""):
+            errors.append(f"the tool {tool.__qualname__} lacks a name, or run()")
+        else:
+            found.append(tool)
+    brought = plugin.implements.get("sequences", {})
+    if not isinstance(brought, Mapping):
+        errors.append(f"its `sequences` is no dictionary, but {type(brought).__name__}")
+        brought = {}
+    for name, sequence in brought.items():
+        if isinstance(sequence, Sequence):
+            named[str(name)] = sequence
+        else:
+            errors.append(f"the sequence {name!r} is no Sequence, but {type(sequence).__name__}")
+    return found, named, errors
+
+
+def _twice(what: str, name: str, first: str, second: str) -> UsageError:
+    return UsageError(f"two plugins bring a {what} {name!r}: {first} and {second}", hint="Uninstall one of them.")

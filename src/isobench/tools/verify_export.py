@@ -1,0 +1,54 @@
+"""verify-export: does the ONNX file compute what the model does?"""
+
+from __future__ import annotations
+
+import shutil
+
+from isobench import correctness, paths
+from isobench.builds import Build
+from isobench.environments import Environment
+from isobench.errors import ModelError
+from isobench.tools.base import State, Tool, Work, checked_environment, each_build
+from isobench.workers import protocol
+
+
+class VerifyExport(Tool):
+    """Run each ONNX file by ONNX Runtime without optimisations, and compare its outputs with the expected ones."""
+
+    name = "verify-export"
+    needs = ("models", "onnx")
+
+    def __init__(self) -> None:
+        pass
+
+    def run(self, state: State, work: Work) -> State:
+        environment = checked_environment("ort", work)
+
+        def verified(build: Build) -> Build:
+            self._verify(build, environment, state, work)
+            return build
+
+        return each_build(state, work, self.name, verified)
+
+    def _verify(self, build: Build, environment: Environment, state: State, work: Work) -> None:
+        from isobench.builds.workers import run_worker
+
+        build.require_onnx()
+        assert build.onnx is not None
+        run_dir = paths.new_run(self.name)
+        run_dir.mkdir(parents=True)
+        found = run_dir / "found.msgpack"
+        arguments = {
+            "onnx_file": str(build.onnx_file), "inputs_file": str(build.inputs_file), "expected_file": str(found)
+        }  # fmt: skip
+        run_worker("reference_worker.py", arguments, run_dir / "worker", environment, state.settings, work.stage)
+        sources = {entry["name"]: entry["source"] for entry in build.onnx.outputs}
+        actual = [tensor._replace(name=sources[tensor.name]) for tensor in protocol.read_tensors(found)]
+        compared = correctness.compare(protocol.read_tensors(build.expected_file), actual)
+        shutil.rmtree(run_dir)
+        if not compared.ok:
+            raise ModelError(
+                f"the ONNX file of {build.name} doesn't compute what the model does: {compared.reasons[0]}",
+                details="\n".join(compared.reasons[1:]),
+                hint=f"The file: {build.onnx_file}",
+            )

@@ -1,0 +1,122 @@
+"""Sequences of tools for real: exported, optimised, converted and measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from isobench.environments import Environment
+from isobench.workers import protocol
+
+pytestmark = pytest.mark.integration
+
+MODELS = Path(__file__).parents[2] / "examples" / "models" / "two_models.py"
+QUICK = ["--iterations", "20", "--warmup", "5"]
+
+
+@pytest.fixture(autouse=True)
+def environments_of_the_tools(home: Path, provisioned: Callable[[str], Environment]) -> None:
+    for name in ("ort", "torch", "onnx"):
+        provisioned(name)
+
+
+def sequence(*arguments: str | Path, code: int = 0) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "isobench", "sequence", "--json", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == code, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout) if done.stdout else []
+    return found
+
+
+def build_of(home: Path, result: dict[str, Any]) -> Path:
+    return home / "builds" / result["model"]["build"]
+
+
+def test_what_one_tool_made_passes_on_to_the_next_and_results_name_the_steps(home: Path) -> None:
+    script = f"{MODELS}::e01e279c"
+    measured = ["benchmark", "--runtime", "ort", "--device", "x86", *QUICK]
+    tools = ["discover", "export-pytorch", "--opset", "18", *measured, "verify-export", "optimize-ort", "convert-fp16"]
+    plain, half = sequence("-i", script, *tools, "verify-export", *measured, "--rt-args", "spinning::false")
+    assert [step["tool"] for step in plain["steps"]] == ["discover", "export-pytorch", "benchmark"]
+    assert plain["steps"][1]["options"] == {"opset": 18}
+    assert plain["model"]["onnx_opset"] == plain["settings"]["opset"] == 18
+    assert [step["tool"] for step in half["steps"] if step["alters"]] == ["optimize-ort", "convert-fp16"]
+    assert half["runtime"]["arguments"]["spinning"] is False
+    for result in (plain, half):
+        assert result["outcome"]["correctness"]["reasons"] == []
+        assert result["outcome"]["latency"]["iterations"] == 20
+    # It really is in float16: weights, what goes in, what comes out, and by what it's judged.
+    graph = onnx.load(build_of(home, half) / "model.onnx").graph
+    assert {weight.data_type for weight in graph.initializer} <= {TensorProto.FLOAT16, TensorProto.INT64}
+    assert TensorProto.FLOAT16 in {weight.data_type for weight in graph.initializer}
+    assert {entry["dtype"] for entry in half["model"]["inputs"]} == {"float16"}
+    [compared] = half["outcome"]["correctness"]["tensors"]
+    assert (compared["dtype"], compared["tolerance"]) == ("float16", 0.01)
+    assert 0 < compared["worst_absolute"] < 0.01
+    expected = protocol.read_tensors(build_of(home, half) / "expected.msgpack")
+    assert [tensor.dtype for tensor in expected] == ["float16"]
+    assert plain["outcome"]["correctness"]["tensors"][0]["tolerance"] == 1e-4
+    listed = subprocess.run(
+        [sys.executable, "-m", "isobench", "show", half["id"]], capture_output=True, text=True, check=True
+    ).stdout
+    assert "after optimize-ort --level basic, convert-fp16" in listed
+    assert "steps          discover, export-pytorch --opset 18, verify-export, optimize-ort --level basic" in listed
+
+
+def test_a_runtime_that_takes_the_module_needs_no_export_and_nothing_is_made_twice(home: Path) -> None:
+    script = f"{MODELS}::e01e279c"
+    tools = ["discover", "benchmark", "--runtime", "torch-eager", *QUICK]
+    [result] = sequence("-i", script, *tools)
+    assert result["outcome"]["correctness"]["ok"]
+    assert not (build_of(home, result) / "model.onnx").exists()
+    before = sorted(path.name for path in (home / "builds").iterdir())
+    sequence("-i", script, *tools)
+    assert sorted(path.name for path in (home / "builds").iterdir()) == before
+
+
+def test_an_onnx_file_is_loaded_optimised_and_converted(tmp_path: Path, home: Path) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 2]) for name in "xy")
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [0.1, 0.2, 0.3, 0.4])
+    dead = helper.make_tensor("dead", TensorProto.FLOAT, [2], [1.0, 2.0])
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"]), helper.make_node("Add", ["dead", "dead"], ["constant"]),
+        helper.make_node("Add", ["p", "constant"], ["y"]),
+    ]  # fmt: skip
+    graph = helper.make_graph(nodes, "by-hand", [x], [y], [weight, dead])
+    file = tmp_path / "by hand.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    loaded = ["load-onnx", "--dim", "rows=3"]
+    [lean] = sequence("-i", file, *loaded, "optimize-ort", "benchmark", *QUICK)
+    assert len(onnx.load(build_of(home, lean) / "model.onnx").graph.node) < 3, "the constants were folded"
+    [half] = sequence("-i", file, *loaded, "convert-fp16", "benchmark", *QUICK)
+    assert lean["model"]["hash"] == half["model"]["hash"]
+    assert half["outcome"]["correctness"]["ok"]
+    big = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [1e6, 2e6, 3e6, 4e6])
+    graph.initializer[0].CopyFrom(big)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    [failed] = sequence("-i", file, *loaded, "convert-fp16", "benchmark", *QUICK, code=3)
+    assert "is beyond what float16 can hold (65504)" in failed["outcome"]["message"]
+
+
+def test_an_export_that_computes_something_else_is_found(tmp_path: Path, home: Path) -> None:
+    # The exporter can't see which way a model will go for other inputs; here, the file is exchanged afterwards.
+    script = f"{MODELS}::e01e279c"
+    [result] = sequence("-i", script, "onnx-fp32", "verify-export", "benchmark", *QUICK)
+    file = build_of(home, result) / "model.onnx"
+    model = onnx.load(file)
+    weight = next(entry for entry in model.graph.initializer if entry.data_type == TensorProto.FLOAT)
+    values = onnx.numpy_helper.to_array(weight) + 1
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(model, file)
+    command = [sys.executable, "-m", "isobench", "sequence", "-i", script, "onnx-fp32", "verify-export"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 3
+    assert "doesn't compute what the model does" in done.stderr

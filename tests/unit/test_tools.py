@@ -1,0 +1,182 @@
+"""Sequences of tools: what is said of them before anything runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import plugin_world
+import pytest
+
+from isobench import api
+from isobench.cli.main import main
+from isobench.errors import UsageError
+from isobench.models import Step
+from isobench.runtimes import registry
+from isobench.tools import registry as tools
+from isobench.tools.benchmark import Benchmark
+from isobench.tools.sequence import parse
+
+DISCOVERED = "discover export-pytorch"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text("")
+    (tmp_path / "file.onnx").write_text("")
+    registry.forget()
+    yield tmp_path
+    registry.forget()
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code, and all that a command says."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["isobench", *arguments])
+        with pytest.raises(SystemExit) as leaving:
+            main()
+    captured = capsys.readouterr()
+    return int(leaving.value.code or 0), captured.out + captured.err
+
+
+def test_tools_take_their_own_options_after_their_names() -> None:
+    words = "discover --max-depth 1 export-pytorch --opset=17 "
+    words += "benchmark --runtime ort x --rt-args a::1 flag --iterations 5"
+    made = list(parse(words.split(), tools.tools(), tools.sequences()))
+    assert [str(Step(tool=tool.name, options=tool.options())) for tool in made[:2]] == [
+        "discover --max-depth 1", "export-pytorch --opset 17",
+    ]  # fmt: skip
+    assert isinstance(made[2], Benchmark)
+    assert made[2].plan_options() | {"device": "x86"} == {
+        "runtimes": ["ort", "x"], "device": "x86", "rt_args": {"a": "1", "flag": True}, "iterations": 5,
+        "min_time_s": 0.5, "max_time_s": None, "warmup": None, "processes": 1, "threads": None,
+    }  # fmt: skip
+
+
+def test_a_named_sequence_stands_for_its_tools() -> None:
+    made = parse(["optimize-fp16", "benchmark"], tools.tools(), tools.sequences())
+    names = [tool.name for tool in made]
+    assert names == ["discover", "export-pytorch", "optimize-ort", "convert-fp16", "benchmark"]
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "message", "hint"),
+    [
+        ("model.py", "export-pytorch discover", "export-pytorch needs the models, with their inputs", "Put discover"),
+        ("model.py", "discover convert-fp16", "convert-fp16 needs an ONNX file of each model", "Put export-pytorch"),
+        ("model.py", "discover optimize-ort", "optimize-ort needs an ONNX file of each model", "Put export-pytorch"),
+        ("model.py", "discover verify-export", "verify-export needs an ONNX file of each model", "Put export-pytorch"),
+        ("model.py", "benchmark", "benchmark on ort needs the models, with their inputs", "Put discover before it"),
+        ("model.py", "discover benchmark", "benchmark on ort needs an ONNX file of each model", "Put export-pytorch"),
+        ("model.py", "load-onnx", "load-onnx needs an .onnx file", "A script begins with discover."),
+        ("file.onnx", "discover", "file.onnx: discover needs a Python script", "begins with load-onnx"),
+        ("model.py", f"{DISCOVERED} convert-fp16 convert-fp16", "convert-fp16 comes twice", "Leave one of them out"),
+        (
+            "model.py", f"{DISCOVERED} convert-fp16 benchmark --runtime torch-eager",
+            "torch-eager runs the script's own module, and what convert-fp16 did", "such as ort",
+        ),
+        ("file.onnx", "load-onnx benchmark --runtime torch-eager", "torch-eager can't run it: it runs the", "ort"),
+        ("model.py", f"{DISCOVERED} benchmark --runtime trot", "there is no runtime 'trot'", "ort, torch-compiled"),
+        ("model.py", f"{DISCOVERED} benchmark --device abacus", "'abacus' is of no known family", "x86"),
+        ("model.py", f"{DISCOVERED} benchmark --rt-args x::1", "ort takes no argument 'x'", "graph_optimization"),
+        ("model.py", f"{DISCOVERED} benchmark --iterations 0", "iterations is 0", ""),
+        ("model.py", f"{DISCOVERED} --opset new", "export-pytorch: opset is 'new', and it is to be int", "It takes"),
+        ("model.py", f"{DISCOVERED} --colour", "export-pytorch takes no argument 'colour'", "It takes opset"),
+        ("model.py", "discover -x", "discover takes no option '-x'", "isobench sequence discover -h"),
+        ("model.py", "onnx-fp32 --opset 17", "the sequence onnx-fp32 takes no options", "one by one"),
+        ("model.py", f"{DISCOVERED} optimize-ort --level wild", "level is 'wild'", "one of basic, extended, all"),
+        ("model.py", "discove", "there is no tool 'discove'; did you mean discover?", "onnx-fp32"),
+        ("file.onnx", "load-onnx --dim batch", "'batch' is not NAME=VALUE", "--dim batch=8"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_is_refused_before_anything_runs(
+    model: str, words: str, message: str, hint: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, errors = said(capsys, "sequence", "-i", model, *words.split())
+    assert code == 2, errors
+    assert message in errors
+    assert hint in errors
+    assert "Traceback" not in errors
+    assert not (folder / "home").exists()
+
+
+def test_the_help_lists_the_tools_and_each_tells_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    _, everything = said(capsys, "sequence", "-h")
+    for name in ("discover", "load-onnx", "export-pytorch", "optimize-ort", "convert-fp16", "verify-export"):
+        assert f"\n  {name} " in everything
+    assert "optimize-fp16  discover, export-pytorch, optimize-ort, convert-fp16" in everything
+    code, one = said(capsys, "sequence", "optimize-ort", "-h")
+    assert code == 0
+    assert "--level (one of basic, extended, all, by default 'basic')" in one
+
+
+PLUGIN = """
+from isobench.tools import Sequence, Tool
+from isobench.runtimes.builtin import OrtRT
+from isobench.tools.discover import Discover
+
+class Name(Tool):
+    name = "mine"
+    needs = ("script",)
+    def __init__(self, *, times: int = 1) -> None:
+        self.times = times
+    def run(self, state, work):
+        return state
+
+implements = {
+    "tools": [Name], "sequences": {"twice": Sequence(tools=[Name(times=1), Name(times=2)])},
+    "runtimes": {"ort-bare": {"supported_devices": ["x86"], "RuntimeClass": OrtRT, "default_sequence": %s}},
+}
+"""
+
+
+def test_a_plugin_brings_tools_and_sequences(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin_world.install(folder / "site", monkeypatch, PLUGIN % "None")
+    assert [tool.options() for tool in parse(["twice", "mine"], tools.tools(), tools.sequences())] == [
+        {"times": 1}, {"times": 2}, {"times": 1},
+    ]  # fmt: skip
+    _, listed = said(capsys, "plugins")
+    assert "tools      mine\n  sequences  twice" in listed
+
+
+def test_a_default_sequence_that_can_not_be_is_refused_before_anything_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin_world.install(folder / "site", monkeypatch, PLUGIN % "Sequence(tools=[Discover(), Name()])")
+    assert api.plan(["model.py"], runtimes=["ort-bare"]).runtimes[0].default_sequence is not None
+    with pytest.raises(UsageError, match=r"file\.onnx: mine needs a Python script"):
+        api.plan(["file.onnx"], runtimes=["ort-bare"])
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (PLUGIN % "1", "default_sequence is int, and it is to be an isobench.tools.Sequence"),
+        ("implements = {'tools': {}}", "its `tools` is no list of classes, but dict"),
+        ("implements = {'tools': [1]}", "1 among its tools is no class that derives from Tool"),
+        ("from isobench.tools import Tool\nimplements = {'tools': [Tool]}", "the tool Tool lacks a name, or run()"),
+        ("implements = {'sequences': []}", "its `sequences` is no dictionary, but list"),
+        ("implements = {'sequences': {'a': []}}", "the sequence 'a' is no Sequence, but list"),
+    ],
+)
+def test_a_plugin_with_broken_tools_is_told_of(
+    code: str, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin_world.install(folder / "site", monkeypatch, code)
+    _, listed = said(capsys, "plugins")
+    assert reason in listed
+    assert "discover" in tools.tools()
+
+
+def test_two_plugins_with_one_tool_name_are_refused_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (PLUGIN % "None").replace('"mine"', '"discover"').replace('"twice"', '"onnx-fp32"')
+    plugin_world.install(folder / "site", monkeypatch, code)
+    with pytest.raises(UsageError, match=r"two plugins bring a tool 'discover': isobench\.tools\.discover and a_plug"):
+        tools.tools()
+    with pytest.raises(UsageError, match=r"two plugins bring a sequence 'onnx-fp32': isobench\.tools\.builtin and a_"):
+        tools.sequences()

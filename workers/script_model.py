@@ -1,0 +1,39 @@
+"""The PyTorch model that a script makes, with its inputs: for the workers of runtimes that need no ONNX file.
+
+    from harness import measure, serve
+    import script_model
+
+    def _execute(output_dir, onnx_file, outputs_file, iterations):
+        module, args, kwargs = script_model.load()
+        read = script_model.read_outputs
+        measure(lambda: module(*args, **kwargs), outputs_file, iterations, outputs=read, load_s=...)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+import observe
+import protocol
+import trees
+from harness import request
+
+
+def load() -> tuple[torch.nn.Module, Any, Any]:
+    """Run the script again, find the requested model by its hash, and return it in `eval()` with its call's arguments.
+
+    Their tensors hold the values that every other runtime gets, laid out in memory as the script's own.
+    """
+    model = request()["model"]
+    observation = observe.run_script(model["script"], model["script_args"], request()["seed"], model["max_depth"])
+    observed = observe.find(observation, model["hash"])
+    given = {tensor.name: trees.from_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
+    args, kwargs = trees.filled(observed.args, observed.kwargs, given)
+    return observed.module.eval(), args, kwargs
+
+
+def read_outputs(value: Any) -> list[protocol.Tensor]:
+    """What a call of the module returned, as tensors that are named like the expected ones."""
+    return [trees.to_file(name, tensor) for name, tensor in trees.tensor_leaves("output", value)]
