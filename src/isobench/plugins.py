@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -106,7 +106,8 @@ def _folder_beside(module: str, name: str) -> Path | None:
     from importlib.machinery import PathFinder
     from importlib.util import find_spec
 
-    found, places = None, None
+    found: Path | None = None
+    places: Sequence[str] | None = None
     qualified = ""
     for part in module.partition(":")[0].split("."):
         qualified = f"{qualified}.{part}" if qualified else part

@@ -234,7 +234,9 @@ class _Work(_Bench):
 
     def _device(self) -> AbstractContextManager[None]:
         timeout_s = None if self.plan.wait else 0
-        return devices.exclusive(self.plan.device, timeout_s=timeout_s, on_wait=self.progress.stage)
+        family = next((entry.cls.hardware for entry in self.plan.runtimes if entry.cls.hardware), "")
+        device = replace(self.plan.device, family=family) if family else self.plan.device
+        return devices.exclusive(device, timeout_s=timeout_s, on_wait=self.progress.stage)
 
     def _case(self, entry: Entry, model: Model, build: Build | None = None, steps: Sequence[Step] = ()) -> Case:
         return Case(self.plan, entry, model, build, steps=steps, on_stage=self.progress.stage)

@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "isobench.cli.doctor:doctor",
     "env": "isobench.cli.env:env",
     "list": "isobench.cli.results:list_",
+    "plugin": "isobench.cli.plugins:plugin",
     "plugins": "isobench.cli.plugins:plugins",
     "sequence": "isobench.cli.sequence:sequence",
     "show": "isobench.cli.results:show",

@@ -1,7 +1,8 @@
-"""`isobench plugins`."""
+"""`isobench plugins` and `isobench plugin new`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -49,3 +50,28 @@ def _described(plugin: Any) -> dict[str, Any]:
         "tools": [tool.name for tool in found], "sequences": list(named),
         "errors": [*([plugin.error] if plugin.error else []), *errors], "traceback": plugin.traceback,
     }  # fmt: skip
+
+
+@click.group()
+def plugin() -> None:
+    """Write a plugin: a package of your own that brings runtimes, tools or sequences."""
+
+
+@plugin.command()
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to write it.  [default: ./NAME]")
+def new(name: str, folder: Path | None) -> None:
+    """Write a package with a runtime NAME that works: its environment, its worker and a test.
+
+    docs/plugins.md says what to change in it.
+    """
+    from isobench import skeleton
+    from isobench.errors import UsageError
+    from isobench.runtimes import registry
+
+    if name in registry.runtimes():
+        raise UsageError(f"there is a runtime {name!r} already", hint="Take another name; isobench plugins lists them.")
+    where = folder or Path(name)
+    for file in skeleton.write(name, where):
+        click.echo(f"wrote {file}")
+    click.echo(f"\nnow: pip install --editable {where} && python -m pytest {where}")

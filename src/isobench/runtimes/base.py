@@ -79,6 +79,8 @@ class BaseRT(ABC):
 
     environment: ClassVar[str] = ""
     package: ClassVar[str] = ""
+    hardware: ClassVar[str] = ""
+    """The family that its device is in truth, whose lock it takes: "cpu" for one that stands for this processor."""
     takes_scripts_only: ClassVar[str] = ""
     """Why an `.onnx` file can't be run, as a sentence; empty: it can."""
 

@@ -1,0 +1,58 @@
+"""A device with parts and configs, a runtime for it that uses isobench's own worker, and the sequence that it goes by.
+
+The device is this machine's processor as others see it who share it: `polite` lets ONNX Runtime's threads sleep between
+two operators, `greedy` lets them spin; the config says how far the graph is optimised.
+"""
+
+from __future__ import annotations
+
+import os
+
+from isobench.runtimes.builtin import OrtRT
+from isobench.tools import Sequence
+from isobench.tools.discover import Discover
+from isobench.tools.export_pytorch import ExportPytorch
+from isobench.tools.optimize_ort import OptimizeOrt
+
+
+class SharedCpuRT(OrtRT):
+    """ONNX Runtime as the device says; it takes no arguments of its own."""
+
+    hardware = "cpu"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def _setup(self) -> None:
+        assert self.context is not None
+        device = self.context.device
+        self.rt_args |= {"spinning": device.part == "greedy", "graph_optimization": device.config}
+
+    def device_name(self) -> str:
+        assert self.context is not None
+        return f"{super().device_name()}, {self.context.device.part}"
+
+
+def check() -> None:
+    """Raises:
+    RuntimeError: nobody is there to share with.
+    """
+    if os.environ.get("SHARED_CPU_ALONE"):
+        raise RuntimeError("this processor is shared with nobody (SHARED_CPU_ALONE is set)")
+
+
+LEAN = Sequence(tools=[Discover(), ExportPytorch(), OptimizeOrt(level="basic")])
+
+implements = {
+    "runtimes": {
+        "shared-ort": {
+            "supported_devices": {"shared-cpu": {"polite": ["all", "basic"], "greedy": ["all"]}},
+            "build_required": True,
+            "RuntimeClass": SharedCpuRT,
+            "default_sequence": LEAN,
+            "requirement_check": check,
+            "status_stats": ["spinning"],
+        }
+    },
+    "sequences": {"lean": LEAN},
+}
