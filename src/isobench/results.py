@@ -135,6 +135,10 @@ class Run:
     peak_memory_bytes: int | None
     samples_file: str
 
+    def threads_asked(self, settings: Settings) -> int:
+        """The threads that were asked for: `--threads`, or what the runtime's own arguments say in its place."""
+        return int(self.threads.get("requested") or settings.threads)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
@@ -269,6 +273,8 @@ def load(name: str, *, root: Path | None = None) -> Result:
         result: Result = _decode(Result, value, "result")
     except FileNotFoundError:
         raise ResultError(f"there is no {file}") from None
+    except OSError as error:
+        raise ResultError(f"{file} can't be read: {error.strerror}") from None
     except ValueError as error:
         raise ResultError(f"{file} is no result of this version: {error}") from None
     return result
@@ -276,12 +282,16 @@ def load(name: str, *, root: Path | None = None) -> Result:
 
 def load_all(root: Path | None = None) -> Iterator[Result | ResultError]:
     """Every Result, the oldest first; what can't be read comes as the error that says why."""
-    folder = root or paths.results()
-    for file in sorted(folder.glob(f"*/{RESULT_FILE}")):
+    for file in files(root or paths.results()):
         try:
             yield load(str(file))
         except ResultError as error:
             yield error
+
+
+def files(root: Path) -> list[Path]:
+    """Every `result.json` in a folder of results, the oldest first."""
+    return sorted(root.glob(f"*/{RESULT_FILE}"))
 
 
 def samples_ns(result: Result, folder: Path) -> list[list[int]]:
@@ -293,6 +303,22 @@ def samples_ns(result: Result, folder: Path) -> list[list[int]]:
 def folder_of(name: str, *, root: Path | None = None) -> Path:
     """The folder that holds the Result which `load` finds."""
     return _find(name, root or paths.results()).parent
+
+
+def remove(folder: Path, *, root: Path) -> None:
+    """Remove a Result from a folder of results.
+
+    Raises:
+        ResultError: it lies elsewhere, or can't be removed.
+    """
+    if folder.resolve().parent != root.resolve():
+        raise ResultError(f"{folder} doesn't lie in {root}", hint="Name the folder of results with --from.")
+    try:
+        # First what makes it a Result, so that nobody takes half of it for one.
+        (folder / RESULT_FILE).unlink()
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise ResultError(f"{folder} can't be removed: {error.strerror}", hint="Look at its owner.") from None
 
 
 def _find(name: str, root: Path) -> Path:

@@ -14,6 +14,7 @@ from isobench.errors import IsobenchError
 COMMANDS = {
     "run": "isobench.cli.run:run",
     "benchmark": "isobench.cli.benchmark:benchmark",
+    "cache": "isobench.cli.cache:cache",
     "calibrate": "isobench.cli.calibrate:calibrate",
     "compare": "isobench.cli.compare:compare",
     "discover": "isobench.cli.discover:discover",
@@ -23,6 +24,8 @@ COMMANDS = {
     "plugin": "isobench.cli.plugins:plugin",
     "plugins": "isobench.cli.plugins:plugins",
     "sequence": "isobench.cli.sequence:sequence",
+    "remove": "isobench.cli.results:remove",
+    "report": "isobench.cli.report:report",
     "show": "isobench.cli.results:show",
 }
 
@@ -53,6 +56,7 @@ def cli() -> None:
     isobench discover model.py                     what models does the script call?
     isobench env list                              which environments are there?
     isobench list, isobench show ID                what was measured
+    isobench report --csv                          all of it as one table
     """  # noqa: D301 - \b tells click to keep the lines
 
 

@@ -1,4 +1,4 @@
-"""`isobench list` and `isobench show`."""
+"""`isobench list`, `isobench show` and `isobench remove`."""
 
 from __future__ import annotations
 
@@ -51,3 +51,18 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(result.to_json(), indent=1))
     else:
         click.echo(report.details(result, results.folder_of(name, root=root)))
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="ID...")
+@click.option("--from", "root", type=FOLDER, help="A folder of results.  [default: $ISOBENCH_HOME/results]")
+def remove(names: tuple[str, ...], root: Path | None) -> None:
+    """Remove results, their samples and logs, for good.
+
+    ID is a result's id or the beginning of one.
+    """
+    from isobench import paths, results
+
+    for folder in [results.folder_of(name, root=root) for name in dict.fromkeys(names)]:
+        results.remove(folder, root=root or paths.results())
+        click.echo(f"removed {folder}")

@@ -54,6 +54,10 @@ class Environment:
             raise ProvisionError(f"{self.marker} is not of schema {MANIFEST_SCHEMA}", hint=remedy(self))
         return manifest
 
+    def version_of(self, *names: str) -> str:
+        """The version of the first of these packages that is in it, "" where none is."""
+        versions = {str(entry["name"]): str(entry["version"]) for entry in self.manifest()["packages"]}
+        return next((versions[name] for name in names if name in versions), "")
 
     def activation(self) -> dict[str, str]:
         """The variables that conda's activation sets; in PATH, only what comes before the usual. {} without conda."""
@@ -105,6 +109,11 @@ def expected(spec: Spec) -> Environment:
         lock_sha256=spec.lock_sha256,
         conda_lock_sha256=spec.conda_lock_sha256,
     )
+
+
+def in_folder(name: str) -> Environment | None:
+    """The ready environment in the folder of that name: of whatever provider, or of an older lock."""
+    return next((environment for environment in ready() if environment.folder.name == name), None)
 
 
 def find(spec: Spec) -> Environment | None:

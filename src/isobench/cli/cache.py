@@ -1,0 +1,73 @@
+"""`isobench cache`: the builds that are kept so that no model is exported twice."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from isobench.errors import UsageError
+
+
+@click.group()
+def cache() -> None:
+    """Look at the builds that are kept, and remove them.
+
+    A build is what is made of a model once: its ONNX file, its inputs and the outputs that are to come. Without it,
+    the next run makes it anew. Results don't need it; `isobench list` and `isobench remove` are for them.
+    """
+
+
+@cache.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def list_(as_json: bool) -> None:
+    """List the builds, the oldest first."""
+    from isobench import paths
+    from isobench.builds import kept
+
+    found = kept.every()
+    if as_json:
+        import json
+
+        rows = [
+            {
+                "id": one.id, "name": one.name, "class_name": one.class_name, "hash": one.hash, "onnx": one.has_onnx,
+                "size_bytes": one.size_bytes, "made_at": _day(one.made_s), "folder": str(one.folder),
+            }
+            for one in found
+        ]  # fmt: skip
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for one in found:
+        size = f"{one.size_bytes / 1e6:.1f} MB"
+        what = "" if one.has_onnx else "  (without an ONNX file)"
+        click.echo(f"{one.id}  {size:>10}  {_day(one.made_s)}  {one.name}::{one.hash}{what}")
+    total = sum(one.size_bytes for one in found) / 1e6
+    click.echo(f"{len(found)} builds, {total:.1f} MB, in {paths.builds()}", err=True)
+
+
+@cache.command()
+@click.argument("name", metavar="ID")
+def show(name: str) -> None:
+    """Print what is known of a build, as JSON. ID is a build's, or the beginning of one."""
+    from isobench.builds import build, kept
+
+    click.echo((kept.find(name).folder / build.BUILD_FILE).read_text(encoding="utf-8"), nl=False)
+
+
+@cache.command()
+@click.argument("names", nargs=-1, metavar="ID...")
+@click.option("--all", "everything", is_flag=True, help="Every build.")
+def remove(names: tuple[str, ...], everything: bool) -> None:
+    """Remove builds. Results stay; whoever measures with one of them at this moment fails."""
+    from isobench.builds import kept
+
+    if bool(names) == everything:
+        raise UsageError("name the builds to remove, or give --all", hint="isobench cache list")
+    for one in kept.every() if everything else [kept.find(name) for name in dict.fromkeys(names)]:
+        kept.remove(one)
+        click.echo(f"removed {one.folder}")
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,41 @@
+"""`isobench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isobench.errors import UsageError
+
+FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=FOLDER, metavar="[FOLDER]...")
+@click.option("--csv", is_flag=True, required=True, expose_value=False, help="As CSV, one row for each result.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
+def report(folders: tuple[Path, ...], output: Path | None) -> None:
+    """Put results together in one table.
+
+    A FOLDER holds results (`isobench run --output FOLDER`), or is that of a single one; without any, all results in
+    $ISOBENCH_HOME/results are taken. Latencies are in milliseconds; docs/result-schema.md describes each column. A
+    result that can't be read has a row that says so.
+    """
+    from isobench import paths, spreadsheet
+
+    found = spreadsheet.gather(folders or [paths.results()])
+    for one in found:
+        if isinstance(one, spreadsheet.Unreadable):
+            click.echo(f"warning: {one.error.message}", err=True)
+    text = spreadsheet.text(found)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{output} can't be written: {error.strerror}", hint="Name a file in a folder of yours."
+        ) from None
+    click.echo(f"{len(found)} results in {output}", err=True)
