@@ -114,15 +114,17 @@ def measure(
     load_s: float,
     facts: dict[str, Any] | None = None,
     threads: int | None = None,
+    asked_threads: int | None = None,
     taker: Callable[[str, str], timing.Taker] | None = None,
 ) -> None:
     """Warm `call` up, time as many blocks of it as the host asks for, and write samples, outputs and `outputs_file`.
 
     `call()` is exactly one inference; `outputs(value)` turns what the last timed call returned into tensors that are
     named like the expected ones. `load_s` is what loading took; `facts` are the runtime's own (versions, precision,
-    compile time); `threads` is the number that the runtime says it uses. `taker`, given the names of two files, makes
-    what takes the samples where the host's clock isn't enough (`gpu_timing.Inference.samples`): single iterations,
-    then. Without a host, it's `iterations` times.
+    compile time); `threads` is the number that the runtime says it uses, and `asked_threads` what its own arguments ask
+    for in place of the request's. `taker`, given the names of two files, makes what takes the samples where the host's
+    clock isn't enough (`gpu_timing.Inference.samples`): single iterations, then. Without a host, it's `iterations`
+    times.
     """
     stage("warming up")
     warmup = timing.warm_up(call, request().get("warmup"))
@@ -167,7 +169,9 @@ def measure(
             "timer_s": timer_ns / 1e9,
             "group": group,
             "blocks": blocks,
-            "threads": {"requested": request().get("threads"), "runtime": threads, "process": machine.threads()},
+            "threads": {
+                "requested": asked_threads or request().get("threads"), "runtime": threads, "process": machine.threads()
+            },
             "facts": facts or {},
             "process": {**machine.process(), **control.state()},
         },

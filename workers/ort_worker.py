@@ -21,6 +21,13 @@ LEVELS = {
     "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
+MODES = {
+    "sequential": onnxruntime.ExecutionMode.ORT_SEQUENTIAL,
+    "parallel": onnxruntime.ExecutionMode.ORT_PARALLEL,
+}
+
+
+CPU = "CPUExecutionProvider"
 
 
 def _execute(
@@ -30,21 +37,27 @@ def _execute(
     iterations: int,
     *,
     graph_optimization: str = "all",
+    execution_mode: str = "sequential",
+    intra_op_threads: int | None = None,
+    inter_op_threads: int | None = None,
+    execution_provider: str = CPU,
     spinning: bool = True,
 ) -> None:
-    if graph_optimization not in LEVELS:
-        raise Refused(
-            "bad-argument", f"graph_optimization is {graph_optimization!r}", f"It is one of {', '.join(LEVELS)}."
-        )
     model, threads = request()["model"], request()["threads"]
     inputs = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = LEVELS[graph_optimization]
+    options.execution_mode = MODES[execution_mode]
+    options.intra_op_num_threads = intra_op_threads or threads
+    options.inter_op_num_threads = inter_op_threads or (threads if execution_mode == "parallel" else 1)
+    for pool in ("intra_op", "inter_op"):
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(spinning)))
     started = time.perf_counter()
-    session = onnxruntime.InferenceSession(
-        onnx_file, _options(graph_optimization, threads, spinning=spinning), providers=["CPUExecutionProvider"]
-    )
+    session = _session(onnx_file, options, execution_provider)
     load_s = time.perf_counter() - started
     named = [(entry["name"], inputs[entry["source"]]) for entry in model["onnx_inputs"]]
     call, read_outputs = _bind(session, named, model["onnx_outputs"])
+    effective = session.get_session_options()
     measure(
         call,
         outputs_file,
@@ -56,21 +69,47 @@ def _execute(
             "build": onnxruntime.get_build_info(),
             "execution_providers": session.get_providers(),
             "graph_optimization": graph_optimization,
+            "execution_mode": execution_mode,
+            "inter_op_threads": effective.inter_op_num_threads,
             "spinning": spinning,
             "timing": "host",
             "timed": "one run of the session; inputs and outputs lie in host memory, bound before (I/O binding)",
         },
-        threads=session.get_session_options().intra_op_num_threads,
+        threads=effective.intra_op_num_threads,
+        asked_threads=intra_op_threads,
     )
 
 
-def _options(graph_optimization: str, threads: int, *, spinning: bool) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = LEVELS[graph_optimization]
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
-    return options
+def _session(onnx_file: str, options: onnxruntime.SessionOptions, provider: str) -> onnxruntime.InferenceSession:
+    """A session of which every node runs where it was asked for, and in the mode that was asked for.
+
+    Left to itself, ONNX Runtime runs on the CPU what a provider can't, and in sequence what it can't run in parallel.
+    """
+    known = onnxruntime.get_available_providers()
+    if provider not in known:
+        raise Refused("no-provider", f"this ONNX Runtime has no {provider}", f"It has {', '.join(known)}.")
+    if options.execution_mode == MODES["parallel"] and options.inter_op_num_threads < 2:
+        raise Refused(
+            "bad-argument",
+            "with one thread, ONNX Runtime runs operators in sequence whatever the execution mode",
+            "Give inter_op_threads::2, or --threads 2.",
+        )
+    if provider != CPU:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        session = onnxruntime.InferenceSession(onnx_file, options, providers=[provider])
+    except Exception as error:
+        if provider == CPU:
+            raise
+        raise Refused(
+            "provider-fallback",
+            f"{provider} can't run the whole model: {error}",
+            "A part of it would run on the CPU without a word; leave execution_provider out to run all of it there.",
+        ) from None
+    if session.get_providers()[0] != provider:
+        used = ", ".join(session.get_providers())
+        raise Refused("provider-fallback", f"{provider} was asked for, and ONNX Runtime would use {used}")
+    return session
 
 
 def _bind(

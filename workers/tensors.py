@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,9 +53,10 @@ def to_ortvalue(tensor: protocol.Tensor) -> onnxruntime.OrtValue:
 
 def from_ortvalue(name: str, value: onnxruntime.OrtValue) -> protocol.Tensor:
     """What ONNX Runtime computed, as a tensor of the exchange; it lies in host memory."""
-    # Not by way of numpy(), which refuses bfloat16.
-    data = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
-    return protocol.Tensor(name, dtype_of(value), tuple(value.shape()), data)
+    dtype, shape = dtype_of(value), tuple(value.shape())
+    # Not by way of numpy(), which refuses bfloat16; the size by hand, since older ONNX Runtimes don't tell it.
+    data = ctypes.string_at(value.data_ptr(), protocol.DTYPES[dtype] * math.prod(shape))
+    return protocol.Tensor(name, dtype, shape, data)
 
 
 def dtype_of(value: onnxruntime.OrtValue) -> str:

@@ -90,8 +90,12 @@ class Case:
         if self.entry.build_required:
             self.build.require_onnx()
         self.entry.require()  # before anything is laid down
-        self._spec = self.entry.cls.environment_for(self.model, self._on_stage)
-        self._environment = ready(self._spec) if self._spec is not None else None
+        self._environment = self.entry.environment
+        if self._environment is None:
+            self._spec = self.entry.cls.environment_for(self.model, self._on_stage)
+            self._environment = ready(self._spec) if self._spec is not None else None
+        if self._environment is not None:
+            self.entry.check_package(self._environment)
 
     def measure(self) -> Result:
         """Measure in as many runs as are asked for, or as it takes, and judge what came of them.
@@ -227,17 +231,17 @@ class Case:
     def _environment_record(self) -> EnvironmentRecord | None:
         from isobench.results import EnvironmentRecord
 
-        if self._environment is None or self._spec is None:
+        if self._environment is None:
             return None
         environment = self._environment
         manifest = environment.manifest()
-        lock_file = self._spec.lock_file if environment.lock_sha256 else ""
+        lock_file = self._spec.lock_file if self._spec else manifest["lock_file"]
         return EnvironmentRecord(
             name=environment.name,
             provider=environment.provider,
             identity=environment.identity,
             lock_sha256=environment.lock_sha256,
-            lock_file=str(lock_file),
+            lock_file=str(lock_file) if environment.lock_sha256 else "",
             conda_lock_sha256=environment.conda_lock_sha256,
             python=manifest["python"]["version"],
             packages=tuple(f"{package['name']}=={package['version']}" for package in manifest["packages"]),

@@ -171,12 +171,13 @@ def _differences(first: Result, second: Result) -> Iterable[str]:
         ("timing contract", one.facts.get("timing"), other.facts.get("timing")),
         ("machine", _machine(first), _machine(second)),
         ("device", first.device.device, second.device.device),
-        ("threads", first.settings.threads, second.settings.threads),
+        ("threads", one.runs[0].threads_asked(first.settings), other.runs[0].threads_asked(second.settings)),
         ("CPUs, priority, memory nodes", first.settings.control, second.settings.control),
         ("heap", first.settings.heap, second.settings.heap),
     ]
     if first.runtime.name == second.runtime.name:
         facts.append(("environment", _environment(first), _environment(second)))
+    if first.runtime.name.partition("@")[0] == second.runtime.name.partition("@")[0]:
         facts.append(("arguments", dict(first.runtime.arguments), dict(second.runtime.arguments)))
     for what, mine, its in facts:
         if mine != its:

@@ -210,9 +210,9 @@ def _not_in_effect(runs: Sequence[Finished], settings: Settings) -> list[str]:
     """What was asked for and isn't so, as the workers themselves saw it at their end."""
     doubts: dict[str, None] = {}
     for run in runs:
-        told, threads = run.process, run.run.threads.get("runtime")
-        if threads is not None and threads != settings.threads:
-            doubts[f"{settings.threads} threads were asked for, and the runtime uses {threads}"] = None
+        told, threads, asked = run.process, run.run.threads.get("runtime"), run.run.threads_asked(settings)
+        if threads is not None and threads != asked:
+            doubts[f"{asked} threads were asked for, and the runtime uses {threads}"] = None
         if settings.cpus and not set(told.get("affinity", ())) <= set(settings.cpus):
             used = machine.cpu_list(told["affinity"])
             doubts[f"the CPUs {machine.cpu_list(settings.cpus)} were asked for, and the worker used {used}"] = None

@@ -81,6 +81,9 @@ def _notes(result: Result) -> Iterable[str]:
         yield f"{name}: {', '.join(own)}"
     for reason in outcome.verdict.reasons:
         yield f"{name}: {outcome.verdict.status}: {reason}"
+    asked = outcome.runs[0].threads_asked(result.settings)
+    if asked != result.settings.threads:
+        yield f"{name}: its arguments ask for {asked} thread{'s' if asked > 1 else ''}, in place of the above"
     if outcome.end_to_end:
         yield f"{name}: end to end, with the copies to the GPU and back: {_brief(outcome.end_to_end)}{_energy(outcome)}"
     if outcome.set_aside_s:

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from isobench.results import Result
     from isobench.runner import Saved
 
-HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager."
+HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager, or -r ort -r ort@MY-ENVIRONMENT."
 TOO_SLOW = 8
 """Exit code: the second is slower than --fail-if-slower allows."""
 
 
 @click.command(cls=WordsCommand)
 @click.argument("what", nargs=-1, required=True, metavar="FIRST [SECOND]")
-@click.option("-r", "--runtime", "runtimes", multiple=True, metavar="NAME", help="Of the models; may be given again.")
+@click.option("-r", "--runtime", "runtimes", multiple=True, metavar="NAME[@ENV]", help="May be given again.")
 @DEVICE
 @RT_ARGS
 @click.option("--processes", type=int, default=3, show_default=True, help="Pairs of processes that take turns.")
@@ -60,6 +60,7 @@ def compare(
     \b
     isobench compare a.py b.py                       two models on one runtime, interleaved
     isobench compare model.py -r ort -r torch-eager  one model on two runtimes, interleaved
+    isobench compare model.py -r ort -r ort@mine     one model in two environments (mine: see isobench env list)
     isobench compare ID_1 ID_2                       two results (ids, folders, result.json)
     isobench compare baseline/ results/              two folders of results, each model on each runtime
 

@@ -28,9 +28,9 @@ def print_json(value: Any) -> None:
 
 def ready_one(name: str) -> Environment:
     """The ready environment of a name, or in the folder of that name."""
-    for environment in store.ready():
-        if environment.folder.name == name:
-            return environment
+    in_folder = store.in_folder(name)
+    if in_folder is not None:
+        return in_folder
     found = [environment for environment in store.ready() if environment.name == name]
     if name not in environments.names() and len(found) == 1:
         return found[0]

@@ -22,8 +22,8 @@ WRONG_OUTPUTS = 7
 @click.command(cls=WordsCommand)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option(
-    "-r", "--runtime", "runtimes", multiple=True, metavar="NAME",
-    help="A runtime; may be given again.  [default: the device's first]",
+    "-r", "--runtime", "runtimes", multiple=True, metavar="NAME[@ENV]",
+    help="A runtime, in its own environment or another; may be given again.  [default: the device's first]",
 )
 @DEVICE
 @RT_ARGS

@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isobench.environments.specs import Spec, names, spec
-from isobench.environments.store import Environment, find
+from isobench.environments.store import Environment, find, in_folder
 
 __all__ = [
-    "Environment", "Spec", "check", "choose", "create", "find", "for_script", "lock", "names", "remove", "spec",
-    "verify",
+    "Environment", "Spec", "check", "choose", "create", "find", "for_script", "in_folder", "lock", "names", "remove",
+    "spec", "verify",
 ]  # fmt: skip
 
 Progress = Callable[[str], None]

@@ -81,6 +81,8 @@ class BaseRT(ABC):
     package: ClassVar[str] = ""
     hardware: ClassVar[str] = ""
     """The family that its device is in truth, whose lock it takes: "cpu" for one that stands for this processor."""
+    variants: ClassVar[tuple[str, ...]] = ()
+    """Other names that `package` goes by: builds of it that can't be installed side by side."""
     takes_scripts_only: ClassVar[str] = ""
     """Why an `.onnx` file can't be run, as a sentence; empty: it can."""
 
@@ -185,8 +187,7 @@ class BaseRT(ABC):
     def version(self) -> str:
         """The version of the runtime's package in its environment."""
         environment = self._bound().environment
-        packages = environment.manifest()["packages"] if environment is not None else ()
-        return next((str(entry["version"]) for entry in packages if entry["name"] == self.package), "")
+        return environment.version_of(self.package, *self.variants) if environment is not None else ""
 
     def output_tensors(self) -> list[protocol.Tensor]:
         """What the last timed iteration returned; [] where nothing was kept, and then nothing can be believed."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from isobench.errors import UsageError
 from isobench.models import Model
 from isobench.runtimes.worker_rt import WorkerRT
 
@@ -13,14 +14,55 @@ if TYPE_CHECKING:
 
 
 class OrtRT(WorkerRT):
-    """ONNX Runtime on the CPU."""
+    """ONNX Runtime on the CPU.
+
+    `intra_op_threads` work on one operator, by default as many as `--threads` says; `inter_op_threads` on several at
+    once, where `execution_mode` is parallel. Every node runs on `execution_provider`, or none does.
+    """
 
     environment = "ort"
     worker = "ort_worker.py"
     package = "onnxruntime"
+    variants = ("onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-training")
 
-    def __init__(self, *, graph_optimization: str = "all", spinning: bool = True) -> None:
-        super().__init__(graph_optimization=graph_optimization, spinning=spinning)
+    def __init__(
+        self,
+        *,
+        graph_optimization: Literal["all", "extended", "basic", "none"] = "all",
+        execution_mode: Literal["sequential", "parallel"] = "sequential",
+        intra_op_threads: int | None = None,
+        inter_op_threads: int | None = None,
+        execution_provider: str = "CPUExecutionProvider",
+        spinning: bool = True,
+    ) -> None:
+        parallel = execution_mode == "parallel"
+        if inter_op_threads is not None and not parallel:
+            raise UsageError(
+                "ort: inter_op_threads is for execution_mode::parallel: otherwise one operator follows the other",
+                hint="Give both, or neither.",
+            )
+        for name, value, least in (("intra_op", intra_op_threads, 1), ("inter_op", inter_op_threads, 2)):
+            if value is not None and value < least:
+                raise UsageError(f"ort: {name}_threads is {value}: it is to be at least {least}")
+        super().__init__(
+            graph_optimization=graph_optimization, execution_mode=execution_mode, intra_op_threads=intra_op_threads,
+            inter_op_threads=inter_op_threads, execution_provider=execution_provider, spinning=spinning,
+        )  # fmt: skip
+
+
+class OpenVinoRT(WorkerRT):
+    """OpenVINO on the CPU.
+
+    `precision` is that of its arithmetic; with "auto" OpenVINO chooses, and takes bf16 where that is quick. `pinning`
+    binds its threads to CPUs, as it would by itself.
+    """
+
+    environment = "openvino"
+    worker = "openvino_worker.py"
+    package = "openvino"
+
+    def __init__(self, *, precision: Literal["f32", "bf16", "f16", "auto"] = "f32", pinning: bool = False) -> None:
+        super().__init__(precision=precision, pinning=pinning)
 
 
 class _TorchRT(WorkerRT):
@@ -64,5 +106,6 @@ implements = {
         "ort": {"supported_devices": CPUS, "build_required": True, "RuntimeClass": OrtRT},
         "torch-eager": {"supported_devices": CPUS, "build_required": False, "RuntimeClass": TorchEagerRT},
         "torch-compiled": {"supported_devices": CPUS, "build_required": False, "RuntimeClass": TorchCompiledRT},
+        "openvino": {"supported_devices": CPUS, "build_required": True, "RuntimeClass": OpenVinoRT},
     }
 }

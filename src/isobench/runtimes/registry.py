@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from isobench import devices, plugins
 from isobench.devices import Device
-from isobench.errors import IsobenchError, UsageError, WorkerError
+from isobench.errors import IsobenchError, ProvisionError, UsageError, WorkerError
 
 if TYPE_CHECKING:
+    from isobench.environments import Environment
     from isobench.runtimes.base import BaseRT
 
 KEYS = (
@@ -36,7 +37,9 @@ class Entry:
     """A registered runtime; `devices` are those that it supports: family -> part -> configs, in their order.
 
     `default_sequence` is the `isobench.tools.Sequence` that `run` goes through before it measures; None: the usual one.
-    `device` and `cls` are those of the device that it was looked up for; until then `device` is None.
+    `device` and `cls` are those of the device that it was looked up for; until then `device` is None. `elsewhere` is
+    the environment that it was asked for in (`ort@mine`) in place of its own, and `environment` the ready one, where
+    that is the name of a folder.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Entry:
     status_stats: tuple[str, ...]
     default_sequence: Any = None
     device: Device | None = None
+    elsewhere: str = ""
+    environment: Environment | None = None
 
     @property
     def first_family(self) -> str:
@@ -66,6 +71,40 @@ class Entry:
         from isobench.runtimes.keywords import bind
 
         return self.cls(**bind(self.cls, rt_args, who=self.name))
+
+    def within(self, name: str) -> Entry:
+        """The same runtime in another environment: one of that name, or in the folder of that name.
+
+        Raises:
+            UsageError: there is none, or the runtime has no environment at all.
+        """
+        from isobench import environments
+
+        if not self.cls.environment:
+            raise UsageError(f"{self.name} has no environment, so it can't be {name}", hint=f"-r {self.name}")
+        ready = environments.in_folder(name)
+        environment = ready.name if ready else environments.spec(name).name
+        own = {"environment": environment, "__module__": self.cls.__module__, "__doc__": self.cls.__doc__}
+        return replace(
+            self,
+            name=f"{self.name}@{name}",
+            cls=type(self.cls.__name__, (self.cls,), own),
+            elsewhere=name,
+            environment=ready,
+        )
+
+    def check_package(self, environment: Environment) -> None:
+        """Refuse an environment that another than the runtime's author chose, and that lacks what it's made of.
+
+        Raises:
+            ProvisionError: the package isn't there, nor a variant of it.
+        """
+        names = [name for name in (self.cls.package, *self.cls.variants) if name]
+        if self.elsewhere and names and not environment.version_of(*names):
+            raise ProvisionError(
+                f"{self.name} can't run: the environment {self.elsewhere} has no {' or '.join(names)} in it",
+                hint=f"isobench env list shows the environments; {self.name.partition('@')[0]} alone takes its own.",
+            )
 
     def require(self) -> None:
         """Is all there that this runtime needs?
@@ -98,9 +137,12 @@ def device(text: str) -> Device:
 def get(name: str, device: Device) -> Entry:
     """The runtime of this name as it is on `device`, whose part and config are the first listed where none is named.
 
+    `NAME@ENVIRONMENT` is the runtime in another environment than its own.
+
     Raises:
-        UsageError: there is none, or several; or it doesn't run on that device.
+        UsageError: there is none, or several; it doesn't run on that device; or there is no such environment.
     """
+    name, within, environment = name.partition("@")
     known = _by_name()
     if name not in known:
         broken = [f"{plugin.name} ({plugin.error})" for plugin in plugins.loaded() if plugin.error]
@@ -122,7 +164,8 @@ def get(name: str, device: Device) -> Entry:
             hint="A version of it that has an environment in envs/ can be measured.",
         )
     settled = _settled(entry, device)
-    return replace(entry, device=settled, cls=entry.cls.on(settled))
+    found = replace(entry, device=settled, cls=entry.cls.on(settled))
+    return found.within(environment) if within else found
 
 
 def default(device: Device) -> str:

@@ -1,0 +1,175 @@
+"""What a runtime's own arguments change: asked for, really in effect, and told; refused where it can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import isobench
+from isobench import api, comparing, report
+from isobench.environments import Environment
+from isobench.errors import UsageError
+from isobench.results import Failed, Measured, Result
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def environments(home: Path, provisioned: Callable[[str], Environment]) -> None:
+    provisioned("ort")
+    provisioned("openvino")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Two branches of matrices between a dynamic batch of numbers and their sum; bf16 would be seen in the outputs."""
+    numbers = np.random.default_rng(0)
+    weights = [numpy_helper.from_array(numbers.standard_normal((64, 64), np.float32), name) for name in ("v", "w")]
+    nodes = [
+        helper.make_node("MatMul", ["x", "v"], ["left"]),
+        helper.make_node("MatMul", ["x", "w"], ["right"]),
+        helper.make_node("Add", ["left", "right"], ["y"]),
+    ]
+    given, made = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 64]) for name in ("x", "y"))
+    graph = helper.make_graph(nodes, "branches", [given], [made], weights)
+    path = tmp_path / "branches.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def measure(model: Path, runtime: str = "ort", *, threads: int = 2, **rt_args: Any) -> Result:
+    return isobench.benchmark(
+        model, runtime=runtime, rt_args=rt_args, threads=threads, dimensions={"batch": 8}, iterations=20
+    )
+
+
+def measured(model: Path, runtime: str = "ort", *, threads: int = 2, **rt_args: Any) -> tuple[Result, Measured]:
+    result = measure(model, runtime, threads=threads, **rt_args)
+    assert isinstance(result.outcome, Measured), result.outcome
+    assert result.outcome.correctness.ok
+    return result, result.outcome
+
+
+def refusal(model: Path, runtime: str = "ort", *, threads: int = 2, **rt_args: Any) -> Failed:
+    outcome = measure(model, runtime, threads=threads, **rt_args).outcome
+    assert isinstance(outcome, Failed)
+    return outcome
+
+
+def test_ort_runs_with_the_options_that_its_arguments_name(model: Path) -> None:
+    result, plain = measured(model)
+    assert plain.facts["execution_providers"] == ["CPUExecutionProvider"]
+    assert (plain.facts["execution_mode"], plain.facts["inter_op_threads"]) == ("sequential", 1)
+    assert result.runtime.arguments["graph_optimization"] == "all"
+    result, other = measured(model, graph_optimization="none", execution_mode="parallel", spinning=False)
+    assert (other.facts["graph_optimization"], other.facts["execution_mode"]) == ("none", "parallel")
+    assert other.facts["inter_op_threads"] == 2
+    assert other.runs[0].threads["process"] > plain.runs[0].threads["process"], "a pool of its own for the branches"
+
+
+def test_a_number_of_threads_that_is_the_runtimes_own_is_recorded_and_said(model: Path) -> None:
+    result, outcome = measured(model, intra_op_threads=1)
+    assert (outcome.runs[0].threads["requested"], outcome.runs[0].threads["runtime"]) == (1, 1)
+    assert not [reason for reason in outcome.verdict.reasons if "asked for" in reason]
+    assert "ort: its arguments ask for 1 thread, in place of the above" in report.table([result])
+
+
+def test_ort_never_falls_back_without_a_word(model: Path) -> None:
+    absent = refusal(model, execution_provider="CUDAExecutionProvider")
+    assert "this ONNX Runtime has no CUDAExecutionProvider" in absent.message
+    assert "CPUExecutionProvider" in absent.hint
+    # It is there in every build, and runs nothing of an ordinary model: all would be left to the CPU.
+    fallen = refusal(model, execution_provider="AzureExecutionProvider")
+    assert fallen.kind == "provider-fallback"
+    assert "AzureExecutionProvider can't run the whole model" in fallen.message
+    alone = refusal(model, threads=1, execution_mode="parallel")
+    assert "runs operators in sequence whatever the execution mode" in alone.message
+
+
+@pytest.mark.parametrize(
+    ("rt_args", "message"),
+    [
+        ({"graph_optimization": "most"}, "graph_optimization"),
+        ({"intra_op_threads": 0}, "intra_op_threads is 0: it is to be at least 1"),
+        ({"inter_op_threads": 2}, "inter_op_threads is for execution_mode::parallel"),
+        ({"execution_mode": "parallel", "inter_op_threads": 1}, "inter_op_threads is 1: it is to be at least 2"),
+    ],
+)
+def test_what_ort_can_not_do_is_refused_before_any_work(
+    model: Path, rt_args: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        measure(model, **rt_args)
+    assert message in caught.value.message
+
+
+def test_openvino_computes_in_f32_on_the_threads_that_were_asked_for(model: Path) -> None:
+    for threads in (1, 2):
+        result, outcome = measured(model, "openvino", threads=threads)
+        assert outcome.facts["precision"] == "f32"
+        assert set(outcome.facts["precisions_of_layers"]) == {"f32"}
+        assert outcome.runs[0].threads["runtime"] == threads
+        assert not [reason for reason in outcome.verdict.reasons if "asked for" in reason]
+    assert result.runtime.version == outcome.facts["openvino"].split("-")[0]
+    assert result.environment is not None
+    assert result.environment.name == "openvino"
+    assert outcome.runs[0].cold_start.compile_s is not None
+    assert outcome.facts["reshaped"] is True, "the batch is dynamic in the file"
+
+
+def test_openvino_takes_another_precision_only_when_asked_and_says_which(model: Path) -> None:
+    for precision in ("bf16", "f16"):
+        outcome = measure(model, "openvino", precision=precision).outcome
+        if isinstance(outcome, Failed):  # this CPU can't
+            assert outcome.kind == "precision"
+            assert f"{precision} was asked for, and OpenVINO would compute in" in outcome.message
+        else:
+            assert outcome.facts["precision"] == precision
+            assert not outcome.correctness.ok, "sums of 64 products differ in the third digit"
+    chosen = measure(model, "openvino", precision="auto").outcome
+    assert isinstance(chosen, Measured)
+    assert chosen.facts["precision"] in {"f32", "bf16", "f16"}
+
+
+def test_openvino_says_what_it_can_not_read(tmp_path: Path) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in ("x", "y"))
+    node = helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[0.0, 0.0], scale=[2.0, 2.0])
+    graph = helper.make_graph([node], "of-ort", [x], [y])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "of-ort.onnx")
+    outcome = isobench.benchmark(tmp_path / "of-ort.onnx", runtime="openvino", iterations=20).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == "model-error"
+    assert "OpenVINO can't read the model: " in outcome.message
+    assert "Scaler" in outcome.message
+
+
+def test_one_model_is_compared_in_two_environments(
+    model: Path, provisioned: Callable[[str], Environment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISOBENCH_ENVS", str(Path(__file__).parents[1] / "samples" / "envs"))
+    older = provisioned("older-ort")
+    plan = api.plan(
+        [str(model)], runtimes=["ort", "ort@older-ort", f"ort@{older.folder.name}"], dimensions={"batch": 8},
+        in_turns=True, min_time_s=0.1, max_time_s=1.0, threads=1,
+    )  # fmt: skip
+    saved = list(api.measure(plan))
+    own, by_name, by_folder = (one.result for one in saved)
+    assert [one.environment.name for one in (own, by_name, by_folder) if one.environment] == [
+        "ort", "older-ort", "older-ort",
+    ]  # fmt: skip
+    assert own.runtime.version != by_name.runtime.version == by_folder.runtime.version == "1.22.1"
+    assert all(one.ok for one in (own, by_name, by_folder))
+    found = comparing.compare(*((one.result, one.folder) for one in saved[:2]))
+    assert found.paired
+    assert (found.first, found.second) == ("ort", "ort@older-ort")
+    assert found.differences == ()
+    lacking = measure(model, "ort@openvino").outcome
+    assert isinstance(lacking, Failed)
+    assert "ort@openvino can't run: the environment openvino has no onnxruntime" in lacking.message

@@ -1,0 +1,75 @@
+"""A runtime in another environment than its own: `ort@mine`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isobench.devices import Device
+from isobench.environments import Environment, store
+from isobench.errors import ProvisionError, UsageError
+from isobench.runtimes import registry
+
+X86 = Device(family="x86")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ISOBENCH_ENVS", str(tmp_path / "envs"))
+    mine = tmp_path / "envs" / "mine"
+    mine.mkdir(parents=True)
+    (mine / "python-version").write_text("3.11\n")
+    return tmp_path / "home"
+
+
+class Holding(Environment):
+    """An environment that holds certain packages."""
+
+    def manifest(self) -> dict[str, object]:
+        return {"packages": [{"name": name, "version": "1.0"} for name in ("numpy", *self.provider.split())]}
+
+
+def holding(packages: str) -> Environment:
+    nowhere = Path("/nowhere")
+    return Holding(
+        name="mine", provider=packages, identity="", folder=nowhere, prefix=nowhere, python=nowhere,
+        site_packages=nowhere, lock_sha256="",
+    )  # fmt: skip
+
+
+def test_a_runtime_is_asked_for_in_an_environment_by_its_name() -> None:
+    entry = registry.get("ort@mine", X86)
+    assert (entry.name, entry.elsewhere, entry.environment) == ("ort@mine", "mine", None)
+    assert (entry.cls.environment, entry.cls.__name__) == ("mine", "OrtRT")
+    assert registry.get("ort", X86).cls.environment == "ort"
+    assert entry.make({"graph_optimization": "basic"}).rt_args["graph_optimization"] == "basic"
+
+
+@pytest.mark.parametrize("name", ["ort@min", "ort@"])
+def test_an_environment_that_is_not_there_is_refused_with_those_that_are(name: str) -> None:
+    with pytest.raises(UsageError, match=r"there is no environment '(min)?'"):
+        registry.get(name, X86)
+
+
+def test_a_runtime_that_is_not_there_is_refused_whatever_its_environment() -> None:
+    with pytest.raises(UsageError, match="there is no runtime 'orf'"):
+        registry.get("orf@mine", X86)
+
+
+def test_an_environment_without_the_runtimes_package_is_refused() -> None:
+    entry = registry.get("ort@mine", X86)
+    for packages in ("onnxruntime", "onnxruntime-openvino"):
+        entry.check_package(holding(packages))
+    with pytest.raises(ProvisionError) as caught:
+        entry.check_package(holding("torch"))
+    assert caught.value.message.startswith("ort@mine can't run: the environment mine has no onnxruntime or ")
+    assert "isobench env list" in caught.value.hint
+    registry.get("ort", X86).check_package(holding("torch"))  # what it brings itself is its own affair
+
+
+def test_nothing_is_in_a_folder_that_is_not_there(home: Path) -> None:
+    assert store.in_folder("ort-venv-000000000000") is None
+    with pytest.raises(UsageError, match="there is no environment 'ort-venv-000000000000'"):
+        registry.get("ort@ort-venv-000000000000", X86)

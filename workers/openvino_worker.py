@@ -1,0 +1,122 @@
+"""OpenVINO worker: runs inside the `openvino` environment."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import openvino
+from openvino import _pyopenvino
+
+import protocol
+import tensors
+from harness import Refused, measure, request, serve, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AUTO = "auto"
+
+
+def _execute(
+    output_dir: str,  # noqa: ARG001 - part of every worker's contract
+    onnx_file: str,
+    outputs_file: str,
+    iterations: int,
+    *,
+    precision: str = "f32",
+    pinning: bool = False,
+) -> None:
+    model, threads = request()["model"], request()["threads"]
+    inputs = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
+    named = {entry["name"]: inputs[entry["source"]] for entry in model["onnx_inputs"]}
+    core = openvino.Core()
+    started = time.perf_counter()
+    network, reshaped = _read(core, onnx_file, named)
+    load_s = time.perf_counter() - started
+    stage("compiling")
+    started = time.perf_counter()
+    compiled = core.compile_model(network, "CPU", _config(precision, threads, pinning=pinning))
+    compile_s = time.perf_counter() - started
+    used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    if precision not in {AUTO, used}:
+        raise Refused(
+            "precision", f"{precision} was asked for, and OpenVINO would compute in {used}", "Ask for precision::auto."
+        )
+    call, read_outputs = _bind(compiled, named, model["onnx_outputs"])
+    measure(
+        call,
+        outputs_file,
+        iterations,
+        outputs=read_outputs,
+        load_s=load_s,
+        facts={
+            "compile_s": compile_s,
+            "openvino": openvino.__version__,
+            "precision": used,
+            "precisions_of_layers": _precisions(compiled),
+            "reshaped": reshaped,
+            "pinning": compiled.get_property("ENABLE_CPU_PINNING"),
+            "streams": compiled.get_property("NUM_STREAMS"),
+            "timing": "host",
+            "timed": "one synchronous inference; inputs and outputs lie in host memory, bound before",
+        },
+        threads=compiled.get_property("INFERENCE_NUM_THREADS"),
+    )
+
+
+def _config(precision: str, threads: int, *, pinning: bool) -> dict[str, Any]:
+    """One inference at a time on exactly so many threads. Left alone, OpenVINO would choose bf16 where it's quick."""
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_HYPER_THREADING": True,  # without it, never more threads than physical cores
+        "ENABLE_CPU_PINNING": pinning,
+        **({} if precision == AUTO else {"INFERENCE_PRECISION_HINT": precision}),
+    }
+
+
+def _read(
+    core: openvino.Core, onnx_file: str, inputs: dict[str, protocol.Tensor]
+) -> tuple[openvino.Model, bool]:
+    """The model with its inputs' sizes fixed, and whether any had to be: every runtime gets these inputs only."""
+    try:
+        network = core.read_model(onnx_file)
+        dynamic = network.is_dynamic()
+        if dynamic:
+            network.reshape({name: list(tensor.shape) for name, tensor in inputs.items()})
+    except Exception as error:  # noqa: BLE001 - OpenVINO raises RuntimeError and whatever its frontends raise
+        raise Refused("model-error", f"OpenVINO can't read the model: {error}", "Does ort run it?") from None
+    return network, dynamic
+
+
+def _bind(
+    compiled: openvino.CompiledModel, inputs: dict[str, protocol.Tensor], outputs: list[dict[str, str]]
+) -> tuple[Callable[[], Any], Callable[[Any], list[protocol.Tensor]]]:
+    """Put the inputs into a request's own memory, so that an iteration is the model and nothing else."""
+    bound = compiled.create_infer_request()
+    for name, tensor in inputs.items():
+        bound.get_tensor(name).data[...] = tensors.to_array(tensor)
+
+    # What InferRequest.infer comes down to where nothing is handed over, less the copies it makes of the outputs.
+    call = partial(_pyopenvino.InferRequest.infer, bound, {}, share_outputs=True, decode_strings=False)
+
+    def read_outputs(_: object) -> list[protocol.Tensor]:
+        return [tensors.from_array(entry["source"], bound.get_output_tensor(place).data)
+                for place, entry in enumerate(outputs)]
+
+    return call, read_outputs
+
+
+def _precisions(compiled: openvino.CompiledModel) -> dict[str, int]:
+    """How many layers of the compiled model compute in which precision, as OpenVINO itself tells."""
+    told = [layer.get_rt_info() for layer in compiled.get_runtime_model().get_ordered_ops()]
+    working = [about for about in told if about["layerType"].astype(str) not in {"Input", "Const", "Output"}]
+    return dict(Counter(str(about["runtimePrecision"].astype(str)) for about in working))
+
+
+if __name__ == "__main__":
+    serve(_execute)
