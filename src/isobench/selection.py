@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from isobench.errors import ModelError, UsageError
 from isobench.models import Model
 
 SUFFIXES = (".py", ".onnx")
+_LABELS = re.compile(r"#+\s*labels(?:(:)|\s|$)(.*)")
 
 
 def select(
@@ -51,15 +53,21 @@ def select(
 
 
 def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
-    """The labels on a script's first line (`# labels: name::bert task::nlp,text`); none for other files."""
+    """The labels on a script's first line (`# labels: name::bert task::nlp,text`); none for other files.
+
+    TurnkeyML's way to write them, `#labels name::bert`, is understood, too.
+    """
     if path.suffix != ".py":
         return {}
     with path.open("rb") as file:
         line = file.readline(4096).decode("utf-8", errors="replace").strip()
-    head, _, rest = line.lstrip("#").strip().partition(":")
-    if not line.startswith("#") or head != "labels":
+    found = _LABELS.fullmatch(line)
+    if found is None:
         return {}
-    return dict(_label(text) for text in rest.split())
+    words = found[2].split()
+    if not found[1] and not all("::" in word for word in words):
+        return {}  # a comment that happens to begin with this word
+    return dict(_label(text) for text in words)
 
 
 def dimensions(texts: Iterable[str]) -> dict[str, int]:

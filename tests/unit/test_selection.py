@@ -48,6 +48,15 @@ def test_a_model_that_is_named_twice_is_measured_once(folder: Path) -> None:
 def test_labels_name_a_model_and_filter(folder: Path) -> None:
     assert read_labels(folder / "a.py") == {"name": ("bert",), "task": ("nlp", "text")}
     assert read_labels(folder / "b.py") == {}
+    for line, labels in (
+        ("#labels name::bert author::me", {"name": ("bert",), "author": ("me",)}),
+        ("#labels: name::bert", {"name": ("bert",)}),
+        ("# labels are on the next line", {}),
+        ("# labelsmith: name::bert", {}),
+    ):
+        (folder / "c.py").write_text(line + "\n")
+        assert read_labels(folder / "c.py") == labels
+    (folder / "c.py").unlink()
     assert select([f"{folder}/a.py"])[0].name == "bert"
     assert names(list(select([f"{folder}/*.py"], labels=["task::nlp"]))) == ["a.py"]
 

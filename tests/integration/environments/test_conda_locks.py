@@ -126,7 +126,7 @@ def test_the_content_hash_is_the_one_that_conda_lock_computes(conda, channel):
     assert f"    linux-64: {printed}\n" in spec.conda_lock_file.read_text()
 
 
-@pytest.mark.parametrize("name", ["ort", "torch"])
+@pytest.mark.parametrize("name", ["ort", "openvino", "torch"])
 def test_the_committed_locks_are_of_their_environment_yml_for_three_platforms(name, monkeypatch):
     monkeypatch.delenv("ISOBENCH_ENVS", raising=False)
     from isobench.environments.conda import locks
