@@ -126,8 +126,8 @@ class _Sequence(_Bench):
 
     def measure(self, tool: Tool, state: State) -> Sequence[Saved]:
         plan = self.plans[tool]
-        built = {"opset": state.settings.opset, "max_depth": state.settings.max_depth}
-        return _Work(replace(plan, settings=replace(plan.settings, **built)), self.progress).measured_all(state)
+        built = replace(plan.settings, opset=state.settings.opset, max_depth=state.settings.max_depth)
+        return _Work(replace(plan, settings=built), self.progress).measured_all(state)
 
 
 class _Work(_Bench):

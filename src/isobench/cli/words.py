@@ -22,7 +22,7 @@ class Words(click.Option):
     """An option that takes all words up to the next option, or to the first one of which `ends` is true."""
 
     def __init__(self, *arguments: Any, ends: Callable[[str], bool] = is_model, **options: Any) -> None:
-        super().__init__(*arguments, multiple=True, **options)
+        super().__init__(*arguments, **{**options, "multiple": True})
         self.ends = ends
 
 
