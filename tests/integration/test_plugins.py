@@ -105,19 +105,19 @@ def test_the_examples_are_found_with_all_that_they_bring(site: Path) -> None:
 
 
 def test_a_runtime_with_an_environment_and_a_worker_of_its_own(site: Path, model: Path) -> None:
-    result = measured(site, "run", "-r", "onnx-reference", "--rt-args", "optimized::false", model)
+    result = measured(site, "run", "-r", "onnx-reference", "--rt-args", "check_shapes::true", model)
     assert result["outcome"]["correctness"]["reasons"] == []
     assert result["environment"]["name"] == "onnx-reference"
     assert any(package == f"onnx=={result['runtime']['version']}" for package in result["environment"]["packages"])
     assert not any(package.startswith("onnxruntime==") for package in result["environment"]["packages"])
-    assert result["runtime"]["arguments"] == {"optimized": False}
+    assert result["runtime"]["arguments"] == {"check_shapes": True}
     assert result["outcome"]["facts"]["nodes"] == 2
     assert result["outcome"]["stats"]["nodes_per_s"] > 0
     # Its status_stats stand with the latency, in the table and where the result is shown.
     table = said(site, "show", result["id"])
     assert "onnx-reference: nodes 2, nodes_per_s " in table
     asked = said(site, "run", "-r", "onnx-reference", "--rt-args", "optimised", "--json", model, code=2)
-    assert "It takes optimized (bool, by default True)." in asked
+    assert "It takes check_shapes (bool, by default False)." in asked
 
 
 def test_parts_configs_and_a_default_sequence(site: Path) -> None:

@@ -9,14 +9,14 @@ from isobench.runtimes.worker_rt import WorkerRT
 
 
 class OnnxReferenceRT(WorkerRT):
-    """The reference evaluator; `optimized` lets it replace some operators by quicker ones of its own."""
+    """The reference evaluator; `check_shapes` lets it compare each tensor's shape with what the file says."""
 
     environment = "onnx-reference"
     worker = "onnx_reference_worker.py"
     package = "onnx"
 
-    def __init__(self, *, optimized: bool = True) -> None:
-        super().__init__(optimized=optimized)
+    def __init__(self, *, check_shapes: bool = False) -> None:
+        super().__init__(check_shapes=check_shapes)
 
     def throughput(self) -> float:
         """As isobench has it, and kept as a figure of its own: nodes of the graph in a second."""

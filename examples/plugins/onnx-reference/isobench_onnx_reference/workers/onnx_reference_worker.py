@@ -18,11 +18,11 @@ from harness import measure, request, serve
 
 
 def _execute(
-    output_dir: str, onnx_file: str, outputs_file: str, iterations: int, *, optimized: bool = True
+    output_dir: str, onnx_file: str, outputs_file: str, iterations: int, *, check_shapes: bool = False
 ) -> None:
     model = request()["model"]
     started = time.perf_counter()
-    evaluator = ReferenceEvaluator(onnx_file, optimized=optimized)
+    evaluator = ReferenceEvaluator(onnx_file, check_shape_annotations=check_shapes)
     load_s = time.perf_counter() - started
     given = {tensor.name: tensors.to_array(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
     inputs = {entry["name"]: given[entry["source"]] for entry in model["onnx_inputs"]}
