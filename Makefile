@@ -25,7 +25,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run test lint envs bench locks clean help again
+.PHONY: run test lint envs bench gpu-check locks clean help again
 
 run: $(HOST)  ## benchmark the example (MODEL) on every runtime (RUNTIMES), in environments of their own
 	$(BIN)/isobench env create $(ENVS)
@@ -46,6 +46,9 @@ bench: $(HOST)  ## measure isobench itself (BENCH): overhead, bias, host time, r
 	$(BIN)/isobench env create ort
 	for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit; done
 
+gpu-check: $(HOST)  ## every runtime on this machine's NVIDIA GPU, three models; ADOPT="torch-cuda=/opt/torch/bin/python ..."
+	$(BIN)/python benchmarks/gpu_check.py $(addprefix --adopt ,$(ADOPT))
+
 locks: $(HOST)  ## make the hashed locks of the host and of its development tools anew
 	$(BIN)/$(COMPILE) requirements.in --output-file requirements.txt
 	$(BIN)/$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
@@ -55,7 +58,7 @@ clean:  ## remove the virtual environment and the caches; environments and resul
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # An environment whose Python has gone is made again, too.
 $(LOCKED): requirements.txt $(if $(wildcard $(BIN)/python),,again)

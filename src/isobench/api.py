@@ -92,6 +92,10 @@ def plan(
         entry.make(rt_args or {})
         if in_turns and not entry.cls.takes_turns():
             raise no_turns(entry.name)
+    if where.family == "nvidia":
+        from isobench import nvidia
+
+        nvidia.gpu(where)
     chosen = selection.select(
         models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes
     )

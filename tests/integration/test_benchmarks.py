@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from isobench import nvidia
+
 pytestmark = pytest.mark.integration
 
 OVERHEAD = Path(__file__).parents[2] / "benchmarks" / "overhead.py"
+GPU_CHECK = OVERHEAD.with_name("gpu_check.py")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--control"]])
@@ -26,3 +29,11 @@ def test_the_overhead_is_a_ratio_of_whole_commands_with_its_interval(arguments: 
     assert len(comparison["isobench_s"]) == len(comparison["bare_s"]) == 2
     ratios = [one / other for one, other in zip(comparison["isobench_s"], comparison["bare_s"], strict=True)]
     assert min(ratios) <= comparison["ratio_low"] <= comparison["ratio"] <= comparison["ratio_high"] <= max(ratios)
+
+
+@pytest.mark.skipif(nvidia.present(), reason="there is a GPU: make gpu-check")
+def test_the_gpu_check_says_at_once_that_there_is_no_gpu(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(GPU_CHECK)], check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "MISSING  GPU" in done.stderr
+    assert "no NVIDIA GPU can be measured on here; nothing was done" in done.stderr

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from isobench.errors import UsageError
 from isobench.models import Model
+from isobench.runtimes.nvidia import OnNvidia, OrtCudaRT, TrtRT, TrtRtxRT
 from isobench.runtimes.worker_rt import WorkerRT
 
 if TYPE_CHECKING:
+    from isobench.devices import Device
     from isobench.environments import Spec
+    from isobench.runtimes.base import BaseRT
 
 
 class OrtRT(WorkerRT):
@@ -48,6 +51,10 @@ class OrtRT(WorkerRT):
             graph_optimization=graph_optimization, execution_mode=execution_mode, intra_op_threads=intra_op_threads,
             inter_op_threads=inter_op_threads, execution_provider=execution_provider, spinning=spinning,
         )  # fmt: skip
+
+    @classmethod
+    def on(cls, device: Device) -> type[BaseRT]:
+        return OrtCudaRT if device.family == "nvidia" else cls
 
 
 class OpenVinoRT(WorkerRT):
@@ -89,6 +96,10 @@ class TorchEagerRT(_TorchRT):
     def __init__(self) -> None:
         super().__init__(compiled=False)
 
+    @classmethod
+    def on(cls, device: Device) -> type[BaseRT]:
+        return TorchEagerCudaRT if device.family == "nvidia" else cls
+
 
 class TorchCompiledRT(_TorchRT):
     """PyTorch through `torch.compile`."""
@@ -98,14 +109,44 @@ class TorchCompiledRT(_TorchRT):
     ) -> None:
         super().__init__(compiled=True, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
 
+    @classmethod
+    def on(cls, device: Device) -> type[BaseRT]:
+        return TorchCompiledCudaRT if device.family == "nvidia" else cls
+
+
+class TorchEagerCudaRT(OnNvidia, TorchEagerRT):
+    """PyTorch as the script wrote it, moved to the GPU."""
+
+    environment = "torch-cuda"
+
+    def __init__(self, *, tf32: bool = False) -> None:
+        super().__init__()
+        self.rt_args |= {"device": "cuda", "tf32": tf32}
+
+
+class TorchCompiledCudaRT(OnNvidia, TorchCompiledRT):
+    """PyTorch through `torch.compile`, on the GPU."""
+
+    environment = "torch-cuda"
+
+    def __init__(
+        self, *, mode: str = "default", backend: str = "inductor", dynamic: bool | None = None,
+        fullgraph: bool = False, tf32: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
+        self.rt_args |= {"device": "cuda", "tf32": tf32}
+
 
 CPUS = ("x86", "cpu")
+EVERYWHERE = (*CPUS, "nvidia")
 
 implements = {
     "runtimes": {
-        "ort": {"supported_devices": CPUS, "build_required": True, "RuntimeClass": OrtRT},
-        "torch-eager": {"supported_devices": CPUS, "build_required": False, "RuntimeClass": TorchEagerRT},
-        "torch-compiled": {"supported_devices": CPUS, "build_required": False, "RuntimeClass": TorchCompiledRT},
+        "ort": {"supported_devices": EVERYWHERE, "build_required": True, "RuntimeClass": OrtRT},
+        "torch-eager": {"supported_devices": EVERYWHERE, "build_required": False, "RuntimeClass": TorchEagerRT},
+        "torch-compiled": {"supported_devices": EVERYWHERE, "build_required": False, "RuntimeClass": TorchCompiledRT},
+        "trt": {"supported_devices": ("nvidia",), "RuntimeClass": TrtRT, "status_stats": ["builds"]},
+        "trt-rtx": {"supported_devices": ("nvidia",), "RuntimeClass": TrtRtxRT, "status_stats": ["builds"]},
         "openvino": {"supported_devices": CPUS, "build_required": True, "RuntimeClass": OpenVinoRT},
     }
 }

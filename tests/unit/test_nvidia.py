@@ -1,0 +1,250 @@
+"""What a GPU, its driver and an environment need of one another, by facts of made-up GPUs; and that there is none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from isobench import doctor, environments, nvidia
+from isobench.cli.main import main
+from isobench.devices import Device
+from isobench.errors import UsageError
+from isobench.runtimes import registry
+from isobench.workers import nvml
+
+H100 = {
+    "name": "NVIDIA H100 80GB HBM3", "driver": "580.65.06", "cuda": "13.0", "compute_capability": "9.0",
+    "memory_bytes": 80 << 30, "memory_free_bytes": 79 << 30, "ecc": True, "ecc_errors": 0, "persistence": True,
+    "mig": False, "power_limit_w": 700.0, "compute_mode": 0,
+}  # fmt: skip
+NVIDIA = Device(family="nvidia")
+CUDA_13 = {"nvidia-cuda-runtime": "13.0.96", "tensorrt-cu13": "11.4.0.106", "numpy": "2.3.0"}
+
+
+def _here(monkeypatch: pytest.MonkeyPatch, *pids: int, **facts: Any) -> None:
+    gpu = SimpleNamespace(
+        facts=lambda: {**H100, **facts}, processes=lambda: [{"pid": pid, "memory_bytes": None} for pid in pids]
+    )
+    monkeypatch.setattr(nvml, "visible", lambda: [gpu])
+
+
+def test_a_gpu_that_fits_has_a_list_without_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    _here(monkeypatch)
+    found = [*nvidia.requirements(nvidia.gpu(NVIDIA)), *nvidia.fits(H100, CUDA_13, runtime="trt")]
+    nvidia.refuse(found)
+    assert nvidia.listing(found).splitlines() == [
+        "ok       GPU              NVIDIA H100 80GB HBM3, compute capability 9.0",
+        "ok       driver           580.65.06, for CUDA up to 13.0",
+        "ok       memory           79.0 of 80.0 GiB free",
+        "ok       other processes  none",
+        "ok       persistence      on",
+        "ok       ECC              on",
+        "ok       power limit      700 W",
+        (
+            "ok       trt: driver      CUDA 13 (nvidia-cuda-runtime 13.0.96, tensorrt-cu13 11.4.0.106) with driver "
+            "580.65.06"
+        ),
+    ]
+
+
+def test_what_disturbs_is_noted_with_the_way_out_and_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    _here(monkeypatch, 77, 78, persistence=False, memory_free_bytes=8 << 30, mig=True, ecc_errors=3)
+    found = nvidia.requirements(nvidia.gpu(NVIDIA))
+    nvidia.refuse(found)
+    text = nvidia.listing(found)
+    assert "note     other processes  2 on this GPU (pid 77, 78)" in text
+    assert "-> sudo nvidia-smi -pm 1" in text
+    assert "note     memory           8.0 of 80.0 GiB free" in text
+    assert "MIG" in text
+    assert "on, 3 uncorrected errors" in text
+
+
+@pytest.mark.parametrize(
+    ("facts", "packages", "message", "hint"),
+    [
+        (
+            {"driver": "570.86.10"}, CUDA_13, "tensorrt-cu13 11.4.0.106) with driver 570.86.10",
+            "driver 580 or later, or packages for an older CUDA",
+        ),
+        (
+            {"compute_capability": "7.0"}, CUDA_13, "CUDA 13 has no code for compute capability 7.0",
+            "a GPU of 7.5 or later, or packages for an older CUDA",
+        ),
+        (
+            {}, {**CUDA_13, "nvidia-cudnn-cu12": "9.1"}, "trt: versions: CUDA 12 (nvidia-cudnn-cu12 9.1) and CUDA 13",
+            "packages for one major version of CUDA",
+        ),
+        (
+            {}, {"tensorrt-rtx": "1.7.1.116"}, "TensorRT-RTX builds for 8.0, 8.6, 8.9, 12.0 and later; this is 9.0",
+            "-r trt, which builds for this GPU",
+        ),
+    ],
+)  # fmt: skip
+def test_versions_that_do_not_fit_are_refused_with_what_would(
+    facts: dict[str, Any], packages: dict[str, str], message: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        nvidia.refuse(nvidia.fits({**H100, **facts}, packages, runtime="trt"))
+    assert message in raised.value.message
+    assert hint in raised.value.hint
+    assert "MISSING" in raised.value.details
+
+
+def test_a_gpu_that_nothing_may_compute_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _here(monkeypatch, compute_mode=2)
+    with pytest.raises(UsageError, match="compute mode: prohibited") as raised:
+        nvidia.refuse(nvidia.requirements(nvidia.gpu(NVIDIA)))
+    assert raised.value.hint == "sudo nvidia-smi -c 0"
+
+
+def test_a_gpu_of_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _here(monkeypatch)
+    assert nvidia.gpu(Device(family="nvidia", part="h100"))["driver"] == "580.65.06"
+    assert nvidia.gpu(Device(family="nvidia", part="H100-80GB"))["processes"] == []
+    with pytest.raises(UsageError, match="nvidia::a100 isn't here: the GPU is NVIDIA H100 80GB HBM3"):
+        nvidia.gpu(Device(family="nvidia", part="a100"))
+
+
+@pytest.mark.skipif(nvidia.present(), reason="there is a GPU")
+def test_without_a_gpu_it_is_said_at_once_and_doctor_says_what_is_missing() -> None:
+    with pytest.raises(UsageError, match="nvidia can't be measured here: there is no NVIDIA driver") as raised:
+        nvidia.gpu(NVIDIA)
+    assert "isobench doctor --device nvidia" in raised.value.hint
+    done = subprocess.run(
+        [sys.executable, "-m", "isobench", "doctor", "--device", "nvidia"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("MISSING  GPU  there is no NVIDIA driver: libnvidia-ml.so.1 isn't found\n")
+    assert "-> a machine with an NVIDIA GPU and its driver" in done.stdout
+    run = subprocess.run(
+        [sys.executable, "-m", "isobench", "run", "--device", "nvidia", __file__], capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: nvidia can't be measured here: there is no NVIDIA driver")
+
+
+def test_a_host_without_nvidia_ml_py_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with pytest.raises(UsageError) as raised:
+        nvidia.gpu(NVIDIA)
+    found = nvidia.absent(raised.value)
+    assert (found.ok, found.found) == (False, "the package nvidia-ml-py isn't installed")
+    assert found.advice == "pip install nvidia-ml-py"
+
+
+def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NVMLError(Exception):
+        pass
+
+    def no_such_gpu(*_: object) -> None:
+        raise NVMLError("Not Found")
+
+    library = SimpleNamespace(
+        NVMLError=NVMLError,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda index: f"gpu {index}",
+        nvmlDeviceGetHandleByUUID=lambda uuid: no_such_gpu() if uuid == b"GPU-gone" else uuid.decode(),
+    )
+    monkeypatch.setattr(nvml, "library", lambda: library)
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    for names, expected in ((None, ["gpu 0", "gpu 1"]), ("1,0", ["gpu 1", "gpu 0"]), ("GPU-ab,7,0", ["GPU-ab"])):
+        if names is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
+        assert [gpu._handle for gpu in nvml.visible()] == expected
+    for names, message in (("", "knows 2 GPUs, and CUDA_VISIBLE_DEVICES= leaves none"), ("GPU-gone", "Not Found")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
+        with pytest.raises(nvml.Unavailable, match=message):
+            nvml.visible()
+
+
+def test_the_runtimes_of_a_gpu_are_classes_of_their_own_and_trt_is_the_default() -> None:
+    assert registry.default(NVIDIA) == "trt"
+    takes = {name: registry.get(name, NVIDIA) for name in ("trt", "trt-rtx", "ort", "torch-eager", "torch-compiled")}
+    assert {name: entry.cls.environment for name, entry in takes.items()} == {
+        "trt": "tensorrt", "trt-rtx": "tensorrt-rtx", "ort": "ort-cuda", "torch-eager": "torch-cuda",
+        "torch-compiled": "torch-cuda",
+    }  # fmt: skip
+    assert registry.get("ort", Device(family="cpu")).cls.environment == "ort"
+    for entry in takes.values():
+        assert entry.make({"tf32": "yes"}).rt_args["tf32"] is True
+        assert entry.make({}).rt_args["tf32"] is False  # one rule for all
+        assert entry.cls.takes_turns()
+    assert takes["torch-compiled"].make({"mode": "max-autotune"}).rt_args == {
+        "compiled": True, "mode": "max-autotune", "backend": "inductor", "dynamic": None, "fullgraph": False,
+        "device": "cuda", "tf32": False,
+    }  # fmt: skip
+    assert registry.get("trt", Device(family="nvidia", part="h100")).device == Device(family="nvidia", part="h100")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"builds": "0"}, "builds is 0: it is to be from 1 to 20"),
+        ({"optimization": "6"}, "optimization is 6: it is to be from 0 to 5"),
+        ({"workspace": "-1"}, "workspace is -1: it is a number of bytes"),
+        ({"precision": "fp16"}, "precision"),
+    ],
+)
+def test_what_tensorrt_does_not_take_is_refused_before_any_work(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        registry.get("trt", NVIDIA).make(arguments)
+
+
+def _at_work(packages: dict[str, str]) -> Any:
+    """trt, about to measure in an environment of these packages."""
+    runtime: Any = registry.get("trt", NVIDIA).make({})
+    manifest = {"packages": [{"name": name, "version": version} for name, version in packages.items()]}
+    runtime.context = SimpleNamespace(
+        runtime="trt", device=NVIDIA, environment=SimpleNamespace(manifest=lambda: manifest)
+    )
+    return runtime
+
+
+def test_before_each_run_the_environment_is_held_against_the_gpu_and_its_driver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _here(monkeypatch, 77)  # somebody else's process is no reason to refuse
+    _at_work(CUDA_13)._setup()
+    _here(monkeypatch, driver="570.86.10")
+    with pytest.raises(UsageError, match="trt: driver: CUDA 13") as raised:
+        _at_work(CUDA_13)._setup()
+    assert "ok       GPU" in raised.value.details
+    _here(monkeypatch, compute_mode=2)
+    with pytest.raises(UsageError, match="compute mode: prohibited"):
+        _at_work(CUDA_13)._setup()
+
+
+def test_the_device_is_called_as_nvml_calls_it() -> None:
+    runtime = _at_work({})
+    assert runtime.device_name() == ""
+    runtime.outputs = {"facts": {"gpu": {"name": "NVIDIA H100"}}}
+    assert runtime.device_name() == "NVIDIA H100"
+
+
+def test_doctor_lists_the_environments_of_the_gpus_runtimes_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _here(monkeypatch)
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
+    monkeypatch.setattr(doctor, "watch", lambda: doctor.Busy(processes=(), steal_share=0.0))
+    monkeypatch.setattr(sys, "argv", ["isobench", "doctor", "--device", "nvidia", "--json"])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    assert leaving.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    found = {row["what"]: (row["ok"], row["found"], row["advice"]) for row in told["requirements"]}
+    assert found["GPU"][1] == "NVIDIA H100 80GB HBM3, compute capability 9.0"
+    assert found["ort: environment"] == (None, "ort-cuda isn't made yet", "isobench env create ort-cuda")
+    if not environments.spec("tensorrt").is_locked:
+        assert found["trt: environment"] == (None, "tensorrt isn't locked yet", "isobench env lock tensorrt")
+    assert {"trt-rtx: environment", "torch-eager: environment", "torch-compiled: environment"} <= set(found)
+    assert isinstance(told["findings"], list)
