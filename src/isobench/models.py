@@ -58,8 +58,11 @@ class Step:
     alters: bool = False
 
     def __str__(self) -> str:
-        given = [f"--{name.replace('_', '-')} {value}" for name, value in self.options.items() if value is not None]
-        return " ".join([self.tool, *given])
+        words = [self.tool]
+        for name, value in self.options.items():
+            if value is not None:
+                words += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list | tuple) else [value])]
+        return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
