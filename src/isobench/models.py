@@ -61,7 +61,8 @@ class Step:
         words = [self.tool]
         for name, value in self.options.items():
             if value is not None:
-                words += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list | tuple) else [value])]
+                values = value if isinstance(value, list | tuple) else [value]
+                words += [f"--{name.replace('_', '-')}", *map(str, values)]
         return " ".join(words)
 
 

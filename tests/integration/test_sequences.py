@@ -68,7 +68,8 @@ def test_what_one_tool_made_passes_on_to_the_next_and_results_name_the_steps(hom
         [sys.executable, "-m", "isobench", "show", half["id"]], capture_output=True, text=True, check=True
     ).stdout
     assert "after optimize-ort --level basic, convert-fp16" in listed
-    assert "steps discover, export-pytorch --opset 18, benchmark --runtime ort --device x86 " in " ".join(listed.split())
+    steps = "steps discover, export-pytorch --opset 18, benchmark --runtime ort --device x86 "
+    assert steps in " ".join(listed.split())
     assert ", verify-export, optimize-ort --level basic, convert-fp16, verify-export, benchmark" in listed
 
 
