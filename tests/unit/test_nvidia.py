@@ -248,3 +248,14 @@ def test_doctor_lists_the_environments_of_the_gpus_runtimes_too(
         assert found["trt: environment"] == (None, "tensorrt isn't locked yet", "isobench env lock tensorrt")
     assert {"trt-rtx: environment", "torch-eager: environment", "torch-compiled: environment"} <= set(found)
     assert isinstance(told["findings"], list)
+
+
+def test_the_help_tells_what_a_runtime_takes_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["isobench", "benchmark", "-h"])
+        with pytest.raises(SystemExit):
+            main()
+    told = " ".join(capsys.readouterr().out.split())
+    assert "nvidia trt (default), ort, torch-eager, torch-compiled, trt-rtx" in told
+    assert "torch-eager nothing torch-eager on nvidia tf32 (bool, by default False)" in told
+    assert "trt workspace (int, by default 0)" in told

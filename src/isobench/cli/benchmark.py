@@ -42,9 +42,13 @@ class _Explained(WordsCommand):
             with formatter.section("Parts of devices, the first of a runtime its default"):
                 formatter.write_dl(parts)
         with formatter.section("What each runtime takes by --rt-args"):
-            formatter.write_dl(
-                [(name, ", ".join(map(str, keywords(entry.cls)[0])) or "nothing") for name, entry in entries.items()]
-            )
+            takes: dict[str, str] = {}
+            for name, entry in entries.items():
+                classes = {entry.cls: name}
+                for family in entry.devices:  # a class of its own may take arguments of its own
+                    classes.setdefault(entry.cls.on(Device(family=family)), f"{name} on {family}")
+                takes |= {said: ", ".join(map(str, keywords(cls)[0])) or "nothing" for cls, said in classes.items()}
+            formatter.write_dl([*takes.items()])
         broken = [plugin.name for plugin in plugins.loaded() if plugin.error]
         if broken:
             formatter.write_paragraph()
