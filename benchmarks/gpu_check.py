@@ -22,6 +22,8 @@ from typing import Any
 
 import common
 
+from isobench import nvidia
+
 HERE = Path(__file__).parent
 MODELS = ("tiny", "conv", "transformer")
 RUNTIMES = {
@@ -41,9 +43,10 @@ def main() -> None:
     options = parser.parse_args()
     isobench = common.isobench_command()
     listed = subprocess.run([isobench, "doctor", "--device", "nvidia"], capture_output=True, text=True, check=False)
-    if listed.returncode:
+    if not nvidia.present():
         sys.exit(f"{listed.stdout}{listed.stderr}\nno NVIDIA GPU can be measured on here; nothing was done")
-    print(listed.stdout)
+    machine, date = os.uname().nodename, f"{datetime.now(UTC):%Y-%m-%d}"
+    print(f"{machine}, {date}\n\n{listed.stdout}")
     for name, python in (text.split("=", 1) for text in options.adopt):
         common.output([isobench, "env", "adopt", name, python])
     missing = _missing(isobench, ["torch", *dict.fromkeys(RUNTIMES[runtime] for runtime in options.runtimes)])
@@ -67,15 +70,15 @@ def main() -> None:
     common.report(
         "gpu-check",
         {
-            "machine": os.uname().nodename,
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "machine": machine,
+            "date": date,
             "gpu": next((row["gpu"] for row in rows if row["gpu"]), None),
             "rows": rows,
             "missing": missing,
         },
     )
     failed = [f"{row['model']} on {row['runtime']}: {row['failed']}" for row in rows if row["failed"]]
-    if failed or not rows:
+    if failed or not any("device_s" in row for row in rows):
         sys.exit("\n".join(failed) or "there was nothing to measure")
 
 
@@ -97,7 +100,7 @@ def _by_hand(model: str, seconds: float) -> float:
 
 
 def _measured(isobench: str, model: str, runtime: str, seconds: float) -> dict[str, Any]:
-    """What one real run came to; `failed` says what is wrong with it, "" if nothing."""
+    """What one real run came to; `failed` says what is wrong with it, "" if nothing, `not_here` why it can't be."""
     row: dict[str, Any] = {"model": model, "runtime": runtime, "failed": "", "gpu": None}
     with tempfile.TemporaryDirectory(prefix="isobench-gpu-check-") as folder:
         done = subprocess.run(
@@ -112,6 +115,8 @@ def _measured(isobench: str, model: str, runtime: str, seconds: float) -> dict[s
     except ValueError:
         return {**row, "failed": done.stderr.strip() or f"ended with {done.returncode}"}
     outcome = result["outcome"]
+    if outcome["status"] != "measured" and outcome["kind"] == "UsageError":  # this GPU isn't one for this runtime
+        return {**row, "not_here": outcome["message"]}
     if outcome["status"] != "measured":
         return {**row, "failed": outcome["message"], "details": outcome["details"]}
     facts = outcome["facts"]
@@ -133,7 +138,8 @@ def _measured(isobench: str, model: str, runtime: str, seconds: float) -> dict[s
 
 def _show(row: dict[str, Any]) -> None:
     if "device_s" not in row:
-        print(f"{row['model']:{WIDTHS[0]}}  {row['runtime']}: {row['failed']}", flush=True)
+        why = f"not here: {row['not_here']}" if "not_here" in row else row["failed"]
+        print(f"{row['model']:{WIDTHS[0]}}  {row['runtime']}: {why}", flush=True)
         return
     hand = ""
     if row["by_hand_s"] is not None:

@@ -37,7 +37,7 @@ class Monitor:
         return {"energy_j": (after - before) / 1e7, "clock_mhz": 1980, "power_w": 100.0, "slowed_s": 0.0}
 
 
-def _execute(output_dir, onnx_file, outputs_file, iterations):
+def _execute(output_dir, onnx_file, outputs_file, iterations, **options):
     cuda = Cuda()
     inference = gpu_timing.Inference(
         cuda, 0, enqueue=cuda.work, copy_in=lambda: cuda.work(1_000_000), copy_out=lambda _: None, monitor=Monitor()
