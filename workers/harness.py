@@ -157,6 +157,7 @@ def measure(
         {
             "schema": protocol.OUTPUTS_SCHEMA,
             "status": "ok",
+            "started_s": _started_ns / 1e9,
             "import_s": (_served_ns - _started_ns) / 1e9,
             "load_s": load_s,
             "first_inference_s": warmup.first_ns / 1e9,

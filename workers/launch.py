@@ -7,8 +7,13 @@ The contract, whole:
                              Where it is missing, the process was killed or crashed
     standard input           a pipe from the host. The line "go" starts the work; its end means that the host is gone,
                              and the whole process group is killed with it
-    ISOBENCH_EVENTS          number of a file descriptor: one JSON object per line tells the host the stage of the work
+    ISOBENCH_EVENTS          number of a file descriptor: one JSON object per line tells the host the stage of the work.
+                             1 is standard output, where nothing else can be had (in a container); what the worker
+                             prints then goes to RUN_DIR/worker.log from here
     ISOBENCH_CONTROL         JSON: the CPUs, priority and memory nodes to use (control.py), before anything is imported
+
+The first process of a container (pid 1) is not the worker but watches over it: the kernel ends a container with its
+first process, and no signal from inside can end that one.
 
 Without ISOBENCH_EVENTS nobody supervises: the worker starts at once, which is how one is tried by hand.
 """
@@ -37,14 +42,56 @@ def _guard(control: int, alive: int) -> None:
     os._exit(0)
 
 
-def _supervise() -> tuple[int, int, int, int]:
+def _watch(control: int, events: int) -> None:
+    """As the first process of a container: start the worker, which is where this returns, and end when it ends.
+
+    A signal that killed it is told as an event: what becomes of exit codes is the engine's affair. Once the host is
+    gone, it ends at once, and so does everything else in the container.
+    """
+    import select
+    import signal
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    worker = os.fork()
+    if worker == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+        return
+
+    def collect(*_: object) -> None:
+        pid = -1
+        while pid:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == worker and os.WIFSIGNALED(status):
+                os.write(events, b'{"killed_by": %d}\n' % os.WTERMSIG(status))
+                os._exit(128 + os.WTERMSIG(status))
+            if pid == worker:
+                os._exit(os.WEXITSTATUS(status))
+
+    signal.signal(signal.SIGCHLD, collect)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    poll = select.poll()
+    poll.register(control, 0)
+    poll.poll()
+    os._exit(128 + signal.SIGKILL)
+
+
+def _supervise(run_dir: str) -> tuple[int, int, int, int]:
     """Take the pipe from standard input, start the guard; return control, events, guard's pid and its lifeline."""
     control = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)  # a script that calls input() gets the end of file, not the host's messages
     os.close(nothing)
     events = int(os.environ.pop("ISOBENCH_EVENTS"))
+    if events == 1:
+        events = os.dup(1)
+        log = os.open(os.path.join(run_dir, "worker.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)  # noqa: PTH118
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
     os.set_inheritable(events, False)
+    if os.getpid() == 1:
+        _watch(control, events)
+        return control, events, 0, -1
     alive, lifeline = os.pipe()
     guard = os.fork()
     if guard == 0:
@@ -98,7 +145,7 @@ def main(worker: str, run_dir: str) -> int:
     """Run the worker script to its end and return the exit code."""
     guard, lifeline, control, events = 0, -1, -1, -1
     if "ISOBENCH_EVENTS" in os.environ:
-        control, events, guard, lifeline = _supervise()
+        control, events, guard, lifeline = _supervise(run_dir)
     # isobench's own workers go before those of a plugin, which may have siblings beside it.
     own, beside = (os.path.dirname(os.path.abspath(file)) for file in (__file__, worker))  # noqa: PTH100, PTH120
     sys.path[:0] = [own] if own == beside else [own, beside]

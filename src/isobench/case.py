@@ -93,6 +93,8 @@ class Case:
         self._environment = self.entry.environment
         if self._environment is None:
             self._spec = self.entry.cls.environment_for(self.model, self._on_stage)
+            if self._spec is not None and self.entry.docker_required:
+                self._spec = replace(self._spec, in_container=True)
             self._environment = ready(self._spec) if self._spec is not None else None
         if self._environment is not None:
             self.entry.check_package(self._environment)
@@ -157,6 +159,10 @@ class Case:
         from isobench import provenance
 
         self._provenance = {"host": provenance.host()}
+        if self._environment is not None and self._environment.image:
+            from isobench.environments.container import running
+
+            self._provenance["container"] = running.record(self._environment)
 
     def finished(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> Finished:
         """What a worker left, as one run."""
@@ -248,6 +254,11 @@ class Case:
             conda_packages=tuple(
                 f"{package['name']}={package['version']}={package['build']}"
                 for package in manifest.get("conda_packages", ())
+            ),
+            image=environment.image,
+            image_packages=tuple(
+                f"{package['name']}=={package['version']}"
+                for package in manifest.get("container", {}).get("packages", ())
             ),
         )
 

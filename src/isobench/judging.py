@@ -99,6 +99,8 @@ def finished(
                 load_s=outputs.get("load_s"),
                 compile_s=facts.pop("compile_s", None),
                 first_inference_s=outputs.get("first_inference_s"),
+                # The kernel's monotonic clock is one for all processes.
+                start_s=outputs["started_s"] - runtime.spawned_s if "started_s" in outputs else None,
             ),
             warmup=Warmup(**{**warmup, "curve": tuple(map(tuple, warmup["curve"]))}) if warmup else None,
             timer_s=outputs.get("timer_s"),

@@ -32,6 +32,12 @@ class Model:
         """The label `name` where there is one, the file's name otherwise."""
         return self.labels.get("name", (self.path.stem,))[0]
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What a worker reads of a script: it, and the folder around it. (An `.onnx` file is copied into its build.)"""
+        path, real = self.path.absolute(), self.path.resolve()
+        return (path, real, path.parent, real.parent) if self.is_script else ()
+
     def __str__(self) -> str:
         return f"{self.path}::{self.hash}" if self.hash else str(self.path)
 

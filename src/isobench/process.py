@@ -38,11 +38,12 @@ def spawn(
     log_file: Path,
     cwd: Path | None = None,
     stdin: int | None = None,
+    stdout: int | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a program in a new session; standard output and error are appended to `log_file`, input is empty.
 
-    `stdin` is a file descriptor to read from instead. End what this returns with `wait` and `kill_group`.
+    `stdin` and `stdout` are file descriptors to be used instead. End what this returns with `wait` and `kill_group`.
 
     Raises:
         OSError: the program or the folder isn't there, or can't be started.
@@ -53,8 +54,8 @@ def spawn(
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL if stdin is None else stdin,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=log if stdout is None else stdout,
+            stderr=log,
             pass_fds=tuple(pass_fds),
             start_new_session=True,
         )

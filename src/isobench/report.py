@@ -177,6 +177,7 @@ def _measurement(outcome: Measured) -> list[tuple[str, str]]:
     start = [
         f"{name} {value:.3g} s"
         for name, value in (
+            ("start", cold.start_s),
             ("import", cold.import_s),
             ("load", cold.load_s),
             ("compile", cold.compile_s),

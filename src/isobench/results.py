@@ -75,7 +75,9 @@ class EnvironmentRecord:
     """In which environment. `lock_file` is where the lock lies that `lock_sha256` is of.
 
     Both are empty where the environment wasn't built from a lock: an interpreter that was adopted as it is.
-    `conda_lock_sha256` is of the `conda-lock.yml` beside it; `conda_packages` are written `name=version=build`.
+    `conda_lock_sha256` is of the `conda-lock.yml` beside it; `conda_packages` are written `name=version=build`. `image`
+    is the container image that it ran in, by its digest; `image_packages` are its own Python packages, where they are
+    used.
     """
 
     name: str
@@ -87,6 +89,8 @@ class EnvironmentRecord:
     packages: tuple[str, ...]
     conda_lock_sha256: str = ""
     conda_packages: tuple[str, ...] = ()
+    image: str = ""
+    image_packages: tuple[str, ...] = ()
 
     @property
     def from_lock(self) -> bool:
@@ -95,12 +99,16 @@ class EnvironmentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """What comes before a warm inference: seconds. `compile_s` is None where nothing is compiled."""
+    """What comes before a warm inference: seconds. `compile_s` is None where nothing is compiled.
+
+    `start_s` is the interpreter's own start, and that of its container, if it has one.
+    """
 
     import_s: float | None
     load_s: float | None
     compile_s: float | None
     first_inference_s: float | None
+    start_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

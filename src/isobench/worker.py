@@ -11,7 +11,7 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from isobench.environments import Environment
+    from isobench.environments.container.running import Container
 
 # What a worker may see of the user's environment: no PYTHONPATH, no LD_LIBRARY_PATH, no tokens.
 ALLOWED = (
@@ -43,10 +44,23 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 class Worker:
-    """One worker process. A context manager: whatever happens, nothing of it is left running at the end."""
+    """One worker process. A context manager: whatever happens, nothing of it is left running at the end.
 
-    def __init__(self, popen: subprocess.Popen[bytes], run_dir: Path, *, control: int, events: int) -> None:
+    In a `container`, the process here is the engine's client; the worker is not a descendant of it.
+    """
+
+    def __init__(
+        self,
+        popen: subprocess.Popen[bytes],
+        run_dir: Path,
+        *,
+        control: int,
+        events: int,
+        spawned_s: float,
+        container: Container | None = None,
+    ) -> None:
         self._popen = popen
+        self._container = container
         self._control = control
         self._events = events
         self._ending = os.pidfd_open(popen.pid)
@@ -57,15 +71,21 @@ class Worker:
         self._lines: deque[dict[str, Any]] = deque()
         self._rest = b""
         self._stage = "importing"
+        self._killed_by = 0  # told by the first process of a container
         self._timeout_s = self._deadline = 0.0
         self._oom_kills = _oom_kills()
+        self.spawned_s = spawned_s
         self.run_dir = run_dir
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # A client that came to its own end has removed its container.
+        status = process.wait(self._popen, timeout_s=0)
         process.kill_group(self._popen)
+        if self._container is not None and (status is None or status < 0):
+            self._container.remove()
         for descriptor in (self._control, self._events, self._ending):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -142,6 +162,8 @@ class Worker:
                 if "stage" in message:
                     self._stage = str(message["stage"])
                     on_stage(self._stage)
+                elif "killed_by" in message:
+                    self._killed_by = int(message["killed_by"])
                 elif wanted in message:
                     heard: Mapping[str, Any] = message[wanted]
                     return heard
@@ -200,6 +222,11 @@ class Worker:
                 kind="out-of-memory",
                 hint="Use a smaller batch, or a machine (or memory limit) with more memory.",
             )
+        refusal = self._container.refusal(status) if self._container else ""
+        if refusal:
+            return self._error(refusal, kind="crash", hint="its own words are above; try it by hand")
+        if self._killed_by:
+            status = -self._killed_by
         how = f"left with exit code {status} and no result" if status >= 0 else f"was killed by {_signal(-status)}"
         return self._error(f"the worker {how} while it was {self._stage}", kind="crash")
 
@@ -216,25 +243,47 @@ def start(
     heap: str = "steady",
     control: Mapping[str, Any] | None = None,
     cwd: Path | None = None,
+    reads: Sequence[Path] = (),
+    writes: Sequence[Path] = (),
+    gpus: bool = False,
 ) -> Worker:
     """Start `script` in `environment` with `run_dir` (made here) as its run directory; it waits for `go`.
 
-    `heap` is "steady" or "default" (the C library's own policy); `control` is that of `models.Settings`.
+    `heap` is "steady" or "default" (the C library's own policy); `control` is that of `models.Settings`. `reads` and
+    `writes` are the files and folders that it needs besides, and `gpus` says that it needs those: in a container it
+    sees no others.
 
     Raises:
         WorkerError: the interpreter can't be started.
+        ProvisionError: it runs in a container, and none can be run here.
     """
     run_dir.mkdir(parents=True)
-    control_read, control_write = os.pipe()
-    events, events_write = os.pipe()
-    env = variables(environment, threads=threads, heap=heap) | {"ISOBENCH_EVENTS": str(events_write)}
+    log_file = run_dir / protocol.LOG_FILE
+    env = variables(environment, threads=threads, heap=heap)
     if control:
         env["ISOBENCH_CONTROL"] = json.dumps(control)
-    argv: list[str | Path] = [environment.python, "-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
+    arguments: list[str | Path] = ["-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
+    container = None
+    if environment.image:
+        from isobench.environments.container import running
+
+        container = running.for_worker(
+            environment, arguments, env=env, run_dir=run_dir, cwd=cwd, gpus=gpus,
+            reads=[paths.WORKERS, script.parent, *reads], writes=writes,
+        )  # fmt: skip
+    spawned_s = time.perf_counter()
+    control_read, control_write = os.pipe()
+    events, events_write = os.pipe()
     try:
-        popen = process.spawn(
-            argv, env=env, log_file=run_dir / protocol.LOG_FILE, cwd=cwd, stdin=control_read, pass_fds=(events_write,)
-        )
+        if container:
+            popen = process.spawn(
+                container.argv, env=os.environ, log_file=log_file, stdin=control_read, stdout=events_write
+            )
+        else:
+            popen = process.spawn(
+                [environment.python, *arguments], env=env | {"ISOBENCH_EVENTS": str(events_write)}, log_file=log_file,
+                cwd=cwd, stdin=control_read, pass_fds=(events_write,),
+            )  # fmt: skip
     except OSError as error:
         os.close(control_write)
         os.close(events)
@@ -242,7 +291,7 @@ def start(
     finally:
         os.close(control_read)
         os.close(events_write)
-    return Worker(popen, run_dir, control=control_write, events=events)
+    return Worker(popen, run_dir, control=control_write, events=events, spawned_s=spawned_s, container=container)
 
 
 def variables(environment: Environment, *, threads: int, heap: str = "steady") -> dict[str, str]:

@@ -32,7 +32,7 @@ class Run:
         self.asks: tuple[int, ...] = ()
         self.blocks: list[Mapping[str, Any]] = []
         self.environment: Any = SimpleNamespace(
-            python=Path(sys.executable), folder=folder / "environment", activation=dict
+            python=Path(sys.executable), folder=folder / "environment", activation=dict, image=""
         )
 
     def __call__(self, name: str, *, timeout_s: float = 30, **request: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 from isobench import api, devices, plugins
 from isobench.cli.main import main
 from isobench.devices import Device
-from isobench.environments import specs
-from isobench.errors import UsageError, WorkerError
+from isobench.environments import specs, store
+from isobench.errors import ProvisionError, UsageError, WorkerError
 from isobench.runtimes import registry
 from isobench.runtimes.worker_rt import WorkerRT
 
@@ -34,6 +34,14 @@ def check():
     raise RuntimeError("the accelerator is switched off")
 
 implements = {"runtimes": {%r: {"supported_devices": %s, "build_required": False, "RuntimeClass": MyRT%s}}}
+"""
+ALONE = """
+from isobench.runtimes.base import BaseRT
+
+class MyRT(BaseRT):
+    def _setup(self): pass
+    def benchmark(self): pass
+    mean_latency = throughput = device_name = _setup
 """
 X86 = Device(family="x86")
 
@@ -150,6 +158,10 @@ def test_two_packages_with_one_environment_name_are_refused_by_name(
             PLUGIN.replace("WorkerRT", "BaseRT").replace("worker_rt", "base") % ("x", "['x86']", ""),
             "MyRT lacks _setup, device_name, mean_latency, throughput, which every BaseRT has",
         ),
+        (
+            PLUGIN.replace("class MyRT(WorkerRT):", ALONE) % ("x", "['x86']", ", 'docker_required': True"),
+            "docker_required is for a WorkerRT: MyRT has no worker to be run in a container",
+        ),
     ],
 )
 def test_a_broken_plugin_does_not_take_the_others_down_and_it_is_said_why(
@@ -224,12 +236,13 @@ def test_what_a_requirement_check_raises_is_the_runtimes_message(
         registry.get("mine", X86).require()
 
 
-def test_a_runtime_that_needs_a_container_is_refused_as_long_as_there_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runtime_may_need_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, more=", 'docker_required': True")
-    with pytest.raises(UsageError, match="mine is to run in a container"):
-        registry.get("mine", X86)
+    entry = registry.get("mine", X86)
+    assert entry.docker_required
+    elsewhere = store.expected(specs.spec("ort"))
+    with pytest.raises(ProvisionError, match=r"mine runs in a container only, and ort-venv-\w+ is of"):
+        entry.check_package(elsewhere)
 
 
 def test_an_x86_is_no_other_processor(monkeypatch: pytest.MonkeyPatch) -> None:

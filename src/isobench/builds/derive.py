@@ -57,7 +57,9 @@ def derive(
         "expected_file": str(made / EXPECTED_FILE),
         **options,
     }
-    run_worker(worker, arguments, run_dir / "worker", environment, settings, on_stage)
+    run_worker(
+        worker, arguments, run_dir / "worker", environment, settings, on_stage, reads=[build.folder], writes=[made]
+    )
     derived = _described(build, made)
     protocol.write_json(made / BUILD_FILE, derived.to_json())
     store(made, derived.id)

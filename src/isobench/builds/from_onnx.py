@@ -44,7 +44,7 @@ def build(
         "inputs_file": str(made / INPUTS_FILE),
         "expected_file": str(made / EXPECTED_FILE),
     }
-    run_worker("reference_worker.py", arguments, run_dir / "worker", environment, settings, on_stage)
+    run_worker("reference_worker.py", arguments, run_dir / "worker", environment, settings, on_stage, writes=[made])
     finished = _describe(model, found, inputs, made)
     protocol.write_json(made / BUILD_FILE, finished.to_json())
     store(made, finished.id)

@@ -41,7 +41,9 @@ def discover(
         "seed": settings.seed,
     }
     run_dir = paths.new_run("discover")
-    outputs = run_worker("discover_worker.py", arguments, run_dir, environment, settings, on_stage)
+    outputs = run_worker(
+        "discover_worker.py", arguments, run_dir, environment, settings, on_stage, reads=model.files, cwd=Path.cwd()
+    )
     shutil.rmtree(run_dir)
     models: list[dict[str, Any]] = outputs["models"]
     return models
@@ -66,7 +68,9 @@ def build(
         "onnx": onnx,
         "max_depth": settings.max_depth,
     }
-    outputs = run_worker("export_worker.py", arguments, run_dir, environment, settings, on_stage)
+    outputs = run_worker(
+        "export_worker.py", arguments, run_dir, environment, settings, on_stage, reads=model.files, cwd=Path.cwd()
+    )
     dependencies = [Dependency.of(entry["path"], entry["sha256"]) for entry in outputs["dependencies"]]
     script_sha256 = sha256_of(model.path)
     builds = [

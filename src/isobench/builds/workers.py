@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,24 @@ def run_worker(
     environment: Environment,
     settings: Settings,
     on_stage: Callable[[str], None],
+    *,
+    reads: Sequence[Path] = (),
+    writes: Sequence[Path] = (),
+    cwd: Path | None = None,
 ) -> dict[str, Any]:
     """Run a worker (of isobench, or by its path) that builds something, to its end, and return what it wrote.
+
+    `reads` and `writes` are the files and folders that it needs besides its run directory (see `worker.start`).
 
     Raises:
         ModelError: the worker refused the model; the run directory is gone.
         WorkerError: it crashed, failed or took too long; the run directory stays, its log is named.
     """
     try:
-        with worker.start(environment, paths.WORKERS / script, run_dir, threads=settings.threads) as process:
+        with worker.start(
+            environment, paths.WORKERS / script, run_dir,
+            threads=settings.threads, reads=reads, writes=writes, cwd=cwd,
+        ) as process:  # fmt: skip
             request = {"arguments": arguments, "threads": settings.threads, "seed": settings.seed}
             process.go(request, timeout_s=settings.timeout_s)
             return process.finish(on_stage)

@@ -134,7 +134,9 @@ def _row(environment: Environment, state: str) -> dict[str, Any]:
 
 
 def _row_of_missing(spec: Spec) -> dict[str, Any]:
-    locked = spec.is_locked
+    made_of = choice.from_locks(spec)
+    locked = bool(made_of)
+    spec = made_of[0] if locked and made_of[0].provider == "container" else spec
     return {
         "name": spec.name, "state": "not made" if locked else "no lock", "provider": spec.provider,
         "python": spec.python, "packages": 0, "conda_packages": 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import click
 
@@ -44,14 +44,20 @@ def _packages(name: str) -> Mapping[str, str]:
     except IsobenchError as error:
         return _packages_of_result(name, error)
     manifest = environment.manifest()
+    image = manifest.get("container", {})
     return {
         "python": manifest["python"]["version"],
+        **_of_image(image.get("image", ""), [(one["name"], one["version"]) for one in image.get("packages", ())]),
         **{package["name"]: package["version"] for package in manifest["packages"]},
         **{
             f"{package['name']} (conda)": f"{package['version']} {package['build']}"
             for package in manifest.get("conda_packages", ())
         },
     }
+
+
+def _of_image(image: str, packages: Iterable[tuple[str, ...]]) -> dict[str, str]:
+    return {"image": image, **{f"{name} (image)": version for name, version in packages}} if image else {}
 
 
 def _packages_of_result(name: str, no_environment: IsobenchError) -> Mapping[str, str]:
@@ -71,6 +77,7 @@ def _packages_of_result(name: str, no_environment: IsobenchError) -> Mapping[str
     conda = [package.split("=", 1) for package in record.conda_packages]
     return {
         "python": record.python,
+        **_of_image(record.image, [tuple(one.split("==", 1)) for one in record.image_packages]),
         **dict(package.split("==", 1) for package in record.packages),
         **{f"{package} (conda)": version.replace("=", " ") for package, version in conda},
     }

@@ -10,7 +10,7 @@ import click
 from isobench import environments
 from isobench.cli.env_names import say
 from isobench.cli.parameters import environment_options
-from isobench.environments import specs
+from isobench.environments import choice, specs
 from isobench.errors import IsobenchError, ProvisionError, UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _usable(spec: Spec) -> bool:
     if spec.device == "nvidia" and not nvidia.present():
         say(f"{spec.name}: left out, since there is no NVIDIA GPU here")
         return False
-    if not spec.is_locked:
+    if not choice.from_locks(spec):
         say(f"{spec.name}: left out, since it isn't locked yet: {spec.relock}")
         return False
     return True

@@ -43,7 +43,7 @@ _PROVIDER = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_set_variable("ISOBENCH_PROVIDER"),
-    help="What lays environments down: auto, conda, venv, adopted.  [ISOBENCH_PROVIDER; default: auto]",
+    help="What lays environments down: auto, conda, venv, container, adopted.  [ISOBENCH_PROVIDER; default: auto]",
 )
 _ENVS_DIR = click.option(
     "--envs-dir",

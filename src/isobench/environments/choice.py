@@ -2,22 +2,22 @@
 
 The word comes from `--provider` (ISOBENCH_PROVIDER), or from `provider = "..."` in isobench's `config.toml`, and is
 "auto" where nobody says. `auto` takes an environment that is there already. If none is, it takes conda where the
-channel of the lock answers within three seconds, and venv where not.
+channel of the lock answers within three seconds, and venv where not; a container only where there is no other way.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from isobench.environments import store
+from isobench.environments import config, store
+from isobench.environments.container import images
 from isobench.environments.specs import CONDA_LOCK_FILE, NO_PACKAGES, Spec
 from isobench.environments.store import Environment
 from isobench.errors import ProvisionError, UsageError
 
-PROVIDERS = ("auto", "conda", "venv", "adopted")
+PROVIDERS = ("auto", "conda", "venv", "container", "adopted")
 _PROBE_S = 3.0
 
 
@@ -27,20 +27,12 @@ def wanted() -> str:
     Raises:
         UsageError: there is none of that name, or the configuration can't be read.
     """
-    value, source = os.environ.get("ISOBENCH_PROVIDER", ""), "ISOBENCH_PROVIDER"
-    if not value:
-        value, source = _configured()
+    value, source = config.value("provider", "ISOBENCH_PROVIDER")
     if value and value not in PROVIDERS:
         raise UsageError(
             f"there is no provider {value!r} ({source})", hint=f"the providers are: {', '.join(PROVIDERS)}"
         )
     return value or "auto"
-
-
-def configuration_files() -> list[Path]:
-    """Where the configuration may lie, the weakest first; rattler reads its own keys from the same files."""
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
-    return [Path("/etc/isobench/config.toml"), own / "isobench" / "config.toml"]
 
 
 def provisioned(spec: Spec) -> Environment | None:
@@ -56,12 +48,14 @@ def choose(spec: Spec, *, note: Callable[[str], None]) -> Spec:
         UsageError: the provider that is asked for has nothing to go by.
         ProvisionError: an adopted interpreter is asked for, and there is none; or there is no lock.
     """
-    asked = wanted()
+    asked = "container" if spec.in_container else wanted()
     if asked != "auto":
         return _of(spec, asked)
     for candidate in _candidates(spec):
         if store.find(candidate) is not None:
             return candidate
+    if _only_in_an_image(spec):
+        return _of(spec, "container")
     if not spec.is_locked:
         raise spec.unlocked()
     if not spec.conda_lock_file.exists():
@@ -77,15 +71,24 @@ def choose(spec: Spec, *, note: Callable[[str], None]) -> Spec:
 
 
 def from_locks(spec: Spec) -> list[Spec]:
-    """The spec with each provider that there is a lock for."""
+    """The spec with each provider that there is a lock, or an image, for."""
+    if _only_in_an_image(spec):
+        return [_of(spec, "container")]
     if not spec.is_locked:
         return []
     conda = [_of(spec, "conda")] if spec.conda_lock_file.exists() else []
-    return [*conda, _of(spec, "venv")]
+    container = [_of(spec, "container")] if images.is_named(spec.folder) else []
+    return [*conda, _of(spec, "venv"), *container]
 
 
 def _candidates(spec: Spec) -> list[Spec]:
     return [*from_locks(spec), replace(spec, provider="adopted")]
+
+
+def _only_in_an_image(spec: Spec) -> bool:
+    """Whether nothing but `container.toml` says how it's to be made."""
+    made_otherwise = (spec.lock_file, spec.requirements_file, spec.conda_lock_file, spec.environment_file)
+    return (spec.folder / images.FILE).is_file() and not any(file.exists() for file in made_otherwise)
 
 
 def _of(spec: Spec, provider: str) -> Spec:
@@ -119,18 +122,3 @@ def _refusal(spec: Spec) -> str:
             why, _ = complaints.explain(error.kind, error.message)
             return why
     return ""
-
-
-def _configured() -> tuple[str, str]:
-    """What the configuration says, and where."""
-    found = ("", "")
-    for file in configuration_files():
-        if file.is_file():
-            import tomllib
-
-            try:
-                value = tomllib.loads(file.read_text(encoding="utf-8")).get("provider", "")
-            except (OSError, ValueError) as error:
-                raise UsageError(f"{file} can't be read: {error}", hint="mend it, or take it away") from None
-            found = (str(value), str(file)) if value else found
-    return found

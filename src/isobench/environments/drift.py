@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,11 @@ def describe(
     if environment.provider == "conda":
         version, implementation = meta.packages(environment.prefix)["python"].version, "CPython"
         further = {"conda_lock_sha256": environment.conda_lock_sha256, "activation": activation}
-    python = {"version": version, "implementation": implementation, **interpreter(environment.python)}
+    if environment.image:
+        from isobench.environments.container import provider
+
+        further = {"container": provider.facts(environment.folder)}
+    python = {"version": version, "implementation": implementation, **_interpreter(environment)}
     return manifest(environment, spec, contents(environment), python=python, tools=tools, **further)
 
 
@@ -113,7 +118,7 @@ def verify(environment: Environment) -> list[str]:
     problems = []
     if (manifest["identity"], manifest["lock_sha256"]) != (environment.identity, environment.lock_sha256):
         problems.append("its manifest is of another lock")
-    problems += _interpreter_problems(environment, manifest)
+    problems += _interpreter_problems(environment, manifest) + _image_problems(environment, manifest)
     found = layer(environment)
     problems += _package_problems(found, {package["name"]: package for package in manifest["packages"]})
     for name, lines in sorted(inventory.all_altered(found).items()):
@@ -148,7 +153,7 @@ def lock_problems(spec: Spec, environment: Environment) -> list[str]:
 
 def _tops(environment: Environment) -> dict[str, Path]:
     """The folders besides site-packages whose files count: of a site's own interpreter, none."""
-    if environment.provider == "venv":
+    if environment.provider in {"venv", "container"}:
         return {"bin": environment.prefix / "bin"}
     if not (environment.prefix / meta.FOLDER).is_dir():
         return {}
@@ -199,7 +204,7 @@ def _package_problems(
 def _interpreter_problems(environment: Environment, manifest: dict[str, Any]) -> list[str]:
     problems = []
     then = manifest["python"]
-    now = interpreter(environment.python)
+    now = _interpreter(environment)
     if not now:
         problems.append(f"its Python, {then['path']}, is gone")
     elif any(then[key] != value for key, value in now.items()):
@@ -207,6 +212,27 @@ def _interpreter_problems(environment: Environment, manifest: dict[str, Any]) ->
     if _pyvenv(environment.prefix) != manifest["pyvenv_cfg"]:
         problems.append("pyvenv.cfg was changed")
     return problems
+
+
+def _interpreter(environment: Environment) -> dict[str, str | int]:
+    """Of an image's interpreter only the path is told: its digest says the rest."""
+    if environment.image:
+        return {"path": os.readlink(environment.python)} if environment.python.is_symlink() else {}  # noqa: PTH115
+    return interpreter(environment.python)
+
+
+def _image_problems(environment: Environment, manifest: dict[str, Any]) -> list[str]:
+    """What is the matter with the image; asked in full only, since nothing but its digest says which one is run."""
+    if not environment.image:
+        return []
+    from isobench.environments.container import engine
+
+    found = engine.find().inspect(environment.image)
+    if found is None:
+        return [f"its image, {environment.image}, is gone"]
+    if found["Id"].removeprefix("sha256:") != manifest["container"]["id"].removeprefix("sha256:"):
+        return [f"its image is another: {environment.image} has the ID {found['Id']}"]
+    return []
 
 
 def interpreter(python: Path) -> dict[str, str | int]:

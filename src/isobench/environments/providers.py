@@ -60,4 +60,10 @@ def _conda() -> Provider:
     return Conda()
 
 
-PROVIDERS: dict[str, Callable[[], Provider]] = {"conda": _conda, "venv": _venv}
+def _container() -> Provider:
+    from isobench.environments.container.provider import Container
+
+    return Container()
+
+
+PROVIDERS: dict[str, Callable[[], Provider]] = {"conda": _conda, "venv": _venv, "container": _container}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,13 @@ def smoke(spec: Spec, environment: Environment, site: Site, activated: dict[str,
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     kept |= store.activated(activated, kept.get("PATH", ""))
     test: list[str | Path] = [spec.smoke_file] if spec.smoke_file.exists() else ["-c", "pass"]
-    argv: list[str | Path] = [environment.python, "-I", "-B", *test]
+    argv: Sequence[str | Path] = [environment.python, "-I", "-B", *test]
+    box = None
+    if environment.image:
+        from isobench.environments.container import running
+
+        box = running.of(environment, argv[1:], env={}, reads=[spec.smoke_file])
+        argv, kept = box.argv, dict(os.environ)
     start = site.log_file.stat().st_size if site.log_file.exists() else 0
     try:
         status = process.run_logged(
@@ -98,6 +104,9 @@ def smoke(spec: Spec, environment: Environment, site: Site, activated: dict[str,
         outcome = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
     except TimeoutError as error:
         status, outcome = 1, str(error)
+    finally:
+        if box is not None:
+            box.remove()
     if status:
         said = site.log_file.read_bytes()[start:].decode(errors="replace").splitlines()[-20:]
         raise ProvisionError(

@@ -8,9 +8,13 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isobench import paths, plugins
 from isobench.errors import ProvisionError, UsageError
+
+if TYPE_CHECKING:
+    from isobench.environments.container.images import Image
 
 PYTHON_VERSION_FILE = "python-version"
 REQUIREMENTS_FILE = "requirements.in"
@@ -32,9 +36,11 @@ class Spec:
     """One environment as it is to be.
 
     `folder` holds `requirements.in`, `python-version` and `smoke.py`, the test that decides whether a new environment
-    is ready, and for the `conda` provider `environment.yml` with its lock; `python` is the minor version that the lock
-    is for ("3.11"); `for_script` says that a model script asked for it with a block of its own. A file `device` names
-    the family of devices that the environment is for, a file `sdists` the packages that have no wheels.
+    is ready, for the `conda` provider `environment.yml` with its lock, and for the `container` provider
+    `container.toml`; `python` is the minor version that the lock is for ("3.11"); `for_script` says that a model script
+    asked for it with a block of its own, `in_container` that its runtime runs in a container, whatever is asked for. A
+    file `device` names the family of devices that the environment is for, a file `sdists` the packages that have no
+    wheels.
     """
 
     name: str
@@ -43,6 +49,7 @@ class Spec:
     lock_file: Path
     provider: str = "venv"
     for_script: bool = False
+    in_container: bool = False
 
     @property
     def requirements_file(self) -> Path:
@@ -56,6 +63,15 @@ class Spec:
     def conda_lock_file(self) -> Path:
         """The lock of the interpreter and the native libraries; `lock_file` is that of the Python packages."""
         return self.folder / CONDA_LOCK_FILE
+
+    @cached_property
+    def image(self) -> Image | None:
+        """The image that it runs in, where the provider is `container`. See `container.images.of`."""
+        if self.provider != "container":
+            return None
+        from isobench.environments.container import images
+
+        return images.of(self.name, self.folder, self.python)
 
     @property
     def smoke_file(self) -> Path:
@@ -92,8 +108,8 @@ class Spec:
 
     @cached_property
     def lock_sha256(self) -> str:
-        """The SHA-256 of the lock's bytes (64 hex digits)."""
-        return self._sha256(self.lock_file)
+        """The SHA-256 of the lock's bytes (64 hex digits); "" where an image holds all that is asked for."""
+        return "" if self._is_image_alone else self._sha256(self.lock_file)
 
     @cached_property
     def conda_lock_sha256(self) -> str:
@@ -112,6 +128,11 @@ class Spec:
             return (self.folder / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
+
+    @property
+    def _is_image_alone(self) -> bool:
+        nothing_asked = not (self.lock_file.exists() or self.requirements_file.exists())
+        return self.provider == "container" and nothing_asked
 
     def _sha256(self, file: Path) -> str:
         import hashlib
@@ -132,6 +153,8 @@ class Spec:
 
         parts = ["isobench.environment/2", self.provider, platform_name(), self.python, self.lock_sha256]
         parts += [self.conda_lock_sha256] if self.conda_lock_sha256 else []
+        # Not the image's name: a mirror's copy of it is the same.
+        parts += [self.image.digest, self.image.python, str(self.image.packages)] if self.image else []
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def locked(self) -> dict[str, str]:
@@ -140,6 +163,8 @@ class Spec:
         Raises:
             ProvisionError: it names none.
         """
+        if self._is_image_alone:
+            return {}
         text = self.lock_file.read_text(encoding="utf-8", errors="replace")
         pins = _PINNED.findall(text)
         if not pins and text != NO_PACKAGES:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
+from isobench.environments import specs
 from isobench.environments.specs import Spec
 from isobench.errors import ProvisionError
 
@@ -21,7 +22,9 @@ class Environment:
     """A ready environment: `python` is the interpreter to start, `site_packages` where its packages lie.
 
     `folder` holds the marker, and, unless it was adopted, all the rest. `prefix` is where its files begin. The hashes
-    of the locks are empty where there was none: `conda_lock_sha256` is of the `conda` provider alone.
+    of the locks are empty where there was none: `conda_lock_sha256` is of the `conda` provider alone. `image`, of the
+    `container` provider alone, is the container image in which `python` is run, and there only: on the host it's a link
+    that leads nowhere, or to another interpreter.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Environment:
     site_packages: Path
     lock_sha256: str
     conda_lock_sha256: str = ""
+    image: str = ""
 
     @property
     def marker(self) -> Path:
@@ -55,13 +59,16 @@ class Environment:
         return manifest
 
     def version_of(self, *names: str) -> str:
-        """The version of the first of these packages that is in it, "" where none is."""
-        versions = {str(entry["name"]): str(entry["version"]) for entry in self.manifest()["packages"]}
-        return next((versions[name] for name in names if name in versions), "")
+        """The version of the first of these packages that is in it, or in its image, if in use; "" if none is."""
+        manifest = self.manifest()
+        there = [*manifest.get("container", {}).get("packages", ()), *manifest["packages"]]
+        versions = {specs.normalised(one["name"]): str(one["version"]) for one in there}
+        wanted = [specs.normalised(name) for name in names]
+        return next((versions[name] for name in wanted if name in versions), "")
 
     def activation(self) -> dict[str, str]:
         """The variables that conda's activation sets; in PATH, only what comes before the usual. {} without conda."""
-        if self.provider == "venv":
+        if self.provider in {"venv", "container"}:
             return {}  # what every warm run asks: nothing is read for it
         activation: dict[str, str] = self.manifest().get("activation", {})
         return activation
@@ -76,8 +83,6 @@ def activated(activation: dict[str, str], path: str) -> dict[str, str]:
 
 def remedy(environment: Environment) -> str:
     """The commands that bring an environment back to what its lock says."""
-    from isobench.environments import specs
-
     remove = f"isobench env remove {environment.folder.name}"
     if environment.provider == "adopted":
         return f"isobench env adopt {environment.name} {environment.python} takes it as it is now"
@@ -108,6 +113,7 @@ def expected(spec: Spec) -> Environment:
         site_packages=folder / "lib" / f"python{spec.python}" / "site-packages",
         lock_sha256=spec.lock_sha256,
         conda_lock_sha256=spec.conda_lock_sha256,
+        image=spec.image.reference if spec.image else "",
     )
 
 
@@ -167,6 +173,7 @@ def opened(folder: Path) -> Environment:
         else folder / "lib" / f"python{minor}" / "site-packages",
         lock_sha256=manifest["lock_sha256"],
         conda_lock_sha256=manifest.get("conda_lock_sha256", ""),
+        image=manifest.get("container", {}).get("image", ""),
     )
 
 

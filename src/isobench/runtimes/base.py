@@ -92,6 +92,7 @@ class BaseRT(ABC):
         self.context: Context | None = None
         self.build: Build | None = None
         self.outputs: dict[str, Any] = {}
+        self.spawned_s = 0.0
         self.samples_ns: list[int] = []
         self.end_to_end_ns: list[int] = []
 

@@ -3,7 +3,7 @@
     implements = {"runtimes": {NAME: {
         "supported_devices": {"x86"},    # families, or family -> part -> [configs]; the first of each is the default
         "build_required": True,          # does it need the ONNX file? False: the script's module and inputs are enough
-        "docker_required": False,        # is its worker to run in a container?
+        "docker_required": False,        # does its worker run in a container, whatever provider is asked for?
         "RuntimeClass": MyRT,            # derives from BaseRT
         "requirement_check": check,      # optional: called before each benchmark, raises where something is missing
         "status_stats": ["my_figure"],   # optional: which of its own stats are shown with the latency
@@ -97,8 +97,14 @@ class Entry:
         """Refuse an environment that another than the runtime's author chose, and that lacks what it's made of.
 
         Raises:
-            ProvisionError: the package isn't there, nor a variant of it.
+            ProvisionError: the package isn't there, nor a variant of it; or it's no container, and there must be one.
         """
+        if self.docker_required and not environment.image:
+            raise ProvisionError(
+                f"{self.name} runs in a container only, and {environment.folder.name} is of the provider"
+                f" {environment.provider}",
+                hint=f"isobench env create {environment.name} --provider container",
+            )
         names = [name for name in (self.cls.package, *self.cls.variants) if name]
         if self.elsewhere and names and not environment.version_of(*names):
             raise ProvisionError(
@@ -157,11 +163,6 @@ def get(name: str, device: Device) -> Entry:
         raise UsageError(
             f"{name} doesn't run on {device}: it runs on {', '.join(entry.devices)}",
             hint=f"On {device} there are: {', '.join(sorted(others)) or 'none'}.",
-        )
-    if entry.docker_required:
-        raise UsageError(
-            f"{name} is to run in a container (docker_required), and isobench can't start one yet",
-            hint="A version of it that has an environment in envs/ can be measured.",
         )
     settled = _settled(entry, device)
     found = replace(entry, device=settled, cls=entry.cls.on(settled))
@@ -235,10 +236,13 @@ def _entry(name: str, description: Any, plugin: plugins.Plugin) -> Entry:
     check = description.get("requirement_check")
     if check is not None and not callable(check):
         raise TypeError("requirement_check is nothing that can be called")
+    cls = _runtime_class(description.get("RuntimeClass"))
+    if description.get("docker_required") and not _has_worker(cls):
+        raise TypeError(f"docker_required is for a WorkerRT: {cls.__qualname__} has no worker to be run in a container")
     return Entry(
         name=name,
         plugin=plugin.module,
-        cls=_runtime_class(description.get("RuntimeClass")),
+        cls=cls,
         devices=_devices(description.get("supported_devices")),
         build_required=bool(description.get("build_required", True)),
         docker_required=bool(description.get("docker_required", False)),
@@ -246,6 +250,12 @@ def _entry(name: str, description: Any, plugin: plugins.Plugin) -> Entry:
         status_stats=_names(description.get("status_stats", ())),
         default_sequence=_sequence(description.get("default_sequence")),
     )
+
+
+def _has_worker(cls: type[BaseRT]) -> bool:
+    from isobench.runtimes.worker_rt import WorkerRT
+
+    return issubclass(cls, WorkerRT)
 
 
 def _names(given: Any) -> tuple[str, ...]:

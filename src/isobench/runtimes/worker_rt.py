@@ -58,6 +58,7 @@ class WorkerRT(BaseRT):
         from isobench import worker
 
         context = self._bound()
+        assert self.build is not None
         self._process = worker.start(
             self._environment(),
             self.worker_file(),
@@ -65,7 +66,11 @@ class WorkerRT(BaseRT):
             threads=context.settings.threads,
             heap=context.settings.heap,
             control=context.settings.control,
+            reads=[self.build.folder, *self.build.model.files],
+            cwd=Path.cwd() if self.build.model.is_script else None,
+            gpus=context.device.family == "nvidia",
         )
+        self.spawned_s = self._process.spawned_s
 
     def close(self) -> None:
         """End whatever is still running."""

@@ -41,7 +41,10 @@ class VerifyExport(Tool):
         arguments = {
             "onnx_file": str(build.onnx_file), "inputs_file": str(build.inputs_file), "expected_file": str(found)
         }  # fmt: skip
-        run_worker("reference_worker.py", arguments, run_dir / "worker", environment, state.settings, work.stage)
+        run_worker(
+            "reference_worker.py", arguments, run_dir / "worker", environment, state.settings, work.stage,
+            reads=[build.folder], writes=[run_dir],
+        )  # fmt: skip
         sources = {entry["name"]: entry["source"] for entry in build.onnx.outputs}
         actual = [tensor._replace(name=sources[tensor.name]) for tensor in protocol.read_tensors(found)]
         compared = correctness.compare(protocol.read_tensors(build.expected_file), actual)

@@ -1,0 +1,127 @@
+"""Which image an environment runs in. `envs/NAME/container.toml` says it:
+
+    image = "docker.io/library/python@sha256:0123..."   # or "sha256:0123...", the ID of an image that was made here
+    python = "python3.11"                                # optional: the interpreter in it; by default that of the lock
+    image_packages = true                                # optional: its own Python packages can be imported, too
+
+Where there is no such file, it's `container_image = "..."` in isobench's `config.toml`, or ISOBENCH_CONTAINER_IMAGE.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from isobench.environments import config
+from isobench.errors import UsageError
+
+FILE = "container.toml"
+_KEYS = {"image": str, "python": str, "image_packages": bool}
+_PINNED = re.compile(r"(?:[\w.:/-]+@)?sha256:[0-9a-f]{64}", re.ASCII)
+_EXAMPLE = "docker.io/library/python@sha256:..."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image by its digest: `reference` is `NAME@sha256:...`, or `sha256:...` where only its ID is known.
+
+    `python` is the name of the interpreter in it, or its path; `packages` says that those of the image are used, too.
+    """
+
+    reference: str
+    python: str
+    packages: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What it holds, whatever it's called: "sha256:..."."""
+        return self.reference.rpartition("@")[2]
+
+    @property
+    def is_local(self) -> bool:
+        """Is it known by its ID alone, so that it can't be pulled?"""
+        return "@" not in self.reference
+
+
+def is_named(folder: Path) -> bool:
+    """Whether anything says which image the environment in `folder` runs in."""
+    return (folder / FILE).is_file() or bool(_for_all()[0])
+
+
+def source(folder: Path) -> str:
+    """What says which image it is: a file, or a variable."""
+    return str(folder / FILE) if (folder / FILE).is_file() else _for_all()[1]
+
+
+def of(name: str, folder: Path, python: str) -> Image:
+    """The image of the environment `name` in `folder`, whose lock is for the minor version `python`.
+
+    Raises:
+        UsageError: none is named, or not by its digest, or the file says what can't be understood.
+    """
+    file = folder / FILE
+    said = _read(file) if file.is_file() else {"image": _for_all()[0]}
+    reference = str(said.get("image", ""))
+    if not reference:
+        raise UsageError(
+            f"no container image is named for the {name} environment",
+            hint=f'{file} with image = "{_EXAMPLE}", or ISOBENCH_CONTAINER_IMAGE for all environments',
+        )
+    return Image(
+        reference=_pinned(reference, source(folder)),
+        python=str(said.get("python", f"python{python}")),
+        packages=bool(said.get("image_packages", False)),
+    )
+
+
+def _for_all() -> tuple[str, str]:
+    return config.value("container_image", "ISOBENCH_CONTAINER_IMAGE")
+
+
+def _read(file: Path) -> dict[str, str | bool]:
+    import tomllib
+
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} can't be read: {error}", hint=f'image = "{_EXAMPLE}"') from None
+    for key, value in said.items():
+        if key not in _KEYS:
+            raise UsageError(f"{file}: there is no {key!r}", hint=f"it may say: {', '.join(_KEYS)}")
+        if not isinstance(value, _KEYS[key]):
+            wanted = "true or false" if _KEYS[key] is bool else "a string"
+            raise UsageError(f"{file}: {key} = {value!r} is not {wanted}", hint=f'image = "{_EXAMPLE}"')
+    return said
+
+
+def _pinned(reference: str, where: str) -> str:
+    """The reference without a tag, which must not decide anything.
+
+    Raises:
+        UsageError: it names no digest.
+    """
+    without_tag = re.sub(r":[^/:@]+(?=@)", "", reference)
+    if _PINNED.fullmatch(without_tag):
+        return without_tag
+    if re.fullmatch(r"[\w.:/-]+", reference):
+        raise UsageError(
+            f"{where}: {reference} names no digest, and what a tag stands for may change", hint=_how_to_pin(reference)
+        )
+    raise UsageError(f"{where}: {reference!r} names no image", hint=f'image = "{_EXAMPLE}"')
+
+
+def _how_to_pin(reference: str) -> str:
+    """How to name the same image by its digest; where it's on this machine, the digest itself."""
+    from isobench.environments.container import engine
+    from isobench.errors import ProvisionError
+
+    try:
+        using = engine.find()
+        found = using.inspect(reference)
+    except ProvisionError:
+        return f"write NAME@sha256:... ({_EXAMPLE})"
+    if found is None:
+        return f"{using.name} pull {reference}, then try again: this message will name its digest"
+    pulled = next(iter(found.get("RepoDigests") or ()), "")
+    return f"on this machine it stands for {pulled or 'sha256:' + found['Id'].removeprefix('sha256:')}"

@@ -1,0 +1,156 @@
+"""The `container` provider: an image is pulled and looked at; uv lays the locked Python packages down for its Python.
+
+What comes of it is what `python -m venv` would have made inside the image: a folder whose interpreter is a link to the
+image's. It lies on the host, at the path at which the container sees it, so it's locked, hashed, listed and compared
+as any other environment. Nothing is built, and no image of ours has to be kept anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from isobench import process
+from isobench.environments.container import engine, images, running
+from isobench.environments.container.engine import Engine
+from isobench.environments.container.images import Image
+from isobench.environments.providers import Site
+from isobench.environments.specs import Spec
+from isobench.environments.venv import Venv
+from isobench.errors import ProvisionError
+
+FACTS_FILE = "container.json"
+
+# Run by the image's interpreter, alone: what it is, and what it brings along.
+_ASK = """
+import importlib.metadata, json, os, platform, site, sys
+base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+folders = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+print(json.dumps({
+    "python": base, "version": platform.python_version(), "implementation": platform.python_implementation(),
+    "machine": os.uname().machine, "libc": " ".join(platform.libc_ver()), "folders": folders,
+    "packages": sorted({(one.metadata["Name"], one.version) for one in importlib.metadata.distributions()}),
+}))
+"""
+_PULL_TIMEOUT_S = 3600
+
+
+class Container:
+    """Lays environments down for the interpreter of an image."""
+
+    name = "container"
+
+    def lay_down(self, spec: Spec, site: Site) -> dict[str, str]:
+        """Lay the environment down. See `providers.Provider`."""
+        image = spec.image
+        assert image is not None
+        using = engine.find()
+        found = _present(image, using, spec, site)
+        about = _about(image, using, spec)
+        tools = {using.name: using.version}
+        if spec.locked():
+            tools |= Venv().lay_down(spec, site)
+        _point(site.folder, about, spec, image)
+        facts = {
+            "image": image.reference, "id": f"sha256:{found['Id'].removeprefix('sha256:')}", "python": about["python"],
+            "libc": about["libc"],
+            "packages": [{"name": name, "version": version} for name, version in about["packages"] if image.packages],
+        }  # fmt: skip
+        (site.folder / FACTS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        return tools
+
+    def mend_cache(self, packages: list[str], site: Site) -> bool:
+        """Throw packages out of uv's cache; images are verified by the engine. See `providers.Provider`."""
+        return Venv().mend_cache(packages, site)
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    """What was found out about the image when the environment in `folder` was laid down."""
+    found: dict[str, Any] = json.loads((folder / FACTS_FILE).read_bytes())
+    return found
+
+
+def _present(image: Image, using: Engine, spec: Spec, site: Site) -> dict[str, Any]:
+    """What the engine knows of the image, which is pulled where it isn't there.
+
+    Raises:
+        ProvisionError: it can't be had.
+    """
+    found = using.inspect(image.reference)
+    if found is None and image.is_local:
+        raise ProvisionError(
+            f"{using.name} has no image {image.reference}, which the {spec.name} environment runs in",
+            hint=f"load or build it with {using.name}, or name one that can be pulled: NAME@sha256:...",
+        )
+    if found is None:
+        site.progress(f"{spec.name}: pulling {image.reference} with {using.name} {using.version}")
+        try:
+            status = process.run_logged(
+                [using.program, "pull", image.reference], env=os.environ, log_file=site.log_file,
+                timeout_s=_PULL_TIMEOUT_S, pass_fds=[site.lock],
+            )  # fmt: skip
+        except TimeoutError as error:
+            status = 1
+            site.progress(str(error))
+        found = using.inspect(image.reference) if status == 0 else None
+    if found is None:
+        raise ProvisionError(
+            f"{using.name} can't pull {image.reference}, which the {spec.name} environment runs in",
+            details=f"{process.tail(site.log_file)}\nlog: {site.log_file}",
+            hint=f"try it by hand: {using.name} pull {image.reference}",
+        )
+    return found
+
+
+def _about(image: Image, using: Engine, spec: Spec) -> dict[str, Any]:
+    """What the image's interpreter says of itself.
+
+    Raises:
+        ProvisionError: there is none, or not one that the lock is for.
+    """
+    box = running.container(using, image.reference, [image.python, "-I", "-B", "-c", _ASK])
+    where = images.source(spec.folder)
+    try:
+        about: dict[str, Any] = json.loads(process.capture(box.argv, env=os.environ))
+    except (OSError, ValueError) as error:
+        box.remove()
+        raise ProvisionError(
+            f"{image.reference} can't run {image.python}",
+            details=str(error),
+            hint=f"name an image that has it, or its interpreter, in {where}",
+        ) from None
+    if not about["version"].startswith(f"{spec.python}."):
+        raise ProvisionError(
+            f"{image.reference} has Python {about['version']}; the {spec.name} environment is for Python {spec.python}",
+            hint=f"name an image with Python {spec.python} in {where}",
+        )
+    if spec.locked() and not about["libc"].startswith("glibc"):
+        raise ProvisionError(
+            f"{image.reference} has no glibc, which the packages in {spec.lock_file} are made for",
+            hint=f"name another image in {where}: Alpine's is of another kind, Debian's will do",
+        )
+    return about
+
+
+def _point(folder: Path, about: dict[str, Any], spec: Spec, image: Image) -> None:
+    """Make the folder a virtual environment of the image's interpreter; laid down for one of the host, it is one."""
+    site_packages = folder / "lib" / f"python{spec.python}" / "site-packages"
+    site_packages.mkdir(parents=True, exist_ok=True)
+    (folder / "bin").mkdir(exist_ok=True)
+    for name in ("python", "python3", f"python{spec.python}"):
+        (folder / "bin" / name).unlink(missing_ok=True)
+        (folder / "bin" / name).symlink_to(about["python"])
+    settings = {
+        "home": str(Path(about["python"]).parent),
+        "implementation": about["implementation"],
+        "version_info": about["version"],
+        "include-system-site-packages": "false",
+    }
+    text = "".join(f"{name} = {value}\n" for name, value in settings.items())
+    (folder / "pyvenv.cfg").write_text(text, encoding="utf-8")
+    if image.packages:
+        # Not by `include-system-site-packages`: the image's interpreter may be one of a virtual environment itself.
+        lines = "".join(f"import site; site.addsitedir({place!r})\n" for place in about["folders"])
+        (site_packages / "isobench_image.pth").write_text(lines, encoding="utf-8")

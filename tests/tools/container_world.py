@@ -1,0 +1,135 @@
+"""Containers without a registry: an engine with a configuration of its own, and an image made of what is here.
+
+The image holds the running CPython, moved to another place than it has on this machine, and the libraries that it and
+the wheels of the locks are linked to. Nothing else: no shell, no /tmp, no /etc.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON = f"/opt/inside/bin/python{MINOR}"
+IN_IMAGE = "isobench-in-image"
+"""A Python package that only the image has; the module is called `in_image`."""
+_LEFT_OUT = {
+    "__pycache__", "site-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip",
+    "pydoc_data",
+}  # fmt: skip
+# Wheels are linked to these, and bring none of them along.
+_FOR_WHEELS = ("libstdc++.so.6", "libgcc_s.so.1", "libpthread.so.0", "librt.so.1", "libdl.so.2", "libutil.so.1")
+
+
+def configured(folder: Path) -> dict[str, str]:
+    """The variables by which podman keeps to `folder`: the user's own images and containers are none of ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # What a machine like CI's can do: limits can't be raised, and there may be no systemd to ask for control groups.
+    runtime = 'runtime = "runc"\n' if shutil.which("runc") else ""
+    (folder / "containers.conf").write_text(
+        '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
+        f'[engine]\n{runtime}cgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
+    )
+    (folder / "storage.conf").write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/images"\nrunroot = "{folder}/run"\n'
+    )
+    return {
+        "CONTAINERS_CONF": str(folder / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+        "ISOBENCH_CONTAINER_ENGINE": "podman",
+    }
+
+
+def made(archive: Path) -> str:
+    """Make the image with the podman that is set up; return its ID, "sha256:...".
+
+    Raises:
+        OSError: podman can't; the message says why.
+    """
+    _write(archive)
+    change = [f"--change=ENV=PATH={Path(PYTHON).parent}:/bin", '--change=ENTRYPOINT ["/there/is/none"]']
+    identity = _podman("import", *change, str(archive), "isobench-test:latest").split()[-1]
+    return f"sha256:{identity.removeprefix('sha256:')}"
+
+
+def digest_of(identity: str) -> str:
+    """By what else the image can be named: "localhost/isobench-test@sha256:..."."""
+    found = json.loads(_podman("image", "inspect", identity))[0]
+    return f"localhost/isobench-test@{found['Digest']}"
+
+
+def containers() -> list[str]:
+    """The names of all containers that are there, running or not."""
+    return _podman("ps", "--all", "--format={{.Names}}").split()
+
+
+def forget_images() -> None:
+    """Leave nothing behind."""
+    _podman("rmi", "--all", "--force")
+
+
+@contextmanager
+def docker_api(folder: Path) -> Iterator[str]:
+    """podman answering as docker's daemon; what DOCKER_HOST is to be."""
+    address = f"unix://{folder}/docker.sock"
+    with subprocess.Popen(["podman", "system", "service", "--time=0", address], stderr=subprocess.DEVNULL) as service:
+        try:
+            deadline = time.monotonic() + 30
+            while not (folder / "docker.sock").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            yield address
+        finally:
+            service.terminate()
+
+
+def _podman(*arguments: str) -> str:
+    done = subprocess.run(["podman", *arguments], check=False, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise OSError(done.stderr.strip())
+    return done.stdout
+
+
+def _write(archive: Path) -> None:
+    library = Path(sysconfig.get_path("stdlib"))
+    place = f"opt/inside/lib/python{MINOR}"
+    interpreter = Path(sys.executable).resolve()
+
+    def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        member.uid = member.gid = 0
+        return None if _LEFT_OUT & set(Path(member.name).parts) else member
+
+    with tarfile.open(archive, "w") as tar:
+        tar.add(library, place, filter=kept)
+        tar.add(interpreter, PYTHON.removeprefix("/"))
+        for path in sorted(_libraries([interpreter, *library.glob("lib-dynload/*.so")])):
+            tar.addfile(*_content(path.lstrip("/"), Path(path).read_bytes(), mode=0o755))
+        package = f"{place}/site-packages"
+        metadata = f"Metadata-Version: 2.1\nName: {IN_IMAGE}\nVersion: 7.1\n"
+        tar.addfile(*_content(f"{package}/in_image.py", b"ANSWER = 42\n"))
+        tar.addfile(*_content(f"{package}/isobench_in_image-7.1.dist-info/METADATA", metadata.encode()))
+
+
+def _content(name: str, data: bytes, mode: int = 0o644) -> tuple[tarfile.TarInfo, io.BytesIO]:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), mode
+    return member, io.BytesIO(data)
+
+
+def _libraries(programs: list[Path]) -> set[str]:
+    """The paths of the shared libraries that programs are linked to, and the loader's."""
+    said = subprocess.run(["ldd", *map(str, programs)], check=False, capture_output=True, text=True).stdout
+    found = set(re.findall(r"(/\S+) \(0x", said))
+    folders = sorted({Path(path).parent for path in found} | {Path("/usr/lib/x86_64-linux-gnu")})
+    there = [folder / name for name in _FOR_WHEELS for folder in folders if (folder / name).exists()]
+    return found | set(map(str, there))
