@@ -143,10 +143,14 @@ class Network:
         return config
 
     def _use(self, config: Any, cache: bytes) -> None:
-        """Build with the timings of `cache`; without, where they are of another version or of another GPU."""
-        for state, timings in (("warm", cache), ("cold", b"")):
-            made = config.create_timing_cache(timings)
-            if (timings or state == "cold") and made is not None and config.set_timing_cache(made, False):
+        """Build with the timings of `cache`, if there are any.
+
+        Of those of another version, or of another GPU, TensorRT makes an empty cache, and tells its log alone.
+        """
+        empty = config.create_timing_cache(b"")
+        for state, made in (("warm", config.create_timing_cache(cache)), ("cold", empty)):
+            worthless = made is None or (state == "warm" and bytes(made.serialize()) == bytes(empty.serialize()))
+            if not worthless and config.set_timing_cache(made, False):
                 self._timings, self._cache = made, state  # they have to outlive the build
                 return
 

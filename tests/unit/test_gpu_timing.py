@@ -15,7 +15,10 @@ import pytest
 
 from isobench import paths
 
-WORKERS = ("gpu_timing", "cuda_driver", "nvml", "harness", "machine", "protocol", "timing", "control", "trt_engine")
+WORKERS = (
+    "gpu_timing", "cuda_driver", "nvml", "harness", "machine", "protocol", "timing", "control", "trt_engine",
+    "trt_worker",
+)  # fmt: skip
 SAMPLES = Path(__file__).parents[1] / "samples"
 TOOLKIT = Path("/usr/local/cuda/include")
 
@@ -215,3 +218,27 @@ def test_the_ctypes_layer_calls_the_driver_as_its_header_says(workers: Any, tmp_
     assert cuda.elapsed_ns(start, end) == 2_500_000
     with pytest.raises(workers.cuda_driver.CudaError, match=r"cuEventElapsedTime: invalid argument \(1\)"):
         cuda.elapsed_ns(0, 0)
+
+
+def test_timings_are_kept_by_device_and_version(workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = workers.trt_worker._cache_file
+    h100 = {"name": "NVIDIA H100 80GB HBM3", "compute_capability": "9.0"}
+    trt = SimpleNamespace(__name__="tensorrt_bindings", __version__="11.4.0.106")
+    monkeypatch.setenv("ISOBENCH_CACHE", "/cache")
+    assert name(trt, h100) == "/cache/tensorrt-11.4.0.106-NVIDIA-H100-80GB-HBM3-9.0.timings"
+    assert name(SimpleNamespace(__name__="tensorrt_rtx", __version__="1.7"), h100) == ""
+    monkeypatch.delenv("ISOBENCH_CACHE")
+    assert name(trt, h100) == ""
+
+
+def test_of_several_builds_the_one_in_the_middle_is_measured_and_all_are_told(workers: Any) -> None:
+    def engine(work_ns: int) -> SimpleNamespace:
+        cuda = Cuda(queueing_ns=1000, work_ns=work_ns)
+        return SimpleNamespace(cuda=cuda, stream="stream", enqueue=cuda.work)
+
+    chosen, medians = workers.trt_worker._chosen([engine(work_ns) for work_ns in (300_000, 100_000, 200_000)])
+    assert (chosen, medians) == (2, [3e-4, 1e-4, 2e-4])
+    assert workers.trt_worker._chosen([engine(1)]) == (0, [None])
+    built = [SimpleNamespace(sha256=sha256) for sha256 in ("a", "b", "a")]
+    told = workers.trt_worker._several(built, medians, chosen)
+    assert told == "3, 2 of them unlike: medians 0.3000, 0.1000, 0.2000 ms; number 3 is measured"

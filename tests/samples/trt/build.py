@@ -1,4 +1,4 @@
-"""Parse and build an ONNX file by the worker's own code: build.py WORKERS ONNX_FILE [SIZES_OF_THE_INPUT].
+"""Parse and build an ONNX file by the worker's own code: build.py WORKERS ONNX_FILE CACHE_FILE [SIZES_OF_THE_INPUT].
 
 Prints JSON: what was built, and what came of loading it, which a machine without a GPU can't.
 """
@@ -6,7 +6,7 @@ Prints JSON: what was built, and what came of loading it, which a machine withou
 import json
 import sys
 
-workers, onnx_file, *sizes = sys.argv[1:]
+workers, onnx_file, cache_file, *sizes = sys.argv[1:]
 sys.path.insert(0, workers)
 
 import trt_engine  # noqa: E402 - the path comes first
@@ -16,13 +16,14 @@ trt = trt_engine.library()
 log = trt_engine.logger(trt)
 told = {"library": trt_engine.name_of(trt), "builds": []}
 try:
-    for _ in range(2):
+    for cache in (trt_engine.read_cache(""), trt_engine.read_cache(cache_file), b"of another version"):
         network = trt_engine.Network(trt, log, onnx_file)
-        config = network.configuration(trt_engine.Options(1 << 28, 2, tf32=True), {"x": tuple(map(int, sizes))}, None)
+        config = network.configuration(trt_engine.Options(1 << 28, 2, tf32=True), {"x": tuple(map(int, sizes))}, cache)
         told["workspace"] = config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE)
         told["optimization"] = config.builder_optimization_level
         told["tf32"] = config.get_flag(trt.BuilderFlag.TF32)
         built = network.built(config)
+        trt_engine.keep_cache(cache_file, config)
         told["builds"].append(built.facts())
     trt_engine.deserialized(trt, log, built.plan)
 except Refused as error:
