@@ -220,8 +220,11 @@ def read_cache(path: str) -> bytes | None:
 
 
 def keep_cache(path: str, config: Any) -> None:
-    """Write the timings that a build has added to."""
+    """Write the timings that a build has added to. What can't be kept is only slower the next time."""
     cache = config.get_timing_cache()
     if path and cache is not None:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-        protocol.write_bytes(path, bytes(cache.serialize()))
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+            protocol.write_bytes(path, bytes(cache.serialize()))
+        except OSError as error:
+            print(f"the timing cache can't be kept: {error}", flush=True)  # noqa: T201 - the worker's log

@@ -27,7 +27,7 @@ _OF_THE_HOST = ("PATH", "TMPDIR", "CC", "CXX", "SSL_CERT_FILE", "REQUESTS_CA_BUN
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 # Where libraries keep what they have downloaded: a variable, or else a folder of this name in ~/.cache.
 _DOWNLOADS = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}
-_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "ISOBENCH_CACHE")
 
 _START_FAILED = {
     125: "the container can't be started",
