@@ -25,7 +25,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run test lint envs bench gpu-check locks clean help again
+.PHONY: run test lint envs bench gpu-check locks clean podman help again
 
 run: $(HOST)  ## benchmark the example (MODEL) on every runtime (RUNTIMES), in environments of their own
 	$(BIN)/isobench env create $(ENVS)
@@ -48,6 +48,10 @@ bench: $(HOST)  ## measure isobench itself (BENCH): overhead, bias, host time, r
 
 gpu-check: $(HOST)  ## every runtime on this machine's NVIDIA GPU, three models; ADOPT="torch-cuda=/opt/torch/bin/python ..."
 	$(BIN)/python benchmarks/gpu_check.py $(addprefix --adopt ,$(ADOPT))
+
+podman:  ## install podman where that's possible; where it isn't there, the tests of containers are skipped
+	@command -v podman || timeout 120 apt-get install --yes --no-install-recommends podman runc >/dev/null 2>&1 || \
+	    echo "podman can't be installed here: the tests of containers will be skipped"
 
 locks: $(HOST)  ## make the hashed locks of the host and of its development tools anew
 	$(BIN)/$(COMPILE) requirements.in --output-file requirements.txt
