@@ -1,10 +1,12 @@
-"""Writes an ONNX file as ONNX Runtime's optimisations leave it. Runs in the `ort` environment."""
+"""Writes an ONNX file as ONNX Runtime's optimisations leave it. Runs in the `onnx` environment, which has both."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
+import onnx
 import onnxruntime
 
 from harness import Refused, serve
@@ -25,9 +27,10 @@ def _execute(
     inputs_file: str = "",  # noqa: ARG001 - the call stays what it is
     expected_file: str = "",  # noqa: ARG001
 ) -> dict[str, Any]:
+    written = os.path.join(output_dir, "model.onnx")  # noqa: PTH118
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = LEVELS[level]
-    options.optimized_model_filepath = os.path.join(output_dir, "model.onnx")  # noqa: PTH118
+    options.optimized_model_filepath = written
     # Weights that lie beside the file would still be looked for beside the new one.
     if os.path.exists(f"{onnx_file}.data") or os.path.getsize(onnx_file) > _LARGE_BYTES:  # noqa: PTH110, PTH202
         for what, value in (("file_name", "model.onnx.data"), ("min_size_in_bytes", "1024")):
@@ -36,7 +39,55 @@ def _execute(
         onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
         raise Refused("model-error", f"ONNX Runtime can't optimise the model: {error}") from None
-    return {"onnxruntime": onnxruntime.__version__}
+    _rename_new(onnx_file, written)
+    return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
+
+
+def _rename_new(before: str, after: str) -> None:
+    """Give the weights that the optimiser made names of their own.
+
+    It names some after a node, without a look at what there is: optimised once more, as a runtime does when it loads
+    the file, the same name would be made again, and ONNX Runtime refuses the model.
+    """
+    known = set(_names(onnx.load(before, load_external_data=False).graph))
+    model = onnx.load(after, load_external_data=False)
+    taken = known | set(_names(model.graph))
+    renamed = {}
+    for weight in model.graph.initializer:
+        if weight.name not in known:
+            number = 1
+            while (name := f"{weight.name}.optimized.{number}") in taken:
+                number += 1
+            taken.add(name)
+            renamed[weight.name] = weight.name = name
+    _rename(model.graph, renamed)
+    onnx.save(model, after)
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str]:
+    """Every value's name in a graph."""
+    for weight in graph.initializer:
+        yield weight.name
+    for node in graph.node:
+        yield from (*node.input, *node.output)
+        for inner in _subgraphs(node):
+            yield from _names(inner)
+
+
+def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        for inner in _subgraphs(node):
+            _rename(inner, names)
+    for value in graph.value_info:
+        value.name = names.get(value.name, value.name)
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
 
 
 if __name__ == "__main__":

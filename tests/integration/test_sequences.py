@@ -108,6 +108,18 @@ def test_an_onnx_file_is_loaded_optimised_and_converted(tmp_path: Path, home: Pa
     assert "is beyond what float16 can hold (65504)" in failed["outcome"]["message"]
 
 
+def test_a_transformer_that_was_optimised_is_optimised_again_by_the_runtime_that_loads_it(home: Path) -> None:
+    # ONNX Runtime would give the new shapes of its fused operators the same names a second time, and refuse the file.
+    small = "--script-args=--layers=1 --tokens=16"
+    measured = ["benchmark", "--runtime", "ort", "--device", "x86", *QUICK]
+    script = MODELS.with_name("bert.py")
+    plain, half = sequence("-i", script, small, "optimize-fp32", *measured, "convert-fp16", "verify-export", *measured)
+    for result in (plain, half):
+        assert result["outcome"]["correctness"]["ok"], result["outcome"]
+    weights = onnx.load(build_of(home, plain) / "model.onnx", load_external_data=False).graph.initializer
+    assert any(weight.name.endswith(".optimized.1") for weight in weights), "the optimiser made new ones"
+
+
 def test_an_export_that_computes_something_else_is_found(tmp_path: Path, home: Path) -> None:
     # The exporter can't see which way a model will go for other inputs; here, the file is exchanged afterwards.
     script = f"{MODELS}::e01e279c"

@@ -20,7 +20,7 @@ class OptimizeOrt(Tool):
     def run(self, state: State, work: Work) -> State:
         from isobench.builds.derive import derive
 
-        environment = checked_environment("ort", work)
+        environment = checked_environment("onnx", work)
         return each_build(
             state, work, self.name,
             lambda build: derive(
