@@ -58,6 +58,10 @@ class World:
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         words = shlex.split(command)
         assert words[0] == "isobench"
+        if {"run", "benchmark"} & set(words) and words[-1] != "-h":
+            # Beside other tests, the search for undisturbed time would take its ten seconds each time.
+            place = 2 if words[1] in {"run", "benchmark"} else len(words)
+            words[place:place] = ["--max-time", "1"]
         env = {**os.environ, "ISOBENCH_HOME": str(self.home)}
         argv = [sys.executable, "-m", "isobench", *words[1:]]
         return subprocess.run(argv, cwd=self.root, env=env, capture_output=True, text=True, check=False, timeout=120)
