@@ -6,6 +6,7 @@ the wheels of the locks are linked to. Nothing else: no shell, no /tmp, no /etc.
 
 from __future__ import annotations
 
+import http.server
 import io
 import json
 import re
@@ -14,10 +15,14 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON = f"/opt/inside/bin/python{MINOR}"
@@ -79,18 +84,64 @@ def forget_images() -> None:
 
 
 @contextmanager
-def docker_api(folder: Path) -> Iterator[str]:
-    """podman answering as docker's daemon; what DOCKER_HOST is to be."""
-    address = f"unix://{folder}/docker.sock"
-    with subprocess.Popen(["podman", "system", "service", "--time=0", address], stderr=subprocess.DEVNULL) as service:
+def registry(identity: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """A registry on this machine that has the image; by what name it has it, and the list of what it's asked for.
+
+    It answers every question for a manifest with the same one, also where another digest is asked for.
+    """
+    _podman("save", "--format=oci-dir", f"--output={folder}/saved", identity.removeprefix("sha256:"))
+    digest = json.loads((folder / "saved" / "index.json").read_bytes())["manifests"][0]["digest"]
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            _, kind, wanted = ("", *self.path.split("/"))[-3:]
+            blob = (digest if kind == "manifests" else wanted).rpartition(":")[2]
+            data = (folder / "saved" / "blobs" / "sha256" / blob).read_bytes() if blob else b"{}"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            if kind == "manifests":
+                self.send_header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(data)
+
+        do_HEAD = do_GET  # noqa: N815 - the base class's way
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, pytest.MonkeyPatch.context() as patch:
+        place = f"127.0.0.1:{server.server_port}"
+        (folder / "registries.conf").write_text(f'[[registry]]\nlocation = "{place}"\ninsecure = true\n')
+        patch.setenv("CONTAINERS_REGISTRIES_CONF", str(folder / "registries.conf"))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            deadline = time.monotonic() + 30
-            while not (folder / "docker.sock").exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            yield address
+            yield f"{place}/team/inside@{digest}", asked
         finally:
-            service.terminate()
+            server.shutdown()
+
+
+@contextmanager
+def docker_api() -> Iterator[str]:
+    """podman answering as docker's daemon; what DOCKER_HOST is to be."""
+    with tempfile.TemporaryDirectory() as folder:  # a short path: a socket's has a limit
+        socket = Path(folder) / "docker.sock"
+        command = ["podman", "system", "service", "--time=0", f"unix://{socket}"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as service:
+            try:
+                yield _once_there(socket)
+            finally:
+                service.terminate()
+
+
+def _once_there(socket: Path) -> str:
+    deadline = time.monotonic() + 30
+    while not socket.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return f"unix://{socket}"
 
 
 def _podman(*arguments: str) -> str:

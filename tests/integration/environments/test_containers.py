@@ -108,7 +108,7 @@ def run(
         return
     if shutil.which("docker") is None:
         pytest.skip("docker's client isn't installed")
-    with container_world.docker_api(tmp_path) as address:
+    with container_world.docker_api() as address:
         monkeypatch.setenv("DOCKER_HOST", address)
         monkeypatch.setenv("ISOBENCH_CONTAINER_ENGINE", "docker")
         engine._examined.cache_clear()
@@ -257,6 +257,22 @@ def test_an_image_by_its_digest_is_the_same_by_its_name(image, home, tmp_path):
     named = container_world.digest_of(image)
     write_spec(tmp_path / "envs" / "named", named)
     assert create("named").image == named
+
+
+def test_an_image_is_pulled_once_and_only_what_its_digest_says(image, home, tmp_path):
+    with container_world.registry(image, tmp_path) as (reference, asked):
+        write_spec(tmp_path / "envs" / "pulled", reference)
+        assert create("pulled").image == reference
+        assert any("/team/inside/manifests/sha256:" in path for path in asked)
+        asked.clear()
+        environments.remove("pulled")
+        create("pulled")
+        assert asked == []
+        other = f"{reference.partition('@')[0]}@sha256:{'0' * 64}"
+        write_spec(tmp_path / "envs" / "forged", other)
+        with pytest.raises(ProvisionError, match=r"podman can't pull 127\.0\.0\.1") as caught:
+            create("forged")
+        assert "digest" in caught.value.details
 
 
 @pytest.mark.parametrize(
