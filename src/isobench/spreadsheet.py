@@ -21,6 +21,7 @@ COLUMNS = (
     "model_name", "author", "class", "parameters", "hash", "runtime", "runtime_version", "device_type", "device",
     "mean_latency", "latency_units", "throughput", "throughput_units", "iterations", "status", "labels",
     "median_latency_ms", "median_low_ms", "median_high_ms", "p99_latency_ms", "min_latency_ms", "stdev_latency_ms",
+    "end_to_end_mean_ms", "end_to_end_median_ms",
     "verdict", "verdict_reasons", "outputs", "error", "error_message", "steps", "rt_args", "script_args", "threads",
     "processes", "environment", "provider", "environment_id", "lock_sha256", "onnx_sha256", "model_path", "started_at",
     "isobench", "result_id", "folder",
@@ -110,7 +111,9 @@ def _row(result: Result, folder: Path) -> dict[str, Any]:
 
 def _measured(outcome: Measured, settings: Settings) -> dict[str, Any]:
     latency, within = outcome.latency, outcome.intervals["median_s"]
+    whole = outcome.end_to_end
     return {
+        **({"end_to_end_mean_ms": _ms(whole.mean_s), "end_to_end_median_ms": _ms(whole.median_s)} if whole else {}),
         "mean_latency": _ms(latency.mean_s),
         "latency_units": "ms",
         "throughput": f"{latency.throughput_ips:.9g}",

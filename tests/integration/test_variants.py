@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import isobench
 from isobench import api, comparing, report
-from isobench.environments import Environment
+from isobench.environments import Environment, adopted, provision, specs
 from isobench.errors import UsageError
 from isobench.results import Failed, Measured, Result
 
@@ -150,20 +150,27 @@ def test_openvino_says_what_it_can_not_read(tmp_path: Path) -> None:
     assert "Scaler" in outcome.message
 
 
-def test_one_model_is_compared_in_two_environments(
-    model: Path, provisioned: Callable[[str], Environment], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def adopted_ort(
+    provisioned: Callable[[str], Environment], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Environment]:
+    """An interpreter with an older ONNX Runtime, adopted as `ort`."""
     monkeypatch.setenv("ISOBENCH_ENVS", str(Path(__file__).parents[1] / "samples" / "envs"))
-    older = provisioned("older-ort")
+    environment = adopted.adopt(specs.spec("ort"), provisioned("older-ort").python, progress=print)
+    yield environment
+    provision.remove(environment, progress=print)
+
+
+def test_one_model_is_compared_in_two_environments(model: Path, adopted_ort: Environment) -> None:
     plan = api.plan(
-        [str(model)], runtimes=["ort", "ort@older-ort", f"ort@{older.folder.name}"], dimensions={"batch": 8},
+        [str(model)], runtimes=["ort", "ort@older-ort", f"ort@{adopted_ort.folder.name}"], dimensions={"batch": 8},
         in_turns=True, min_time_s=0.1, max_time_s=1.0, threads=1,
     )  # fmt: skip
     saved = list(api.measure(plan))
     own, by_name, by_folder = (one.result for one in saved)
-    assert [one.environment.name for one in (own, by_name, by_folder) if one.environment] == [
-        "ort", "older-ort", "older-ort",
-    ]  # fmt: skip
+    named = [one.environment for one in (own, by_name, by_folder) if one.environment]
+    assert [one.name for one in named] == ["ort", "older-ort", "ort"]
+    assert [one.provider for one in named] == ["venv", "venv", "adopted"]
     assert own.runtime.version != by_name.runtime.version == by_folder.runtime.version == "1.22.1"
     assert all(one.ok for one in (own, by_name, by_folder))
     found = comparing.compare(*((one.result, one.folder) for one in saved[:2]))

@@ -13,6 +13,7 @@ from isobench import spreadsheet
 from isobench.cli.main import main
 from isobench.errors import ResultError
 from isobench.results import Failed
+from isobench.statistics import summarize
 
 
 def rows(*places: Path) -> list[dict[str, str]]:
@@ -73,10 +74,13 @@ def test_what_failed_and_what_can_not_be_read_have_rows_that_say_so(
     assert damaged.name in err
 
 
-def test_the_figures_that_a_runtime_saved_are_columns(tmp_path: Path) -> None:
+def test_the_figures_that_a_runtime_saved_and_those_of_a_gpu_are_columns(tmp_path: Path) -> None:
     save(make(), tmp_path)
     save(make("mine", outcome=replace(measured(4.0), stats={"my_figure": 3})), tmp_path)
-    assert {row["runtime"]: row["stat.my_figure"] for row in rows(tmp_path / "results")} == {"ort": "", "mine": "3"}
+    save(make("trt", outcome=replace(measured(4.0), end_to_end=summarize([5_000_000] * 4))), tmp_path)
+    found = {row["runtime"]: row for row in rows(tmp_path / "results")}
+    assert (found["trt"]["end_to_end_mean_ms"], found["ort"]["end_to_end_mean_ms"]) == ("5", "")
+    assert {name: row["stat.my_figure"] for name, row in found.items()} == {"ort": "", "mine": "3", "trt": ""}
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
