@@ -67,6 +67,7 @@ def run_sequence(
     """Take each model through the tools; `plans` say what each of those that measure is to do.
 
     Where a tool fails with one model, the measurements that were to come are Results that say so, and the others go on.
+    Where nothing is measured, it's told where that lies which was made.
 
     Raises:
         IsobenchError: a tool failed, and no measurement was to come after it.
@@ -85,6 +86,9 @@ def run_sequence(
             for plan in lost:
                 yield from _Work(plan, progress).failed_on_all(model, error)
             failures += [] if lost else [error]
+            continue
+        for build in state.builds if not plans else ():
+            progress.note(f"{build.name}::{build.hash} {build.signature}  in {build.folder}")
     if failures:
         raise failures[0]
 
