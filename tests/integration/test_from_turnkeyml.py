@@ -14,11 +14,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import isobench
 from isobench.environments import Environment
+from isobench.results import Result
 
 pytestmark = pytest.mark.integration
 
 PAGE = Path(__file__).parents[2] / "docs" / "from-turnkeyml.md"
+PYTHON = re.compile(r"`((?:isobench\.|result\.)[^`]*)`")
 ROW = re.compile(r"^\| `turnkey [^|]*` \| `(isobench [^|]*)` \|", re.MULTILINE)
 
 MODEL = """#labels name::tiny author::me task::nlp
@@ -101,3 +104,17 @@ def test_the_new_command_of_each_row_works(command: str, world: World) -> None:
     done = world.run(world.filled(command))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout or done.stderr
+
+
+def test_the_python_of_the_page_works(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world.root)
+    monkeypatch.setenv("ISOBENCH_HOME", str(world.home))
+    _, _, section = PAGE.read_text().partition("## From Python")
+    snippets = PYTHON.findall(section.partition("\n## ")[0])
+    assert len(snippets) == 4
+    result = None
+    for snippet in snippets:
+        found = eval(snippet, {"isobench": isobench, "result": result})
+        if isinstance(found, Result):
+            result = found
+        assert found
