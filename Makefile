@@ -8,7 +8,7 @@ ENVS     ?= ort torch
 TESTS    ?= tests
 BENCH    ?= overhead bias host_time repeatability comparisons conda
 
-# What lays environments down: conda, venv, adopted, or auto, which asks whether the conda channel answers.
+# What lays environments down: conda, venv, container, adopted, or auto, which asks whether the conda channel answers.
 ifdef PROVIDER
 export ISOBENCH_PROVIDER := $(PROVIDER)
 endif

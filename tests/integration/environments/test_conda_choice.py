@@ -82,7 +82,7 @@ def test_an_unknown_provider_is_refused_with_those_that_there_are(conda, monkeyp
     monkeypatch.setenv("ISOBENCH_PROVIDER", "docker")
     with pytest.raises(UsageError, match=r"there is no provider 'docker' \(ISOBENCH_PROVIDER\)") as caught:
         environments.choose(spec, note=print)
-    assert caught.value.hint == "the providers are: auto, conda, venv, adopted"
+    assert caught.value.hint == "the providers are: auto, conda, venv, container, adopted"
 
 
 def test_a_configuration_that_cant_be_read_is_told(conda):
