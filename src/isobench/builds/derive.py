@@ -40,7 +40,8 @@ def derive(
     """
     build.require_onnx()
     assert build.onnx_file is not None
-    asked = {"derived": 1, "of": build.id, "worker": str(worker), "options": dict(options)}
+    # Another worker by the same name makes something else, maybe.
+    asked = {"derived": 1, "of": build.id, "worker": sha256_of(paths.WORKERS / worker), "options": dict(options)}
     index_key = key({**asked, "environment": environment.identity})
     known = look_up(index_key, build.model)
     if known:
