@@ -107,11 +107,11 @@ class Case:
         Raises:
             IsobenchError: it came to no measurement.
         """
-        from isobench import judging
-
         settings = self.plan.settings
         self._started = datetime.now(UTC)
         runs = [self._run()]
+        from isobench import judging  # not before the first worker has started
+
         while True:
             judged = judging.judge(runs, settings)
             if len(runs) >= settings.processes and judging.enough(runs, judged, settings):
@@ -177,11 +177,11 @@ class Case:
         return judging.finished(runtime, performance, expected, began, folder, self.plan.settings)
 
     def _run(self) -> Finished:
-        from isobench import judging
-
         began = datetime.now(UTC)
         runtime = self.begin()
         try:
+            from isobench import judging
+
             if len(self.run_dirs) == 1:
                 self.check()
             else:
