@@ -165,10 +165,11 @@ def _write(archive: Path) -> None:
         tar.add(interpreter, PYTHON.removeprefix("/"))
         for path in sorted(_libraries([interpreter, *library.glob("lib-dynload/*.so")])):
             tar.addfile(*_content(path.lstrip("/"), Path(path).read_bytes(), mode=0o755))
-        package = f"{place}/site-packages"
         metadata = f"Metadata-Version: 2.1\nName: {IN_IMAGE}\nVersion: 7.1\n"
-        tar.addfile(*_content(f"{package}/in_image.py", b"ANSWER = 42\n"))
-        tar.addfile(*_content(f"{package}/isobench_in_image-7.1.dist-info/METADATA", metadata.encode()))
+        # Debian's own Python looks into the second.
+        for packages in (f"{place}/site-packages", "opt/inside/lib/python3/dist-packages"):
+            tar.addfile(*_content(f"{packages}/in_image.py", b"ANSWER = 42\n"))
+            tar.addfile(*_content(f"{packages}/isobench_in_image-7.1.dist-info/METADATA", metadata.encode()))
 
 
 def _content(name: str, data: bytes, mode: int = 0o644) -> tuple[tarfile.TarInfo, io.BytesIO]:
