@@ -223,8 +223,8 @@ class Worker:
                 hint="Use a smaller batch, or a machine (or memory limit) with more memory.",
             )
         refusal = self._container.refusal(status) if self._container else ""
-        if refusal:
-            return self._error(refusal, kind="crash", hint="its own words are above; try it by hand")
+        if self._container and refusal:
+            return self._error(refusal, kind="crash", hint=self._container.advice)
         if self._killed_by:
             status = -self._killed_by
         how = f"left with exit code {status} and no result" if status >= 0 else f"was killed by {_signal(-status)}"

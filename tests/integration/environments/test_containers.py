@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,15 @@ def test_an_environment_in_a_container_is_compared_as_any_other(bare):
     with pytest.raises(ProvisionError, match="was added and belongs to no package") as caught:
         drift.check(bare)
     assert "isobench env create bare --provider container" in caught.value.hint
+
+
+def test_an_image_that_is_gone_is_missed(bare, tmp_path):
+    gone = replace(bare, image=f"sha256:{'0' * 64}")
+    with pytest.raises(WorkerError, match=r"^podman: the container can't be started$") as caught:
+        Run(gone, tmp_path)("well_behaved")
+    assert "0000" in caught.value.details
+    assert "podman images" in caught.value.hint
+    assert drift.verify(gone) == [f"its image, {gone.image}, is gone"]
 
 
 def isobench(*arguments: object) -> subprocess.CompletedProcess[str]:

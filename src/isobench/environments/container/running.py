@@ -48,6 +48,11 @@ class Container:
         """End it at once, if it's still there."""
         self.engine.remove([self.name])
 
+    @property
+    def advice(self) -> str:
+        """What to do where it can't be run."""
+        return f"its words are above; {self.engine.name} images lists what there is, isobench env verify compares"
+
     def refusal(self, status: int) -> str:
         """Why nothing was run, told from the engine's exit status; "" where something was."""
         return f"{self.engine.name}: {_START_FAILED[status]}" if status in _START_FAILED else ""
