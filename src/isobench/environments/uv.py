@@ -30,6 +30,8 @@ _DROPPED = (
 # uv asks sysconfig, whose table two threads must not fill at once (environments are made side by side).
 _ONE_AT_A_TIME = threading.Lock()
 _SECRETS = re.compile(r"(?<=://)[^/\s@\"'`]+(?=@)")
+# 2.13.0+cpu is a 2.13.0, too, and uv likes it better wherever an index here has it.
+_WOULD_TAKE_LOCAL = re.compile(r"^([\w.-]+)==(?=[^\s+]+(?:\s|$))", re.MULTILINE)
 
 
 class UvError(Exception):
@@ -149,10 +151,11 @@ def install_locked(spec: Spec, site: Site, *, command: str) -> None:
     Raises:
         UvError: it failed.
     """
+    exactly = site.folder / "requirements.txt"
     arguments: list[str | Path] = ["pip", command, "--require-hashes", "--compile-bytecode"]
     if command == "install":
         arguments += ["--no-deps", "--break-system-packages", "--requirement"]
-    arguments += [spec.lock_file, "--python", site.folder / "bin" / "python"]
+    arguments += [exactly, "--python", site.folder / "bin" / "python"]
     variables = {}
     if spec.sdists:
         from isobench.environments import sources
@@ -161,7 +164,11 @@ def install_locked(spec: Spec, site: Site, *, command: str) -> None:
         variables = sources.variables()
     elif not spec.for_script:
         arguments.append("--no-build")  # a build brings in packages that no lock names
-    run_with_torch(arguments, log_file=site.log_file, env=variables, pass_fds=[site.lock], progress=site.progress)
+    exactly.write_text(_WOULD_TAKE_LOCAL.sub(r"\1===", spec.lock_file.read_text(encoding="utf-8")), encoding="utf-8")
+    try:
+        run_with_torch(arguments, log_file=site.log_file, env=variables, pass_fds=[site.lock], progress=site.progress)
+    finally:
+        exactly.unlink(missing_ok=True)
 
 
 def redacted(text: str) -> str:

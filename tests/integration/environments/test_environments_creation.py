@@ -39,6 +39,13 @@ def test_an_environment_lies_under_its_identity_and_nothing_lies_beside_it(world
     assert world.said[-1].endswith(f" s in {environment.folder}")
 
 
+def test_a_local_variant_of_the_locked_version_is_not_taken_for_it(world, run_python):
+    world.wheel("alpha", "1.0+cpu")
+    assert run_python(world.create(), "import alpha; print(alpha.VERSION)") == "1.0"
+    locked = world.wheel("alpha", "1.0+gpu")
+    assert run_python(world.create(world.spec(locked + world.beta)), "import alpha; print(alpha.VERSION)") == "1.0+gpu"
+
+
 def test_the_manifest_says_what_was_laid_down(world):
     spec = world.spec()
     environment = world.create(spec)
