@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of numpy, which only carries tensors here: they would spin in vain
 
 import onnxruntime
 

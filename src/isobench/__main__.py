@@ -11,6 +11,8 @@ from isobench.cli.main import main as run
 
 def main() -> NoReturn:
     """Run the command line and end this process at once: to take the interpreter down would cost some 50 ms."""
+    # numpy's threads would spin beside the worker; each worker has the number that was asked for (worker.py).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code: object = 0
     try:
         run()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from isobench import nvidia
 from isobench.errors import UsageError
 from isobench.runtimes.worker_rt import WorkerRT
 
@@ -18,6 +17,8 @@ class OnNvidia(WorkerRT):
         Raises:
             UsageError: it can't, or it doesn't; the message lists what was looked at.
         """
+        from isobench import nvidia
+
         super()._setup()
         context = self._bound()
         packages = {entry["name"]: str(entry["version"]) for entry in self._environment().manifest()["packages"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from isobench import correctness, paths
+from isobench import paths
 from isobench.builds import Build
 from isobench.environments import Environment
 from isobench.errors import ModelError
@@ -31,6 +31,7 @@ class VerifyExport(Tool):
         return each_build(state, work, self.name, verified)
 
     def _verify(self, build: Build, environment: Environment, state: State, work: Work) -> None:
+        from isobench import correctness
         from isobench.builds.workers import run_worker
 
         build.require_onnx()
