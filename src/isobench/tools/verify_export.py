@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from isobench import paths
 from isobench.builds import Build
 from isobench.environments import Environment
@@ -31,6 +29,8 @@ class VerifyExport(Tool):
         return each_build(state, work, self.name, verified)
 
     def _verify(self, build: Build, environment: Environment, state: State, work: Work) -> None:
+        import shutil
+
         from isobench import correctness
         from isobench.builds.workers import run_worker
 
