@@ -81,6 +81,19 @@ def test_a_child_has_a_limit_in_all(conda, server):
         probe(conda, server.url("hang"), limit_s=0.9)
 
 
+def test_nothing_is_left_in_the_temporary_folder(conda, channel, server):
+    temporary = conda.root / "temporary"
+    temporary.mkdir()
+    places = {"TMPDIR": str(temporary), "RUNNER_TEMP": str(temporary)}
+    spec = conda.conda_spec(channel.as_uri(), "toolbox", lock=False)
+    assert conda.isobench("lock", "tiny", **places).returncode == 0
+    assert conda.isobench("create", "tiny", "--provider", "conda", **places).returncode == 0
+    spec.environment_file.write_text(spec.environment_file.read_text().replace(channel.as_uri(), server.url("hang")))
+    silent = conda.isobench("lock", "tiny", **places, ISOBENCH_CHANNEL_TIMEOUT="1")
+    assert "nothing happened for 1 s" in silent.stderr
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_panic_of_rattler_is_an_error_like_any_other():
     """A real one: this call is known to panic, which Python sees as a BaseException that is no Exception."""
     code = (
