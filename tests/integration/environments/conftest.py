@@ -156,8 +156,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     settings = {
         "ISOBENCH_HOME": world.home, "UV_CACHE_DIR": tmp_path / "cache", "UV_FIND_LINKS": world.wheels,
         "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_CONFIG_FILE": tmp_path / "uv.toml",
+        "TMPDIR": tmp_path / "temporary",  # processes are killed here, which leave what they leave
     }  # fmt: skip
     (tmp_path / "uv.toml").touch()
+    (tmp_path / "temporary").mkdir()
     for name, value in settings.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.chdir(tmp_path)

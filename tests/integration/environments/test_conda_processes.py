@@ -82,9 +82,8 @@ def test_a_child_has_a_limit_in_all(conda, server):
 
 
 def test_nothing_is_left_in_the_temporary_folder(conda, channel, server):
-    temporary = conda.root / "temporary"
-    temporary.mkdir()
-    places = {"TMPDIR": str(temporary), "RUNNER_TEMP": str(temporary)}
+    temporary = Path(os.environ["TMPDIR"])
+    places = {"RUNNER_TEMP": str(temporary)}
     spec = conda.conda_spec(channel.as_uri(), "toolbox", lock=False)
     assert conda.isobench("lock", "tiny", **places).returncode == 0
     assert conda.isobench("create", "tiny", "--provider", "conda", **places).returncode == 0
