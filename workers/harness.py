@@ -112,6 +112,7 @@ def measure(
     *,
     outputs: Callable[[Any], list[protocol.Tensor]],
     load_s: float,
+    first_s: float | None = None,
     facts: dict[str, Any] | None = None,
     threads: int | None = None,
     asked_threads: int | None = None,
@@ -120,7 +121,8 @@ def measure(
     """Warm `call` up, time as many blocks of it as the host asks for, and write samples, outputs and `outputs_file`.
 
     `call()` is exactly one inference; `outputs(value)` turns what the last timed call returned into tensors that are
-    named like the expected ones. `load_s` is what loading took; `facts` are the runtime's own (versions, precision,
+    named like the expected ones. `load_s` is what loading took, and `first_s` the very first inference, where one was
+    needed before, to learn how large the outputs are; `facts` are the runtime's own (versions, precision,
     compile time); `threads` is the number that the runtime says it uses, and `asked_threads` what its own arguments ask
     for in place of the request's. `taker`, given the names of two files, makes what takes the samples where the host's
     clock isn't enough (`gpu_timing.Inference.samples`): single iterations, then. Without a host, it's `iterations`
@@ -160,7 +162,7 @@ def measure(
             "started_s": _started_ns / 1e9,
             "import_s": (_served_ns - _started_ns) / 1e9,
             "load_s": load_s,
-            "first_inference_s": warmup.first_ns / 1e9,
+            "first_inference_s": warmup.first_ns / 1e9 if first_s is None else first_s,
             "warmup": {
                 "iterations": warmup.iterations,
                 "wall_s": warmup.wall_s,

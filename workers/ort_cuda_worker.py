@@ -15,7 +15,7 @@ import cuda_driver
 import gpu_timing
 import protocol
 import tensors
-from harness import Refused, measure, request, serve
+from harness import Refused, log_tail, measure, request, serve
 from ort_worker import LEVELS
 
 PROVIDER = "CUDAExecutionProvider"
@@ -55,7 +55,9 @@ def _execute(
         tensor = given[entry["source"]]
         address = transfers.add_input(tensor.data)
         binding.bind_input(entry["name"], "cuda", 0, ONNX_TYPES[tensor.dtype], tensor.shape, address)
+    started = time.perf_counter()
     made = _bind_outputs(session, binding, model["onnx_outputs"], transfers)
+    first_s = time.perf_counter() - started
     # Without this, each run waits for its end: then the host's waiting would be timed with it.
     asynchronous = onnxruntime.RunOptions()
     asynchronous.add_run_config_entry("disable_synchronize_execution_providers", "1")
@@ -80,6 +82,7 @@ def _execute(
         iterations,
         outputs=read_outputs,
         load_s=load_s,
+        first_s=first_s,
         threads=session.get_session_options().intra_op_num_threads,
         taker=inference.samples,
         facts={
@@ -89,6 +92,7 @@ def _execute(
             "graph_optimization": graph_optimization,
             "cpu_fallback": cpu_fallback,
             "tf32": tf32,
+            "cudnn_conv_algo_search": session.get_provider_options()[PROVIDER].get("cudnn_conv_algo_search"),
             "cuda_layer": cuda.name,
             "gpu": gpu_facts,
             **gpu_timing.CONTRACT,
@@ -115,10 +119,13 @@ def _session(
     provider = {"device_id": "0", "user_compute_stream": str(stream), "use_tf32": str(int(tf32))}
     try:
         session = onnxruntime.InferenceSession(
-            onnx_file, options, providers=[(PROVIDER, provider), *(["CPUExecutionProvider"] if cpu_fallback else [])]
+            onnx_file,
+            options,
+            providers=[(PROVIDER, provider), *(["CPUExecutionProvider"] if cpu_fallback else [])],
+            enable_fallback=False,  # it would try again on the CPU, and tell of that alone
         )
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
-        hint = "--rt-args cpu_fallback lets what the GPU can't do run on the CPU, and the result says so."
+        hint = "Where the GPU lacks a node, --rt-args cpu_fallback lets the CPU run it, and the result says so."
         raise _fallback(str(error), hint) from None
     if session.get_providers()[0] != PROVIDER:
         raise _fallback(f"the session runs on {session.get_providers()[0]}")
@@ -146,6 +153,7 @@ def _fallback(why: str, hint: str = "") -> Refused:
         "fallback",
         f"ONNX Runtime would not run this on the GPU: {why}",
         hint or "isobench doctor --device nvidia says what this machine lacks.",
+        log_tail(8),  # a library that it can't load is told there, and nowhere else
     )
 
 

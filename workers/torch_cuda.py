@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ def placed(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[torch.nn.Mo
     if not torch.cuda.is_available():
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a build without CUDA"
         raise cuda_driver.no_driver(f"PyTorch {torch.__version__}, {built}, finds none")
+    torch.cuda.set_device(0)  # the one that is timed and watched, whichever the script has chosen
     module = module.to("cuda")
     left = [
         name
@@ -39,7 +41,10 @@ def placed(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[torch.nn.Mo
 
 def use_tf32(on: bool) -> None:
     """One rule for matrices and convolutions alike; PyTorch's own defaults differ."""
-    torch.backends.cuda.matmul.allow_tf32 = on
+    if hasattr(torch.backends, "fp32_precision"):
+        # Since 2.9. What a script has set here goes before the switches below wherever these are off.
+        torch.backends.fp32_precision = torch.backends.cudnn.fp32_precision = "tf32" if on else "ieee"
+    torch.set_float32_matmul_precision("high" if on else "highest")
     torch.backends.cudnn.allow_tf32 = on
 
 
@@ -57,12 +62,17 @@ class Call:
         given = [tensor for _, tensor in trees.tensor_leaves_of_call(args, kwargs)]
         self._inputs = [(tensor, _on_host(tensor).copy_(tensor)) for tensor in given]
         self._outputs: list[torch.Tensor] = []
+        self.first_s = 0.0
         self.monitor, self.facts = gpu_timing.watch(self._cuda)
 
     def __enter__(self) -> gpu_timing.Inference:
         self._cuda.synchronize_all()
         self._context.__enter__()
-        outputs = [tensor for _, tensor in trees.tensor_leaves("output", self._called())]
+        started = time.perf_counter()
+        value = self._called()
+        self._cuda.synchronize_all()
+        self.first_s = time.perf_counter() - started
+        outputs = [tensor for _, tensor in trees.tensor_leaves("output", value)]
         left = [str(tensor.device) for tensor in outputs if tensor.device.type != "cuda"]
         if left:
             raise _left(f"an output, which lies on {left[0]}")

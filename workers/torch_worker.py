@@ -13,7 +13,7 @@ import torch
 
 import describe
 import script_model
-from harness import Refused, measure, request, serve, stage
+from harness import Refused, log_tail, measure, request, serve, stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +42,12 @@ def _execute(
     load_s = time.perf_counter() - started
     # A script may have set a number of its own.
     torch.set_num_threads(threads)
+    if device == "cuda":
+        torch_cuda.use_tf32(tf32)
     facts: dict[str, Any] = _facts(module, compiled=compiled)
     if device == "cuda":
         stage("moving the model to the GPU")
         started = time.perf_counter()
-        torch_cuda.use_tf32(tf32)
         module, args, kwargs = torch_cuda.placed(module, args, kwargs)
         load_s += time.perf_counter() - started
     with torch.inference_mode():
@@ -67,14 +68,16 @@ def _execute(
         call = torch_cuda.Call(called, args, kwargs)
         with call as inference:
             facts |= call.all_facts()
-            measure(inference, outputs_file, iterations, facts=facts, taker=inference.samples, **told)
+            measure(
+                inference, outputs_file, iterations, facts=facts, first_s=call.first_s, taker=inference.samples, **told
+            )
 
 
 def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:
     return {
         "torch": torch.__version__,
         "weights_sha256": describe.weights_sha256(module),
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "float32_matmul_precision": _matmul_precision(),
         "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "interop_threads": torch.get_num_interop_threads(),
@@ -82,6 +85,13 @@ def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:
         "timing": "host",
         "timed": "one call of the module in inference_mode; inputs and outputs lie in host memory",
     }
+
+
+def _matmul_precision() -> str:
+    try:
+        return str(torch.get_float32_matmul_precision())
+    except RuntimeError:  # the script used the newer switches, of which this one may be no summary
+        return str(torch.backends.mkldnn.matmul.fp32_precision)
 
 
 def _compile(
@@ -118,13 +128,15 @@ def _refusal(error: Exception) -> Refused:
     import traceback
 
     text = "".join(traceback.format_exception_only(error)).strip()
-    if "InvalidCxxCompiler" in text or "No working C++ compiler" in text:
+    if any(told in text for told in ("InvalidCxxCompiler", "No working C++ compiler", "Failed to find C compiler")):
         return Refused(
             "no-compiler",
             "torch.compile needs a C++ compiler, and none works here",
-            "Install g++ or clang++, or name one in the variable CXX.",
+            "Install g++ or clang++, or name one in the variable CXX (on a GPU, a C compiler in CC).",
             text,
         )
+    if "CalledProcessError" in text:  # what the compiler itself said stands in the log
+        text += f"\n{log_tail(10)}"
     lines = [line for line in text.splitlines() if line.strip()]
     return Refused("compile-error", f"torch.compile failed: {lines[0]}", "torch-eager runs it as it is.", text)
 

@@ -1,4 +1,6 @@
-"""What would silently run on the CPU is an error: in the real ONNX Runtime and the real PyTorch, both CPU builds."""
+"""What would silently run on the CPU is an error, and TF32 is what was asked for: in the real ONNX Runtime and the real
+PyTorch, both CPU builds.
+"""
 
 from __future__ import annotations
 
@@ -54,14 +56,31 @@ class Left(torch.nn.Module):
         return self  # as one that keeps a table where it is
 
 told = [refused(torch_cuda.placed, Left(), (), {{}})]
-torch.cuda.is_available = lambda: True
+torch.cuda.is_available, torch.cuda.set_device = lambda: True, lambda _: None
 told.append(refused(torch_cuda.placed, Left(), (), {{}}))
+print(json.dumps(told))
+"""
+TF32 = """
+import torch
+import torch_cuda
+import torch_worker
+
+backends, told = torch.backends, {{}}
+script, asked = {script!r}, {asked!r}
+exec(script)
+told["before"] = torch_worker._facts(torch.nn.Linear(1, 1), compiled=False)["float32_matmul_precision"]
+torch_cuda.use_tf32(asked == "on")
+told["after"] = torch_worker._facts(torch.nn.Linear(1, 1), compiled=False)["float32_matmul_precision"]
+told["in effect"] = [
+    place.fp32_precision for place in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends.cudnn)
+]
+told["older names"] = [backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32]
 print(json.dumps(told))
 """
 
 
-def _told(python: Path, script: str, **values: str) -> Any:
-    text = (PROLOGUE + script).format(workers=str(paths.WORKERS), **values)
+def _told(python: Path, work: str, **values: str) -> Any:
+    text = (PROLOGUE + work).format(workers=str(paths.WORKERS), **values)
     done = subprocess.run([python, "-I", "-B", "-c", text], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -88,3 +107,21 @@ def test_a_module_that_would_stay_on_the_cpu_is_refused(torch_python: Path) -> N
     assert left[0] == "fallback"
     assert left[1] == "the module's table would stay on the CPU while the model runs on the GPU"
     assert "Register it as a parameter or a buffer" in left[2]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "pass",
+        "backends.fp32_precision = 'tf32'",
+        "backends.cudnn.fp32_precision = 'tf32'; backends.cuda.matmul.fp32_precision = 'tf32'",
+        "backends.cudnn.rnn.fp32_precision = 'tf32'; torch.set_float32_matmul_precision('medium')",
+    ],
+)
+@pytest.mark.parametrize("asked", ["on", "off"])
+def test_tf32_is_what_was_asked_for_whatever_a_script_has_set(torch_python: Path, script: str, asked: str) -> None:
+    told = _told(torch_python, TF32, script=script, asked=asked)
+    assert told["before"]
+    assert told["after"] == ("high" if asked == "on" else "highest")
+    assert told["in effect"] == ["tf32" if asked == "on" else "ieee"] * 4
+    assert told["older names"] == [asked == "on"] * 2
