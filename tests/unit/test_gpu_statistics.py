@@ -28,7 +28,8 @@ def _block(**gpu: Any) -> Block:
     [
         {"slowed_s": 0.02},  # by the GPU's own counter
         {"slowed_s": None, "clock_reasons": 0x20},  # heat, where it has none
-        {"slowed_s": None, "clock_reasons": 0x80 | 0x4},  # the power brake beside the power cap
+        {"clock_reasons": 0x80 | 0x4},  # the power brake beside the power cap: the counter is of heat alone
+        {"slowed_s": None, "clock_reasons": 0x80},
         {"others": 1, "others_utilization": 0.05},
     ],
 )

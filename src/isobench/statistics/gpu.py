@@ -3,8 +3,9 @@
 The rules were fixed before anything was measured by them. On a GPU a block is contaminated, besides what the CPU's
 rules say (the host queues the work, and takes part end to end), where
 
-- heat, the hardware's own protection or the power brake held the clocks down: for more than `SLOWED_SHARE` of the
-  block by the GPU's own counter, or, where it has none, at either end of the block; or
+- heat or the hardware's own protection held the clocks down: for more than `SLOWED_SHARE` of the block by the GPU's
+  own counter, or, where it has none, at either end of the block; or
+- the power brake, of which there is no counter, held them down at either end; or
 - others used more than `OTHERS_SHARE` of the GPU while it was taken.
 
 A power cap is no disturbance: the work itself takes the power, and will take it the next time. It's told. So is a
@@ -20,7 +21,8 @@ from typing import Any
 
 SLOWED_SHARE = 0.01
 OTHERS_SHARE = 0.02
-SLOWED_REASONS = 0x8 | 0x20 | 0x40 | 0x80
+HEAT_REASONS = 0x8 | 0x20 | 0x40
+BRAKE_REASON = 0x80
 CAPPED_REASON = 0x4
 CAPPED_SHARE = 0.1
 """A result whose clocks were held down by the power cap for more than this share of the time says so."""
@@ -69,9 +71,10 @@ class GpuBlock:
 
     def slowed(self, wall_s: float) -> bool:
         """Were the clocks held down by something else than the work's own power?"""
+        reasons = self.clock_reasons or 0
         if self.slowed_s is not None:
-            return self.slowed_s > SLOWED_SHARE * wall_s
-        return bool((self.clock_reasons or 0) & SLOWED_REASONS)
+            return self.slowed_s > SLOWED_SHARE * wall_s or bool(reasons & BRAKE_REASON)
+        return bool(reasons & (HEAT_REASONS | BRAKE_REASON))
 
     def shared(self) -> bool:
         """Did others use it?"""
