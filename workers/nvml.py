@@ -74,9 +74,11 @@ class Gpu:
             "compute_mode": self._ask("nvmlDeviceGetComputeMode"),
         }
 
-    def processes(self) -> list[dict[str, Any]]:
+    def processes(self) -> list[dict[str, Any]] | None:
         """The processes that compute on it now, as far as they can be seen: pid and bytes of its memory."""
-        found = self._ask("nvmlDeviceGetComputeRunningProcesses") or []
+        found = self._ask("nvmlDeviceGetComputeRunningProcesses")
+        if found is None:
+            return None
         return [{"pid": entry.pid, "memory_bytes": entry.usedGpuMemory} for entry in found]
 
     def read(self) -> Reading:
@@ -86,7 +88,7 @@ class Gpu:
         if reasons is None:  # the older name of the same
             reasons = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
         rates = self._ask("nvmlDeviceGetUtilizationRates")
-        pids = [entry["pid"] for entry in self.processes()]
+        processes = self.processes()
         return Reading(
             energy_mj=self._ask("nvmlDeviceGetTotalEnergyConsumption"),
             slowed_ns=self._violation(library.NVML_PERF_POLICY_THERMAL),
@@ -98,8 +100,8 @@ class Gpu:
             temperature_c=self._ask("nvmlDeviceGetTemperature", library.NVML_TEMPERATURE_GPU),
             utilization=rates.gpu / 100 if rates else None,
             # One of them is this process, by whatever number: containers give theirs numbers of their own.
-            others=max(0, len(pids) - 1),
-            others_utilization=self._others_utilization(pids),
+            others=len(processes) - 1 if processes else None,
+            others_utilization=self._others_utilization(),
         )
 
     def between(self, before: Reading, after: Reading) -> dict[str, Any]:
@@ -120,13 +122,12 @@ class Gpu:
             "others_utilization": after.others_utilization,
         }
 
-    def _others_utilization(self, pids: list[int]) -> float | None:
-        """The most that others used of the GPU since the last look, as a share; None where it can't be told apart."""
-        me = os.getpid()
-        if len(pids) <= 1:
-            return 0.0
-        if me not in pids:
-            return None
+    def _others_utilization(self) -> float | None:
+        """The most that others used of the GPU since the last look, as a share; None where it can't be told apart.
+
+        Others are all but this process and those that the same host has started, which take turns with it. Where this
+        process isn't among those that are told, it's there by a number of another namespace, as in a container.
+        """
         library = self._library
         try:
             samples = library.nvmlDeviceGetProcessUtilization(self._handle, self._seen_us)
@@ -134,12 +135,14 @@ class Gpu:
             return 0.0
         except library.NVMLError:
             return None
+        me, host = os.getpid(), os.getppid()
         most: dict[int, int] = {}
         for sample in samples:
             self._seen_us = max(self._seen_us, sample.timeStamp)
-            if sample.pid != me:
-                most[sample.pid] = max(most.get(sample.pid, 0), sample.smUtil)
-        return sum(most.values()) / 100
+            most[sample.pid] = max(most.get(sample.pid, 0), sample.smUtil)
+        if most.pop(me, None) is None:
+            return None
+        return sum(most[pid] for pid in most if _parent(pid) != host) / 100
 
     def _violation(self, policy: int) -> int | None:
         """Nanoseconds that a limit has held the clocks down, since the driver was loaded."""
@@ -199,8 +202,11 @@ def visible() -> list[Gpu]:
         for name in (name.strip() for name in names.split(",")):
             if name.isdigit() and int(name) < count:
                 handles.append(_asked(found.nvmlDeviceGetHandleByIndex, int(name)))
-            elif name.startswith(("GPU-", "MIG-")):
+            elif name.startswith("GPU-"):
                 handles.append(_asked(found.nvmlDeviceGetHandleByUUID, name.encode()))
+            elif name.startswith("MIG-"):  # a part tells little; CUDA, too, knows it by the bus id of the whole
+                part = _asked(found.nvmlDeviceGetHandleByUUID, name.encode())
+                handles.append(_asked(found.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, part))
             else:  # as CUDA does: what isn't there ends the list
                 break
     if not handles:
@@ -229,6 +235,15 @@ def cuda(library: Any) -> str | None:
 def describe(reasons: int) -> str:
     """Reasons for the clocks, in words."""
     return ", ".join(text for bit, text in REASONS.items() if reasons & bit)
+
+
+def _parent(pid: int) -> int | None:
+    """The process that has started that one; None where it can't be seen, or has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return int(file.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def _asked(function: Callable[..., Any], *arguments: Any) -> Any:

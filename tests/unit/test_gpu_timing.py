@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -145,15 +146,18 @@ def test_nvml_readings_become_evidence_and_what_a_gpu_does_not_tell_is_none(work
         nvmlDeviceGetTemperature=unknown,
         nvmlDeviceGetUtilizationRates=lambda _: SimpleNamespace(gpu=97),
         nvmlDeviceGetComputeRunningProcesses=lambda _: [process, SimpleNamespace(pid=8, usedGpuMemory=None)],
+        nvmlDeviceGetProcessUtilization=unknown,
     )  # fmt: skip
     gpu = workers.nvml.Gpu("handle", library)
     told = gpu.between(gpu.read(), gpu.read())
     assert told == {
         "energy_j": 0.75, "slowed_s": 0.004, "capped_s": None, "clock_reasons": 0x4, "clock_mhz": 1980,
         "memory_clock_mhz": 2619, "power_w": 412.5, "temperature_c": None, "utilization": 0.97,
-        # This process isn't among those of these numbers, so who used how much can't be told apart.
         "others": 1, "others_utilization": None,
     }  # fmt: skip
+    library.nvmlDeviceGetComputeRunningProcesses = unknown
+    energy, slowed = iter([0]), iter([0])
+    assert (gpu.processes(), gpu.read().others) == (None, None)
     assert workers.nvml.describe(0x4 | 0x40) == "power cap, heat (hardware)"
 
 
@@ -166,18 +170,24 @@ def test_the_use_that_others_make_of_the_gpu_is_that_of_other_processes(
         asked.append(since_us)
         return [
             SimpleNamespace(pid=pid, smUtil=percent, timeStamp=time) for pid, percent, time in
-            ((7, 90, 10), (8, 5, 20), (8, 30, 30))
+            ((me, 90, 10), (stranger, 5, 20), (stranger, 30, 30), (sibling.pid, 80, 30))
         ]  # fmt: skip
 
     error = type("NVMLError", (Exception,), {})
     library = SimpleNamespace(
         nvmlDeviceGetProcessUtilization=utilization, NVMLError=error, NVMLError_NotFound=type("N", (error,), {})
     )
-    monkeypatch.setattr(workers.nvml.os, "getpid", lambda: 7)
     gpu = workers.nvml.Gpu("handle", library)
-    assert [gpu._others_utilization([7, 8]) for _ in range(2)] == [0.3, 0.3]
-    assert asked == [0, 30]
-    assert gpu._others_utilization([7]) == 0.0
+    me, stranger = os.getpid(), os.getppid()
+    with subprocess.Popen(["sleep", "60"]) as sibling:
+        # As if the host of both had started this process: it takes turns with the other.
+        monkeypatch.setattr(workers.nvml.os, "getppid", lambda: me)
+        assert [gpu._others_utilization() for _ in range(2)] == [0.3, 0.3]
+        # In a container, a GPU tells the numbers that processes have outside: this one is there, and can't be known.
+        monkeypatch.setattr(workers.nvml.os, "getpid", lambda: 1)
+        assert gpu._others_utilization() is None
+        sibling.kill()
+    assert asked == [0, 30, 30]
 
 
 def test_the_parsers_errors_name_the_node(workers: Any) -> None:

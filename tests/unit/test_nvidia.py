@@ -154,7 +154,10 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
     )
     monkeypatch.setattr(nvml, "library", lambda: library)
     monkeypatch.setitem(sys.modules, "pynvml", library)
-    for names, expected in ((None, ["gpu 0", "gpu 1"]), ("1,0", ["gpu 1", "gpu 0"]), ("GPU-ab,7,0", ["GPU-ab"])):
+    for names, expected in (
+        (None, ["gpu 0", "gpu 1"]), ("1,0", ["gpu 1", "gpu 0"]), ("GPU-ab,7,0", ["GPU-ab"]),
+        ("MIG-cd", ["the whole of MIG-cd"]),
+    ):  # fmt: skip
         if names is None:
             monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         else:
@@ -168,6 +171,7 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
 
 def test_the_runtimes_of_a_gpu_are_classes_of_their_own_and_trt_is_the_default() -> None:
     assert registry.default(NVIDIA) == "trt"
+        nvmlDeviceGetDeviceHandleFromMigDeviceHandle=lambda part: f"the whole of {part}",
     takes = {name: registry.get(name, NVIDIA) for name in ("trt", "trt-rtx", "ort", "torch-eager", "torch-compiled")}
     assert {name: entry.cls.environment for name, entry in takes.items()} == {
         "trt": "tensorrt", "trt-rtx": "tensorrt-rtx", "ort": "ort-cuda", "torch-eager": "torch-cuda",
