@@ -62,7 +62,7 @@ def gpu(device: Device) -> Mapping[str, Any]:
             hint="isobench doctor --device nvidia lists what is missing; without --device, it's the CPU.",
         ) from None
     facts = {**first.facts(), "processes": first.processes()}
-    if device.part and _plain(device.part) not in _plain(str(facts["name"])):
+    if device.part and not _is_called(str(facts["name"]), device.part):
         raise UsageError(
             f"{device} isn't here: the GPU is {facts['name']}",
             hint="CUDA_VISIBLE_DEVICES chooses among several GPUs; --device nvidia takes the first.",
@@ -252,6 +252,12 @@ def _number(text: str | None) -> tuple[int, ...] | None:
     return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else None
 
 
-def _plain(text: str) -> str:
-    """Without what names of GPUs are written with and without: "NVIDIA A100-SXM4" and "a100" have "a100" in common."""
-    return "".join(char for char in text.lower() if char.isalnum())
+def _is_called(name: str, part: str) -> bool:
+    """Is `part` some of a GPU's name, whole words of it? "NVIDIA A100-SXM4" is an a100 and an a100-sxm4, and no a10."""
+    words, wanted = _words(name), "".join(_words(part))
+    starts, ends = range(len(words)), range(1, len(words) + 1)
+    return any("".join(words[start:end]) == wanted for start in starts for end in ends)
+
+
+def _words(text: str) -> list[str]:
+    return "".join(char if char.isalnum() else " " for char in text.lower()).split()

@@ -121,6 +121,11 @@ def test_without_a_gpu_it_is_said_at_once_and_doctor_says_what_is_missing() -> N
     )
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("MISSING  GPU  there is no NVIDIA driver: libnvidia-ml.so.1 isn't found\n")
+    for name, part in (("NVIDIA A100-SXM4-40GB", "a10"), ("NVIDIA L40S", "l4"), ("NVIDIA GeForce RTX 4090", "90")):
+        _here(monkeypatch, name=name)
+        with pytest.raises(UsageError, match=f"nvidia::{part} isn't here"):
+            nvidia.gpu(Device(family="nvidia", part=part))
+    assert nvidia.gpu(Device(family="nvidia", part="rtx4090"))["name"] == "NVIDIA GeForce RTX 4090"
     assert "-> a machine with an NVIDIA GPU and its driver" in done.stdout
     run = subprocess.run(
         [sys.executable, "-m", "isobench", "run", "--device", "nvidia", __file__], capture_output=True, text=True,
