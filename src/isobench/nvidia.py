@@ -164,7 +164,9 @@ def _memory(facts: Mapping[str, Any]) -> Requirement:
 def _state(facts: Mapping[str, Any]) -> Iterator[Requirement]:
     """What is set on the GPU, and who else is there. isobench changes none of it."""
     others = facts["processes"]
-    if others:
+    if others is None:
+        yield Requirement(what="other processes", found="the GPU doesn't tell", ok=None)
+    elif others:
         pids = ", ".join(str(process["pid"]) for process in others)
         yield Requirement(
             what="other processes", found=f"{len(others)} on this GPU (pid {pids})", ok=None,

@@ -98,6 +98,16 @@ def test_versions_that_do_not_fit_are_refused_with_what_would(
 
 def test_a_gpu_that_nothing_may_compute_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch, compute_mode=2)
+def test_an_old_driver_that_runs_a_new_cuda_by_its_compatibility_package_is_taken() -> None:
+    nvidia.refuse(nvidia.fits({**H100, "driver": "570.86.10", "cuda": "13.0"}, CUDA_13, runtime="trt"))
+
+
+def test_processes_that_a_gpu_does_not_tell_are_not_called_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    _here(monkeypatch)
+    found = nvidia.requirements({**nvidia.gpu(NVIDIA), "processes": None})
+    assert "note     other processes  the GPU doesn't tell" in nvidia.listing(found)
+
+
     with pytest.raises(UsageError, match="compute mode: prohibited") as raised:
         nvidia.refuse(nvidia.requirements(nvidia.gpu(NVIDIA)))
     assert raised.value.hint == "sudo nvidia-smi -c 0"
