@@ -14,7 +14,8 @@ from isobench.errors import UsageError
 from isobench.workers import nvml
 
 DRIVERS = {12: 525, 13: 580}
-"""The oldest driver that runs all of a major version of CUDA, as NVIDIA's table of compatibility has it."""
+"""The oldest driver that runs all of a major version of CUDA, as NVIDIA's table of compatibility has it (an older one
+does, too, where NVIDIA's package for forward compatibility is installed: what it then tells of itself counts)."""
 CAPABILITIES = {12: (5, 0), 13: (7, 5)}
 """The least compute capability that a major version of CUDA still makes code for."""
 RTX_CAPABILITIES = ((8, 0), (8, 6), (8, 9), (12, 0))
@@ -201,15 +202,16 @@ def _state(facts: Mapping[str, Any]) -> Iterator[Requirement]:
 
 def _cuda(facts: Mapping[str, Any], major: int, who: str, runtime: str) -> list[Requirement]:
     found = []
-    driver = _number(facts["driver"])
-    if driver is not None and major in DRIVERS:
-        enough = driver[0] >= DRIVERS[major]
+    newest = _number(facts["cuda"])
+    if newest is not None:
+        enough = newest[0] >= major
+        needed = f"driver {DRIVERS[major]} or later" if major in DRIVERS else "a later driver"
         found.append(
             Requirement(
                 what=f"{runtime}: driver",
-                found=f"CUDA {major} ({who}) with driver {facts['driver']}",
+                found=f"CUDA {major} ({who}) with driver {facts['driver']}, for CUDA up to {facts['cuda']}",
                 ok=enough,
-                advice="" if enough else f"driver {DRIVERS[major]} or later, or packages for an older CUDA",
+                advice="" if enough else f"{needed}, or packages for an older CUDA",
             )
         )
     capability = _number(facts["compute_capability"])

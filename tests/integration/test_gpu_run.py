@@ -86,7 +86,7 @@ def test_a_result_holds_both_contracts_the_evidence_and_the_gpus_name(
 def test_an_environment_that_does_not_suit_the_driver_becomes_a_result_that_says_so(
     gpu: dict[str, Any], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gpu["driver"] = "570.86.10"
+    gpu |= {"driver": "570.86.10", "cuda": "12.8"}
     manifest = Environment.manifest
 
     def of_cuda_13(environment: Environment) -> dict[str, Any]:

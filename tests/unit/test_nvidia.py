@@ -48,7 +48,7 @@ def test_a_gpu_that_fits_has_a_list_without_a_fault(monkeypatch: pytest.MonkeyPa
         "ok       power limit      700 W",
         (
             "ok       trt: driver      CUDA 13 (nvidia-cuda-runtime 13.0.96, tensorrt-cu13 11.4.0.106) with driver "
-            "580.65.06"
+            "580.65.06, for CUDA up to 13.0"
         ),
     ]
 
@@ -69,9 +69,11 @@ def test_what_disturbs_is_noted_with_the_way_out_and_refuses_nothing(monkeypatch
     ("facts", "packages", "message", "hint"),
     [
         (
-            {"driver": "570.86.10"}, CUDA_13, "tensorrt-cu13 11.4.0.106) with driver 570.86.10",
+            {"driver": "570.86.10", "cuda": "12.8"}, CUDA_13,
+            "tensorrt-cu13 11.4.0.106) with driver 570.86.10, for CUDA up to 12.8",
             "driver 580 or later, or packages for an older CUDA",
         ),
+        ({}, {"tensorrt-cu14": "12.0"}, "CUDA 14 (tensorrt-cu14 12.0) with driver 580.65.06", "a later driver, or"),
         (
             {"compute_capability": "7.0"}, CUDA_13, "CUDA 13 has no code for compute capability 7.0",
             "a GPU of 7.5 or later, or packages for an older CUDA",
@@ -96,8 +98,6 @@ def test_versions_that_do_not_fit_are_refused_with_what_would(
     assert "MISSING" in raised.value.details
 
 
-def test_a_gpu_that_nothing_may_compute_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    _here(monkeypatch, compute_mode=2)
 def test_an_old_driver_that_runs_a_new_cuda_by_its_compatibility_package_is_taken() -> None:
     nvidia.refuse(nvidia.fits({**H100, "driver": "570.86.10", "cuda": "13.0"}, CUDA_13, runtime="trt"))
 
@@ -108,6 +108,8 @@ def test_processes_that_a_gpu_does_not_tell_are_not_called_none(monkeypatch: pyt
     assert "note     other processes  the GPU doesn't tell" in nvidia.listing(found)
 
 
+def test_a_gpu_that_nothing_may_compute_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _here(monkeypatch, compute_mode=2)
     with pytest.raises(UsageError, match="compute mode: prohibited") as raised:
         nvidia.refuse(nvidia.requirements(nvidia.gpu(NVIDIA)))
     assert raised.value.hint == "sudo nvidia-smi -c 0"
@@ -119,6 +121,11 @@ def test_a_gpu_of_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     assert nvidia.gpu(Device(family="nvidia", part="H100-80GB"))["processes"] == []
     with pytest.raises(UsageError, match="nvidia::a100 isn't here: the GPU is NVIDIA H100 80GB HBM3"):
         nvidia.gpu(Device(family="nvidia", part="a100"))
+    for name, part in (("NVIDIA A100-SXM4-40GB", "a10"), ("NVIDIA L40S", "l4"), ("NVIDIA GeForce RTX 4090", "90")):
+        _here(monkeypatch, name=name)
+        with pytest.raises(UsageError, match=f"nvidia::{part} isn't here"):
+            nvidia.gpu(Device(family="nvidia", part=part))
+    assert nvidia.gpu(Device(family="nvidia", part="rtx4090"))["name"] == "NVIDIA GeForce RTX 4090"
 
 
 @pytest.mark.skipif(nvidia.present(), reason="there is a GPU")
@@ -131,11 +138,6 @@ def test_without_a_gpu_it_is_said_at_once_and_doctor_says_what_is_missing() -> N
     )
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("MISSING  GPU  there is no NVIDIA driver: libnvidia-ml.so.1 isn't found\n")
-    for name, part in (("NVIDIA A100-SXM4-40GB", "a10"), ("NVIDIA L40S", "l4"), ("NVIDIA GeForce RTX 4090", "90")):
-        _here(monkeypatch, name=name)
-        with pytest.raises(UsageError, match=f"nvidia::{part} isn't here"):
-            nvidia.gpu(Device(family="nvidia", part=part))
-    assert nvidia.gpu(Device(family="nvidia", part="rtx4090"))["name"] == "NVIDIA GeForce RTX 4090"
     assert "-> a machine with an NVIDIA GPU and its driver" in done.stdout
     run = subprocess.run(
         [sys.executable, "-m", "isobench", "run", "--device", "nvidia", __file__], capture_output=True, text=True,
@@ -166,6 +168,7 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
         nvmlDeviceGetCount=lambda: 2,
         nvmlDeviceGetHandleByIndex=lambda index: f"gpu {index}",
         nvmlDeviceGetHandleByUUID=lambda uuid: no_such_gpu() if uuid == b"GPU-gone" else uuid.decode(),
+        nvmlDeviceGetDeviceHandleFromMigDeviceHandle=lambda part: f"the whole of {part}",
     )
     monkeypatch.setattr(nvml, "library", lambda: library)
     monkeypatch.setitem(sys.modules, "pynvml", library)
@@ -186,7 +189,6 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
 
 def test_the_runtimes_of_a_gpu_are_classes_of_their_own_and_trt_is_the_default() -> None:
     assert registry.default(NVIDIA) == "trt"
-        nvmlDeviceGetDeviceHandleFromMigDeviceHandle=lambda part: f"the whole of {part}",
     takes = {name: registry.get(name, NVIDIA) for name in ("trt", "trt-rtx", "ort", "torch-eager", "torch-compiled")}
     assert {name: entry.cls.environment for name, entry in takes.items()} == {
         "trt": "tensorrt", "trt-rtx": "tensorrt-rtx", "ort": "ort-cuda", "torch-eager": "torch-cuda",
@@ -233,7 +235,7 @@ def test_before_each_run_the_environment_is_held_against_the_gpu_and_its_driver(
 ) -> None:
     _here(monkeypatch, 77)  # somebody else's process is no reason to refuse
     _at_work(CUDA_13)._setup()
-    _here(monkeypatch, driver="570.86.10")
+    _here(monkeypatch, driver="570.86.10", cuda="12.8")
     with pytest.raises(UsageError, match="trt: driver: CUDA 13") as raised:
         _at_work(CUDA_13)._setup()
     assert "ok       GPU" in raised.value.details
