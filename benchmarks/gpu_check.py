@@ -1,7 +1,8 @@
 """Every runtime on an NVIDIA GPU that this machine can have, on three models, through the real command line.
 
 Outputs are compared with the CPU's, as in any run. The `device` latency of torch-eager is held against CUDA events by
-hand in torch, taken before and after it: they may differ by 2 %. One table, and all figures in build/gpu-check.json.
+hand in torch, taken before and after it: they may differ by 2 %, unless the host sets the pace (what is timed then is
+Python, and torch's own events are slower to record). One table, and all figures in build/gpu-check.json.
 
 Where nothing can be installed, `--adopt NAME=PYTHON` takes interpreters that are there, as `isobench env adopt` does:
 for torch (which builds the models), torch-cuda, ort-cuda, tensorrt, tensorrt-rtx.
@@ -23,6 +24,7 @@ from typing import Any
 import common
 
 from isobench import nvidia
+from isobench.statistics.gpu import ENQUEUE_SHARE
 
 HERE = Path(__file__).parent
 MODELS = ("tiny", "conv", "transformer")
@@ -86,6 +88,7 @@ def _missing(isobench: str, names: list[str]) -> dict[str, str]:
     """The environments that can't be had, and why."""
     found = {}
     for name in names:
+        print(f"looking for the environment {name}, or making it", file=sys.stderr, flush=True)
         done = subprocess.run([isobench, "env", "create", name], capture_output=True, text=True, check=False)
         if done.returncode:
             told = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason was told"]
@@ -145,7 +148,8 @@ def _show(row: dict[str, Any]) -> None:
     if row["by_hand_s"] is not None:
         ratio = row["device_s"] / row["by_hand_s"]
         hand = f"{ratio:.3f}x"
-        if abs(ratio - 1) > TOLERANCE:
+        bound_by_host = row["summary"]["enqueue_s"] > ENQUEUE_SHARE * row["device_s"]
+        if abs(ratio - 1) > TOLERANCE and not bound_by_host:
             row["failed"] = row["failed"] or f"the device latency is {hand} of what CUDA events by hand say"
     common.row(
         row["model"], row["runtime"], f"{row['device_s'] * 1000:.4f}", f"{row['end_to_end_s'] * 1000:.4f}",
