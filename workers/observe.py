@@ -18,11 +18,6 @@ from harness import Refused, stage
 
 _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))  # noqa: PTH100, PTH120
-# The script may have modules of these names of its own.
-_OURS = (
-    "cuda_driver", "describe", "gpu_timing", "harness", "machine", "nvml", "observe", "protocol", "script_errors",
-    "tensors", "timing", "to_onnx", "torch_cuda", "trees",
-)  # fmt: skip
 
 
 class Observed:
@@ -262,9 +257,14 @@ def _seed(seed: int) -> None:
 
 @contextmanager
 def _as_main(script: str, script_args: Sequence[str]) -> Iterator[None]:
-    """Give the script the `sys.argv` and `sys.path` that it has when it is run by hand, and hide our own modules."""
+    """Give the script the `sys.argv` and `sys.path` that it has when it is run by hand, and hide our own modules.
+
+    It may have modules of their names of its own.
+    """
     argv, path = sys.argv, sys.path
-    hidden = {name: sys.modules.pop(name) for name in _OURS if name in sys.modules}
+    files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
+    ours = [name for name, file in files.items() if name != "__main__" and os.path.dirname(file) == _HERE]  # noqa: PTH120
+    hidden = {name: sys.modules.pop(name) for name in ours}
     sys.argv = [script, *script_args]
     sys.path = [os.path.dirname(os.path.abspath(script)), *(entry for entry in path if entry != _HERE)]  # noqa: PTH100, PTH120
     try:

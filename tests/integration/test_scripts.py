@@ -84,6 +84,18 @@ def test_a_model_that_is_never_called_is_told_with_its_place() -> None:
     assert "model(inputs)" in error.hint
 
 
+def test_a_script_may_have_neighbours_that_are_called_as_our_modules(tmp_path: Path) -> None:
+    script = tmp_path / "model.py"
+    lines = ["import torch"]
+    for number, name in enumerate(("control", "harness", "script_model", "trees")):
+        (tmp_path / f"{name}.py").write_text(f"WIDTH = {number + 1}\n")
+        lines += [f"import {name}", f"torch.nn.Linear({name}.WIDTH, 1)(torch.zeros(1, {name}.WIDTH))"]
+    script.write_text("\n".join(lines))
+    assert [entry["signature"] for entry in isobench.discover(script)] == [
+        f"(float32[1, {width}])" for width in (1, 2, 3, 4)
+    ]
+
+
 def test_a_script_without_a_model_is_told() -> None:
     error = refused("no_model")
     assert error.message == "no_model.py makes no model: no torch.nn.Module was instantiated"
