@@ -193,15 +193,15 @@ def visible() -> list[Gpu]:
         Unavailable: there are none, or they can't be asked.
     """
     found = library()
-    count = int(_asked(found.nvmlDeviceGetCount))
+    known = _permitted(found)
     names = os.environ.get("CUDA_VISIBLE_DEVICES")
     if names is None:
-        handles = [_asked(found.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+        handles = known
     else:
         handles = []
         for name in (name.strip() for name in names.split(",")):
-            if name.isdigit() and int(name) < count:
-                handles.append(_asked(found.nvmlDeviceGetHandleByIndex, int(name)))
+            if name.isdigit() and int(name) < len(known):
+                handles.append(known[int(name)])
             elif name.startswith("GPU-"):
                 handles.append(_asked(found.nvmlDeviceGetHandleByUUID, name.encode()))
             elif name.startswith("MIG-"):  # a part tells little; CUDA, too, knows it by the bus id of the whole
@@ -211,8 +211,21 @@ def visible() -> list[Gpu]:
                 break
     if not handles:
         hidden = f", and CUDA_VISIBLE_DEVICES={names} leaves none of them" if names is not None else ""
-        raise Unavailable(f"the NVIDIA driver knows {count} GPUs{hidden}")
+        raise Unavailable(f"the NVIDIA driver knows {len(known)} GPUs that may be used here{hidden}")
     return [Gpu(handle, found) for handle in handles]
+
+
+def _permitted(library: Any) -> list[Any]:
+    """The GPUs that this process may use, which are those that CUDA counts: NVML counts those of other jobs, too."""
+    found = []
+    for index in range(int(_asked(library.nvmlDeviceGetCount))):
+        try:
+            found.append(library.nvmlDeviceGetHandleByIndex(index))
+        except library.NVMLError_NoPermission:
+            continue
+        except library.NVMLError as error:
+            raise _unasked(error) from None
+    return found
 
 
 def driver(library: Any) -> str | None:
@@ -252,7 +265,11 @@ def _asked(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except pynvml.NVMLError as error:
-        raise Unavailable(f"the GPU can't be asked: {error}") from None
+        raise _unasked(error) from None
+
+
+def _unasked(error: Exception) -> Unavailable:
+    return Unavailable(f"the GPU can't be asked: {error}")
 
 
 def _text(value: Any) -> str | None:

@@ -160,13 +160,22 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
     class NVMLError(Exception):
         pass
 
+    class NVMLError_NoPermission(NVMLError):  # noqa: N801, N818 - pynvml's name
+        pass
+
     def no_such_gpu(*_: object) -> None:
         raise NVMLError("Not Found")
 
+    def by_index(index: int) -> str:
+        if index == 0:
+            raise NVMLError_NoPermission("Insufficient Permissions")
+        return f"gpu {index - 1}"
+
     library = SimpleNamespace(
         NVMLError=NVMLError,
-        nvmlDeviceGetCount=lambda: 2,
-        nvmlDeviceGetHandleByIndex=lambda index: f"gpu {index}",
+        NVMLError_NoPermission=NVMLError_NoPermission,
+        nvmlDeviceGetCount=lambda: 3,  # one of them is another job's, and CUDA doesn't count it
+        nvmlDeviceGetHandleByIndex=by_index,
         nvmlDeviceGetHandleByUUID=lambda uuid: no_such_gpu() if uuid == b"GPU-gone" else uuid.decode(),
         nvmlDeviceGetDeviceHandleFromMigDeviceHandle=lambda part: f"the whole of {part}",
     )
@@ -181,7 +190,8 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
         else:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
         assert [gpu._handle for gpu in nvml.visible()] == expected
-    for names, message in (("", "knows 2 GPUs, and CUDA_VISIBLE_DEVICES= leaves none"), ("GPU-gone", "Not Found")):
+    none_left = "knows 2 GPUs that may be used here, and CUDA_VISIBLE_DEVICES= leaves none"
+    for names, message in (("", none_left), ("GPU-gone", "Not Found")):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
         with pytest.raises(nvml.Unavailable, match=message):
             nvml.visible()
