@@ -5,10 +5,13 @@ Asked of NVML (`workers/nvml.py`), which is loaded only where a GPU is asked for
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from isobench import process
 from isobench.devices import Device
 from isobench.errors import UsageError
 from isobench.workers import nvml
@@ -74,7 +77,7 @@ def gpu(device: Device) -> Mapping[str, Any]:
 def requirements(facts: Mapping[str, Any]) -> list[Requirement]:
     """What a GPU needs for anything to run on it, and what of its state disturbs a measurement."""
     name = Requirement(what="GPU", found=f"{facts['name']}, compute capability {facts['compute_capability']}")
-    return [name, _driver(facts), _memory(facts), *_state(facts)]
+    return [name, _driver(facts), *_library(), _memory(facts), *_state(facts)]
 
 
 def absent(error: UsageError) -> Requirement:
@@ -147,6 +150,19 @@ def _driver(facts: Mapping[str, Any]) -> Requirement:
         found=f"{driver}, for CUDA up to {cuda}" if driver else "its version isn't told",
         ok=True if driver else None,
     )
+
+
+def _library() -> Iterator[Requirement]:
+    """Workers see no LD_LIBRARY_PATH, by which some machines have CUDA's driver found."""
+    if not os.environ.get("LD_LIBRARY_PATH"):
+        return
+    try:
+        process.capture([sys.executable, "-I", "-c", "import ctypes; ctypes.CDLL('libcuda.so.1')"], env={})
+    except OSError:
+        yield Requirement(
+            what="libcuda.so.1", found="isn't found without LD_LIBRARY_PATH, which workers don't see", ok=None,
+            advice="write its folder into a file in /etc/ld.so.conf.d, then: sudo ldconfig",
+        )  # fmt: skip
 
 
 def _memory(facts: Mapping[str, Any]) -> Requirement:

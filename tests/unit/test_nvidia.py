@@ -32,6 +32,7 @@ def _here(monkeypatch: pytest.MonkeyPatch, *pids: int, **facts: Any) -> None:
         facts=lambda: {**H100, **facts}, processes=lambda: [{"pid": pid, "memory_bytes": None} for pid in pids]
     )
     monkeypatch.setattr(nvml, "visible", lambda: [gpu])
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
 
 
 def test_a_gpu_that_fits_has_a_list_without_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +101,17 @@ def test_versions_that_do_not_fit_are_refused_with_what_would(
 
 def test_an_old_driver_that_runs_a_new_cuda_by_its_compatibility_package_is_taken() -> None:
     nvidia.refuse(nvidia.fits({**H100, "driver": "570.86.10", "cuda": "13.0"}, CUDA_13, runtime="trt"))
+
+
+@pytest.mark.skipif(nvidia.present(), reason="there is a driver")
+def test_a_driver_that_workers_would_not_find_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    _here(monkeypatch)
+    facts = nvidia.gpu(NVIDIA)
+    assert "libcuda" not in nvidia.listing(nvidia.requirements(facts))
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/local/nvidia/lib64")
+    text = nvidia.listing(nvidia.requirements(facts))
+    assert "note     libcuda.so.1     isn't found without LD_LIBRARY_PATH, which workers don't see" in text
+    assert "sudo ldconfig" in text
 
 
 def test_processes_that_a_gpu_does_not_tell_are_not_called_none(monkeypatch: pytest.MonkeyPatch) -> None:
