@@ -70,8 +70,13 @@ class Observation(NamedTuple):
     dependencies: list[dict[str, str]]
 
 
-def run_script(script: str, script_args: Sequence[str], seed: int, max_depth: int = 0) -> Observation:
+def run_script(
+    script: str, script_args: Sequence[str], seed: int, max_depth: int = 0, *, gpus: bool = False
+) -> Observation:
     """Run the script as `python script.py ARGS` would, seeded, and watch it.
+
+    Unless it's told that there are `gpus`, it finds none: many a script takes one by itself where it can, and what is
+    built, expected and timed here is the CPU's.
 
     Raises:
         Refused: it fails, leaves, makes no model, or calls none.
@@ -79,6 +84,8 @@ def run_script(script: str, script_args: Sequence[str], seed: int, max_depth: in
     import script_errors
 
     stage("running the script")
+    if not gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     watcher = _Watcher(script, max_depth)
     _seed(seed)
     with watcher.watching(), _as_main(script, script_args):

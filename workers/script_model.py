@@ -27,7 +27,10 @@ def load() -> tuple[torch.nn.Module, Any, Any]:
     Their tensors hold the values that every other runtime gets, laid out in memory as the script's own.
     """
     model = request()["model"]
-    observation = observe.run_script(model["script"], model["script_args"], request()["seed"], model["max_depth"])
+    on_cpu = request().get("device", "cpu").partition("::")[0] in {"x86", "cpu"}
+    observation = observe.run_script(
+        model["script"], model["script_args"], request()["seed"], model["max_depth"], gpus=not on_cpu
+    )
     observed = observe.find(observation, model["hash"])
     given = {tensor.name: trees.from_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
     args, kwargs = trees.filled(observed.args, observed.kwargs, given)

@@ -96,6 +96,19 @@ def test_a_script_may_have_neighbours_that_are_called_as_our_modules(tmp_path: P
     ]
 
 
+def test_a_script_that_would_take_a_gpu_by_itself_finds_none_where_the_cpu_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    script = tmp_path / "takes_a_gpu.py"
+    model = "torch.nn.Linear(1, 1 + len(os.environ['CUDA_VISIBLE_DEVICES']))"
+    script.write_text(f"import os, torch\n{model}(torch.zeros(1, 1))\n")
+    [found] = isobench.discover(script)
+    assert found["parameters"] == 2
+    outcome = isobench.benchmark(script, runtime="torch-eager", iterations=20).outcome
+    assert outcome.status == "measured"
+
+
 def test_a_script_without_a_model_is_told() -> None:
     error = refused("no_model")
     assert error.message == "no_model.py makes no model: no torch.nn.Module was instantiated"
