@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -207,6 +208,14 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
         with pytest.raises(nvml.Unavailable, match=message):
             nvml.visible()
+
+
+def test_every_name_that_nvml_is_asked_for_is_in_the_real_package() -> None:
+    import pynvml
+
+    names = set(re.findall(r"\b(?:nvml[A-Z]|NVML)\w+", Path(nvml.__file__).read_text(encoding="utf-8")))
+    assert len(names) > 20
+    assert [name for name in sorted(names) if not hasattr(pynvml, name)] == []
 
 
 def test_the_runtimes_of_a_gpu_are_classes_of_their_own_and_trt_is_the_default() -> None:
