@@ -55,7 +55,7 @@ class Call:
     """
 
     def __init__(self, called: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        self._cuda = cuda_driver.open_driver()
+        self._cuda = cuda_driver.Libcuda()  # where pycuda is installed, too: it takes no streams but its own
         self._stream = torch.cuda.Stream()
         self._context: Any = torch.cuda.stream(self._stream)
         self._called: Callable[[], Any] = lambda: called(*args, **kwargs)
