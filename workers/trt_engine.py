@@ -21,6 +21,8 @@ DTYPES = {
     "BOOL": "bool", "UINT8": "uint8", "FP8": "float8_e4m3fn",
 }  # fmt: skip
 
+DOCTOR = "isobench doctor --device nvidia says whether this TensorRT suits the GPU and its driver."
+
 
 class Options(NamedTuple):
     """How an engine is built. `workspace_bytes` 0: TensorRT's own limit, all of the memory; `optimization` 0 to 5."""
@@ -100,9 +102,10 @@ class Network:
     def __init__(self, trt: Any, log: Any, onnx_file: str) -> None:
         self.trt = trt
         self.log = log
-        self.builder = trt.Builder(log)
-        if self.builder is None:
-            raise refusal("engine-error", "TensorRT makes no builder", log)
+        try:
+            self.builder = trt.Builder(log)
+        except TypeError:  # what the bindings make of a null pointer
+            raise refusal("engine-error", "TensorRT makes no builder", log, DOCTOR) from None
         flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
         self.network = self.builder.create_network(0 if flag is None else 1 << int(flag))
         self.parser = trt.OnnxParser(self.network, log)
@@ -187,8 +190,7 @@ def deserialized(trt: Any, log: Any, plan: Any) -> tuple[Any, Any, Any]:
     runtime = trt.Runtime(log)
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
-        hint = "isobench doctor --device nvidia says whether this TensorRT suits the GPU and its driver."
-        raise refusal("engine-error", "TensorRT can't load the engine that it has built", log, hint)
+        raise refusal("engine-error", "TensorRT can't load the engine that it has built", log, DOCTOR)
     context = engine.create_execution_context()
     if context is None:
         hint = "Is there enough of the GPU's memory left?"
