@@ -124,8 +124,8 @@ class Network:
         hint = "Other runtimes may know these operators: -r ort, -r torch-eager."
         return Refused("model-error", f"TensorRT can't parse {name}: {first}{more}", hint, "\n".join(lines))
 
-    def configuration(self, options: Options, shapes: dict[str, tuple[int, ...]], cache: bytes | None) -> Any:
-        """How it's to be built. `shapes` are those of the inputs; `cache` holds timings of earlier builds.
+    def configuration(self, options: Options, given: dict[str, protocol.Tensor], cache: bytes | None) -> Any:
+        """How it's to be built. `given` are the inputs; `cache` holds timings of earlier builds.
 
         Raises:
             Refused: an option is none that TensorRT takes.
@@ -136,10 +136,15 @@ class Network:
         config.builder_optimization_level = options.optimization
         (config.set_flag if options.tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
         inputs = [self.network.get_input(index) for index in range(self.network.num_inputs)]
-        if any(size < 0 for tensor in inputs for size in tensor.shape):
+        if any(tensor.is_shape_tensor or -1 in tuple(tensor.shape) for tensor in inputs):
             profile = self.builder.create_optimization_profile()
             for tensor in inputs:
-                profile.set_shape(tensor.name, *[shapes[tensor.name]] * 3)
+                one = given[tensor.name]
+                if tensor.is_shape_tensor:  # shapes are computed from its values
+                    values = memoryview(one.data).cast("q" if one.dtype == "int64" else "i").tolist()
+                    profile.set_shape_input(tensor.name, *[values] * 3)
+                else:
+                    profile.set_shape(tensor.name, *[one.shape] * 3)
             config.add_optimization_profile(profile)
         if cache is not None:
             self._use(config, cache)

@@ -96,11 +96,10 @@ def _built(
 
     With several, no timings are kept between them: each build measures for itself.
     """
-    shapes = {name: tensor.shape for name, tensor in inputs.items()}
     found = []
     for _ in range(builds):
         network = Network(trt, log, onnx_file)
-        config = network.configuration(options, shapes, trt_engine.read_cache(cache_file))
+        config = network.configuration(options, inputs, trt_engine.read_cache(cache_file))
         found.append(network.built(config))
         trt_engine.keep_cache(cache_file, config)
     return found

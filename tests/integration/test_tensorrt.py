@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isobench import paths
 from isobench.environments import Environment, uv
+from isobench.workers import protocol
+from isobench.workers.protocol import Tensor
 
 pytestmark = pytest.mark.integration
 
@@ -31,18 +33,23 @@ def python(provisioned: Callable[[str], Environment]) -> Path:
     return provisioned("tensorrt-rtx").python
 
 
-def _saved(folder: Path, *nodes: onnx.NodeProto, size: int | str = 4) -> Path:
+def _saved(
+    folder: Path, *nodes: onnx.NodeProto, size: int | str = 4, more: Sequence[onnx.ValueInfoProto] = ()
+) -> Path:
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, 8])
-    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [size, 3])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     weights = [numpy_helper.from_array(np.ones((8, 3), np.float32), "w")]
-    graph = helper.make_graph(list(nodes), "small", [given], [result], weights)
+    graph = helper.make_graph(list(nodes), "small", [given, *more], [result], weights)
     file = folder / "small.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
     return file
 
 
-def _built(python: Path, file: Path, *sizes: int) -> Any:
-    arguments = [paths.WORKERS, file, file.with_suffix(".timings"), *map(str, sizes)]
+def _built(python: Path, file: Path, **more: Any) -> Any:
+    values = {"x": np.zeros((4, 8), np.float32), **more}
+    inputs = [Tensor(name, str(value.dtype), value.shape, value.tobytes()) for name, value in values.items()]
+    protocol.write_tensors(file.with_suffix(".msgpack"), inputs)
+    arguments = [paths.WORKERS, file, file.with_suffix(".timings"), file.with_suffix(".msgpack")]
     done = subprocess.run([python, "-I", "-B", BUILD, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -53,7 +60,7 @@ def test_the_workers_code_builds_a_real_engine_and_says_where_it_cannot_be_loade
     python: Path, tmp_path: Path, size: int | str
 ) -> None:
     nodes = [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Relu", ["m"], ["y"])]
-    told = _built(python, _saved(tmp_path, *nodes, size=size), 4, 8)
+    told = _built(python, _saved(tmp_path, *nodes, size=size))
     assert told["library"] == "tensorrt_rtx"
     assert (told["workspace"], told["optimization"], told["tf32"]) == (1 << 28, 2, True)
     for built in told["builds"]:
@@ -69,16 +76,29 @@ def test_the_workers_code_builds_a_real_engine_and_says_where_it_cannot_be_loade
     assert "isobench doctor --device nvidia" in told["refused"]["hint"]
 
 
+@pytest.mark.parametrize("size", [4, "batch"])
+@pytest.mark.parametrize(
+    ("operator", "values"), [("Reshape", np.array([8, 4])), ("Expand", np.array([2, 4, 8], np.int64))]
+)
+def test_an_input_that_shapes_are_computed_from_is_built_for_its_values(
+    python: Path, tmp_path: Path, operator: str, values: Any, size: int | str
+) -> None:
+    shape = helper.make_tensor_value_info("shape", TensorProto.INT64, values.shape)
+    file = _saved(tmp_path, helper.make_node(operator, ["x", "shape"], ["y"]), size=size, more=[shape])
+    told = _built(python, file, shape=values)
+    assert len(told["builds"]) == 3, told
+
+
 def test_what_it_cannot_parse_is_told_with_the_nodes_name(python: Path, tmp_path: Path) -> None:
     node = helper.make_node("NoSuchOperator", ["x"], ["y"], name="/head/odd", domain="")
-    told = _built(python, _saved(tmp_path, node), 4, 8)
+    told = _built(python, _saved(tmp_path, node))
     assert told["refused"]["kind"] == "model-error"
     message = told["refused"]["message"]
     assert message.startswith("TensorRT can't parse small.onnx: node /head/odd (NoSuchOperator): ")
     assert "-r ort" in told["refused"]["hint"]
 
 
-def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(tmp_path: Path) -> None:
+def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(python: Path, tmp_path: Path) -> None:
     """The bindings' wheel alone can be had here, without the libraries: its compiled module carries all names."""
     env, _ = uv.environment()
     target = tmp_path / "bindings"
@@ -88,10 +108,11 @@ def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(tmp_path: P
         check=True, env=env,
     )  # fmt: skip
     [module] = target.glob("tensorrt_bindings/tensorrt*.so")
-    names = set(re.findall(rb"[A-Za-z_][A-Za-z_0-9]{2,}", module.read_bytes()))
+    [rtx] = python.parents[1].glob("lib/python3*/site-packages/tensorrt_rtx_bindings/tensorrt*.so")
     used = _used("trt_engine.py") | _used("trt_worker.py")
     assert {"execute_async_v3", "set_tensor_address", "build_serialized_network", "STRONGLY_TYPED"} <= used
-    assert sorted(name for name in used if name.encode() not in names) == []
+    assert used - _names(rtx) == set()
+    assert used - _names(module) == set()
 
 
 # What is looked up on TensorRT's objects: attributes of these variables, and names given to getattr.
@@ -101,6 +122,11 @@ OBJECTS = {
     "made", "plan",
 }  # fmt: skip
 NOT_TENSORRTS = {"__name__", "__version__", "name", "shape", "data", "dtype", "append", "read"}
+
+
+def _names(module: Path) -> set[str]:
+    """The words in a compiled module, among which are all names that it has for Python."""
+    return {word.decode() for word in re.findall(rb"[A-Za-z_][A-Za-z_0-9]{2,}", module.read_bytes())}
 
 
 def _used(worker: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Parse and build an ONNX file by the worker's own code: build.py WORKERS ONNX_FILE CACHE_FILE [SIZES_OF_THE_INPUT].
+"""Parse and build an ONNX file by the worker's own code: build.py WORKERS ONNX_FILE CACHE_FILE INPUTS_FILE.
 
 Prints JSON: what was built, and what came of loading it, which a machine without a GPU can't.
 """
@@ -6,19 +6,22 @@ Prints JSON: what was built, and what came of loading it, which a machine withou
 import json
 import sys
 
-workers, onnx_file, cache_file, *sizes = sys.argv[1:]
+workers, onnx_file, cache_file, inputs_file = sys.argv[1:]
 sys.path.insert(0, workers)
 
-import trt_engine  # noqa: E402 - the path comes first
+import protocol  # noqa: E402 - the path comes first
+import trt_engine  # noqa: E402
 from harness import Refused  # noqa: E402
 
 trt = trt_engine.library()
 log = trt_engine.logger(trt)
+given = {tensor.name: tensor for tensor in protocol.read_tensors(inputs_file)}
+options = trt_engine.Options(1 << 28, 2, tf32=True)
 told = {"library": trt_engine.name_of(trt), "builds": []}
 try:
     for cache in (trt_engine.read_cache(""), trt_engine.read_cache(cache_file), b"of another version"):
         network = trt_engine.Network(trt, log, onnx_file)
-        config = network.configuration(trt_engine.Options(1 << 28, 2, tf32=True), {"x": tuple(map(int, sizes))}, cache)
+        config = network.configuration(options, given, cache)
         told["workspace"] = config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE)
         told["optimization"] = config.builder_optimization_level
         told["tf32"] = config.get_flag(trt.BuilderFlag.TF32)
