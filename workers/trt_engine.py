@@ -30,6 +30,7 @@ class Options(NamedTuple):
     workspace_bytes: int = 0
     optimization: int = 3
     tf32: bool = False
+    cuda_graph: bool = False
 
 
 class Built(NamedTuple):
@@ -135,6 +136,9 @@ class Network:
             config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
         config.builder_optimization_level = options.optimization
         (config.set_flag if options.tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
+        capturable = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)  # TensorRT-RTX's alone
+        if options.cuda_graph and capturable is not None:
+            config.set_flag(capturable)
         inputs = [self.network.get_input(index) for index in range(self.network.num_inputs)]
         if any(tensor.is_shape_tensor or -1 in tuple(tensor.shape) for tensor in inputs):
             profile = self.builder.create_optimization_profile()
@@ -196,11 +200,24 @@ def deserialized(trt: Any, log: Any, plan: Any) -> tuple[Any, Any, Any]:
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise refusal("engine-error", "TensorRT can't load the engine that it has built", log, DOCTOR)
-    context = engine.create_execution_context()
+    context = engine.create_execution_context(*_specialized(trt, engine))
     if context is None:
         hint = "Is there enough of the GPU's memory left?"
         raise refusal("engine-error", "TensorRT makes no execution context of the engine", log, hint)
     return runtime, engine, context
+
+
+def _specialized(trt: Any, engine: Any) -> tuple[Any, ...]:
+    """What an execution context is to be told: TensorRT-RTX's alone, since TensorRT has kernels for the shapes anyway.
+
+    Of dynamic shapes, it would begin with general kernels, and change them for better ones at any time later.
+    """
+    strategies = getattr(trt, "DynamicShapesKernelSpecializationStrategy", None)
+    if strategies is None:
+        return ()
+    config = engine.create_runtime_config()
+    config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+    return (config,)
 
 
 def dtype_of(engine: Any, name: str) -> str:

@@ -41,7 +41,7 @@ def _execute(
     model, log = request()["model"], trt_engine.logger(trt)
     given = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
     named = {entry["name"]: given[entry["source"]] for entry in model["onnx_inputs"]}
-    options = Options(workspace, optimization, tf32)
+    options = Options(workspace, optimization, tf32, cuda_graph)
     started = time.perf_counter()
     cache_file = _cache_file(trt, gpu_facts) if timing_cache and builds == 1 else ""
     built = _built(trt, log, onnx_file, options, named, cache_file, builds)
