@@ -129,7 +129,7 @@ class Network:
         """How it's to be built. `given` are the inputs; `cache` holds timings of earlier builds.
 
         Raises:
-            Refused: an option is none that TensorRT takes.
+            Refused: the network has an input that isn't among those given.
         """
         trt, config = self.trt, self.builder.create_builder_config()
         if options.workspace_bytes:
@@ -140,6 +140,13 @@ class Network:
         if options.cuda_graph and capturable is not None:
             config.set_flag(capturable)
         inputs = [self.network.get_input(index) for index in range(self.network.num_inputs)]
+        renamed = [tensor.name for tensor in inputs if tensor.name not in given]
+        if renamed:
+            raise Refused(
+                "model-error",
+                f"TensorRT's parser has given inputs other names, which trt can't measure yet: {', '.join(renamed)}",
+                "It does so where an input is an output, too. -r ort and -r torch-eager can.",
+            )
         if any(tensor.is_shape_tensor or -1 in tuple(tensor.shape) for tensor in inputs):
             profile = self.builder.create_optimization_profile()
             for tensor in inputs:

@@ -90,6 +90,16 @@ def test_an_input_that_shapes_are_computed_from_is_built_for_its_values(
     assert len(told["builds"]) == 3, told
 
 
+def test_an_input_that_the_parser_has_renamed_is_refused(python: Path, tmp_path: Path) -> None:
+    file = _saved(tmp_path, helper.make_node("Relu", ["x"], ["y"]))
+    model = onnx.load(file)
+    model.graph.output.append(model.graph.input[0])
+    onnx.save(model, file)
+    refused = _built(python, file)["refused"]
+    assert refused["kind"] == "model-error"
+    assert refused["message"].endswith("which trt can't measure yet: __x")
+
+
 def test_what_it_cannot_parse_is_told_with_the_nodes_name(python: Path, tmp_path: Path) -> None:
     node = helper.make_node("NoSuchOperator", ["x"], ["y"], name="/head/odd", domain="")
     told = _built(python, _saved(tmp_path, node))
