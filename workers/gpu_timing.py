@@ -212,6 +212,13 @@ class Transfers:
         for address, buffer in self._outputs:
             self._cuda.copy_out(buffer, address, self._stream)
 
+    def clear_outputs(self) -> None:
+        """Overwrite what earlier inferences have left in the outputs: what is read at the end is of the timed ones."""
+        for address, buffer in self._outputs:
+            buffer.view[:] = bytes(buffer.size)
+            self._cuda.copy_in(address, buffer, self._stream)
+        self._cuda.synchronize(self._stream)
+
     def outputs(self) -> list[bytes]:
         """The bytes of all outputs as they are on the GPU now, waited for, in the order in which they were added."""
         self.copy_out()

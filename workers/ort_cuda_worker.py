@@ -58,6 +58,7 @@ def _execute(
     started = time.perf_counter()
     made = _bind_outputs(session, binding, model["onnx_outputs"], transfers)
     first_s = time.perf_counter() - started
+    transfers.clear_outputs()
     # Without this, each run waits for its end: then the host's waiting would be timed with it.
     asynchronous = onnxruntime.RunOptions()
     asynchronous.add_run_config_entry("disable_synchronize_execution_providers", "1")

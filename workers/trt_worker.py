@@ -52,6 +52,7 @@ def _execute(
     if cuda_graph:
         stage("capturing the CUDA graph")
         enqueue = _captured(cuda, run)
+    run.transfers.clear_outputs()
     inference = gpu_timing.Inference(
         cuda, run.stream, enqueue=enqueue, copy_in=run.transfers.copy_in, copy_out=run.transfers.copy_out,
         monitor=monitor,

@@ -221,6 +221,8 @@ def test_the_ctypes_layer_calls_the_driver_as_its_header_says(workers: Any, tmp_
     assert transfers.add_output(4, address) == address
     transfers.add_output(0)
     assert transfers.outputs() == [b"abcd", b""]
+    transfers.clear_outputs()
+    assert transfers.outputs() == [bytes(4), b""]
     cuda.record(start, stream)
     replay = cuda.captured(stream, lambda: cuda.record(end, stream))
     replay()
