@@ -1,7 +1,7 @@
 """Every name on disk. Nothing else in isobench joins a folder's name by itself.
 
     $ISOBENCH_HOME/            platformdirs' user data folder unless the variable is set
-        environments/          NAME-PROVIDER-IDENTITY/, beside it NAME-PROVIDER-IDENTITY.lock while it's being made
+        environments/          NAME-PROVIDER-IDENTITY/, beside it .lock, .log and .tmp while it's being made
         locks/                 locks that were resolved for a script's own dependencies
         builds/                what was made of models, content-addressed; index/ says from what
         results/               ID/result.json, samples beside it

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Started in place of the program, which it then becomes: the kernel ends the program when we die, however we die. The
@@ -153,6 +154,17 @@ def capture(
     if process.returncode:
         raise OSError(f"{argv[0]} ended with status {process.returncode}: {complaint.decode(errors='replace')[-2000:]}")
     return output.decode(errors="replace")
+
+
+@contextmanager
+def temporary_folder(log_file: Path) -> Iterator[str]:
+    """A folder for what a program throws away, beside its log; if we are killed, the next one removes it."""
+    folder = log_file.with_suffix(".tmp")
+    try:
+        folder.mkdir(exist_ok=True)
+        yield str(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def tail(log_file: Path, lines: int = 20) -> str:

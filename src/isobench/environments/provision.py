@@ -154,18 +154,20 @@ def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[
             try:
                 _empty(folder)
                 beside(folder, ".log").unlink(missing_ok=True)
+                shutil.rmtree(beside(folder, ".tmp"), ignore_errors=True)
             except OSError as error:
                 raise ProvisionError(f"{folder} can't be removed: {error}", hint="look at its owner") from None
     return folders
 
 
 def folders_of(name: str) -> list[Path]:
-    """The folders of the environments of a name, or the one folder of that name."""
-    return sorted(
-        folder
-        for folder in paths.environments().glob("*-*-*")
-        if folder.is_dir() and name in {folder.name, folder.name.rsplit("-", 2)[0]}
-    )
+    """The folders of the environments of a name, or the one folder of that name; some may have left but a log."""
+    there = {
+        entry.with_suffix("") if entry.suffix in {".log", ".tmp"} else entry
+        for entry in paths.environments().glob("*-*-*")
+        if entry.is_dir() or entry.suffix == ".log"
+    }
+    return sorted(folder for folder in there if name in {folder.name, folder.name.rsplit("-", 2)[0]})
 
 
 def beside(folder: Path, suffix: str) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -109,9 +108,9 @@ def run(
     takes_index = arguments[:2] in (["pip", "sync"], ["pip", "install"], ["pip", "compile"])
     argv = [binary(), *arguments, *(further if takes_index else [])]
     start = log_file.stat().st_size if log_file.exists() else 0
-    with tempfile.TemporaryDirectory(prefix="isobench-uv-", ignore_cleanup_errors=True) as scratch:
+    with process.temporary_folder(log_file) as temporary:
         status = process.run_logged(
-            argv, env=variables | {"TMPDIR": scratch} | (env or {}), log_file=log_file, cwd=log_file.parent,
+            argv, env=variables | {"TMPDIR": temporary} | (env or {}), log_file=log_file, cwd=log_file.parent,
             pass_fds=pass_fds,
         )  # fmt: skip
     printed = _redact_file(log_file, start)

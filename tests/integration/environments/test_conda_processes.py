@@ -93,6 +93,25 @@ def test_nothing_is_left_in_the_temporary_folder(conda, channel, server):
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_a_maker_leaves_that_is_ended_goes_with_its_environment(conda, server, monkeypatch, number):
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(conda.root / "bare-cache"))
+    spec = conda.conda_spec(server.url("none"))
+    spec.conda_lock_file.write_text(spec.conda_lock_file.read_text().replace("/none/", "/hang/"))
+    spec = replace(environments.spec("tiny"), provider="conda")
+    folder = store.folder_of(spec)
+    maker = conda.start("create", "tiny", "--provider", "conda", log=conda.root / "maker.log")
+    deadline = time.monotonic() + 20
+    while not folder.with_name(f"{folder.name}.tmp").is_dir() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    maker.send_signal(number)
+    maker.wait()
+    assert list(Path(os.environ["TMPDIR"]).iterdir()) == []
+    assert f"{folder.name}.tmp" in conda.left()
+    assert conda.isobench("remove", "tiny").stdout == f"removed {folder}\n"
+    assert conda.left() == []
+
+
 def test_a_panic_of_rattler_is_an_error_like_any_other():
     """A real one: this call is known to panic, which Python sees as a BaseException that is no Exception."""
     code = (

@@ -78,36 +78,36 @@ def ask(
         EngineError: it failed, crashed, or was stopped.
     """
     silence_s = silence_s or patience_s()
-    scratch = tempfile.TemporaryDirectory(prefix="isobench-rattler-", ignore_cleanup_errors=True)
     heard, tell = os.pipe()
     argv: list[str | Path] = [sys.executable, "-P", "-B", "-m", _CHILD, str(tell)]
     try:
-        with tempfile.TemporaryFile() as stdin:
-            _write(stdin, {"action": action, "patience_s": silence_s, **request})
-            child = process.spawn(
-                process.tethered(argv), env=_variables(scratch.name), log_file=log_file, stdin=stdin.fileno(),
-                pass_fds=(tell, *pass_fds), cwd=log_file.parent,
-            )  # fmt: skip
-        os.close(tell)
-        tell = -1
-        try:
-            return _listen(heard, _Deadline(silence_s, limit_s), progress, log_file, lambda: process.wait(child, 10))
-        finally:
-            process.kill_group(child)
+        with process.temporary_folder(log_file) as temporary:
+            with tempfile.TemporaryFile() as stdin:
+                _write(stdin, {"action": action, "patience_s": silence_s, **request})
+                child = process.spawn(
+                    process.tethered(argv), env=_variables(temporary), log_file=log_file, stdin=stdin.fileno(),
+                    pass_fds=(tell, *pass_fds), cwd=log_file.parent,
+                )  # fmt: skip
+            os.close(tell)
+            tell = -1
+            deadline = _Deadline(silence_s, limit_s)
+            try:
+                return _listen(heard, deadline, progress, log_file, lambda: process.wait(child, 10))
+            finally:
+                process.kill_group(child)
     finally:
-        scratch.cleanup()
         os.close(heard)
         if tell >= 0:
             os.close(tell)
 
 
-def _variables(scratch: str) -> dict[str, str]:
+def _variables(temporary: str) -> dict[str, str]:
     """The user's own environment, in which rattler finds credentials and proxies, without what Rust prints by it.
 
-    What it leaves in `scratch`, the host removes: a child that is killed, or gone by `os._exit`, cleans nothing up.
+    A child that is killed, or gone by `os._exit`, leaves its temporary files where they are.
     """
     own = {name: value for name, value in os.environ.items() if name not in {"RUST_LOG", "RUST_BACKTRACE"}}
-    return own | {"TMPDIR": scratch, "RUNNER_TEMP": scratch}  # conda-lock asks for the second, too
+    return own | {"TMPDIR": temporary, "RUNNER_TEMP": temporary}  # conda-lock asks for the second, too
 
 
 def _write(file: IO[bytes], request: Mapping[str, Any]) -> None:
