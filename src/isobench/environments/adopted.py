@@ -46,7 +46,9 @@ def adopt(spec: Spec, prefix_or_python: Path, *, progress: Callable[[str], None]
     seen = replace(seen, identity=_identity(elsewhere, contents))
     folder = paths.environments() / f"{spec.name}-adopted-{seen.identity[:12]}"
     activated = activation.variables(seen.prefix) if contents["conda_packages"] else {}
-    with guard.held(provision.beside(folder, ".lock"), making=spec.name, progress=progress) as lock:
+    # One at a time for all of an environment's: two would remove each other's.
+    one_for_all = paths.environments() / f"{spec.name}-adopted.lock"
+    with guard.held(one_for_all, making=spec.name, progress=progress) as lock:
         site = Site(folder=folder, log_file=provision.beside(folder, ".log"), lock=lock, progress=progress)
         site.log_file.unlink(missing_ok=True)
         progress(f"{spec.name}: trying {python}")
@@ -58,10 +60,10 @@ def adopt(spec: Spec, prefix_or_python: Path, *, progress: Callable[[str], None]
             seen, spec, contents, python=python_facts, tools={}, adopted=elsewhere, activation=activated
         )
         provision.mark(folder / store.MARKER_FILE, manifest)
-    for other in provision.folders_of(spec.name):
-        if other.name.startswith(f"{spec.name}-adopted-") and other != folder:
-            provision.remove(store.opened(other), progress=progress)
-    return store.opened(folder)
+        for other in provision.folders_of(spec.name):
+            if other.name.startswith(f"{spec.name}-adopted-") and other != folder:
+                provision.remove(other.name, progress=progress)
+        return store.opened(folder)
 
 
 def _interpreter(prefix_or_python: Path) -> Path:

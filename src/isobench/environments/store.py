@@ -132,9 +132,7 @@ def find(spec: Spec) -> Environment | None:
 
 def adopted(name: str) -> Environment | None:
     """The interpreter that was adopted for an environment, if there is one."""
-    for marker in sorted(paths.environments().glob(f"{name}-adopted-*/{MARKER_FILE}")):
-        return opened(marker.parent)
-    return None
+    return next(ready(f"{name}-adopted-*"), None)
 
 
 def is_ready(folder: Path) -> bool:
@@ -177,15 +175,15 @@ def opened(folder: Path) -> Environment:
     )
 
 
-def ready() -> Iterator[Environment]:
+def ready(pattern: str = "*-*-*") -> Iterator[Environment]:
     """Every ready environment, also those of other locks and of scripts; one with a broken manifest is left out."""
-    for folder in marked():
+    for folder in marked(pattern):
         try:
             yield opened(folder)
         except (OSError, ValueError, KeyError):
             continue
 
 
-def marked() -> list[Path]:
+def marked(pattern: str = "*-*-*") -> list[Path]:
     """The folders of all environments that have a marker, whatever is in it."""
-    return [marker.parent for marker in sorted(paths.environments().glob(f"*-*-*/{MARKER_FILE}"))]
+    return [marker.parent for marker in sorted(paths.environments().glob(f"{pattern}/{MARKER_FILE}"))]

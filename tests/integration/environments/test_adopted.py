@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -63,6 +64,47 @@ def test_adopting_anew_takes_the_place_of_what_was_adopted(world, venv):
     assert second.identity != first.identity
     assert [name for name in world.left() if "adopted" in name] == [second.folder.name]
     environments.check(second)
+
+
+def test_one_whose_manifest_is_broken_or_missing_is_no_hindrance(world, venv):
+    spec = world.spec()
+    broken, unfinished = (world.home / "environments" / f"tiny-adopted-{letter * 12}" for letter in "ab")
+    broken.mkdir(parents=True)
+    unfinished.mkdir()
+    (broken / store.MARKER_FILE).write_text('{"schema": "isobench.environment/1"}')
+    listed = world.isobench("list")
+    assert listed.returncode == 0, listed.stderr
+    assert [line.split()[:2] for line in listed.stdout.splitlines()] == [["tiny", "not"], ["tiny", "broken"]]
+    refused = world.isobench("path", "tiny")
+    assert refused.returncode == 4
+    assert "the tiny environment isn't there" in refused.stderr
+    made = adopted.adopt(spec, venv, progress=world.said.append)
+    assert world.left() == [made.folder.name]
+
+
+def test_two_who_adopt_at_once_take_turns(world, venv):
+    marks, go = world.root / "marks", world.root / "go"
+    world.spec(
+        smoke=f"import time; from pathlib import Path\nPath({str(marks)!r}).touch()\n"
+        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n"
+    )
+    other = world.root / "other"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", other], check=True)
+    logs = [world.root / "first.log", world.root / "second.log"]
+    deadline = time.monotonic() + 30
+    adopters = [world.start("adopt", "tiny", str(venv), log=logs[0])]
+    while not marks.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    adopters.append(world.start("adopt", "tiny", str(other), log=logs[1]))
+    waiting = f"waiting for another isobench (pid {adopters[0].pid})"
+    while waiting not in logs[1].read_text() and adopters[1].poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    go.touch()
+    assert [adopter.wait(30) for adopter in adopters] == [0, 0], logs[1].read_text()
+    assert waiting in logs[1].read_text()
+    taken = store.adopted("tiny")
+    assert taken.prefix == other
+    assert world.left() == [taken.folder.name]
 
 
 def test_nothing_of_it_is_changed_or_removed(world, venv):
