@@ -136,6 +136,23 @@ def test_a_missing_lock_is_told(tmp_path):
     assert caught.value.hint.startswith("isobench env lock made; or take what is there: isobench env adopt made ")
 
 
+@pytest.mark.parametrize("said", [b"3.11.7\n", b"python 3.11", b"", b"3.11\xe9"])
+def test_a_python_that_is_no_minor_version_is_refused(tmp_path, monkeypatch, said):
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "python-version").write_bytes(said)
+    monkeypatch.setenv("ISOBENCH_ENVS", str(tmp_path))
+    with pytest.raises(UsageError, match="which is no minor version of Python") as caught:
+        environments.spec("odd")
+    assert caught.value.message.startswith(str(tmp_path / "odd" / "python-version"))
+
+
+def test_a_name_in_another_encoding_is_refused(tmp_path):
+    file = tmp_path / "environment.yml"
+    file.write_bytes("name: café\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="can't be the name of an environment"):
+        specs.of_file(file)
+
+
 def test_names_are_compared_as_the_packaging_standard_says():
     assert specs.normalised("ML_Dtypes") == specs.normalised("ml.dtypes") == "ml-dtypes"
 

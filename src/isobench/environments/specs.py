@@ -240,7 +240,8 @@ def of_file(environment_file: Path) -> Spec:
         raise UsageError(
             f"{environment_file} isn't called {ENVIRONMENT_FILE}", hint="give it that name, in a folder of its own"
         )
-    found = re.search(r"^name:[ \t]*[\"']?([^\s\"'#]+)", environment_file.read_text(encoding="utf-8"), re.MULTILINE)
+    text = environment_file.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^name:[ \t]*[\"']?([^\s\"'#]+)", text, re.MULTILINE)
     folder = environment_file.absolute().parent
     name = found[1] if found else folder.name
     if not re.fullmatch(r"[A-Za-z0-9][\w.]*(-[\w.]+)*", name):
@@ -254,10 +255,12 @@ def _in_folder(name: str, folder: Path) -> Spec:
 
 def _python_of(folder: Path) -> str:
     """The minor version that a spec's folder asks for."""
-    try:
-        return (folder / PYTHON_VERSION_FILE).read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        pass
+    file = folder / PYTHON_VERSION_FILE
+    if file.exists():
+        said = file.read_text(encoding="utf-8", errors="replace").strip()
+        if not re.fullmatch(r"3\.\d+", said, re.ASCII):
+            raise UsageError(f"{file} says {said!r}, which is no minor version of Python", hint="write 3.11")
+        return said
     text = (folder / ENVIRONMENT_FILE).read_text(encoding="utf-8", errors="replace")
     found = re.search(r"^\s*-\s*[\"']?(?:[\w-]+::)?python\s*[=~><]*\s*(3\.\d+)", text, re.MULTILINE)
     if found is None:
