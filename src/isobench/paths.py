@@ -36,7 +36,10 @@ def _default_home() -> Path:
 def home() -> Path:
     """The folder that holds everything isobench keeps."""
     moved = os.environ.get("ISOBENCH_HOME")
-    return Path(moved).expanduser().absolute() if moved else _default_home()
+    if not moved:
+        return _default_home()
+    folder = Path(moved).expanduser().absolute()
+    return folder.resolve() if ".." in folder.parts else folder  # each path in it is to have one name
 
 
 def envs() -> list[Path]:

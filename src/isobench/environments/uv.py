@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # What would make uv work on another environment, or on other packages, than those it is told here.
 _DROPPED = (
-    "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP",
-    "UV_PYTHON", "PYTHONDONTWRITEBYTECODE", "UV_SYSTEM_PYTHON", "UV_BREAK_SYSTEM_PACKAGES", "UV_PROJECT",
+    "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV",
+    "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_BREAK_SYSTEM_PACKAGES", "UV_PROJECT",
     "UV_PROJECT_ENVIRONMENT", "UV_WORKING_DIR", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE",
     "UV_EXCLUDE", "UV_VENV_SEED", "UV_VENV_RELOCATABLE", "UV_NO_VERIFY_HASHES", "UV_SKIP_WHEEL_FILENAME_CHECK",
     "UV_NO_INSTALLER_METADATA", "UV_ENV_FILE", "UV_DIRECTORY", "UV_CUSTOM_COMPILE_COMMAND", "UV_RESOLUTION",
@@ -82,7 +82,8 @@ def version() -> str:
 
 def environment() -> tuple[dict[str, str], list[str]]:
     """The variables for uv, and arguments that go with them: pip's settings, and nothing that would lead it astray."""
-    env = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+    # PYTHON*, too: with PYTHONPYCACHEPREFIX the bytecode would lie elsewhere.
+    env = {name: value for name, value in os.environ.items() if name not in _DROPPED and not name.startswith("PYTHON")}
     settings, arguments = pipconf.for_uv(env)
     env.update(settings)
     env.setdefault("UV_PYTHON_DOWNLOADS", "never")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -224,6 +225,25 @@ def test_settings_that_would_lead_uv_astray_change_nothing(world, monkeypatch):
     (world.root / "pyproject.toml").write_text("[project]\nname = 'users'\nversion = '1'\ndependencies = ['nowhere']\n")
     assert environments.verify(world.create()) == []
     assert not (world.root / "t").exists()
+
+
+def test_bytecode_lies_where_the_worker_looks_for_it(world, monkeypatch):
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(world.root / "elsewhere"))
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    made = world.create()
+    tag = sys.implementation.cache_tag
+    assert [file.name for file in made.site_packages.glob("alpha/__pycache__/more*")] == [f"more.{tag}.pyc"]
+    assert not (world.root / "elsewhere").exists()
+
+
+def test_a_home_named_from_another_folder_is_the_same_home(world, monkeypatch):
+    (world.root / "here").mkdir()
+    monkeypatch.chdir(world.root / "here")
+    monkeypatch.setenv("ISOBENCH_HOME", "../home")
+    made = world.create()
+    assert made.folder.parent == world.home / "environments"
+    monkeypatch.setenv("ISOBENCH_HOME", str(world.home))
+    assert environments.verify(environments.find(world.spec())) == []
 
 
 def test_removing_takes_every_environment_of_a_name_and_no_other(world):
