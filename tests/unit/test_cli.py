@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 from isobench import api
@@ -78,6 +79,19 @@ def test_a_request_that_can_not_be_is_refused_before_any_work(
         assert text in errors
     assert "Traceback" not in errors
     assert not (home / "runs").exists()
+
+
+def test_a_home_that_can_not_be_written_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = onnx.helper.make_graph([], "nothing", [], [])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), home.parent / "m.onnx")
+    monkeypatch.setenv("ISOBENCH_PROVIDER", "venv")
+    monkeypatch.setenv("ISOBENCH_HOME", "/sys/isobench")  # where not even root may write
+    code, errors = said(capsys, "run", "-r", "ort", "m.onnx")
+    assert code == 1
+    assert "error: /sys/isobench can't be used: " in errors
+    assert "set ISOBENCH_HOME to a folder that you can write to" in errors
 
 
 def test_no_results_yet_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from isobench.environments import pipconf, uv
+from isobench.environments import config, pipconf, uv
 
 
 @pytest.fixture
@@ -124,3 +124,12 @@ def test_whether_pythons_are_downloaded_is_left_to_the_user(monkeypatch):
 )
 def test_credentials_are_never_shown(told, shown):
     assert uv.redacted(told) == shown
+
+
+def test_a_user_whose_home_nobody_knows_has_no_settings(monkeypatch):
+    for name in ("HOME", "XDG_CONFIG_HOME", "ISOBENCH_PROVIDER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # a number that has no line in /etc/passwd
+    assert pipconf.for_uv({"PIP_CONFIG_FILE": os.devnull}) == ({}, [])
+    assert pipconf.settings({}) == pipconf.settings({"HOME": "/nonexistent"})
+    assert config.value("provider", "ISOBENCH_PROVIDER") == ("", "")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import NoReturn
 
 import click
 
-from isobench import __version__
+from isobench import __version__, paths
 from isobench.errors import IsobenchError
+
+_OF_THE_DISK = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 COMMANDS = {
     "run": "isobench.cli.run:run",
@@ -76,6 +79,13 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `isobench list | head`
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        what = f"{error.filename or paths.home()} can't be used: {error.strerror}"
+        hint = "free some space, or set ISOBENCH_HOME to a folder that you can write to"
+        complain(IsobenchError(what, hint=hint))
+        sys.exit(IsobenchError.exit_code)
 
 
 def complain(error: IsobenchError) -> None:

@@ -10,7 +10,8 @@ from isobench.errors import UsageError
 
 def files() -> list[Path]:
     """Where the configuration may lie, the weakest first; rattler reads its own keys from the same files."""
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
+    # Not pathlib's, which raises where nobody knows of a home.
+    own = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"))  # noqa: PTH111
     return [Path("/etc/isobench/config.toml"), own / "isobench" / "config.toml"]
 
 

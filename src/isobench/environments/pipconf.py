@@ -68,7 +68,7 @@ def _files(environ: Mapping[str, str]) -> list[Path]:
     named = environ.get("PIP_CONFIG_FILE", "")
     if named == os.devnull:
         return []
-    home = Path(environ.get("HOME") or Path.home())
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - pathlib's may raise
     shared = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
     own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     return [
@@ -85,7 +85,7 @@ def _uv_toml_keys(environ: Mapping[str, str]) -> set[str]:
     """The keys that uv's own configuration files set."""
     import tomllib
 
-    home = Path(environ.get("HOME") or Path.home())
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - pathlib's may raise
     own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     named = environ.get("UV_CONFIG_FILE")
     keys: set[str] = set()

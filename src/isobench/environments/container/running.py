@@ -131,7 +131,7 @@ def for_worker(
     caches = [Path(kept[name]) for name in _CACHES]
     for cache in caches:
         cache.mkdir(parents=True, exist_ok=True)
-    user_caches = Path(kept.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    user_caches = Path(kept.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111 - pathlib's may raise
     downloads = [Path(kept.get(variable) or user_caches / name) for variable, name in _DOWNLOADS.items()]
     asked = json.loads(kept.get("ISOBENCH_CONTROL", "{}"))
     # The daemon that an engine may have knows nothing of the CPUs that this process is held to.
