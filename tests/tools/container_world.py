@@ -21,9 +21,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from isobench import environments, worker
+from isobench.environments import Environment
+from isobench.workers import protocol
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "workers"
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON = f"/opt/inside/bin/python{MINOR}"
 IN_IMAGE = "isobench-in-image"
@@ -134,6 +140,39 @@ def docker_api() -> Iterator[str]:
                 yield _once_there(socket)
             finally:
                 service.terminate()
+
+
+def write_spec(folder: Path, image: str, **further: str | bool) -> None:
+    """Write an environment's folder: its Python, and a `container.toml` that says this."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "python-version").write_text(f"{MINOR}\n")
+    said = {"image": image, **further}
+    (folder / "container.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in said.items()))
+
+
+def create(name: str) -> Environment:
+    spec = environments.choose(environments.spec(name), note=print)
+    return environments.create(spec, progress=print)
+
+
+class Run:
+    """Runs a sample worker in a container."""
+
+    def __init__(self, environment: Environment, folder: Path) -> None:
+        self.environment = environment
+        self.run_dir = folder / "run"
+        self.stages: list[str] = []
+
+    def __call__(self, script: str | Path, *, timeout_s: float = 60, **given: Any) -> dict[str, Any]:
+        script = SAMPLES / f"{script}.py" if isinstance(script, str) else script
+        with worker.start(self.environment, script, self.run_dir, threads=1, **given) as process:
+            arguments = {
+                "output_dir": str(self.run_dir), "onnx_file": "", "iterations": 3,
+                "outputs_file": str(self.run_dir / protocol.OUTPUTS_FILE),
+            }  # fmt: skip
+            request = {"arguments": arguments, "threads": 1, "seed": 0, "pids": str(self.run_dir / "pids")}
+            process.go(request, timeout_s=timeout_s)
+            return process.finish(self.stages.append)
 
 
 def _once_there(socket: Path) -> str:
