@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from isobench import environments
+from isobench.environments import uv
 from isobench.errors import ProvisionError
 
 pytestmark = pytest.mark.integration
@@ -116,3 +119,15 @@ def test_a_requirement_with_an_address_is_refused(world, lock):
     why, hint = refusal(lock)
     assert (why, hint) == ("a requirement names an address, which no lock may", "name packages and versions only")
     assert spec.lock_file.read_text() == before
+
+
+@pytest.mark.parametrize(("name", "glibc"), [("ort", "2_28"), ("onnx", "2_28"), ("openvino", "2_35")])
+def test_these_locks_serve_aarch64_too(name, glibc, tmp_path):
+    spec, log_file = environments.spec(name), tmp_path / "uv.log"
+    uv.run(
+        ["pip", "install", "--dry-run", "--no-build", "--require-hashes", "--python-version", spec.python,
+         "--python-platform", f"aarch64-manylinux_{glibc}", "--target", tmp_path / "nothing", "-r", spec.lock_file],
+        log_file=log_file,
+    )  # fmt: skip
+    would = re.findall(r"^ \+ (\S+)", log_file.read_text(), re.MULTILINE)
+    assert sorted(would) == sorted(f"{package}=={version}" for package, version in spec.locked().items())
