@@ -176,7 +176,12 @@ def beside(folder: Path, suffix: str) -> Path:
 
 
 def _empty(folder: Path) -> None:
-    """Remove a folder; its marker goes first, so that at no moment half of it passes for ready."""
+    """Remove a folder; its marker goes first, so that at no moment half of it passes for ready.
+
+    Of a link, only the link: where it leads, somebody else may use what is there.
+    """
+    if folder.is_symlink():
+        folder.unlink()
     (folder / store.MARKER_FILE).unlink(missing_ok=True)
     if folder.exists():
         shutil.rmtree(folder)

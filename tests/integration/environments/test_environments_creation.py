@@ -246,6 +246,19 @@ def test_a_home_named_from_another_folder_is_the_same_home(world, monkeypatch):
     assert environments.verify(environments.find(world.spec())) == []
 
 
+def test_of_an_environment_that_is_linked_to_only_the_link_is_removed(world):
+    made = world.create()
+    elsewhere = world.root / made.folder.name
+    made.folder.rename(elsewhere)
+    made.folder.symlink_to(elsewhere)
+    assert environments.remove("tiny") == [made.folder]
+    assert world.left() == []
+    assert (elsewhere / store.MARKER_FILE).exists()
+    made.folder.symlink_to(world.root / "gone")
+    assert environments.verify(world.create()) == []
+    assert not made.folder.is_symlink()
+
+
 def test_removing_takes_every_environment_of_a_name_and_no_other(world):
     first = world.create()
     second = world.create(world.spec(world.alpha_2 + world.beta))
