@@ -19,7 +19,7 @@ BIN    := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 HOST   := $(VENV)/.isobench
 DEV    := $(VENV)/.dev
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := PIP_USER=0 $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
