@@ -82,9 +82,9 @@ def main() -> NoReturn:
     except OSError as error:
         if error.errno not in _OF_THE_DISK:
             raise
-        what = f"{error.filename or paths.home()} can't be used: {error.strerror}"
+        where = error.filename2 or error.filename or paths.home()  # of a copy, where it was to go
         hint = "free some space, or set ISOBENCH_HOME to a folder that you can write to"
-        complain(IsobenchError(what, hint=hint))
+        complain(IsobenchError(f"{where} can't be used: {error.strerror}", hint=hint))
         sys.exit(IsobenchError.exit_code)
 
 
