@@ -14,7 +14,7 @@ from isobench.environments import choice, specs
 from isobench.errors import IsobenchError, ProvisionError, UsageError
 
 if TYPE_CHECKING:
-    from isobench.environments import Spec
+    from isobench.environments import Environment, Spec
 
 _FILES = click.option(
     "--file", "files", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER/environment.yml",
@@ -35,11 +35,9 @@ def create(names: tuple[str, ...], everything: bool, files: tuple[Path, ...]) ->
     if everything:
         wanted = [spec for spec in wanted if _usable(spec)]
     chosen = [environments.choose(spec, note=say) for spec in wanted]
-    _create_side_by_side([spec for spec in chosen if environments.find(spec) is None])
+    made = _create_side_by_side(chosen)
     for spec in chosen:
-        made = environments.find(spec)
-        assert made is not None
-        click.echo(f"{spec.name}: {made.folder}")
+        click.echo(f"{spec.name}: {made[spec].folder}")
 
 
 @click.command()
@@ -114,19 +112,20 @@ def _specs(names: tuple[str, ...], files: tuple[Path, ...]) -> list[Spec]:
     return [*map(environments.spec, dict.fromkeys(names)), *map(specs.of_file, dict.fromkeys(files))]
 
 
-def _create_side_by_side(specs: list[Spec]) -> None:
+def _create_side_by_side(specs: list[Spec]) -> dict[Spec, Environment]:
     """Make several environments at once: one downloads while another compiles.
 
     The threads are daemons, so Ctrl-C ends the program at once, and the kernel ends uv with it (see `process`).
     """
     import threading
 
+    made: dict[Spec, Environment] = {}
     failures: list[IsobenchError] = []
     surprises: list[Exception] = []
 
     def work(spec: Spec) -> None:
         try:
-            environments.create(spec, progress=say)
+            made[spec] = environments.create(spec, progress=say)
         except IsobenchError as error:
             failures.append(error)
         except Exception as error:  # noqa: BLE001 - it's raised again, in the thread that can tell of it
@@ -147,3 +146,4 @@ def _create_side_by_side(specs: list[Spec]) -> None:
             details="\n".join(failure.details for failure in failures),
             hint="; ".join(dict.fromkeys(failure.hint for failure in failures if failure.hint)),
         )
+    return made
