@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -159,6 +158,8 @@ def capture(
 @contextmanager
 def temporary_folder(log_file: Path) -> Iterator[str]:
     """A folder for what a program throws away, beside its log; if we are killed, the next one removes it."""
+    import shutil
+
     folder = log_file.with_suffix(".tmp")
     try:
         folder.mkdir(exist_ok=True)
