@@ -46,6 +46,14 @@ class ProtocolError(ValueError):
     """A file of the exchange is not what its schema says."""
 
 
+class SchemaError(ProtocolError):
+    """A file is of another schema: `found`, None where it names none."""
+
+    def __init__(self, message: str, found: Any) -> None:
+        super().__init__(message)
+        self.found = found
+
+
 class Tensor(NamedTuple):
     """One named tensor: `data` holds its elements, C-contiguous and little-endian."""
 
@@ -66,7 +74,7 @@ def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ProtocolError: it is no JSON object, or one of another schema.
+        ProtocolError: it is no JSON object, or (SchemaError) one of another schema.
     """
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs a worker 5 ms of start-up
         raw = file.read()
@@ -76,8 +84,9 @@ def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
         raise ProtocolError(f"{os.fspath(path)} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise ProtocolError(f"{os.fspath(path)} holds {type(value).__name__}, not an object")
-    if value.get("schema") != schema:
-        raise ProtocolError(f"{os.fspath(path)} has the schema {value.get('schema')!r}, not {schema!r}")
+    found = value.get("schema")
+    if found != schema:
+        raise SchemaError(f"{os.fspath(path)} has the schema {found!r}, not {schema!r}", found)
     return value
 
 

@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isobench import selection
+from isobench import paths, selection
 from isobench.case import Plan
 from isobench.console import Console
 from isobench.devices import default_threads
@@ -67,7 +68,7 @@ def plan(
     """Check what is asked for, all of it, before any work. What the figures mean is said at `models.Settings`.
 
     Raises:
-        UsageError: an unknown runtime or device, or a number that can't be.
+        UsageError: an unknown runtime or device, a number that can't be, or a folder that can't be written to.
         ModelError: a file isn't there, or is no model.
     """
     for name, value, least in (
@@ -102,6 +103,7 @@ def plan(
     for entry in entries:
         for model in chosen if entry.default_sequence is not None else ():
             entry.default_sequence.preparing(model).check(model)
+    _check_folder(results or paths.results())
     return Plan(
         models=chosen,
         runtimes=entries,
@@ -179,6 +181,19 @@ def _check_control(cpus: Sequence[int], nice: int, memory_nodes: Sequence[int]) 
                 f"{what} {machine.cpu_list(unknown)} is none of those that this process may use",
                 hint=f"These are at hand: {known}.",
             )
+
+
+def _check_folder(results: Path) -> None:
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(results, os.W_OK | os.X_OK) else "it can't be written to"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise UsageError(
+            f"results can't be saved in {results}: {reason}",
+            hint="Name another folder with --output, or set ISOBENCH_HOME.",
+        )
 
 
 def measure(of: Plan, progress: Progress | None = None) -> Iterator[Saved]:

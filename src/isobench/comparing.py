@@ -52,7 +52,7 @@ def compare(first: tuple[Result, Path], second: tuple[Result, Path]) -> Comparis
     """Compare two measured Results, each with the folder that holds its samples.
 
     Raises:
-        ResultError: one of them came to no measurement, or its samples are gone.
+        ResultError: one of them came to no measurement, or its samples are gone or damaged.
     """
     measured = [_measured(result) for result, _ in (first, second)]
     floor = calibration.floor()
@@ -106,10 +106,7 @@ def _measured(result: Result) -> Measured:
 def _blocks_s(result: Result, folder: Path) -> list[list[list[float]]]:
     """For each run, its blocks of seconds an inference; one block where the worker told of none."""
     outcome = _measured(result)
-    try:
-        samples = results.samples_ns(result, folder)
-    except FileNotFoundError as error:
-        raise ResultError(f"the samples of {result.id} are gone: {error.filename}") from None
+    samples = results.samples_ns(result, folder)
     found = []
     for run, taken in zip(outcome.runs, samples, strict=True):
         scale, first, blocks = run.group * 1e9, 0, []

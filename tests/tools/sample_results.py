@@ -99,5 +99,5 @@ def save(result: Result, folder: Path) -> Path:
     run_dir = folder / "run"
     run_dir.mkdir(exist_ok=True)
     (run_dir / protocol.LOG_FILE).write_text("a log\n")
-    (run_dir / protocol.SAMPLES_FILE).write_bytes((4_000_000).to_bytes(8, "little") * 2)
+    (run_dir / protocol.SAMPLES_FILE).write_bytes((4_000_000).to_bytes(8, "little") * BLOCK.samples)
     return results.save(result, run_dirs=[run_dir], root=folder / "results")

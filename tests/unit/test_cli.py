@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
-import onnx
 import pytest
 
 from isobench import api
@@ -61,6 +61,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
         (["run", "notes.md"], 3, ["notes.md is no model", ".onnx file"]),
         (["run", "*.onnx"], 3, ["*.onnx: no .py or .onnx file matches"]),
         (["run", "--label", "task::vision", "model.py"], 2, ["no model carries the label task::vision", "# labels:"]),
+        (["run", "--output", "notes.md/x", "model.py"], 2, ["can't be saved in ", "Not a directory", "--output"]),
         (["run"], 2, ["Missing argument 'MODEL...'"]),
         (["walk"], 2, ["No such command 'walk'"]),
         (["discover", "absent.py"], 3, ["absent.py: no such file"]),
@@ -82,16 +83,23 @@ def test_a_request_that_can_not_be_is_refused_before_any_work(
 
 
 def test_a_home_that_can_not_be_written_is_told(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    graph = onnx.helper.make_graph([], "nothing", [], [])
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), home.parent / "m.onnx")
-    monkeypatch.setenv("ISOBENCH_PROVIDER", "venv")
     monkeypatch.setenv("ISOBENCH_HOME", "/sys/isobench")  # where not even root may write
-    code, errors = said(capsys, "run", "-r", "ort", "m.onnx")
-    assert code == 1
-    assert "error: /sys/isobench can't be used: " in errors
-    assert "set ISOBENCH_HOME to a folder that you can write to" in errors
+    code, errors = said(capsys, "run", "model.py")
+    assert code == 2
+    assert "error: results can't be saved in /sys/isobench/results: " in errors
+    assert "set ISOBENCH_HOME" in errors
+
+
+def test_a_disk_that_is_full_is_told_in_words() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "isobench", "doctor"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "hint: free some space" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_no_results_yet_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

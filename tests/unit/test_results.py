@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path, outcome: Measured | Faile
 def test_samples_and_log_lie_beside_the_result_and_the_run_directory_is_gone(tmp_path: Path) -> None:
     result = make()
     folder = save(result, tmp_path)
-    assert results.samples_ns(result, folder) == [[4_000_000, 4_000_000]]
+    assert results.samples_ns(result, folder) == [[4_000_000] * 4]
     assert (folder / "run-1" / protocol.LOG_FILE).read_text() == "a log\n"
     assert not (tmp_path / "run").exists()
 
@@ -48,7 +49,7 @@ def test_a_result_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("schema",), "isobench.result/1", "has the schema 'isobench.result/1'"),
+        (("schema",), "isobench.result/1", "has the schema 'isobench.result/1': this isobench reads isobench.result/2"),
         (("outcome", "latency", "mean_s"), "fast", "result.outcome.latency.mean_s is str, not float"),
         (("outcome", "status"), "splendid", "result.outcome.status is 'splendid'"),
         (("outcome", "runs", 0, "group"), True, r"result.outcome.runs\[0\].group is bool, not int"),
@@ -78,6 +79,43 @@ def test_a_missing_member_is_named(tmp_path: Path) -> None:
     file.write_text(json.dumps(whole))
     with pytest.raises(ResultError, match=r"result.outcome: lacks verdict"):
         results.load(str(file))
+
+
+def test_a_result_of_another_schema_says_what_reads_it(tmp_path: Path) -> None:
+    file = save(make(), tmp_path) / results.RESULT_FILE
+    for schema, hint in (("isobench.result/3", "Read it with the isobench that wrote it"), (None, "^$")):
+        file.write_text(json.dumps({"schema": schema}))
+        with pytest.raises(ResultError) as caught:
+            results.load(str(file))
+        assert re.search(hint, caught.value.hint)
+
+
+def test_a_name_is_no_pattern(tmp_path: Path) -> None:
+    save(make(), tmp_path)
+    for name in ("**", "*", "2026010[1]"):
+        with pytest.raises(ResultError, match="there is no result"):
+            results.load(name, root=tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [(None, "can't be read: .*: No such file"), (17, "in the middle of a sample"), (16, "holds 2 of 4")],
+)
+def test_samples_that_are_gone_or_damaged_are_told(tmp_path: Path, size: int | None, message: str) -> None:
+    result = make()
+    folder = save(result, tmp_path)
+    file = folder / "run-1" / protocol.SAMPLES_FILE
+    os.truncate(file, size) if size else file.unlink()
+    with pytest.raises(ResultError, match=message):
+        results.samples_ns(result, folder)
+
+
+def test_a_result_that_can_not_be_written_leaves_its_samples_and_says_where(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("no folder")
+    with pytest.raises(ResultError, match=r"can't be saved in .*/results: ") as caught:
+        save(make(), tmp_path)
+    assert str(tmp_path / "run") in caught.value.hint
+    assert (tmp_path / "run" / protocol.SAMPLES_FILE).exists()
 
 
 def test_one_unreadable_result_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from isobench import __version__, paths
+from isobench import __version__
 from isobench.errors import IsobenchError
 
 _OF_THE_DISK = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
@@ -82,9 +82,10 @@ def main() -> NoReturn:
     except OSError as error:
         if error.errno not in _OF_THE_DISK:
             raise
-        where = error.filename2 or error.filename or paths.home()  # of a copy, where it was to go
+        where = error.filename2 or error.filename  # of a copy, where it was to go
+        what = f"{where} can't be used: {error.strerror}" if where else str(error)
         hint = "free some space, or set ISOBENCH_HOME to a folder that you can write to"
-        complain(IsobenchError(f"{where} can't be used: {error.strerror}", hint=hint))
+        complain(IsobenchError(what, hint=hint))
         sys.exit(IsobenchError.exit_code)
 
 

@@ -1,0 +1,39 @@
+"""Results: what came of a Case, with everything that is needed to judge it and to repeat it.
+
+A Result is written as soon as its Case has ended, and never changed. `records` are its parts, `store` is where it lies,
+`decoding` reads it back.
+"""
+
+from __future__ import annotations
+
+from isobench.results.records import (
+    SCHEMA,
+    ColdStart,
+    DeviceRecord,
+    EnvironmentRecord,
+    Failed,
+    Measured,
+    ModelRecord,
+    Result,
+    Run,
+    RuntimeRecord,
+    Turns,
+    Warmup,
+)
+from isobench.results.store import (
+    RESULT_FILE,
+    files,
+    folder_of,
+    load,
+    load_all,
+    remove,
+    run_folder,
+    samples_ns,
+    save,
+)
+
+__all__ = [
+    "RESULT_FILE", "SCHEMA", "ColdStart", "DeviceRecord", "EnvironmentRecord", "Failed", "Measured", "ModelRecord",
+    "Result", "Run", "RuntimeRecord", "Turns", "Warmup", "files", "folder_of", "load", "load_all", "remove",
+    "run_folder", "samples_ns", "save",
+]  # fmt: skip

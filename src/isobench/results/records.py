@@ -1,0 +1,235 @@
+"""The schema of a Result, as frozen records; `docs/result-schema.md` is this module in prose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from isobench.correctness import Comparison
+from isobench.errors import ResultError
+from isobench.models import Settings, Step, TensorSpec
+from isobench.statistics import Block, GpuSummary, Interval, Summary, Verdict
+
+SCHEMA = "isobench.result/2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """What was measured. `source_sha256` is of the script or of the `.onnx` file; `git` says where that came from."""
+
+    name: str
+    path: str
+    source_sha256: str
+    script_args: tuple[str, ...]
+    labels: Mapping[str, tuple[str, ...]]
+    class_name: str = ""
+    hash: str = ""
+    parameters: int | None = None
+    signature: str = ""
+    inputs: tuple[TensorSpec, ...] = ()
+    weights_sha256: str = ""
+    build: str = ""
+    inputs_sha256: str = ""
+    onnx_sha256: str = ""
+    onnx_opset: int | None = None
+    exporter: str = ""
+    reference: str = ""
+    deterministic: bool | None = None
+    git: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeRecord:
+    """What measured it: `arguments` are the runtime's own, all of them, defaults included.
+
+    `status_stats` are the names of those of its stats that it wants to be seen with the latency.
+    """
+
+    name: str
+    version: str
+    arguments: Mapping[str, Any]
+    status_stats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRecord:
+    """Where: `family[::part[::config]]`, and the device's name as its maker calls it."""
+
+    device: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentRecord:
+    """In which environment. `lock_file` is where the lock lies that `lock_sha256` is of.
+
+    Both are empty where the environment wasn't built from a lock: an interpreter that was adopted as it is.
+    `conda_lock_sha256` is of the `conda-lock.yml` beside it; `conda_packages` are written `name=version=build`. `image`
+    is the container image that it ran in, by its digest; `image_packages` are its own Python packages, where they are
+    used.
+    """
+
+    name: str
+    provider: str
+    identity: str
+    lock_sha256: str
+    lock_file: str
+    python: str
+    packages: tuple[str, ...]
+    conda_lock_sha256: str = ""
+    conda_packages: tuple[str, ...] = ()
+    image: str = ""
+    image_packages: tuple[str, ...] = ()
+
+    @property
+    def from_lock(self) -> bool:
+        return bool(self.lock_sha256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdStart:
+    """What comes before a warm inference: seconds. `compile_s` is None where nothing is compiled.
+
+    `start_s` is the interpreter's own start, and that of its container, if it has one.
+    """
+
+    import_s: float | None
+    load_s: float | None
+    compile_s: float | None
+    first_inference_s: float | None
+    start_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmup:
+    """The untimed iterations, the first included. `settled` is None where their number was fixed beforehand.
+
+    `curve` holds, for each window, the iterations done at its end and its median latency in seconds.
+    """
+
+    iterations: int
+    wall_s: float
+    settled: bool | None
+    curve: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One worker process. `used` says of each block whether the figures are of it; `timer_s` is the clock's own cost.
+
+    `samples_file` lies beside `result.json`; a sample is the time of `group` iterations.
+    """
+
+    started_at: str
+    cold_start: ColdStart
+    warmup: Warmup | None
+    timer_s: float | None
+    group: int
+    blocks: tuple[Block, ...]
+    used: tuple[bool, ...]
+    median_s: float
+    threads: Mapping[str, Any]
+    peak_memory_bytes: int | None
+    samples_file: str
+
+    def threads_asked(self, settings: Settings) -> int:
+        """The threads that were asked for: `--threads`, or what the runtime's own arguments say in its place."""
+        return int(self.threads.get("requested") or settings.threads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """How Cases were interleaved: in each round of each run, every Case took one block.
+
+    `id` is common to those that took turns; `place` is this Case's number among them; `order` holds, for each run and
+    each round, the places in the order in which they came, drawn from `seed`.
+    """
+
+    id: str
+    place: int
+    seed: int
+    order: tuple[tuple[tuple[int, ...], ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A Case that came to a measurement.
+
+    `latency` is of the blocks that are used, `latency_all` of all. `intervals` are 95 % intervals of mean, median, p90
+    and p99 in seconds; `noise_floor` is the relative spread of identical runs that they assume, as `floor_source` says.
+    On a GPU `latency` is the GPU's own time, `end_to_end` that from host memory to host memory, of the same blocks.
+    """
+
+    latency: Summary
+    latency_all: Summary
+    intervals: Mapping[str, Interval]
+    noise_floor: float
+    floor_source: str
+    set_aside_s: float
+    clean_share: float
+    verdict: Verdict
+    correctness: Comparison
+    runs: tuple[Run, ...]
+    facts: Mapping[str, Any]
+    stats: Mapping[str, Any]
+    turns: Turns | None = None
+    end_to_end: Summary | None = None
+    gpu: GpuSummary | None = None
+    status: str = "measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A Case that came to none. `kind` is a word for programs, the rest is for people."""
+
+    kind: str
+    message: str
+    hint: str = ""
+    details: str = ""
+    exit_code: int = 1
+    status: str = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One Case's outcome. `steps` are the tools that the model went through, the measuring last."""
+
+    id: str
+    isobench: str
+    started_at: str
+    ended_at: str
+    command: tuple[str, ...]
+    model: ModelRecord
+    runtime: RuntimeRecord
+    device: DeviceRecord
+    environment: EnvironmentRecord | None
+    settings: Settings
+    outcome: Measured | Failed
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    schema: str = SCHEMA
+
+    @property
+    def latency(self) -> Summary:
+        """The latency's summary, in seconds.
+
+        Raises:
+            ResultError: the Case failed.
+        """
+        if isinstance(self.outcome, Failed):
+            raise ResultError(f"{self.id} failed: {self.outcome.message}", hint=self.outcome.hint)
+        return self.outcome.latency
+
+    @property
+    def altered(self) -> str:
+        """What was done to the model before it was measured, in words; "" for the model as it is."""
+        return ", ".join(str(step) for step in self.steps if step.alters)
+
+    @property
+    def ok(self) -> bool:
+        """Was it measured, with the right outputs?"""
+        return isinstance(self.outcome, Measured) and self.outcome.correctness.ok
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

@@ -1,0 +1,153 @@
+"""Results on disk: a folder each, named by its id."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from isobench import paths
+from isobench.errors import ResultError
+from isobench.results.decoding import decode
+from isobench.results.records import SCHEMA, Measured, Result
+from isobench.workers import protocol
+
+RESULT_FILE = "result.json"
+
+
+def save(result: Result, *, run_dirs: Sequence[Path] = (), root: Path | None = None) -> Path:
+    """Write the Result, with the samples and the log of each run beside it; return its folder.
+
+    The run directories are emptied: what is worth keeping is moved.
+
+    Raises:
+        ResultError: it can't be written; nothing that was measured is removed then.
+    """
+    folder = (root or paths.results()) / result.id
+    try:
+        _save(result, run_dirs, folder)
+    except OSError as error:
+        left = ", ".join(str(place) for place in (folder, *run_dirs) if place.exists())
+        raise ResultError(
+            f"{result.id} can't be saved in {folder.parent}: {error.strerror}",
+            hint=f"What was measured is left in {left}." if left else "",
+        ) from None
+    return folder
+
+
+def _save(result: Result, run_dirs: Sequence[Path], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for number, run_dir in enumerate(run_dirs, 1):
+        kept = folder / run_folder(number)
+        kept.mkdir()
+        for name in (protocol.SAMPLES_FILE, protocol.END_TO_END_FILE, protocol.LOG_FILE, protocol.OUTPUTS_FILE):
+            if (run_dir / name).exists():
+                shutil.move(run_dir / name, kept / name)
+    protocol.write_json(folder / RESULT_FILE, result.to_json())
+    for run_dir in run_dirs:
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def run_folder(number: int) -> str:
+    """The name of the folder that holds what the run of that number (from 1) left."""
+    return f"run-{number}"
+
+
+def load(name: str, *, root: Path | None = None) -> Result:
+    """The Result of an id (or the beginning of one that is like no other), a folder, or a `result.json`.
+
+    Raises:
+        ResultError: there is none, there are several, or it's not what the schema says.
+    """
+    file = _find(name, root or paths.results())
+    try:
+        value = protocol.read_json(file, SCHEMA)
+        result: Result = decode(Result, value, "result")
+    except FileNotFoundError:
+        raise ResultError(f"there is no {file}") from None
+    except OSError as error:
+        raise ResultError(f"{file} can't be read: {error.strerror}") from None
+    except protocol.SchemaError as error:
+        ours = str(error.found).startswith(SCHEMA.partition("/")[0])
+        hint = "Read it with the isobench that wrote it: its member `isobench` says which version." if ours else ""
+        raise ResultError(f"{file} has the schema {error.found!r}: this isobench reads {SCHEMA}", hint=hint) from None
+    except protocol.ProtocolError as error:
+        raise ResultError(str(error)) from None
+    except ValueError as error:
+        raise ResultError(f"{file} is no result of this version: {error}") from None
+    return result
+
+
+def load_all(root: Path | None = None) -> Iterator[Result | ResultError]:
+    """Every Result, the oldest first; what can't be read comes as the error that says why."""
+    for file in files(root or paths.results()):
+        try:
+            yield load(str(file))
+        except ResultError as error:
+            yield error
+
+
+def files(root: Path) -> list[Path]:
+    """Every `result.json` in a folder of results, the oldest first."""
+    return sorted(root.glob(f"*/{RESULT_FILE}"))
+
+
+def samples_ns(result: Result, folder: Path) -> list[list[int]]:
+    """The raw samples of each run: nanoseconds of `group` iterations each, in their order.
+
+    Raises:
+        ResultError: they are gone, or not as many as were taken.
+    """
+    assert isinstance(result.outcome, Measured)
+    found = []
+    for run in result.outcome.runs:
+        try:
+            samples = protocol.read_samples(folder / run.samples_file)
+        except OSError as error:
+            raise ResultError(f"the samples of {result.id} can't be read: {error.filename}: {error.strerror}") from None
+        except protocol.ProtocolError as error:
+            raise ResultError(f"the samples of {result.id} are damaged: {error}") from None
+        taken = sum(block.samples for block in run.blocks)
+        if run.blocks and len(samples) != taken:
+            raise ResultError(
+                f"the samples of {result.id} are damaged: {run.samples_file} holds {len(samples)} of {taken}"
+            )
+        found.append(samples)
+    return found
+
+
+def folder_of(name: str, *, root: Path | None = None) -> Path:
+    """The folder that holds the Result which `load` finds."""
+    return _find(name, root or paths.results()).parent
+
+
+def remove(folder: Path, *, root: Path) -> None:
+    """Remove a Result from a folder of results.
+
+    Raises:
+        ResultError: it lies elsewhere, or can't be removed.
+    """
+    if folder.resolve().parent != root.resolve():
+        raise ResultError(f"{folder} doesn't lie in {root}", hint="Name the folder of results with --from.")
+    try:
+        # First what makes it a Result, so that nobody takes half of it for one.
+        (folder / RESULT_FILE).unlink()
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise ResultError(f"{folder} can't be removed: {error.strerror}", hint="Look at its owner.") from None
+
+
+def _find(name: str, root: Path) -> Path:
+    path = Path(name)
+    if path.suffix == ".json":
+        return path
+    if (path / RESULT_FILE).exists():
+        return path / RESULT_FILE
+    found = [file for file in files(root) if name and file.parent.name.startswith(name)]
+    exact = [file for file in found if file.parent.name == name]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if found:
+        several = ", ".join(file.parent.name for file in found)
+        raise ResultError(f"{name} is the beginning of several results: {several}", hint="Give more of it.")
+    raise ResultError(f"there is no result {name!r} in {root}", hint="See them all: isobench list")
