@@ -158,7 +158,10 @@ def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
                 total_s=latency.iterations * latency.mean_s,
                 clean_share=clean_share,
                 median_s=latency.median_s,
-                doubts=[*_only_a_mean(runs), *_not_in_effect(runs, settings), *_too_wide(width, settings)],
+                doubts=[
+                    *_disturbed(runs, clean_share), *_only_a_mean(runs), *_not_in_effect(runs, settings),
+                    *_too_wide(width, settings),
+                ],
             ),
             correctness=worst,
             runs=tuple(run.run for run in runs),
@@ -193,6 +196,15 @@ def _counted(summary: Summary, runs: Sequence[Finished], *, used_only: bool) -> 
         samples = len(run.used_ns()) if used_only else len(run.samples_ns)
         iterations += samples * run.run.group
     return replace(summary, iterations=iterations)
+
+
+def _disturbed(runs: Sequence[Finished], clean_share: float) -> list[str]:
+    """Runs whose blocks are all used, though others disturbed them: what is clean beside them mustn't hide it."""
+    disturbed = sum(run.selection.clean_share < statistics.LEAST_CLEAN for run in runs)
+    if not disturbed or clean_share < statistics.LEAST_CLEAN:  # then it's told of all of them
+        return []
+    were = f"{disturbed} of {len(runs)} runs {'was' if disturbed == 1 else 'were'}"
+    return [f"{were} disturbed for most of the time, and nothing of {'it' if disturbed == 1 else 'them'} was set aside"]
 
 
 def _only_a_mean(runs: Sequence[Finished]) -> list[str]:
