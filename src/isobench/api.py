@@ -78,10 +78,10 @@ def plan(
     ):  # fmt: skip
         if value is not None and value < least:
             raise UsageError(f"{name} is {value}: it is to be at least {least}")
-    if in_turns and (iterations is not None or precision is not None):
+    if in_turns and iterations is not None:
         raise UsageError(
-            "interleaved Cases take blocks of time, not a number of iterations, and no precision can be asked for yet",
-            hint="Leave out --iterations and --precision; --min-time and --processes say how much.",
+            "interleaved Cases take blocks of time, not a number of iterations",
+            hint="Leave out --iterations; --min-time, --processes and --precision say how much.",
         )
     if heap not in {"steady", "default"}:
         raise UsageError(f"the heap is {heap!r}: it is to be steady or default")

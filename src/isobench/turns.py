@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from isobench.case import Case
 from isobench.errors import IsobenchError
 from isobench.models import Settings
 from isobench.results import Turns
+from isobench.runtimes.base import explained
 from isobench.runtimes.worker_rt import WorkerRT, no_turns
 from isobench.sampling import Ready, Sampler
 
@@ -32,28 +33,25 @@ def measure(
 ) -> Iterator[tuple[Case, Result | IsobenchError]]:
     """Measure Cases that are prepared in turns, in `settings.processes` sets of processes, one set after the other.
 
-    A Case that fails comes with its error; the others go on without it. To be called with the device to itself.
+    Where a precision is asked for, there are as many more sets as it takes for all of them. A Case that fails comes
+    with its error; the others go on without it. To be called with the device to itself.
     """
     generator = random.Random(settings.seed)  # noqa: S311 - an order to be drawn again, not a secret
     runs: dict[Case, list[Finished]] = {case: [] for case in cases}
     errors: dict[Case, IsobenchError] = {}
     order = []
-    for number in range(settings.processes):
+    while len(order) < settings.processes or _more([runs[case] for case in cases if case not in errors], settings):
         with ExitStack() as cleanup:
             seats = []
             for case in (case for case in cases if case not in errors):
-                try:
-                    seats.append(_Seat(case, cleanup, first=number == 0))
-                except IsobenchError as error:
-                    errors[case] = error
-            on_stage(f"measuring in turns, set {number + 1} of {settings.processes}")
+                with _apart(case, errors):
+                    seats.append(_Seat(case, cleanup, first=not order))
+            on_stage(f"measuring in turns, set {len(order) + 1}")
             order.append(_rounds(seats, [*cases], settings, generator, errors))
             for seat in seats:
                 if seat.case not in errors:
-                    try:
+                    with _apart(seat.case, errors):
                         runs[seat.case].append(seat.finish())
-                    except IsobenchError as error:
-                        errors[seat.case] = error
     together = os.urandom(4).hex()
     for place, case in enumerate(cases):
         if case in errors:
@@ -61,6 +59,24 @@ def measure(
         else:
             turns = Turns(id=together, place=place, seed=settings.seed, order=tuple(order))
             yield case, case.result(runs[case], turns)
+
+
+def _more(runs: Sequence[Sequence[Finished]], settings: Settings) -> bool:
+    """Is one of them not as precise as was asked for, and has time left?"""
+    from isobench import judging
+
+    return not all(judging.enough(each, judging.judge(each, settings), settings) for each in runs)
+
+
+@contextmanager
+def _apart(case: Case, errors: dict[Case, IsobenchError]) -> Iterator[None]:
+    """Keep what goes wrong with one Case from the others: note it as its error."""
+    try:
+        yield
+    except IsobenchError as error:
+        errors[case] = error
+    except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
+        errors[case] = explained(error, case.entry.name)
 
 
 def _rounds(
@@ -76,10 +92,8 @@ def _rounds(
         turn = [seat for seat in seats if seat.case not in errors]
         generator.shuffle(turn)
         for seat in turn:
-            try:
+            with _apart(seat.case, errors):
                 seat.take()
-            except IsobenchError as error:
-                errors[seat.case] = error
         taken.append(tuple(places.index(seat.case) for seat in turn))
         if all(seat.measured_s >= settings.max_time_s for seat in turn):
             break

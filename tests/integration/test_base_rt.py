@@ -88,12 +88,17 @@ class Module(WorkerRT):
     worker = "module_worker.py"
     package = "torch"
 
+class Startles(Module):
+    def _setup(self):
+        raise LookupError("the accelerator has no firmware")
+
 def entry(cls, **more):
     return {"supported_devices": {"x86"}, "RuntimeClass": cls, **more}
 
 implements = {"runtimes": {
     "in-host": entry(InHost, status_stats=["events"]), "forgets": entry(Forgets), "stumbles": entry(Stumbles),
     "tells": entry(Tells), "module": entry(Module, build_required=False),
+    "startles": entry(Startles, build_required=False),
 }}
 '''
 
@@ -184,3 +189,11 @@ def test_without_a_build_the_worker_gets_the_module_and_its_inputs() -> None:
     assert result.outcome.facts["class"] == "Perceptron"
     assert result.model.onnx_sha256 == ""
     assert [step.tool for step in result.steps] == ["discover", "benchmark"]
+
+
+def test_an_exception_of_one_runtime_leaves_the_others_their_turns() -> None:
+    options = {"in_turns": True, "min_time_s": 0.05, "max_time_s": 0.5}
+    startled, measured = isobench.benchmark_all([SCRIPT], runtimes=["startles", "module"], **options)
+    assert isinstance(startled.outcome, Failed)
+    assert startled.outcome.message == "startles failed: LookupError: the accelerator has no firmware"
+    assert isinstance(measured.outcome, Measured), measured.outcome

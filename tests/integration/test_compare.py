@@ -136,6 +136,19 @@ def test_interleaved_cases_take_no_number_of_iterations(tmp_path: Path) -> None:
     assert "take blocks of time, not a number of iterations" in done.stderr
 
 
+def test_interleaved_cases_take_turns_until_all_are_as_precise_as_was_asked_for(tmp_path: Path) -> None:
+    models = chain(tmp_path, "short", 2), chain(tmp_path, "long", 8)
+    quick = ("--interleave", "--min-time", "0.05", "--no-select", "--threads", "1")
+    rough = as_json("run", *models, *quick, "--precision", "80%", "--max-time", "3")
+    assert [len(each["outcome"]["runs"]) for each in rough] == [1, 1]
+    fine = as_json("run", *models, *quick, "--precision", "0.05%", "--max-time", "3")
+    sets = {len(each["outcome"]["runs"]) for each in fine} | {len(each["outcome"]["turns"]["order"]) for each in fine}
+    assert len(sets) == 1, "as many runs of each as there were sets"
+    assert sets.pop() > 1
+    for each in fine:
+        assert "wider than the 0.05% asked for, after 3 s (--max-time)" in each["outcome"]["verdict"]["reasons"][-1]
+
+
 def test_one_that_fails_leaves_the_others_their_turns(tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "samples" / "scripts" / "crashes_when_measured.py"
     done = isobench("run", "-r", "torch-eager", script, EXAMPLES / "two_models.py", "--interleave", *QUICK)

@@ -35,7 +35,7 @@ WRONG_OUTPUTS = 7
     "--precision",
     type=SHARE,
     metavar="PERCENT",
-    help="As many runs as it takes to know the median to, say, 1%.  [--max-time for all of them; default: 60]",
+    help="As many runs as it takes to know each median to, say, 1%.  [--max-time for all of them; default: 60]",
 )
 @click.option("--interleave", "in_turns", is_flag=True, help="All cases take turns, block by block, in random order.")
 @click.option("--warmup", type=int, help="Exactly so many untimed.  [default: until it has settled]")
