@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from isobench.statistics import (
     used_samples,
     verdict,
 )
+from isobench.statistics.intervals import replicates
 
 
 def block(**changes: float) -> Block:
@@ -176,6 +178,19 @@ def test_many_samples_are_thinned_without_moving_the_quantiles() -> None:
     for name, share in (("median_s", 0.5), ("p90_s", 0.9), ("p99_s", 0.99)):
         truth = float(np.quantile(np.concatenate(blocks), share))
         assert found[name].low * 0.99 < truth < found[name].high * 1.01
+
+
+def test_very_many_blocks_are_drawn_in_stretches_without_moving_the_interval() -> None:
+    generator = np.random.default_rng(3)
+    level = 1 + 0.01 * generator.standard_normal(4000)
+    runs = [[list(level[block] + 0.001 * generator.standard_normal(3)) for block in range(4000)]]
+    drawn = replicates(runs, floor=0.0, seed=0)
+    assert drawn[:, 0].std() == pytest.approx(0.01 / 4000**0.5, rel=0.2)
+    tracemalloc.start()
+    replicates(runs, floor=0.0, seed=0)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 200e6, "where a column for each block would take 400 MB"
 
 
 def test_a_block_without_its_evidence_is_refused() -> None:

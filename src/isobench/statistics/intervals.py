@@ -32,6 +32,9 @@ FLOOR_RUNS = 3
 MOST_POINTS = 20_000
 """More samples than this are thinned, block by block, for quantiles."""
 
+MOST_BLOCKS = 400
+"""More blocks than this are drawn with their neighbours, as stretches: time and memory grow with their number."""
+
 QUANTILES = {"median_s": 0.5, "p90_s": 0.9, "p99_s": 0.99}
 
 
@@ -64,8 +67,10 @@ def replicates(runs: Sequence[Sequence[Sequence[float]]], *, floor: float, seed:
     import numpy as np
 
     generator = np.random.default_rng(seed)
-    weights = draws([len(run) for run in runs], generator)
-    blocks = [np.asarray(block, dtype=float) for run in runs for block in run]
+    together = -(-sum(map(len, runs)) // MOST_BLOCKS)
+    stretches = [[run[first : first + together] for first in range(0, len(run), together)] for run in runs]
+    weights = draws([len(run) for run in stretches], generator)
+    blocks = [np.concatenate(stretch, dtype=float) for run in stretches for stretch in run]
     noise = 1 + unseen(len(runs), floor) * generator.standard_normal(REPLICATES)
     drawn: Array = np.column_stack([_means(blocks, weights), _quantiles(blocks, weights, list(QUANTILES.values()))])
     return drawn * noise[:, None]
