@@ -19,7 +19,7 @@ from isobench.models import Settings
 from isobench.results import Turns
 from isobench.runtimes.base import explained
 from isobench.runtimes.worker_rt import WorkerRT, no_turns
-from isobench.sampling import Ready, Sampler
+from isobench.sampling import Sampler
 
 if TYPE_CHECKING:
     from isobench.judging import Finished
@@ -39,7 +39,7 @@ def measure(
     generator = random.Random(settings.seed)  # noqa: S311 - an order to be drawn again, not a secret
     runs: dict[Case, list[Finished]] = {case: [] for case in cases}
     errors: dict[Case, IsobenchError] = {}
-    order = []
+    order: list[tuple[tuple[int, ...], ...]] = []
     while len(order) < settings.processes or _more([runs[case] for case in cases if case not in errors], settings):
         with ExitStack() as cleanup:
             seats = []
@@ -116,15 +116,15 @@ class _Seat:
             case.check()
         else:
             case.entry.require()
-        self._ready: Ready = self._runtime.join()
-        self._sampler = Sampler(case.plan.settings, self._ready)
+        ready = self._runtime.join()
+        self._sampler = Sampler(case.plan.settings, ready)
 
     @property
     def wants_more(self) -> bool:
         return bool(self._sampler.next())
 
     def take(self) -> None:
-        block = self._runtime.take(self._ready.block_samples)
+        block = self._runtime.take(self._sampler.block_samples)
         self._sampler.add(block)
         self.measured_s += block.wall_s
 

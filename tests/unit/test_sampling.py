@@ -43,6 +43,15 @@ def test_disturbed_blocks_count_for_nothing_and_there_is_an_end_to_it() -> None:
     assert len(asked(settings, ready(1000), others_s=0.0)) == 2
 
 
+def test_blocks_that_are_too_short_for_the_counters_grow() -> None:
+    sampler = Sampler(Settings(threads=1), Ready(block_samples=1, group=1, resolution_s=0.01))
+    asked = []
+    for _ in range(7):
+        asked.append(sampler.next())
+        sampler.add(block(asked[-1], wall_s=asked[-1] * 0.004))
+    assert asked == [1, 2, 4, 8, 16, 16, 16]
+
+
 def test_without_selection_every_block_counts() -> None:
     settings = Settings(threads=1, min_time_s=0.2, max_time_s=1.0, select=False)
     assert len(asked(settings, ready(1000), others_s=1.0)) == 2
