@@ -14,7 +14,7 @@ import isobench
 from isobench import environments, paths
 from isobench.devices import Device
 from isobench.environments import Environment, Spec
-from isobench.errors import IsobenchError, WorkerError
+from isobench.errors import IsobenchError, ModelError, WorkerError
 from isobench.models import Model, Settings, Step
 from isobench.runtimes.base import BaseRT, Context, explained
 from isobench.runtimes.registry import Entry
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isobench.judging import Finished
     from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Result, Turns
     from isobench.runtimes.base import MeasuredPerformance
+    from isobench.workers.protocol import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,8 @@ class Case:
         self._environment: Environment | None = None
         self._arguments: dict[str, Any] = {}
         self._provenance: dict[str, Any] = {}
+        self._record: ModelRecord | None = None
+        self._expected: Sequence[Tensor] = ()
 
     @property
     def name(self) -> str:
@@ -149,10 +152,12 @@ class Case:
         return runtime
 
     def check(self) -> None:
-        """The host's part: is everything as it should be, and what is there to know of this machine?
+        """The host's part: is everything as it should be, and what is there to know of this machine and the model?
+
+        After this, nothing is read of the build any more: it may be removed while it's measured.
 
         Raises:
-            IsobenchError: the environment was changed.
+            IsobenchError: the environment was changed, or the build is gone.
         """
         if self._environment is not None:
             environments.check(self._environment)
@@ -163,18 +168,23 @@ class Case:
             from isobench.environments.container import running
 
             self._provenance["container"] = running.record(self._environment)
+        from isobench.workers import protocol
+
+        assert self.build is not None
+        try:
+            self._expected = protocol.read_tensors(self.build.expected_file)
+        except FileNotFoundError:
+            raise ModelError(f"what was built is gone from {self.build.folder}", hint="Run it again.") from None
+        self._record = _model_record(self.model, self.build)
 
     def finished(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> Finished:
         """What a worker left, as one run."""
         from isobench import judging, results
-        from isobench.workers import protocol
 
-        assert self.build is not None
-        expected = protocol.read_tensors(self.build.expected_file)
         folder = results.run_folder(len(self.run_dirs))
         runtime.take_over(performance)
         self._arguments = dict(runtime.rt_args)  # its _setup may have added to them
-        return judging.finished(runtime, performance, expected, began, folder, self.plan.settings)
+        return judging.finished(runtime, performance, self._expected, began, folder, self.plan.settings)
 
     def _run(self) -> Finished:
         began = datetime.now(UTC)
@@ -219,7 +229,7 @@ class Case:
             started_at=self._started.isoformat(timespec="milliseconds"),
             ended_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             command=self.plan.command,
-            model=_model_record(self.model, self.build),
+            model=self._record or _model_record(self.model, self.build),
             runtime=RuntimeRecord(
                 name=self.entry.name,
                 version=version,
@@ -265,13 +275,12 @@ class Case:
 
 def _model_record(model: Model, build: Build | None) -> ModelRecord:
     from isobench import provenance
-    from isobench.builds.cache import sha256_of
     from isobench.results import ModelRecord
 
     record: dict[str, Any] = {
         "name": build.name if build else model.name,
         "path": str(model.path.absolute()),
-        "source_sha256": build.model_sha256 if build else sha256_of(model.path),
+        "source_sha256": build.model_sha256 if build else _sha256_of(model.path),
         "script_args": model.script_args,
         "labels": dict(model.labels),
         "git": provenance.git(model.path),
@@ -285,7 +294,7 @@ def _model_record(model: Model, build: Build | None) -> ModelRecord:
             "inputs": build.inputs,
             "weights_sha256": build.weights_sha256,
             "build": build.id,
-            "inputs_sha256": sha256_of(build.inputs_file),
+            "inputs_sha256": _sha256_of(build.inputs_file),
             "reference": build.reference,
             "deterministic": build.deterministic,
         }
@@ -296,6 +305,16 @@ def _model_record(model: Model, build: Build | None) -> ModelRecord:
                 "exporter": build.onnx.exporter,
             }
     return ModelRecord(**record)
+
+
+def _sha256_of(path: Path) -> str:
+    """The file's hash; "" where it's gone, or can't be read."""
+    from isobench.builds.cache import sha256_of
+
+    try:
+        return sha256_of(path)
+    except OSError:
+        return ""
 
 
 def _new_id(started: datetime, name: str, runtime: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -250,6 +251,28 @@ def test_interrupted_it_ends_everything_and_keeps_what_it_has(model: Path, home:
     assert "isobench was interrupted; what was measured before is saved" in errors
     assert len(list((home / "results").iterdir())) == 1
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_a_build_that_is_removed_while_it_is_measured_is_missed_by_the_next_case_alone(home: Path) -> None:
+    script = f"{EXAMPLES / 'two_models.py'}::e01e279c"
+    arguments = ["run", script, "-r", "ort", "-r", "torch-eager", "--min-time", "1", "--no-select"]
+    command = [sys.executable, "-m", "isobench", *arguments]
+    host = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert host.stderr is not None
+    for line in host.stderr:
+        if line.endswith("on ort: measuring\n"):
+            break
+    shutil.rmtree(home / "builds")
+    table, errors = host.communicate(timeout=60)
+    assert "Traceback" not in errors
+    first, second = results.load_all(home / "results")
+    assert isinstance(first, results.Result)
+    assert first.ok
+    assert first.model.inputs_sha256
+    assert isinstance(second, results.Result)
+    assert isinstance(second.outcome, results.Failed)
+    assert "is gone from" in table
+    assert host.returncode == 3
 
 
 def test_a_models_memory_stays_with_the_worker() -> None:
