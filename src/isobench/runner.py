@@ -6,7 +6,7 @@ Whatever goes wrong with one Case becomes its Result; the others go on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -163,7 +163,7 @@ class _Work(_Bench):
         try:
             case.prepare(self.ready)
             self.progress.begin(f"{case.name} on {case.entry.name}")
-            with self._device():
+            with self._measuring(case):
                 result = case.measure()
         except IsobenchError as error:
             return self._failed(case, error)
@@ -199,7 +199,7 @@ class _Work(_Bench):
                 except IsobenchError as error:
                     yield self._failed(found, error)
         self.progress.begin(" and ".join(f"{case.name} on {case.entry.name}" for case in ready))
-        with self._device():
+        with self._measuring(*ready):
             outcomes = list(turns.measure(ready, self.plan.settings, self.progress.stage))
         for case, outcome in outcomes:
             yield self._failed(case, outcome) if isinstance(outcome, IsobenchError) else self._save(outcome, case)
@@ -235,6 +235,19 @@ class _Work(_Bench):
             return
         for build in state.builds:
             yield self._case(entry, model, build, state.steps)
+
+    @contextmanager
+    def _measuring(self, *cases: Case) -> Iterator[None]:
+        """Hold the device; if it's interrupted, what the Cases' workers left is of no use to anybody."""
+        with self._device():
+            try:
+                yield
+            except KeyboardInterrupt:
+                import shutil
+
+                for run_dir in (run_dir for case in cases for run_dir in case.run_dirs):
+                    shutil.rmtree(run_dir, ignore_errors=True)
+                raise
 
     def _device(self) -> AbstractContextManager[None]:
         timeout_s = None if self.plan.wait else 0

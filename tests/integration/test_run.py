@@ -253,6 +253,22 @@ def test_interrupted_it_ends_everything_and_keeps_what_it_has(model: Path, home:
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+@pytest.mark.parametrize("turns", [(), ("--interleave",)])
+def test_a_measurement_that_is_interrupted_leaves_nothing(model: Path, home: Path, turns: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "isobench", "run", str(model), "--dim", "rows=3", "--min-time", "60", *turns]
+    host = subprocess.Popen([*command, "--max-time", "60"], stderr=subprocess.PIPE, text=True)
+    assert host.stderr is not None
+    for line in host.stderr:
+        if line.endswith(": measuring\n"):
+            break
+    assert list((home / "runs").iterdir())
+    host.send_signal(signal.SIGINT)
+    _, errors = host.communicate(timeout=30)
+    assert host.returncode == 130
+    assert "Traceback" not in errors
+    assert not list((home / "runs").iterdir())
+
+
 def test_a_build_that_is_removed_while_it_is_measured_is_missed_by_the_next_case_alone(home: Path) -> None:
     script = f"{EXAMPLES / 'two_models.py'}::e01e279c"
     arguments = ["run", script, "-r", "ort", "-r", "torch-eager", "--min-time", "1", "--no-select"]
