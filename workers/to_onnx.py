@@ -47,7 +47,7 @@ def export(
                     dynamo=dynamo,
                     **({"external_data": True} if dynamo else {}),
                 )
-            return _found(path, exporter)
+            return _found(path, exporter, opset)
         except Exception as error:  # noqa: BLE001 - exporters raise what they like; the user is shown it
             traceback.print_exception(error, file=sys.stdout)  # the log tells the whole story
             failures.append(error)
@@ -82,7 +82,7 @@ class _Flat(torch.nn.Module):  # type: ignore[misc] # torch isn't there where ty
         return tuple(outputs)
 
 
-def _found(path: str, exporter: str) -> dict[str, Any]:
+def _found(path: str, exporter: str, asked: int | None) -> dict[str, Any]:
     """What the file says of itself; an exporter leaves out inputs that the model doesn't use."""
     import onnx
 
@@ -91,9 +91,12 @@ def _found(path: str, exporter: str) -> dict[str, Any]:
     given = [value.name for value in model.graph.input if value.name not in weights]
     if not _depends(model.graph, given):
         raise ValueError("the exporter froze the model: none of its outputs depends on an input any more")
+    opset = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    if opset != (asked or opset):
+        raise ValueError(f"the exporter wrote opset {opset}, not {asked}")
     return {
         "exporter": exporter,
-        "opset": next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}),
+        "opset": opset,
         "inputs": [{"name": name, "source": name} for name in given],
         "outputs": [{"name": value.name, "source": value.name} for value in model.graph.output],
     }

@@ -128,6 +128,16 @@ def test_the_opset_is_the_users_to_choose() -> None:
     assert onnx.load(build.onnx_file, load_external_data=False).opset_import[0].version == 18
 
 
+@pytest.mark.parametrize("opset", [12, 99])
+def test_an_opset_that_can_not_be_had_is_never_exchanged_for_another(opset: int) -> None:
+    [build] = make(EXAMPLES / "two_models.py", hash="e01e", settings=Settings(threads=1, opset=opset))
+    if build.onnx is not None:
+        assert build.onnx.opset == opset
+    else:
+        assert build.onnx_error is not None
+        assert f"not {opset}" in build.onnx_error["message"]
+
+
 def test_the_older_exporter_takes_what_the_newer_refuses_and_is_named() -> None:
     [build] = make(SCRIPTS / "branches.py")
     assert build.onnx is not None

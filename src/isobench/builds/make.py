@@ -12,7 +12,7 @@ from isobench.builds.build import Build
 from isobench.environments import Environment
 from isobench.models import Model, Settings
 
-RULES = 1
+RULES = 2
 """Counts up when what a build holds changes, so that none of an older isobench's making is taken."""
 
 
