@@ -86,10 +86,18 @@ def log_ratios(first: tuple[Result, Path], second: tuple[Result, Path]) -> list[
 
 def match(first: Iterable[Result], second: Iterable[Result]) -> list[tuple[Result, Result]]:
     """Pairs of one model on one runtime and device; of several, the newest of each side."""
-    sides = [
-        {_key(result): result for result in side if isinstance(result.outcome, Measured)} for side in (first, second)
-    ]
-    return [(sides[0][key], sides[1][key]) for key in sides[0] if key in sides[1]]
+    ours, theirs = _newest(first), _newest(second)
+    return [(ours[key], theirs[key]) for key in ours if key in theirs]
+
+
+def unmatched(first: Iterable[Result], second: Iterable[Result]) -> list[Result]:
+    """Of the first side, what the second hasn't measured."""
+    ours, theirs = _newest(first), _newest(second)
+    return [ours[key] for key in ours if key not in theirs]
+
+
+def _newest(side: Iterable[Result]) -> dict[tuple[str, ...], Result]:
+    return {_key(result): result for result in side if isinstance(result.outcome, Measured)}
 
 
 def _key(result: Result) -> tuple[str, ...]:

@@ -116,6 +116,29 @@ def test_stored_results_are_compared_unless_more_differs_than_is_compared(tmp_pa
     assert "differs, too: heap: steady and default" in anyway.stdout
 
 
+def test_what_can_not_be_compared_fails_where_nothing_may_be_slower(tmp_path: Path) -> None:
+    short, long = chain(tmp_path, "short", 2), chain(tmp_path, "long", 4)
+    before, after = tmp_path / "before", tmp_path / "after"
+    as_json("run", short, long, *QUICK, "--output", before)
+    as_json("run", short, *QUICK, "--output", after)
+    told = isobench("compare", before, after)
+    assert told.returncode == 0
+    assert " on ort is not measured in " in told.stderr
+    refused = isobench("compare", before, after, "--fail-if-slower", "90%")
+    assert refused.returncode == 6
+    assert "not all of" in refused.stderr
+    assert "long::" in refused.stderr
+    assert isobench("compare", before, after, "--fail-if-slower", "90%", "--anyway").returncode == 0
+    assert isobench("compare", after, before, "--fail-if-slower", "90%").returncode == 0, "a new model is none the less"
+
+    [file] = after.glob("*/result.json")
+    (after / "damaged").mkdir()
+    (after / "damaged" / "result.json").write_bytes(file.read_bytes()[:500])
+    refused = isobench("compare", after, before, "--fail-if-slower", "90%")
+    assert refused.returncode == 6
+    assert "is not valid JSON" in refused.stderr
+
+
 def test_a_calibrated_machine_is_known_from_then_on(tmp_path: Path, home: Path) -> None:
     model = chain(tmp_path, "chain", 4)
     done = isobench("calibrate", model, "--runs", "3", "--pairs", "3", "--min-time", "0.1", "--threads", "1")

@@ -33,7 +33,7 @@ TOO_SLOW = 8
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of turns, and of random numbers.")
 @environment_options
 @SCRIPT_ARGS
-@click.option("--anyway", is_flag=True, help="Compare results although more than what is compared differs.")
+@click.option("--anyway", is_flag=True, help="Compare results although more differs than that, or some are missing.")
 @click.option("--fail-if-slower", "limit", type=SHARE, metavar="PERCENT", help=f"Exit with {TOO_SLOW} if so.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 def compare(
@@ -66,7 +66,7 @@ def compare(
 
     Interleaved, both take a block each in random order, round after round, and neighbours in time are compared.
     """  # noqa: D301 - \b tells click to keep the lines
-    found = _of_results(what, anyway) if len(what) == 2 and not runtimes else None
+    found = _of_results(what, anyway, whole=limit is not None) if len(what) == 2 and not runtimes else None
     if found is None:
         from isobench import api
         from isobench.console import Console
@@ -89,21 +89,36 @@ def compare(
     return TOO_SLOW if too_slow else 0
 
 
-def _of_results(what: tuple[str, ...], anyway: bool) -> list[Comparison] | None:
-    """Comparisons of stored results; None where models are named."""
+def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Comparison] | None:
+    """Comparisons of stored results; None where models are named. `whole`: nothing of the first may be left out."""
     from isobench import comparing, results
 
     if any(Path(name.partition("::")[0]).suffix in {".py", ".onnx", ".txt"} for name in what):
         return None
-    sides = []
+    sides: list[list[Result]] = []
+    left_out = []
     for name in what:
         folder = Path(name)
         if folder.is_dir() and not (folder / results.RESULT_FILE).exists():
-            sides.append([one for one in results.load_all(folder) if not isinstance(one, ResultError)])
+            every = list(results.load_all(folder))
+            left_out += [one.message for one in every if isinstance(one, ResultError)]
+            sides.append([one for one in every if not isinstance(one, ResultError)])
         else:
             sides.append([results.load(name)])
     alone = all(len(side) == 1 for side in sides)
     pairs = [(sides[0][0], sides[1][0])] if alone else comparing.match(*sides)
+    left_out += [
+        f"{one.model.name}::{one.model.hash} on {one.runtime.name} is not measured in {what[1]}"
+        for one in ([] if alone else comparing.unmatched(*sides))
+    ]
+    if left_out and whole and not anyway:
+        raise ResultError(
+            f"not all of {what[0]} can be compared",
+            details="\n".join(left_out),
+            hint="Measure what is missing, or say --anyway.",
+        )
+    for line in left_out:
+        click.echo(f"warning: {line}", err=True)
     if not pairs:
         raise ResultError(f"{what[0]} and {what[1]} hold no results of one model on one runtime")
     found = [comparing.compare(_placed(one, what[0]), _placed(other, what[1])) for one, other in pairs]
