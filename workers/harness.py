@@ -103,6 +103,11 @@ def serve(execute: Callable[..., dict[str, Any] | None]) -> None:
         protocol.write_json(
             _path(protocol.OUTPUTS_FILE), {"schema": protocol.OUTPUTS_SCHEMA, "status": "ok", **value}
         )
+    elif not os.path.exists(_request["arguments"].get("outputs_file", _path(protocol.OUTPUTS_FILE))):  # noqa: PTH110
+        raise Refused(
+            "protocol", "the worker came to its end without a result",
+            "Its _execute is to call harness.measure, or to write outputs_file by itself.",
+        )  # fmt: skip
 
 
 def measure(

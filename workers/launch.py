@@ -18,6 +18,7 @@ first process, and no signal from inside can end that one.
 Without ISOBENCH_EVENTS nobody supervises: the worker starts at once, which is how one is tried by hand.
 """
 
+import faulthandler
 import os
 import sys
 import time
@@ -112,15 +113,11 @@ def _failure(error: BaseException) -> dict[str, str]:
             "type": error.kind, "message": error.message, "hint": error.hint, "traceback": error.traceback,
             "stage": harness.current_stage(),
         }  # fmt: skip
-    if isinstance(error, SystemExit):
-        return {
-            "type": "SystemExit", "message": f"the worker left by itself with {error.code!r}", "hint": "",
-            "traceback": "", "stage": harness.current_stage(),
-        }  # fmt: skip
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    left = f"the worker left by itself with {error.code!r}" if isinstance(error, SystemExit) else ""
     return {
-        "type": type(error).__name__, "message": str(error), "hint": "", "traceback": "".join(lines),
+        "type": type(error).__name__, "message": left or str(error), "hint": "", "traceback": "".join(lines),
         "stage": harness.current_stage(),
     }  # fmt: skip
 
@@ -143,6 +140,7 @@ def _control_with(asked: str) -> None:
 
 def main(worker: str, run_dir: str) -> int:
     """Run the worker script to its end and return the exit code."""
+    faulthandler.enable()  # where in Python it was, if native code crashes
     guard, lifeline, control, events = 0, -1, -1, -1
     if "ISOBENCH_EVENTS" in os.environ:
         control, events, guard, lifeline = _supervise(run_dir)

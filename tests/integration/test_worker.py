@@ -121,6 +121,7 @@ def test_a_crash_names_the_signal_and_shows_the_last_words(run: Run) -> None:
         run("segfaults")
     assert caught.value.kind == "crash"
     assert "the last words" in caught.value.details
+    assert 'segfaults.py", line 9 in _execute' in caught.value.details
 
 
 def test_a_worker_that_leaves_without_a_result_is_a_crash(run: Run) -> None:
@@ -129,8 +130,16 @@ def test_a_worker_that_leaves_without_a_result_is_a_crash(run: Run) -> None:
 
 
 def test_a_worker_that_calls_sys_exit_is_told(run: Run) -> None:
-    with pytest.raises(WorkerError, match="left by itself with 'enough'"):
+    with pytest.raises(WorkerError, match="left by itself with 'enough'") as caught:
         run("exits")
+    assert 'sys.exit("enough")' in caught.value.details
+
+
+def test_a_worker_that_comes_to_its_end_without_a_result_is_told_what_to_call(run: Run) -> None:
+    with pytest.raises(WorkerError, match="came to its end without a result") as caught:
+        run("measures_nothing")
+    assert caught.value.kind == "protocol"
+    assert "harness.measure" in caught.value.hint
 
 
 def test_a_worker_over_its_time_is_killed_with_its_children(run: Run, tmp_path: Path) -> None:
