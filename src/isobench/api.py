@@ -74,10 +74,10 @@ def plan(
     for name, value, least in (
         ("iterations", iterations, 1), ("warmup", warmup, 1), ("threads", threads, 1), ("timeout", timeout_s, 0.1),
         ("processes", processes, 1), ("precision", precision, 1e-4), ("min-time", min_time_s, 0),
-        ("max-time", max_time_s, 0),
+        ("max-time", max_time_s, 0), ("opset", opset, 1),
     ):  # fmt: skip
-        if value is not None and value < least:
-            raise UsageError(f"{name} is {value}: it is to be at least {least}")
+        _check_least(name, value, least)
+    _check_script(seed, max_depth)
     if in_turns and iterations is not None:
         raise UsageError(
             "interleaved Cases take blocks of time, not a number of iterations",
@@ -154,6 +154,7 @@ def sequence(
         UsageError: something of it can't be.
         ModelError: a file isn't there, or is no model.
     """
+    _check_script(seed, 0)
     chosen = selection.select(models, labels=labels, script_args=script_args)
     for model in chosen:
         tools.check(model)
@@ -165,6 +166,17 @@ def sequence(
     }
     settings = Settings(threads=default_threads(), seed=seed, timeout_s=timeout_s)
     return run_sequence(tools, chosen, settings, plans, progress or Console(quiet=True))
+
+
+def _check_least(name: str, value: float | None, least: float) -> None:
+    if value is not None and value < least:
+        raise UsageError(f"{name} is {value}: it is to be at least {least}")
+
+
+def _check_script(seed: int, max_depth: int) -> None:
+    _check_least("max-depth", max_depth, 0)
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed is {seed}: it is to be from 0 to {2**32 - 1}")
 
 
 def _check_control(cpus: Sequence[int], nice: int, memory_nodes: Sequence[int]) -> None:
@@ -241,6 +253,7 @@ def discover(
     from isobench import environments
     from isobench.builds import from_script
 
+    _check_script(seed, max_depth)
     [chosen] = selection.select([str(model)], script_args=script_args)
     if not chosen.is_script:
         raise UsageError(f"{model} is no script: discover runs Python scripts")
