@@ -12,7 +12,7 @@ BASELINE = "torch-eager"
 
 
 def table(results: Sequence[Result]) -> str:
-    """One table a model: latency in milliseconds, inferences per second, speed-up over torch-eager, verdict."""
+    """One table a model: latency in milliseconds, inferences per second, speed-up over torch-eager if any, verdict."""
     groups: dict[tuple[str, str, str, tuple[str, ...]], list[Result]] = {}
     for result in results:
         model = result.model
@@ -27,7 +27,11 @@ def _model_table(results: Sequence[Result]) -> str:
     head = ["runtime", "mean ms", "median ms", "\u00b1", "p99 ms", "inf/s", f"vs {BASELINE}", "iterations"]
     rows = [[*head, "outputs", "verdict"]]
     rows.extend(_row(result, baseline) for result in results)
-    lines = [_title(results), "", *_aligned(rows, left=(0, 8, 9))]
+    if baseline is None:
+        for row in rows:
+            del row[6]
+    columns = len(rows[0])
+    lines = [_title(results), "", *_aligned(rows, left=(0, columns - 2, columns - 1))]
     notes = [note for result in results for note in _notes(result)]
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
@@ -281,10 +285,10 @@ def percent(share: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Inferences per second: 12,345 or 41.3 or 0.25."""
+    """Inferences per second: 12,345 or 41.3 or 0.250."""
     if per_second >= 1000:
         return f"{per_second:,.0f}"
-    return f"{per_second:.1f}" if per_second >= 10 else f"{per_second:.3g}"
+    return f"{per_second:.1f}" if per_second >= 10 else f"{per_second:#.3g}"
 
 
 def count(number: int) -> str:

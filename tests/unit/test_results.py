@@ -156,6 +156,21 @@ def test_the_table_compares_with_torch_eager() -> None:
     assert cells["torch-eager"][6] == "1.00x"
 
 
+def test_a_table_without_torch_eager_compares_with_nothing() -> None:
+    table = report.table([make("ort", measured(4.0)), make("torch-eager", Failed(kind="crash", message="it crashed"))])
+    assert "vs torch-eager" not in table
+    cells = {line.split()[0]: line.split() for line in table.splitlines()[5:7]}
+    assert cells["ort"] == ["ort", "4.000", "4.000", "10%", "4.000", "250.0", "4", "correct", "clean"]
+    assert cells["torch-eager"][-2:] == ["failed:", "crash"]
+
+
+@pytest.mark.parametrize(
+    ("per_second", "text"), [(12345.6, "12,346"), (41.26, "41.3"), (2.0, "2.00"), (0.25, "0.250")]
+)
+def test_rates_keep_their_digits(per_second: float, text: str) -> None:
+    assert report.rate(per_second) == text
+
+
 def test_what_was_set_aside_is_shown_beside_what_was_used() -> None:
     table = report.table([make("ort", measured(4.0, set_aside_s=0.2))])
     assert "4 of 6" in table

@@ -39,11 +39,10 @@ def list_(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=1))
         return
     for one in found:
-        size = f"{one.size_bytes / 1e6:.1f} MB"
         what = "" if one.has_onnx else "  (without an ONNX file)"
-        click.echo(f"{one.id}  {size:>10}  {_day(one.made_s)}  {one.name}::{one.hash}{what}")
-    total = sum(one.size_bytes for one in found) / 1e6
-    click.echo(f"{len(found)} builds, {total:.1f} MB, in {paths.builds()}", err=True)
+        click.echo(f"{one.id}  {_size(one.size_bytes):>10}  {_day(one.made_s)}  {one.name}::{one.hash}{what}")
+    total = _size(sum(one.size_bytes for one in found))
+    click.echo(f"{len(found)} builds, {total}, in {paths.builds()}", err=True)
 
 
 @cache.command()
@@ -67,6 +66,10 @@ def remove(names: tuple[str, ...], everything: bool) -> None:
     for one in kept.every() if everything else [kept.find(name) for name in dict.fromkeys(names)]:
         kept.remove(one)
         click.echo(f"removed {one.folder}")
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
 
 
 def _day(seconds: float) -> str:

@@ -40,7 +40,10 @@ WRONG_OUTPUTS = 7
 @click.option("--interleave", "in_turns", is_flag=True, help="All cases take turns, block by block, in random order.")
 @click.option("--warmup", type=int, help="Exactly so many untimed.  [default: until it has settled]")
 @click.option("--select/--no-select", default=True, help="Set aside what others disturbed.  [default: select]")
-@click.option("--heap", type=click.Choice(["steady", "default"]), default="steady", help="[default: steady]")
+@click.option(
+    "--heap", type=click.Choice(["steady", "default"]), default="steady", show_default=True,
+    help="Memory that is freed: kept for the next iteration, or as the C library does by default.",
+)  # fmt: skip
 @control
 @click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")
