@@ -74,4 +74,4 @@ def new(name: str, folder: Path | None) -> None:
     where = folder or Path(name)
     for file in skeleton.write(name, where):
         click.echo(f"wrote {file}")
-    click.echo(f"\nnow: pip install --editable {where} && python -m pytest {where}")
+    click.echo(f"\nnow: pip install --editable {where} pytest && python -m pytest {where}")
