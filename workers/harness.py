@@ -146,9 +146,9 @@ def measure(
     files = _path(protocol.SAMPLES_FILE), _path(protocol.END_TO_END_FILE)
     samples = timing.Samples(call, group, files[0]) if taker is None else taker(*files)
     blocks = []
-    block_ns = BLOCK_TICKS * machine.cpu_resolution_s() * 1e9
-    block_samples = int(block_ns / max(1, warmup.typical_ns * group)) + 1
-    for count in _asked(-(-iterations // group), block_samples, group):
+    block_s = BLOCK_TICKS * machine.cpu_step_s()
+    block_samples = int(block_s * 1e9 / max(1, warmup.typical_ns * group)) + 1
+    for count in _asked(-(-iterations // group), block_samples, block_s, group):
         block = samples.block(count)
         if request().get("park"):
             block["parked_s"] = timing.park()
@@ -186,7 +186,7 @@ def measure(
     )
 
 
-def _asked(samples: int, block_samples: int, group: int) -> Iterator[int]:
+def _asked(samples: int, block_samples: int, block_s: float, group: int) -> Iterator[int]:
     """The sizes of the blocks that the host asks for; without a host, blocks for so many samples."""
     if _control < 0:
         while samples > 0:
@@ -197,7 +197,9 @@ def _asked(samples: int, block_samples: int, group: int) -> Iterator[int]:
         return
     import json
 
-    _tell({"ready": {"block_samples": block_samples, "group": group, "resolution_s": machine.cpu_resolution_s()}})
+    resolution_s = machine.cpu_resolution_s()
+    ready = {"block_samples": block_samples, "block_s": block_s, "group": group, "resolution_s": resolution_s}
+    _tell({"ready": ready})
     while (count := json.loads(_line())["samples"]) > 0:
         yield count
 

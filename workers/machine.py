@@ -22,6 +22,8 @@ TOLD_VARIABLES = (
 )  # fmt: skip
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_THREADS_CPU_TIME = 6
+"""The low bits of a clock's number that make it a thread's: CPUCLOCK_SCHED | CPUCLOCK_PERTHREAD."""
 _FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"
 
 
@@ -32,7 +34,7 @@ class Snapshot(NamedTuple):
     own_ns: int
     """CPU time of this process, all its threads, and its children that have ended."""
     busy_ns: int
-    """CPU time that anybody used on the CPUs this process may use."""
+    """CPU time that anybody used on the CPUs this process may use, counted from anywhere."""
     steal_ns: int
     involuntary_switches: int
     minor_faults: int
@@ -161,15 +163,17 @@ def _open_sources() -> _Sources:
 
     mine = frozenset(os.sched_getaffinity(0))
     online = parse_cpu_list(_text("/sys/devices/system/cpu/online"))
-    # Nanoseconds where version 1's topmost group can be seen (`release_agent` tells it from a container's), ticks of
-    # 10 ms otherwise. Not /proc/schedstat: it counts a task only when it leaves the CPU.
+    # Nanoseconds where version 1's topmost group can be seen (`release_agent` tells it from a container's), the idle
+    # time of /proc/stat otherwise. Not /proc/schedstat: it counts a task only when it leaves the CPU.
     accounting = "/sys/fs/cgroup/cpuacct"
     topmost = os.path.exists(f"{accounting}/release_agent")  # noqa: PTH110
     throttled = cpu_quota()[1]
     version_2 = bool(throttled) and os.path.exists(f"{throttled}/cpu.max")  # noqa: PTH110
+    # What keeps a container's own /proc/stat may show it other CPUs than there are.
+    shown = {name for name, *_ in map(str.split, _text("/proc/stat").splitlines()) if name[3:].isdigit()}
     return _Sources(
-        cpus=mine,
-        all_cpus=mine.issuperset(online) and bool(online),
+        cpus=mine & set(online) if online else mine,
+        all_cpus=mine.issuperset(online) and shown == {f"cpu{cpu}" for cpu in online},
         stat=opened("/proc/stat"),
         cpuacct=opened(f"{accounting}/cpuacct.usage_percpu") if topmost else -1,
         throttle=opened(f"{throttled}/cpu.stat") if throttled else -1,
@@ -185,7 +189,8 @@ def read_cpu() -> Snapshot:
     if _sources is None:
         _sources = _open_sources()
     sources = _sources
-    busy_ns, steal_ns = _from_stat(sources)
+    _note_use()
+    busy_ns, steal_ns, wall_ns = _from_stat(sources)
     if sources.cpuacct >= 0:
         used = os.pread(sources.cpuacct, 1 << 14, 0).split()
         busy_ns = sum(map(int, used)) if sources.all_cpus else sum(int(used[cpu]) for cpu in sources.cpus)
@@ -196,7 +201,7 @@ def read_cpu() -> Snapshot:
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Snapshot(
-        time.perf_counter_ns(),
+        wall_ns,
         time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID) + int((children.ru_utime + children.ru_stime) * 1e9),
         busy_ns,
         steal_ns,
@@ -213,22 +218,39 @@ def _frequency_mhz(files: tuple[int, ...]) -> float | None:
     return sum(found) / len(found) / 1000 if found else None
 
 
-def _from_stat(sources: _Sources) -> tuple[int, int]:
-    """Busy and stolen nanoseconds of our CPUs from /proc/stat, whose first line is the sum of all CPUs."""
+def _note_use() -> None:
+    """Have the kernel note what each of our threads has used until now.
+
+    Of those that run on other CPUs it does so at the ticks only, up to 10 ms apart and on all CPUs at once, unless
+    somebody asks for the thread's own clock.
+    """
+    for thread in os.listdir("/proc/self/task"):  # noqa: PTH208
+        with suppress(OSError):  # it has ended meanwhile
+            time.clock_gettime_ns(~int(thread) << 3 | _THREADS_CPU_TIME)
+
+
+def _from_stat(sources: _Sources) -> tuple[int, int, int]:
+    """Busy and stolen nanoseconds of our CPUs from /proc/stat, whose first line is the sum of all CPUs; and the clock.
+
+    Busy is all that isn't idle: the kernel measures idle time, and samples all other times at its ticks, whose error
+    grows with the number of CPUs.
+    """
     if sources.stat < 0:
-        return 0, 0
+        return 0, 0, time.perf_counter_ns()
     wanted = 1 if sources.all_cpus else max(sources.cpus) + 2
-    lines = os.pread(sources.stat, 160 * wanted, 0).split(b"\n", wanted)[:wanted]
+    text = os.pread(sources.stat, 160 * wanted, 0)
+    wall_ns = time.perf_counter_ns()
     names = {b"cpu"} if sources.all_cpus else {b"cpu%d" % cpu for cpu in sources.cpus}
-    busy = steal = 0
-    for line in lines:
+    counted = idle = steal = 0
+    for line in text.split(b"\n", wanted)[:wanted]:
         name, *fields = line.split()
-        if name in names:
-            user, nice, system, _idle, _iowait, interrupts, soft_interrupts, stolen = map(int, fields[:8])
-            busy += user + nice + system + interrupts + soft_interrupts
-            steal += stolen
+        waited = int(fields[3]) + int(fields[4]) if name in names else 0  # for work, or for a disk
+        if waited:  # there are systems that tell nothing but zeros
+            counted += len(sources.cpus) if sources.all_cpus else 1
+            idle += waited
+            steal += int(fields[7])
     tick_ns = 1_000_000_000 // _TICKS_PER_S
-    return busy * tick_ns, steal * tick_ns
+    return counted * wall_ns - (idle + steal) * tick_ns, steal * tick_ns, wall_ns
 
 
 def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
@@ -251,12 +273,20 @@ def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
     }
 
 
-def cpu_resolution_s() -> float:
-    """The step in which `busy_ns` grows, for each CPU: a scheduler tick at best, a tick of /proc/stat otherwise."""
+def cpu_step_s() -> float:
+    """The steps in which the counters grow: a tick of the scheduler, or of /proc/stat."""
     global _sources
     if _sources is None:
         _sources = _open_sources()
     return 0.004 if _sources.cpuacct >= 0 else 1 / _TICKS_PER_S
+
+
+def cpu_resolution_s() -> float:
+    """How far `cpu_others_s` may be off: a step, or where CPUs are counted one by one, one for each, at random."""
+    step_s = cpu_step_s()
+    assert _sources is not None
+    one_by_one = _sources.cpuacct < 0 and not _sources.all_cpus
+    return step_s * (len(_sources.cpus) ** 0.5 if one_by_one else 1)
 
 
 def threads() -> int:

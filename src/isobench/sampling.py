@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from isobench.models import Settings
 from isobench.statistics import Block
 
-SHORTEST_STEPS = 5
-"""A block of fewer steps of the counters is too short for them: workers aim at twice as many."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """What a worker tells after its warm-up: blocks of so many samples let the counters tell what others did."""
+    """What a worker tells after its warm-up: blocks of so many samples should take `block_s`.
+
+    The counters need that long to tell what others did; `resolution_s` is how far they may be off.
+    """
 
     block_samples: int
+    block_s: float
     group: int
     resolution_s: float
 
@@ -51,7 +52,7 @@ class Sampler:
         """Take note of a block that was measured."""
         self._left -= block.samples
         self._total_s += block.wall_s
-        if block.wall_s < SHORTEST_STEPS * self._ready.resolution_s:
+        if block.wall_s < self._ready.block_s / 2:
             self.block_samples *= 2
         if not (self._settings.select and block.contaminated(self._ready.resolution_s)):
             self._clean_iterations += block.iterations

@@ -26,6 +26,16 @@ def write(folder: Path, files: dict[str, str]) -> str:
     return str(folder)
 
 
+@pytest.fixture(params=["as found", "/proc/stat, all CPUs", "/proc/stat, each CPU"])
+def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this machine has the topmost group of version 1, the other source is tried as well."""
+    found = machine._open_sources()
+    if request.param != "as found":
+        found = found._replace(cpuacct=-1, all_cpus=found.all_cpus and request.param.endswith("all CPUs"))
+    monkeypatch.setattr(machine, "_sources", found)
+
+
+@pytest.mark.usefixtures("source")
 def test_own_cpu_time_is_told_apart_from_that_of_others() -> None:
     before = machine.read_cpu()
     spin(0.2)
@@ -39,6 +49,7 @@ def test_own_cpu_time_is_told_apart_from_that_of_others() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("source")
 def test_what_another_process_uses_is_seen() -> None:
     code = "import time\nend = time.time() + 30\nprint(flush=True)\nwhile time.time() < end: pass"
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -63,6 +74,29 @@ def test_the_time_of_children_that_ended_is_our_own() -> None:
     before = machine.read_cpu()
     subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
     assert machine.between(before, machine.read_cpu())["cpu_own_s"] >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("stat", "expected"),
+    [
+        # Two CPUs for 1 s: 0.7 s of waiting for work and for a disk, 0.1 s stolen.
+        ("cpu  0 0 0 {idle} 10 0 0 {steal} 0 0\n", 1.2),
+        ("cpu  0 0 0 0 0 0 0 0 0 0\n", 0.0),  # a system that tells nothing
+    ],
+)
+def test_busy_is_what_is_not_idle(stat: str, expected: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "stat"
+    file.touch()
+    sources = machine._open_sources()._replace(
+        cpus=frozenset({0, 1}), all_cpus=True, cpuacct=-1, stat=os.open(file, os.O_RDONLY)
+    )
+    monkeypatch.setattr(machine.time, "perf_counter_ns", iter([5_000_000_000, 6_000_000_000]).__next__)
+    found = []
+    for idle, steal in ((100, 5), (170, 15)):
+        file.write_text(stat.format(idle=idle, steal=steal))
+        found.append(machine._from_stat(sources))
+    assert (found[1][0] - found[0][0]) / 1e9 == expected
+    os.close(sources.stat)
 
 
 def test_touching_new_memory_shows_as_faults() -> None:

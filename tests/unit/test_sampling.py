@@ -22,7 +22,7 @@ def asked(settings: Settings, ready: Ready, *, wall_s: float = 0.1, others_s: fl
 
 
 def ready(block_samples: int, group: int = 1) -> Ready:
-    return Ready(block_samples=block_samples, group=group, resolution_s=0.0)
+    return Ready(block_samples=block_samples, block_s=0.1, group=group, resolution_s=0.0)
 
 
 def test_an_exact_number_is_taken_exactly_and_ends_with_no_scrap() -> None:
@@ -44,7 +44,7 @@ def test_disturbed_blocks_count_for_nothing_and_there_is_an_end_to_it() -> None:
 
 
 def test_blocks_that_are_too_short_for_the_counters_grow() -> None:
-    sampler = Sampler(Settings(threads=1), Ready(block_samples=1, group=1, resolution_s=0.01))
+    sampler = Sampler(Settings(threads=1), Ready(block_samples=1, block_s=0.1, group=1, resolution_s=0.01))
     asked = []
     for _ in range(7):
         asked.append(sampler.next())

@@ -80,7 +80,7 @@ def test_others_on_the_machine_make_it_noisy() -> None:
     )
 
 
-@pytest.mark.parametrize("evidence", [{"cpu_others_s": 0.011}, {"steal_s": 0.003}, {"throttled_s": 0.001}])
+@pytest.mark.parametrize("evidence", [{"cpu_others_s": 0.0111}, {"steal_s": 0.003}, {"throttled_s": 0.001}])
 def test_a_block_is_contaminated_by_others_by_steal_and_by_throttling(evidence: dict[str, float]) -> None:
     assert block(**evidence).contaminated(0.0)
     assert not block(**evidence).contaminated(0.01), "less than the counters can tell is not held against anybody"
@@ -88,6 +88,12 @@ def test_a_block_is_contaminated_by_others_by_steal_and_by_throttling(evidence: 
 
 def test_a_little_noise_is_borne() -> None:
     assert not block(cpu_others_s=0.009, steal_s=0.001).contaminated(0.0)
+
+
+def test_the_kernels_own_ticks_are_not_held_against_others() -> None:
+    on_64_cores = {"cpu_own_s": 6.4, "cpu_others_s": 0.04}
+    assert not block(**on_64_cores).contaminated(0.0)
+    assert block(**{**on_64_cores, "cpu_others_s": 0.05}).contaminated(0.0)
 
 
 def test_contaminated_blocks_are_set_aside_and_what_was_in_them_is_known() -> None:

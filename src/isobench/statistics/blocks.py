@@ -3,7 +3,7 @@
 The rules were fixed before anything was measured by them. A block is contaminated where, while it was taken,
 
 - others used more than `OTHERS_CORES` cores' time of our CPUs (leaving such blocks out brought the spread of identical
-  runs from 16.6 % to 4.2 %), or
+  runs from 16.6 % to 4.2 %), `KERNEL_SHARE` of our own time aside, or
 - the hypervisor took more than `STEAL_SHARE` of the time, or
 - our own control group was throttled, or
 - its GPU was slowed or shared (`statistics.gpu`).
@@ -15,6 +15,7 @@ What the counters can't resolve counts as nothing. Contaminated blocks are set a
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
@@ -22,6 +23,8 @@ from typing import Any
 from isobench.statistics.gpu import GpuBlock, gpu_noise, gpu_notes
 
 OTHERS_CORES = 0.1
+KERNEL_SHARE = 0.005
+"""What the kernel's ticks take of each CPU that we use; where it tells interrupts apart, that isn't our own time."""
 STEAL_SHARE = 0.02
 LEAST_CLEAN = 0.25
 """Below this share of clean time, a measurement is noisy, and nothing is set aside."""
@@ -74,10 +77,10 @@ class Block:
 
     def contaminated(self, resolution_s: float) -> bool:
         """Did anybody else take enough of the machine to be seen in the latency? Less than a tick isn't known."""
-        others = self.cpu_others_s > OTHERS_CORES * self.wall_s + resolution_s
+        allowed_s = OTHERS_CORES * self.wall_s + KERNEL_SHARE * self.cpu_own_s + resolution_s
         stolen = self.steal_s > STEAL_SHARE * self.wall_s + resolution_s
         gpu = self.gpu is not None and (self.gpu.slowed(self.wall_s) or self.gpu.shared())
-        return others or stolen or self.throttled_s > resolution_s or gpu
+        return self.cpu_others_s > allowed_s or stolen or self.throttled_s > resolution_s or gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +112,11 @@ def select(blocks: Sequence[Block], *, resolution_s: float, enabled: bool = True
     return Selection(used=tuple(clean), set_aside_s=total_s - clean_s, clean_share=share)
 
 
-def used_samples(samples: Sequence[int], blocks: Sequence[Block], used: Sequence[bool]) -> list[int]:
+def used_samples(samples: array[int], blocks: Sequence[Block], used: Sequence[bool]) -> array[int]:
     """The samples of the blocks that are used; all of them where nothing is known of blocks."""
     if not blocks:
-        return list(samples)
-    kept: list[int] = []
+        return samples
+    kept = samples[:0]
     first = 0
     for block, is_used in zip(blocks, used, strict=True):
         if is_used:
