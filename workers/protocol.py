@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from array import array
 from typing import Any, NamedTuple
 
 REQUEST_SCHEMA = "isobench.request/1"
@@ -136,15 +137,13 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
     return tensors
 
 
-def read_samples(path: str | os.PathLike[str]) -> list[int]:
-    """Read a samples file: the nanoseconds of each sample.
+def read_samples(path: str | os.PathLike[str]) -> array[int]:
+    """Read a samples file: the nanoseconds of each sample, 8 bytes each (there may be tens of millions).
 
     Raises:
         FileNotFoundError: there is no such file.
         ProtocolError: it ends in the middle of a sample.
     """
-    from array import array
-
     with open(path, "rb") as file:  # noqa: PTH123
         raw = file.read()
     if len(raw) % 8:
@@ -152,7 +151,7 @@ def read_samples(path: str | os.PathLike[str]) -> list[int]:
     samples = array("q", raw)
     if sys.byteorder == "big":
         samples.byteswap()
-    return samples.tolist()
+    return samples
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

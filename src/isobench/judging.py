@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,11 @@ from isobench.statistics import Block, Selection, Summary
 from isobench.workers import machine, protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from isobench.runtimes.base import BaseRT, MeasuredPerformance
+
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +32,8 @@ class Finished:
     """
 
     run: Run
-    samples_ns: list[int]
-    end_to_end_ns: list[int]
+    samples_ns: array[int]
+    end_to_end_ns: array[int]
     selection: Selection
     comparison: Comparison
     facts: Mapping[str, Any]
@@ -42,24 +47,25 @@ class Finished:
         """How long it was timed."""
         return sum(self.samples_ns) / 1e9
 
-    def used_ns(self) -> list[float]:
-        """Nanoseconds of an inference, of the samples that the figures are of."""
-        used = statistics.used_samples(self.samples_ns, self.run.blocks, self.run.used)
-        return [sample / self.run.group for sample in used]
+    def used_ns(self) -> array[int]:
+        """The samples that the figures are of."""
+        return statistics.used_samples(self.samples_ns, self.run.blocks, self.run.used)
 
     def used_blocks(self) -> list[Block]:
         """The blocks that the figures are of."""
         return [block for block, used in zip(self.run.blocks, self.run.used, strict=True) if used]
 
-    def used_blocks_s(self) -> list[list[float]]:
+    def used_blocks_s(self) -> list[Array]:
         """Seconds of an inference, block by block, of the blocks that are used; one block where none are known."""
-        scale = self.run.group * 1e9
+        import numpy as np
+
+        samples_s = np.asarray(self.samples_ns) / (self.run.group * 1e9)
         found, first = [], 0
         for block, used in zip(self.run.blocks, self.run.used, strict=True):
             if used:
-                found.append([sample / scale for sample in self.samples_ns[first : first + block.samples]])
+                found.append(samples_s[first : first + block.samples])
             first += block.samples
-        return found or [[sample / scale for sample in self.samples_ns]]
+        return found or [samples_s]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +132,13 @@ def finished(
 
 def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
     """The figures of all runs together; wrong outputs in one of them make all of it invalid."""
+    import numpy as np
+
     floor = calibration.floor()
-    used = [sample for run in runs for sample in run.used_ns()]
+    used = np.concatenate([np.asarray(run.used_ns()) / run.run.group for run in runs])
     # The iterations are counted for themselves: runs may differ in how many they time together.
     latency = _counted(statistics.summarize(used), runs, used_only=True)
-    everything = [sample / run.run.group for run in runs for sample in run.samples_ns]
+    everything = np.concatenate([np.asarray(run.samples_ns) / run.run.group for run in runs])
     intervals = statistics.intervals(
         [run.used_blocks_s() for run in runs], floor=floor.runs, seed=settings.seed
     )
@@ -181,12 +189,10 @@ def enough(runs: Sequence[Finished], judged: Judged, settings: Settings) -> bool
 
 
 def _end_to_end(runs: Sequence[Finished]) -> Summary | None:
-    used = [
-        sample
-        for run in runs
-        if run.end_to_end_ns
-        for sample in statistics.used_samples(run.end_to_end_ns, run.run.blocks, run.run.used)
-    ]
+    used = array("q")
+    for run in runs:
+        if run.end_to_end_ns:
+            used += statistics.used_samples(run.end_to_end_ns, run.run.blocks, run.run.used)
     return statistics.summarize(used) if used else None
 
 

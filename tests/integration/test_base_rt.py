@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -168,7 +169,7 @@ def test_a_benchmark_of_its_own_tells_a_mean_and_the_verdict_says_that_it_is_no_
     assert "the runtime told the mean of all iterations alone: how they differ isn't known" in (
         result.outcome.verdict.reasons
     )
-    assert results.samples_ns(result, home / "results" / result.id) == [[100_000_000]]
+    assert results.samples_ns(result, home / "results" / result.id) == [array("q", [100_000_000])]
 
 
 def test_no_outputs_and_an_exception_are_failures_that_say_what_it_was(model: Path) -> None:

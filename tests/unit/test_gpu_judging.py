@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +32,8 @@ def test_a_slowed_block_is_set_aside_from_both_contracts(tmp_path: Path, monkeyp
         blocks=(BLOCK, SLOWED),
         resolution_s=0.01,
         group=1,
-        samples_ns=[2_000_000] * 20 + [4_000_000] * 20,
-        end_to_end_ns=[3_000_000] * 20 + [6_000_000] * 20,
+        samples_ns=array("q", [2_000_000] * 20 + [4_000_000] * 20),
+        end_to_end_ns=array("q", [3_000_000] * 20 + [6_000_000] * 20),
         stats=SimpleNamespace(values={}),
         output_tensors=lambda: [OUTPUT],
     )

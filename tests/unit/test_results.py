@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from array import array
 from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -29,7 +30,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path, outcome: Measured | Faile
 def test_samples_and_log_lie_beside_the_result_and_the_run_directory_is_gone(tmp_path: Path) -> None:
     result = make()
     folder = save(result, tmp_path)
-    assert results.samples_ns(result, folder) == [[4_000_000] * 4]
+    assert results.samples_ns(result, folder) == [array("q", [4_000_000] * 4)]
     assert (folder / "run-1" / protocol.LOG_FILE).read_text() == "a log\n"
     assert not (tmp_path / "run").exists()
 
@@ -39,7 +40,7 @@ def test_a_result_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     save(make("torch-eager"), tmp_path)
     root = tmp_path / "results"
     assert results.load("20260101T000000-net-o", root=root).runtime.name == "ort"
-    with pytest.raises(ResultError, match=r"is the beginning of several results: .*ort.*, .*torch-eager"):
+    with pytest.raises(ResultError, match=r"is the beginning of 2 results: .*ort.*, .*torch-eager"):
         results.load("20260101", root=root)
     with pytest.raises(ResultError, match="there is no result 'x'") as caught:
         results.load("x", root=root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def files(root: Path) -> list[Path]:
     return sorted(root.glob(f"*/{RESULT_FILE}"))
 
 
-def samples_ns(result: Result, folder: Path) -> list[list[int]]:
+def samples_ns(result: Result, folder: Path) -> list[array[int]]:
     """The raw samples of each run: nanoseconds of `group` iterations each, in their order.
 
     Raises:
@@ -148,6 +149,9 @@ def _find(name: str, root: Path) -> Path:
     if len(exact or found) == 1:
         return (exact or found)[0]
     if found:
-        several = ", ".join(file.parent.name for file in found)
-        raise ResultError(f"{name} is the beginning of several results: {several}", hint="Give more of it.")
+        several = ", ".join(file.parent.name for file in found[-5:])
+        newest = ", the newest" if len(found) > 5 else ""
+        raise ResultError(
+            f"{name} is the beginning of {len(found)} results{newest}: {several}", hint="Give more of it."
+        )
     raise ResultError(f"there is no result {name!r} in {root}", hint="See them all: isobench list")

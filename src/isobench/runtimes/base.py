@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +94,8 @@ class BaseRT(ABC):
         self.build: Build | None = None
         self.outputs: dict[str, Any] = {}
         self.spawned_s = 0.0
-        self.samples_ns: list[int] = []
-        self.end_to_end_ns: list[int] = []
+        self.samples_ns = array("q")
+        self.end_to_end_ns = array("q")
 
     @classmethod
     def on(cls, device: Device) -> type[BaseRT]:
@@ -232,7 +233,7 @@ class BaseRT(ABC):
             self.outputs = protocol.read_json(outputs_file, protocol.OUTPUTS_SCHEMA)
             self.samples_ns = self._samples(self.outputs)
             end_to_end = outputs_file.with_name(protocol.END_TO_END_FILE)
-            self.end_to_end_ns = protocol.read_samples(end_to_end) if end_to_end.exists() else []
+            self.end_to_end_ns = protocol.read_samples(end_to_end) if end_to_end.exists() else array("q")
             told = sum(block.samples for block in self.blocks)
         except (FileNotFoundError, ValueError) as error:
             raise WorkerError(f"the worker left no measurement: {error}", kind="protocol") from None
@@ -241,10 +242,10 @@ class BaseRT(ABC):
                 found = f"the worker's blocks hold {told} samples, its file {len(samples)}"
                 raise WorkerError(found, kind="protocol")
 
-    def _samples(self, outputs: Mapping[str, Any]) -> list[int]:
+    def _samples(self, outputs: Mapping[str, Any]) -> array[int]:
         file = self._bound().run_dir / protocol.SAMPLES_FILE
         if "latency_s" in outputs:
-            samples = [round(float(seconds) * 1e9) for seconds in outputs["latency_s"]]
+            samples = array("q", [round(float(seconds) * 1e9) for seconds in outputs["latency_s"]])
             # The Result keeps the samples of every run, whoever told them.
             protocol.write_bytes(file, b"".join(sample.to_bytes(8, "little", signed=True) for sample in samples))
         else:

@@ -51,7 +51,7 @@ class Interval:
 
 
 def intervals(
-    runs: Sequence[Sequence[Sequence[float]]], *, floor: float = ASSUMED_FLOOR, seed: int = 0
+    runs: Sequence[Sequence[Sequence[float] | Array]], *, floor: float = ASSUMED_FLOOR, seed: int = 0
 ) -> dict[str, Interval]:
     """Intervals of mean, median, p90 and p99, by their names in `Summary`.
 
@@ -62,7 +62,7 @@ def intervals(
     return {name: interval(drawn[:, column]) for column, name in enumerate(("mean_s", *QUANTILES))}
 
 
-def replicates(runs: Sequence[Sequence[Sequence[float]]], *, floor: float, seed: int) -> Array:
+def replicates(runs: Sequence[Sequence[Sequence[float] | Array]], *, floor: float, seed: int) -> Array:
     """Mean, median, p90 and p99 (a column each) as they come out of runs and blocks drawn again (a row each)."""
     import numpy as np
 
