@@ -19,6 +19,7 @@ from isobench import paths, selection
 from isobench.case import Plan
 from isobench.console import Console
 from isobench.devices import default_threads
+from isobench.environments import choice
 from isobench.errors import UsageError
 from isobench.models import Model, Settings
 from isobench.runner import Progress, Saved, run, run_sequence
@@ -68,7 +69,7 @@ def plan(
     """Check what is asked for, all of it, before any work. What the figures mean is said at `models.Settings`.
 
     Raises:
-        UsageError: an unknown runtime or device, a number that can't be, or a folder that can't be written to.
+        UsageError: an unknown runtime, device or provider, a number that can't be, or no folder to write to.
         ModelError: a file isn't there, or is no model.
     """
     for name, value, least in (
@@ -97,6 +98,7 @@ def plan(
         from isobench import nvidia
 
         nvidia.gpu(where)
+    choice.wanted()
     chosen = selection.select(
         models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes
     )

@@ -12,7 +12,7 @@ BASELINE = "torch-eager"
 
 
 def table(results: Sequence[Result]) -> str:
-    """One table a model: latency in milliseconds, inferences per second, speed-up over torch-eager if any, verdict."""
+    """One table a model: latency in milliseconds, inferences per second, the medians beside torch-eager, verdict."""
     groups: dict[tuple[str, str, str, tuple[str, ...]], list[Result]] = {}
     for result in results:
         model = result.model
@@ -22,7 +22,7 @@ def table(results: Sequence[Result]) -> str:
 
 def _model_table(results: Sequence[Result]) -> str:
     baseline = next(
-        (result.latency.mean_s for result in results if result.runtime.name == BASELINE and _measured(result)), None
+        (result.latency.median_s for result in results if result.runtime.name == BASELINE and _measured(result)), None
     )
     head = ["runtime", "mean ms", "median ms", "\u00b1", "p99 ms", "inf/s", f"vs {BASELINE}", "iterations"]
     rows = [[*head, "outputs", "verdict"]]
@@ -63,7 +63,7 @@ def _row(result: Result, baseline_s: float | None) -> list[str]:
         percent(outcome.intervals["median_s"].relative(latency.median_s)),
         milliseconds(latency.p99_s),
         rate(latency.throughput_ips),
-        f"{baseline_s / latency.mean_s:.2f}x" if baseline_s else "-",
+        f"{baseline_s / latency.median_s:.2f}x" if baseline_s else "-",
         _iterations(outcome),
         "correct" if outcome.correctness.ok else "WRONG",
         outcome.verdict.status,

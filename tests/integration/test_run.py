@@ -253,8 +253,12 @@ def test_interrupted_it_ends_everything_and_keeps_what_it_has(model: Path, home:
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
-@pytest.mark.parametrize("turns", [(), ("--interleave",)])
-def test_a_measurement_that_is_interrupted_leaves_nothing(model: Path, home: Path, turns: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("turns", "number"), [((), signal.SIGINT), (("--interleave",), signal.SIGINT), ((), signal.SIGTERM)]
+)
+def test_a_measurement_that_is_interrupted_leaves_nothing(
+    model: Path, home: Path, turns: tuple[str, ...], number: int
+) -> None:
     command = [sys.executable, "-m", "isobench", "run", str(model), "--dim", "rows=3", "--min-time", "60", *turns]
     host = subprocess.Popen([*command, "--max-time", "60"], stderr=subprocess.PIPE, text=True)
     assert host.stderr is not None
@@ -262,7 +266,7 @@ def test_a_measurement_that_is_interrupted_leaves_nothing(model: Path, home: Pat
         if line.endswith(": measuring\n"):
             break
     assert list((home / "runs").iterdir())
-    host.send_signal(signal.SIGINT)
+    host.send_signal(number)
     _, errors = host.communicate(timeout=30)
     assert host.returncode == 130
     assert "Traceback" not in errors

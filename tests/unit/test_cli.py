@@ -16,6 +16,7 @@ from isobench.errors import UsageError
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ISOBENCH_PROVIDER", "auto")  # --provider sets it
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.py").write_text("# labels: task::nlp\n")
     (tmp_path / "notes.md").write_text("")
@@ -35,6 +36,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
     ("arguments", "code", "texts"),
     [
         (["run", "-r", "trot", "model.py"], 2, ["there is no runtime 'trot'", "ort, torch-compiled, torch-eager"]),
+        (["run", "--provider", "docker", "model.py"], 2, ["there is no provider 'docker'", "container, adopted"]),
         (["run", "--device", "abacus", "model.py"], 2, ["'abacus' is of no known family", "x86"]),
         (["run", "--device", "x86::a::b::c", "model.py"], 2, ["names no device", "family[::part[::config]]"]),
         (["run", "-r", "trt", "--device", "cpu", "model.py"], 2, ["trt doesn't run on cpu: it runs on nvidia"]),
