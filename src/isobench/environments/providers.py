@@ -1,4 +1,4 @@
-"""The ways to lay an environment down. A new one: a class that has what `Provider` says, and a line in `PROVIDERS`."""
+"""What lays an environment down. A new way: a class that has what `Provider` says, and its line in `provision.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 from isobench.environments.specs import Spec
-from isobench.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,31 +38,3 @@ class Provider(Protocol):
 
     def mend_cache(self, packages: list[str], site: Site) -> bool:
         """Throw these packages out of the provider's cache, whose files were found changed; False: there is none."""
-
-
-def provider(name: str) -> Provider:
-    """The provider of that name."""
-    if name not in PROVIDERS:
-        raise UsageError(f"there is no provider {name!r}", hint=f"the providers are: {', '.join(PROVIDERS)}")
-    return PROVIDERS[name]()
-
-
-def _venv() -> Provider:
-    from isobench.environments.venv import Venv
-
-    return Venv()
-
-
-def _conda() -> Provider:
-    from isobench.environments.conda.provider import Conda
-
-    return Conda()
-
-
-def _container() -> Provider:
-    from isobench.environments.container.provider import Container
-
-    return Container()
-
-
-PROVIDERS: dict[str, Callable[[], Provider]] = {"conda": _conda, "venv": _venv, "container": _container}

@@ -17,10 +17,15 @@ from typing import Any
 from isobench import paths, process
 from isobench.environments import drift, guard, inventory, store
 from isobench.environments.conda import activation, meta
-from isobench.environments.providers import Provider, Site, provider
+from isobench.environments.conda.provider import Conda
+from isobench.environments.container.provider import Container
+from isobench.environments.providers import Provider, Site
 from isobench.environments.specs import Spec, names, unknown
 from isobench.environments.store import Environment
+from isobench.environments.venv import Venv
 from isobench.errors import ProvisionError
+
+PROVIDERS: dict[str, Callable[[], Provider]] = {"conda": Conda, "container": Container, "venv": Venv}
 
 _SMOKE_TIMEOUT_S = 600
 
@@ -38,7 +43,7 @@ def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
             site = Site(folder=folder, log_file=beside(folder, ".log"), lock=lock, progress=progress)
             site.log_file.unlink(missing_ok=True)
             try:
-                _make(spec, environment, provider(spec.provider), site)
+                _make(spec, environment, PROVIDERS[spec.provider](), site)
             except OSError as error:
                 raise ProvisionError(
                     f"the {spec.name} environment can't be made: {error.filename or folder}: {error.strerror}",

@@ -16,25 +16,11 @@ import asyncio
 import json
 import os
 import sys
-import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
-
-class Teller:
-    """Tells the host of progress, from whichever thread."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._lock = threading.Lock()
-
-    def __call__(self, **message: Any) -> None:
-        with self._lock:
-            # A line may be longer than what a pipe takes at once.
-            line = json.dumps(message).encode() + b"\n"
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+from isobench.environments.conda.telling import Teller
 
 
 def answer(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:

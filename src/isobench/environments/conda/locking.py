@@ -24,7 +24,7 @@ from conda_lock.virtual_package import FakeRepoData, default_virtual_package_rep
 from rattler import BuildString, Gateway, GenericVirtualPackage, PackageName, RepoDataRecord, Subdir, Version
 
 from isobench.environments.conda import channels
-from isobench.environments.conda.child import Teller
+from isobench.environments.conda.telling import Teller
 
 _HEADER = """\
 # Made by `isobench env lock` in conda-lock's format, version 1: conda-lock reads it, too. Not to be edited by hand.
