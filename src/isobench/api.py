@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isobench import paths, selection
-from isobench.case import Plan
 from isobench.console import Console
 from isobench.devices import default_threads
 from isobench.environments import choice
 from isobench.errors import UsageError
+from isobench.measuring.case import Plan
+from isobench.measuring.runner import Progress, Saved, run, run_sequence
 from isobench.models import Model, Settings
-from isobench.runner import Progress, Saved, run, run_sequence
 from isobench.runtimes import registry
 from isobench.runtimes.worker_rt import no_turns
 from isobench.tools.base import Tool

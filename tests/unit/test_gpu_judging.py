@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from isobench import judging
+from isobench.measuring import judging
 from isobench.models import Settings
 from isobench.statistics import Block, GpuBlock
 from isobench.workers.protocol import Tensor

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from isobench import judging
-from isobench.judging import Finished
+from isobench.measuring import judging
+from isobench.measuring.judging import Finished
 from isobench.models import Settings
 from isobench.statistics import Block
 from isobench.workers.protocol import Tensor

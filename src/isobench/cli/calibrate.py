@@ -38,8 +38,9 @@ def calibrate(
     and `isobench compare` claims no difference below it. Take a model like those that you measure, and a machine in
     the state in which you measure.
     """
-    from isobench import api, calibrating, paths, report
+    from isobench import api, paths, report
     from isobench.console import Console
+    from isobench.measuring import calibrating
 
     console = Console()
     plan = api.plan(

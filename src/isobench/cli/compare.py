@@ -13,8 +13,8 @@ from isobench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
     from isobench.comparing import Comparison
+    from isobench.measuring.runner import Saved
     from isobench.results import Result
-    from isobench.runner import Saved
 
 HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager, or -r ort -r ort@MY-ENVIRONMENT."
 TOO_SLOW = 8

@@ -13,7 +13,7 @@ from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_opt
 from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand
 
 if TYPE_CHECKING:
-    from isobench.runner import Saved
+    from isobench.measuring.runner import Saved
 
 WRONG_OUTPUTS = 7
 """Exit code: everything was measured, but some outputs are not what they should be."""

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from isobench.case import Case
 from isobench.errors import IsobenchError
+from isobench.measuring.case import Case
 from isobench.models import Settings
 from isobench.results import Turns
 from isobench.runtimes.base import explained
@@ -22,7 +22,7 @@ from isobench.runtimes.worker_rt import WorkerRT, no_turns
 from isobench.sampling import Sampler
 
 if TYPE_CHECKING:
-    from isobench.judging import Finished
+    from isobench.measuring.judging import Finished
     from isobench.results import Result
 
 LEAST_ROUNDS = 10
@@ -63,7 +63,7 @@ def measure(
 
 def _more(runs: Sequence[Sequence[Finished]], settings: Settings) -> bool:
     """Is one of them not as precise as was asked for, and has time left?"""
-    from isobench import judging
+    from isobench.measuring import judging
 
     return not all(judging.enough(each, judging.judge(each, settings), settings) for each in runs)
 

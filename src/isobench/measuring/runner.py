@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from isobench import devices, environments
 from isobench.builds import Build
-from isobench.case import Case, Plan
 from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, ModelError, UsageError
+from isobench.measuring.case import Case, Plan
 from isobench.models import Model, Settings, Step
 from isobench.runtimes.registry import Entry
 from isobench.tools.base import State, Tool, builds_of
@@ -185,7 +185,7 @@ class _Work(_Bench):
 
     def in_turns(self) -> Iterator[Saved]:
         """Measure all Cases interleaved."""
-        from isobench import turns
+        from isobench.measuring import turns
 
         ready: list[Case] = []
         for model in self.plan.models:

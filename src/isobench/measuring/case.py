@@ -21,7 +21,7 @@ from isobench.runtimes.registry import Entry
 
 if TYPE_CHECKING:
     from isobench.builds import Build
-    from isobench.judging import Finished
+    from isobench.measuring.judging import Finished
     from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Result, Turns
     from isobench.runtimes.base import MeasuredPerformance
     from isobench.workers.protocol import Tensor
@@ -113,7 +113,7 @@ class Case:
         settings = self.plan.settings
         self._started = datetime.now(UTC)
         runs = [self._run()]
-        from isobench import judging  # not before the first worker has started
+        from isobench.measuring import judging  # not before the first worker has started
 
         while True:
             judged = judging.judge(runs, settings)
@@ -125,7 +125,7 @@ class Case:
 
     def result(self, runs: Sequence[Finished], turns: Turns) -> Result:
         """The Result of runs that took turns with those of other Cases."""
-        from isobench import judging
+        from isobench.measuring import judging
 
         return self._judged(runs, replace(judging.judge(runs, self.plan.settings).measured, turns=turns))
 
@@ -179,7 +179,8 @@ class Case:
 
     def finished(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> Finished:
         """What a worker left, as one run."""
-        from isobench import judging, results
+        from isobench import results
+        from isobench.measuring import judging
 
         folder = results.run_folder(len(self.run_dirs))
         runtime.take_over(performance)
@@ -190,7 +191,7 @@ class Case:
         began = datetime.now(UTC)
         runtime = self.begin()
         try:
-            from isobench import judging
+            from isobench.measuring import judging
 
             if len(self.run_dirs) == 1:
                 self.check()

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 from isobench import calibration, comparing
 from isobench.calibration import Floor
-from isobench.case import Plan
 from isobench.errors import UsageError
+from isobench.measuring.case import Plan
+from isobench.measuring.runner import Progress, Saved, run
 from isobench.results import Measured
-from isobench.runner import Progress, Saved, run
 
 
 def calibrate(plan: Plan, progress: Progress, *, runs: int, pairs: int) -> tuple[Floor, bool]:
