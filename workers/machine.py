@@ -170,7 +170,8 @@ def _open_sources() -> _Sources:
     throttled = cpu_quota()[1]
     version_2 = bool(throttled) and os.path.exists(f"{throttled}/cpu.max")  # noqa: PTH110
     # What keeps a container's own /proc/stat may show it other CPUs than there are.
-    shown = {name for name, *_ in map(str.split, _text("/proc/stat").splitlines()) if name[3:].isdigit()}
+    names = (line.partition(" ")[0] for line in _text("/proc/stat").splitlines())
+    shown = {name for name in names if name[3:].isdigit()}
     return _Sources(
         cpus=mine & set(online) if online else mine,
         all_cpus=mine.issuperset(online) and shown == {f"cpu{cpu}" for cpu in online},
@@ -243,8 +244,9 @@ def _from_stat(sources: _Sources) -> tuple[int, int, int]:
     names = {b"cpu"} if sources.all_cpus else {b"cpu%d" % cpu for cpu in sources.cpus}
     counted = idle = steal = 0
     for line in text.split(b"\n", wanted)[:wanted]:
-        name, *fields = line.split()
-        waited = int(fields[3]) + int(fields[4]) if name in names else 0  # for work, or for a disk
+        name, _, rest = line.partition(b" ")
+        fields = rest.split() if name in names else []
+        waited = sum(map(int, fields[3:5]))  # for work, or for a disk
         if waited:  # there are systems that tell nothing but zeros
             counted += len(sources.cpus) if sources.all_cpus else 1
             idle += waited

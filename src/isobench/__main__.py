@@ -12,8 +12,6 @@ from isobench.cli.main import main as run
 
 def main() -> NoReturn:
     """Run the command line and end this process at once: to take the interpreter down would cost some 50 ms."""
-    # numpy's threads would spin beside the worker; each worker has the number that was asked for (worker.py).
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end of a job is as good as Ctrl-C
     code: object = 0
     try:

@@ -12,7 +12,7 @@ BASELINE = "torch-eager"
 
 
 def table(results: Sequence[Result]) -> str:
-    """One table a model: latency in milliseconds, inferences per second, the medians beside torch-eager, verdict."""
+    """One table a model: latency in milliseconds, inferences per second, speed-up over torch-eager, verdict."""
     groups: dict[tuple[str, str, str, tuple[str, ...]], list[Result]] = {}
     for result in results:
         model = result.model

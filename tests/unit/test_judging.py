@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,3 +57,17 @@ def test_clean_runs_do_not_hide_one_that_was_disturbed_all_the_time() -> None:
 def test_where_all_were_disturbed_it_is_said_once() -> None:
     [reason] = judging.judge([run(0.09, 0.09)] * 2, SETTINGS).measured.verdict.reasons
     assert reason.startswith("in 100% of the time others used the machine (0.90 cores on average")
+
+
+def test_loading_what_judging_needs_changes_nothing_of_the_callers_process() -> None:
+    code = (
+        "import os; before = dict(os.environ)\n"
+        "from isobench.measuring import judging; judging.prepare()\n"
+        "import numpy; print(dict(os.environ) == before, len(os.listdir('/proc/self/task')))"
+    )
+    plain = "import os, numpy; print(len(os.listdir('/proc/self/task')))"
+    said, threads = (
+        subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout.split()
+        for text in (code, plain)
+    )
+    assert said == ["True", *threads]

@@ -82,6 +82,7 @@ def test_the_time_of_children_that_ended_is_our_own() -> None:
         # Two CPUs for 1 s: 0.7 s of waiting for work and for a disk, 0.1 s stolen.
         ("cpu  0 0 0 {idle} 10 0 0 {steal} 0 0\n", 1.2),
         ("cpu  0 0 0 0 0 0 0 0 0 0\n", 0.0),  # a system that tells nothing
+        ("cpu  0 0 0 {idle} 10 0 0 {steal} 0 0\n\n\n", 1.2),
     ],
 )
 def test_busy_is_what_is_not_idle(stat: str, expected: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +98,16 @@ def test_busy_is_what_is_not_idle(stat: str, expected: float, tmp_path: Path, mo
         found.append(machine._from_stat(sources))
     assert (found[1][0] - found[0][0]) / 1e9 == expected
     os.close(sources.stat)
+
+
+def test_where_our_cpus_are_not_told_of_nothing_is_known(tmp_path: Path) -> None:
+    """As in a container whose own /proc/stat counts CPUs from 0."""
+    file = tmp_path / "stat"
+    file.write_text("cpu  0 0 0 70 10 0 0 5 0 0\ncpu0 0 0 0 70 10 0 0 5 0 0\nctxt 1\n")
+    descriptor = os.open(file, os.O_RDONLY)
+    sources = machine._open_sources()._replace(cpus=frozenset({63}), all_cpus=False, stat=descriptor)
+    assert machine._from_stat(sources)[:2] == (0, 0)
+    os.close(descriptor)
 
 
 def test_touching_new_memory_shows_as_faults() -> None:

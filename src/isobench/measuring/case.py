@@ -18,6 +18,7 @@ from isobench.errors import IsobenchError, ModelError, WorkerError
 from isobench.models import Model, Settings, Step
 from isobench.runtimes.base import BaseRT, Context, explained
 from isobench.runtimes.registry import Entry
+from isobench.runtimes.worker_rt import WorkerRT
 
 if TYPE_CHECKING:
     from isobench.builds import Build
@@ -198,7 +199,8 @@ class Case:
             else:
                 self.entry.require()
             # While the worker is still at its imports: what its outputs and samples are going to be judged by.
-            judging.prepare()
+            if isinstance(runtime, WorkerRT):
+                judging.prepare()
             return self.finished(runtime, runtime.benchmark(), began)
         except IsobenchError:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -77,8 +78,17 @@ class Judged:
 
 
 def prepare() -> None:
-    """Load what judging needs, while there is nothing else to do."""
+    """Load what judging needs, while there is nothing else to do but to wait for a worker.
+
+    numpy's threads would spin for some 30 ms beside it; told so, they sleep as soon as they have nothing to do.
+    """
+    name = "OPENBLAS_THREAD_TIMEOUT"  # 2**4 cycles, the least; read once, when numpy is loaded
+    users = os.environ.get(name)
+    os.environ[name] = users or "4"
     import numpy.random  # noqa: F401
+
+    if users is None:
+        del os.environ[name]
 
 
 def finished(
