@@ -10,6 +10,7 @@ import os
 import resource
 import struct
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -225,9 +226,17 @@ def _note_use() -> None:
     Of those that run on other CPUs it does so at the ticks only, up to 10 ms apart and on all CPUs at once, unless
     somebody asks for the thread's own clock.
     """
-    for thread in os.listdir("/proc/self/task"):  # noqa: PTH208
+    for thread in _threads():
         with suppress(OSError):  # it has ended meanwhile
-            time.clock_gettime_ns(~int(thread) << 3 | _THREADS_CPU_TIME)
+            _used_ns(thread)
+
+
+def _threads() -> list[int]:
+    return [int(thread) for thread in os.listdir("/proc/self/task")]  # noqa: PTH208
+
+
+def _used_ns(thread: int) -> int:
+    return time.clock_gettime_ns(~thread << 3 | _THREADS_CPU_TIME)
 
 
 def _from_stat(sources: _Sources) -> tuple[int, int, int]:
@@ -293,7 +302,30 @@ def cpu_resolution_s() -> float:
 
 def threads() -> int:
     """How many threads the operating system sees in this process now."""
-    return len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    return len(_threads())
+
+
+def other_threads_ns() -> int:
+    """The CPU time that this process's other threads have used until now.
+
+    Each is asked by itself: the process's own clock hears of them at ticks only.
+    """
+    used_ns = 0
+    for thread in _threads():
+        if thread != threading.get_native_id():
+            with suppress(OSError):  # it has ended meanwhile
+                used_ns += _used_ns(thread)
+    return used_ns
+
+
+def other_threads_runnable() -> bool:
+    """Does any of this process's other threads run now, or wait for a CPU to run on?"""
+    for thread in _threads():
+        if thread != threading.get_native_id():
+            with suppress(OSError), open(f"/proc/self/task/{thread}/stat", "rb") as file:  # noqa: PTH123
+                if file.read().rpartition(b")")[2].split(None, 1)[0] == b"R":
+                    return True
+    return False
 
 
 def frequencies_mhz() -> list[float]:

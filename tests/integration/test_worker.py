@@ -248,9 +248,11 @@ def test_a_worker_by_hand_needs_no_host(tmp_path: Path) -> None:
 
 def test_a_worker_with_spinning_threads_parks_them_before_others_take_their_turn(run: Run) -> None:
     run.asks = (3, 3)
-    run("spins", park=True, warmup=1)
-    for block in run.blocks:
-        assert block["parked_s"] > 0.02, "its thread goes on for 30 ms after each call"
+    outputs = run("spins", park=True, warmup=1)
+    first, second = run.blocks
+    calls = outputs["facts"]["busy_until_s"][-6 * outputs["group"] :]
+    assert len(calls) == first["iterations"] + second["iterations"]
+    assert second["started_s"] > calls[first["iterations"] - 1], "its thread was busy until then"
 
 
 def test_nothing_is_left_when_the_host_changes_its_mind(run: Run) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import subprocess
 import sys
@@ -156,6 +157,28 @@ print(both - mine)
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert float(done.stdout) > 0.1
+
+
+def test_what_other_threads_do_is_known() -> None:
+    """Of a thread that computes outside Python's lock, as those of thread pools do."""
+    ends = time.monotonic() + 0.2
+
+    def compute() -> None:
+        data = bytes(1_000_000)
+        while time.monotonic() < ends:
+            hashlib.sha256(data)
+
+    before_ns = machine.other_threads_ns()
+    thread = threading.Thread(target=compute)
+    thread.start()
+    seen = 0
+    while time.monotonic() < ends - 0.05:
+        time.sleep(0.001)
+        seen += machine.other_threads_runnable()
+    assert seen > 10
+    assert machine.other_threads_ns() - before_ns > 10_000_000
+    thread.join()
+    assert any(not machine.other_threads_runnable() for _ in range(100) if time.sleep(0.01) is None)
 
 
 def test_siblings_are_one_physical_core(tmp_path: Path) -> None:
