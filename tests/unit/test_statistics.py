@@ -18,7 +18,7 @@ from isobench.statistics import (
     used_samples,
     verdict,
 )
-from isobench.statistics.intervals import replicates
+from isobench.statistics.intervals import Interval, _points, replicates, unseen
 
 
 def block(**changes: float) -> Block:
@@ -128,6 +128,8 @@ def test_a_moment_is_too_short_and_says_how_long_it_takes() -> None:
     assert judged.status == "noisy"
     [reason] = judged.reasons
     assert reason.startswith("100 iterations lasted 0.5 ms together, too short to repeat: use --iterations 20000")
+    [reason] = verdict([block()], (), iterations=7, total_s=0.003).reasons
+    assert reason.endswith("use --iterations 300, or leave it out"), "234 would do; it's rounded up"
 
 
 def test_a_result_that_page_faults_make_is_told_so_and_is_no_noise() -> None:
@@ -186,6 +188,24 @@ def test_many_samples_are_thinned_without_moving_the_quantiles() -> None:
         assert found[name].low * 0.99 < truth < found[name].high * 1.01
 
 
+def test_blocks_of_different_sizes_keep_their_shares_when_thinned() -> None:
+    """A tenth of all samples lies in the slow block, however few of them are kept."""
+    blocks = [np.full(90_000, 1.0), np.full(10_000, 2.0)]
+    points, owners, counts = _points(blocks)
+    assert len(points) < 30_000
+    assert counts[owners == 1].sum() == pytest.approx(10_000)
+    assert counts.sum() == pytest.approx(100_000)
+
+
+def test_what_a_few_runs_cannot_show_becomes_less_with_each() -> None:
+    shares = [unseen(runs, 0.02) / 0.02 for runs in (1, 2, 3, 10)]
+    assert shares == pytest.approx([1, (3 / 8) ** 0.5, (3 / 15) ** 0.5, (3 / 120) ** 0.5])
+
+
+def test_an_intervals_width_is_relative_to_its_figure() -> None:
+    assert Interval(low=3.8, high=4.2).relative(4.0) == pytest.approx(0.05)
+
+
 def test_very_many_blocks_are_drawn_in_stretches_without_moving_the_interval() -> None:
     generator = np.random.default_rng(3)
     level = 1 + 0.01 * generator.standard_normal(4000)
@@ -231,6 +251,28 @@ def test_drift_that_both_share_drops_out_of_their_ratio() -> None:
     found = paired(turns(3, 50, ratio=1.05, between=0.0, within=0.005, seed=2), floor=0.001)
     assert found.value == pytest.approx(1.05, abs=0.005)
     assert found.within.relative(found.value) < 0.005
+
+
+def test_rounds_that_resemble_their_neighbours_tell_less_than_as_many_that_do_not() -> None:
+    generator = np.random.default_rng(4)
+    noise = np.zeros(216)
+    for index in range(1, len(noise)):
+        noise[index] = 0.8 * noise[index - 1] + 0.01 * generator.standard_normal()
+    alike, shuffled = (
+        paired([[(1.0, math.exp(each)) for each in order]], floor=0.0)
+        for order in (noise, generator.permutation(noise))
+    )
+    assert alike.value == pytest.approx(shuffled.value)
+    # Stretches of six rounds: their mean varies 2.0 times as much as that of six that have nothing in common.
+    assert 1.6 < alike.within.relative(1) / shuffled.within.relative(1) < 2.6
+
+
+def test_the_ratio_of_two_at_different_times_is_the_seconds_over_the_firsts() -> None:
+    first, second = (simulated(3, 10, between=0.001, within=0.001, seed=seed) for seed in (1, 2))
+    slower = [[[1.2 * sample for sample in samples] for samples in run] for run in second]
+    found = unpaired(first, slower, floor=0.001)
+    assert found.value == pytest.approx(1.2, rel=0.005)
+    assert 1.19 < found.within.low < 1.2 < found.within.high < 1.21
 
 
 def test_the_ratio_of_two_at_different_times_is_as_wide_as_their_runs_differ() -> None:
