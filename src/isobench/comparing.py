@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-import statistics as python_statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from isobench import calibration, results, statistics
 from isobench.errors import ResultError
 from isobench.results import Measured, Result
 from isobench.statistics import Ratio
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
 
 SMALL = 0.05
 """An interval of no more than this around no difference is told as such; a wider one tells nothing."""
@@ -111,21 +116,18 @@ def _measured(result: Result) -> Measured:
     return result.outcome
 
 
-def _blocks_s(result: Result, folder: Path) -> list[list[list[float]]]:
+def _blocks_s(result: Result, folder: Path) -> list[list[Array]]:
     """For each run, its blocks of seconds an inference; one block where the worker told of none."""
-    outcome = _measured(result)
-    samples = results.samples_ns(result, folder)
+    import numpy as np
+
     found = []
-    for run, taken in zip(outcome.runs, samples, strict=True):
-        scale, first, blocks = run.group * 1e9, 0, []
-        for count in [block.samples for block in run.blocks] or [len(taken)]:
-            blocks.append([sample / scale for sample in taken[first : first + count]])
-            first += count
-        found.append(blocks)
+    for run, taken in zip(_measured(result).runs, results.samples_ns(result, folder), strict=True):
+        ends = np.cumsum([block.samples for block in run.blocks])[:-1]
+        found.append(np.split(np.asarray(taken) / (run.group * 1e9), ends))
     return found
 
 
-def _used(outcome: Measured, runs: Sequence[Sequence[Sequence[float]]]) -> list[list[Sequence[float]]]:
+def _used(outcome: Measured, runs: Sequence[Sequence[Array]]) -> list[list[Array]]:
     return [
         [block for block, used in zip(blocks, run.used or (True,), strict=True) if used]
         for run, blocks in zip(outcome.runs, runs, strict=True)
@@ -133,15 +135,15 @@ def _used(outcome: Measured, runs: Sequence[Sequence[Sequence[float]]]) -> list[
 
 
 def _pairs(
-    outcomes: Sequence[Measured], blocks: Sequence[Sequence[Sequence[Sequence[float]]]]
+    outcomes: Sequence[Measured], blocks: Sequence[Sequence[Sequence[Array]]]
 ) -> list[list[tuple[float, float]]]:
     """For each pair of processes, the medians of both blocks of each round, where both were clean."""
+    import numpy as np
+
     found = []
     for one, other, ones, others in zip(outcomes[0].runs, outcomes[1].runs, *blocks, strict=True):
-        rounds = [
-            (python_statistics.median(first), python_statistics.median(second))
-            for first, second in zip(ones, others, strict=True)
-        ]
+        medians = [[float(np.median(block)) for block in run] for run in (ones, others)]
+        rounds = [*zip(*medians, strict=True)]
         clean = [pair for pair, *used in zip(rounds, one.used, other.used, strict=True) if all(used)]
         found.append(clean if len(clean) >= LEAST_ROUNDS else rounds)
     return found

@@ -55,8 +55,8 @@ def paired(
 
 
 def unpaired(
-    first: Sequence[Sequence[Sequence[float]]],
-    second: Sequence[Sequence[Sequence[float]]],
+    first: Sequence[Sequence[Sequence[float] | Array]],
+    second: Sequence[Sequence[Sequence[float] | Array]],
     *,
     floor: float,
     seed: int = 0,
