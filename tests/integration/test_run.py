@@ -324,7 +324,7 @@ def test_runs_of_their_own_processes_are_judged_together(model: Path, home: Path
 
 
 def test_precision_takes_as_many_runs_as_it_needs_or_says_that_it_was_not_reached(model: Path) -> None:
-    [rough] = measured(model, "--dim", "rows=3", "--precision", "20%", "--min-time", "0.05")
+    [rough] = measured(model, "--dim", "rows=3", "--precision", "500%", "--min-time", "0.05")
     assert len(rough["outcome"]["runs"]) == 1
     [fine] = measured(model, "--dim", "rows=3", "--precision", "0.05%", "--min-time", "0.05", "--max-time", "0.2")
     assert len(fine["outcome"]["runs"]) > 1

@@ -34,18 +34,22 @@ def test_the_second_waits_for_the_first_and_says_for_whom(tmp_path):
 
 
 def test_the_lock_outlives_its_holder_while_a_child_works_under_it(tmp_path):
-    lock_file = tmp_path / "x.lock"
+    lock_file, go = tmp_path / "x.lock", tmp_path / "go"
     code = (
         "import os, subprocess\nfrom pathlib import Path\nfrom isobench.environments import guard\n"
         f"with guard.held(Path({str(lock_file)!r}), making='ort', progress=print) as lock:\n"
-        "    subprocess.Popen(['/bin/sleep', '1'], pass_fds=[lock])\n"
+        f"    subprocess.Popen(['/bin/sh', '-c', 'until [ -e {go} ]; do sleep 0.02; done'], pass_fds=[lock])\n"
         "    os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    start, said = time.monotonic(), []
-    with guard.held(lock_file, making="ort", progress=said.append):
-        assert time.monotonic() - start > 0.5
-    assert len(said) == 1
+    said = []
+
+    def progress(line):
+        said.append(line)
+        go.touch()
+
+    with guard.held(lock_file, making="ort", progress=progress):
+        assert len(said) == 1, "it was waited for until the child had ended"
 
 
 def test_many_threads_are_never_in_at_once(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from isobench import environments
@@ -27,12 +25,9 @@ def refusal(tmp_path, text):
     return caught.value.message.replace(str(tmp_path), "")
 
 
-def test_a_script_without_a_block_runs_in_the_base_environment_at_no_cost(tmp_path):
+def test_a_script_without_a_block_runs_in_the_base_environment(tmp_path):
     script = written(tmp_path, "import torch\n" * 2000)
-    environments.for_script(script, progress=silent)
-    start = time.perf_counter()
     assert environments.for_script(script, progress=silent) == environments.spec("torch")
-    assert time.perf_counter() - start < 0.005
 
 
 def test_another_base_can_be_asked_for(tmp_path):
