@@ -162,7 +162,7 @@ def test_interleaved_cases_take_no_number_of_iterations(tmp_path: Path) -> None:
 def test_interleaved_cases_take_turns_until_all_are_as_precise_as_was_asked_for(tmp_path: Path) -> None:
     models = chain(tmp_path, "short", 2), chain(tmp_path, "long", 8)
     quick = ("--interleave", "--min-time", "0.05", "--no-select", "--threads", "1")
-    rough = as_json("run", *models, *quick, "--precision", "500%", "--max-time", "3")
+    rough = as_json("run", *models, *quick, "--precision", "99%", "--max-time", "3")
     assert [len(each["outcome"]["runs"]) for each in rough] == [1, 1]
     fine = as_json("run", *models, *quick, "--precision", "0.05%", "--max-time", "3")
     sets = {len(each["outcome"]["runs"]) for each in fine} | {len(each["outcome"]["turns"]["order"]) for each in fine}

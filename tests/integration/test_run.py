@@ -324,12 +324,13 @@ def test_runs_of_their_own_processes_are_judged_together(model: Path, home: Path
 
 
 def test_precision_takes_as_many_runs_as_it_needs_or_says_that_it_was_not_reached(model: Path) -> None:
-    [rough] = measured(model, "--dim", "rows=3", "--precision", "500%", "--min-time", "0.05")
+    quick = ("--dim", "rows=3", "--min-time", "0.05", "--no-select")
+    [rough] = measured(model, *quick, "--precision", "99%")
     assert len(rough["outcome"]["runs"]) == 1
-    [fine] = measured(model, "--dim", "rows=3", "--precision", "0.05%", "--min-time", "0.05", "--max-time", "0.2")
+    [fine] = measured(model, *quick, "--precision", "0.05%", "--max-time", "0.3")
     assert len(fine["outcome"]["runs"]) > 1
     assert fine["outcome"]["verdict"]["status"] == "noisy"
-    assert "wider than the 0.05% asked for, after 0.2 s (--max-time)" in fine["outcome"]["verdict"]["reasons"][-1]
+    assert "wider than the 0.05% asked for, after 0.3 s (--max-time)" in fine["outcome"]["verdict"]["reasons"][-1]
 
 
 def test_by_default_a_quick_model_is_timed_long_enough_to_repeat(model: Path) -> None:
