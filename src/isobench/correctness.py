@@ -113,8 +113,9 @@ def _compare_values(tensor: Tensor, wanted: Array, found: Array, tolerance: floa
     )
     if outcome.ok:
         return outcome, ""
-    # The worst place: a value that isn't finite and should be, or the other way round, before any distance.
-    score = np.where(~finite & ~same, np.inf, distance)
+    # The worst of the wrong places: a value that isn't finite and should be, or the other way round, goes before any
+    # distance. A larger distance may be right where what is expected is large.
+    score = np.where(wrong, np.where(finite, distance, np.inf), -1)
     place = np.unravel_index(int(np.argmax(score)), score.shape)
     where = [int(index) for index in place]
     return outcome, (

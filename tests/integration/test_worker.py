@@ -31,6 +31,7 @@ class Run:
         self.stages: list[str] = []
         self.asks: tuple[int, ...] = ()
         self.blocks: list[Mapping[str, Any]] = []
+        self.told: Mapping[str, Any] = {}
         self.environment: Any = SimpleNamespace(
             python=Path(sys.executable), folder=folder / "environment", activation=dict, image=""
         )
@@ -38,7 +39,8 @@ class Run:
     def __call__(self, name: str, *, timeout_s: float = 30, **request: Any) -> dict[str, Any]:
         with worker.start(self.environment, SAMPLES / f"{name}.py", self.run_dir, threads=1) as process:
             process.go({"arguments": self.arguments(), "threads": 1, "seed": 0, **request}, timeout_s=timeout_s)
-            if process.ready(self.stages.append):
+            if ready := process.ready(self.stages.append):
+                self.told = ready
                 for samples in self.asks:
                     self.blocks.append(process.block(samples, self.stages.append))
                 process.end()
@@ -222,6 +224,19 @@ def test_warm_up_ends_when_the_latency_has_settled(run: Run) -> None:
     assert first > 2 * last
 
 
+def test_what_comes_before_a_warm_inference_is_told_in_seconds_and_a_block_fits_the_counters(run: Run) -> None:
+    run.asks = (3,)
+    began = time.monotonic()
+    outputs = run("takes_its_time", warmup=4)
+    lasted_s = time.monotonic() - began
+    assert 0.04 <= outputs["import_s"] < lasted_s
+    assert 0.06 <= outputs["first_inference_s"] < lasted_s
+    [[_, typical_s]] = outputs["warmup"]["curve"]
+    assert 0.002 <= typical_s < lasted_s
+    assert run.told["block_samples"] - 1 == pytest.approx(run.told["block_s"] / typical_s, abs=1)
+    assert run.stages == ["loading", "warming up", "measuring", "writing"]
+
+
 def test_iterations_too_short_for_the_clock_are_timed_together(run: Run) -> None:
     run.asks = (10,)
     outputs = run("does_nothing")
@@ -236,14 +251,17 @@ def test_an_exact_number_of_iterations_is_no_other_number(run: Run) -> None:
     assert 7 % outputs["group"] == 0
 
 
-def test_a_worker_by_hand_needs_no_host(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["counts", "does_nothing"])
+def test_a_worker_by_hand_needs_no_host(tmp_path: Path, name: str) -> None:
     request: dict[str, Any] = {"schema": protocol.REQUEST_SCHEMA, "threads": 1, "seed": 0, "warmup": 2}
-    arguments = {"output_dir": str(tmp_path), "onnx_file": "", "outputs_file": str(tmp_path / "o"), "iterations": 7}
+    arguments = {"output_dir": str(tmp_path), "onnx_file": "", "outputs_file": str(tmp_path / "o"), "iterations": 77}
     request["arguments"] = arguments
     protocol.write_json(tmp_path / protocol.REQUEST_FILE, request)
     launch = paths.WORKERS / "launch.py"
-    subprocess.run([sys.executable, "-I", "-B", launch, SAMPLES / "counts.py", tmp_path], check=True)
-    assert sum(block["samples"] for block in protocol.read_json(tmp_path / "o", protocol.OUTPUTS_SCHEMA)["blocks"]) == 7
+    subprocess.run([sys.executable, "-I", "-B", launch, SAMPLES / f"{name}.py", tmp_path], check=True)
+    outputs = protocol.read_json(tmp_path / "o", protocol.OUTPUTS_SCHEMA)
+    done = sum(block["iterations"] for block in outputs["blocks"])
+    assert 77 <= done < 77 + outputs["group"], "as few groups as there are to be"
 
 
 def test_a_worker_with_spinning_threads_parks_them_before_others_take_their_turn(run: Run) -> None:

@@ -61,6 +61,39 @@ def test_the_reason_shows_the_worst_place() -> None:
     assert compared.worst_absolute == 45
 
 
+def test_a_place_where_the_difference_is_borne_is_not_the_worst() -> None:
+    compared = check([1000.0, 0.0], [1000.15, 0.12])
+    [reason] = compared.reasons
+    assert reason.startswith("y: 1 of 2 elements differ")
+    assert reason.endswith("the worst, at [1], is 0.12 and should be 0")
+    assert compared.worst_absolute == pytest.approx(0.15, rel=1e-3)
+    assert compared.worst_relative == pytest.approx(0.00015, rel=1e-3)
+
+
+def test_what_should_be_all_zeros_has_no_relative_difference() -> None:
+    compared = check([0.0, 0.0], [1e-9, 0.0])
+    assert not compared.ok
+    assert (compared.worst_absolute, compared.worst_relative) == (pytest.approx(1e-9), None)
+    assert check([0.0, 0.0], [0.0, -0.0]).worst_relative == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [
+        (np.float64, 1e-7), (np.float32, 1e-4), (np.float16, 1e-2), (ml_dtypes.bfloat16, 4e-2),
+        (np.complex64, 1e-4), (np.complex128, 1e-7),
+        (ml_dtypes.float8_e4m3fn, 0.15), (ml_dtypes.float8_e4m3fnuz, 0.15),
+        (ml_dtypes.float8_e5m2, 0.3), (ml_dtypes.float8_e5m2fnuz, 0.3),
+    ],
+)  # fmt: skip
+def test_each_type_has_its_tolerance_of_the_element_and_the_largest_one(dtype: Any, tolerance: float) -> None:
+    assert check([0, 1], [0, 1 + 2 * tolerance * 0.9], dtype).ok
+    assert not check([0, 1], [0, 1 + 2 * tolerance * 1.2], dtype).ok
+    assert check([0, 1], [tolerance * 0.9, 1], dtype).ok
+    assert not check([0, 1], [tolerance * 1.2, 1], dtype).ok
+    assert not check([0, 0], [tolerance, 0], dtype).ok
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint64, np.uint8, np.bool_])
 def test_whole_numbers_are_exact(dtype: Any) -> None:
     assert check([0, 1, 1], [0, 1, 1], dtype).ok
