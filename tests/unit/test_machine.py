@@ -101,6 +101,55 @@ def test_busy_is_what_is_not_idle(stat: str, expected: float, tmp_path: Path, mo
     os.close(sources.stat)
 
 
+def test_of_some_cpus_only_theirs_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "stat"
+    file.touch()
+    sources = machine._open_sources()._replace(
+        cpus=frozenset({1, 3}), all_cpus=False, cpuacct=-1, stat=os.open(file, os.O_RDONLY)
+    )
+    monkeypatch.setattr(machine.time, "perf_counter_ns", iter([5_000_000_000, 6_000_000_000]).__next__)
+    found = []
+    for idle, steal in ((100, 5), (120, 15)):
+        lines = "".join(f"cpu{cpu} 7 7 7 {idle + 20 * cpu * (idle > 100)} 10 7 7 {steal} 0 0\n" for cpu in range(4))
+        file.write_text(f"cpu  9 9 9 9 9 9 9 9 0 0\n{lines}ctxt 5\n")
+        found.append(machine._from_stat(sources))
+    busy_ns, steal_ns, wall_ns = (after - before for before, after in zip(*found, strict=True))
+    # 2 s, of which CPU 1 waited 0.2 + 0.2 s and CPU 3 0.2 + 0.6 s; 0.1 s was stolen from each.
+    assert (busy_ns / 1e9, steal_ns / 1e9, wall_ns / 1e9) == (pytest.approx(0.6), pytest.approx(0.2), 1.0)
+    os.close(sources.stat)
+
+
+def test_the_difference_of_two_snapshots_is_in_seconds() -> None:
+    before = machine.Snapshot(
+        wall_ns=1_000_000_000, own_ns=100_000_000, busy_ns=7_000_000_000, steal_ns=40_000_000, involuntary_switches=5,
+        minor_faults=10, major_faults=2, throttled_ns=3_000_000, frequency_mhz=1000.0,
+    )  # fmt: skip
+    after = machine.Snapshot(
+        wall_ns=3_000_000_000, own_ns=1_600_000_000, busy_ns=9_250_000_000, steal_ns=90_000_000, involuntary_switches=7,
+        minor_faults=14, major_faults=3, throttled_ns=23_000_000, frequency_mhz=2000.0,
+    )  # fmt: skip
+    assert machine.between(before, after) == {
+        "wall_s": 2.0, "cpu_own_s": 1.5, "cpu_others_s": 0.75, "steal_s": 0.05, "involuntary_switches": 2,
+        "minor_faults": 4, "major_faults": 1, "throttled_s": 0.02, "frequency_mhz": 2000.0,
+    }  # fmt: skip
+    coarse = after._replace(busy_ns=8_000_000_000, steal_ns=30_000_000, throttled_ns=0)
+    seen = machine.between(before, coarse)
+    assert (seen["cpu_others_s"], seen["steal_s"], seen["throttled_s"]) == (0, 0, 0), "counters that went back"
+
+
+@pytest.mark.parametrize(
+    ("cpuacct", "all_cpus", "step_s", "resolution_s"),
+    [(5, True, 0.004, 0.004), (-1, True, 0.01, 0.01), (-1, False, 0.01, 0.02), (0, False, 0.004, 0.004)],
+)
+def test_how_fine_the_counters_are_depends_on_their_source(
+    cpuacct: int, all_cpus: bool, step_s: float, resolution_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = machine._open_sources()._replace(cpus=frozenset(range(4)), all_cpus=all_cpus, cpuacct=cpuacct)
+    monkeypatch.setattr(machine, "_sources", sources)
+    monkeypatch.setattr(machine, "_TICKS_PER_S", 100)
+    assert (machine.cpu_step_s(), machine.cpu_resolution_s()) == (step_s, pytest.approx(resolution_s))
+
+
 def test_where_our_cpus_are_not_told_of_nothing_is_known(tmp_path: Path) -> None:
     """As in a container whose own /proc/stat counts CPUs from 0."""
     file = tmp_path / "stat"

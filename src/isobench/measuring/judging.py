@@ -242,7 +242,8 @@ def _not_in_effect(runs: Sequence[Finished], settings: Settings) -> list[str]:
     for run in runs:
         told, threads, asked = run.process, run.run.threads.get("runtime"), run.run.threads_asked(settings)
         if threads is not None and threads != asked:
-            doubts[f"{asked} threads were asked for, and the runtime uses {threads}"] = None
+            were = "thread was" if asked == 1 else "threads were"
+            doubts[f"{asked} {were} asked for, and the runtime uses {threads}"] = None
         if settings.cpus and not set(told.get("affinity", ())) <= set(settings.cpus):
             used = machine.cpu_list(told["affinity"])
             doubts[f"the CPUs {machine.cpu_list(settings.cpus)} were asked for, and the worker used {used}"] = None
