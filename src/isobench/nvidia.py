@@ -212,6 +212,11 @@ def _state(facts: Mapping[str, Any]) -> Iterator[Requirement]:
         yield Requirement(
             what="compute mode", found="prohibited: nothing may compute on it", ok=False, advice="sudo nvidia-smi -c 0"
         )
+    if facts["compute_mode"] == 3:  # NVML_COMPUTEMODE_EXCLUSIVE_PROCESS
+        yield Requirement(
+            what="compute mode", found="exclusive: one process at a time, and workers that take turns are several",
+            ok=None, advice="for isobench compare and --interleave: sudo nvidia-smi -c 0",
+        )  # fmt: skip
     if facts["power_limit_w"]:
         yield Requirement(what="power limit", found=f"{facts['power_limit_w']:.0f} W")
 

@@ -19,8 +19,8 @@ QUIET = {
 }  # fmt: skip
 
 
-def _block(**gpu: Any) -> Block:
-    return Block.from_json({**HOST, "gpu": {**QUIET, **gpu}})
+def _block(*, wall_s: float = HOST["wall_s"], **gpu: Any) -> Block:
+    return Block.from_json({**HOST, "wall_s": wall_s, "gpu": {**QUIET, **gpu}})
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,9 @@ def _block(**gpu: Any) -> Block:
         {"slowed_s": None, "clock_reasons": 0x20},  # heat, where it has none
         {"clock_reasons": 0x80 | 0x4},  # the power brake beside the power cap: the counter is of heat alone
         {"slowed_s": None, "clock_reasons": 0x80},
+        {"slowed_s": None, "clock_reasons": 0x40},
+        {"slowed_s": None, "clock_reasons": 0x8},
+        {"slowed_s": 0.0011, "wall_s": 0.1},  # more than a hundredth of the block
         {"others": 1, "others_utilization": 0.05},
     ],
 )
@@ -42,6 +45,7 @@ def test_a_block_is_disturbed_by_heat_the_power_brake_and_others(disturbed: dict
     [
         {},
         {"slowed_s": 0.005, "clock_reasons": 0x20},  # the counter says how long: too short to be seen
+        {"slowed_s": 0.0009, "wall_s": 0.1},
         {"capped_s": 1.0, "clock_reasons": 0x4},  # the work's own power
         {"others": 2, "others_utilization": 0.01},
         {"others": 1, "others_utilization": None},
@@ -76,16 +80,22 @@ def test_what_the_host_or_the_power_cap_decides_is_told_and_is_no_noise() -> Non
         "the GPU's power cap held its clocks down in 100% of the time, 1305 MHz at the lowest",
     )
     assert verdict([_block()], [], iterations=100, total_s=10.0, median_s=1e-3).reasons == ()
+    seldom = [_block(capped_s=0.15), *[_block(capped_s=0.05)] * 9]  # a tenth of the blocks
+    assert verdict(seldom, [], iterations=100, total_s=10.0, median_s=1e-3).reasons == ()
+    often = [*[_block(capped_s=0.15)] * 2, *[_block(capped_s=0.05)] * 8]
+    [reason] = verdict(often, [], iterations=100, total_s=10.0, median_s=1e-3).reasons
+    assert reason.startswith("the GPU's power cap held its clocks down in 20% of the time")
 
 
 def test_energy_is_that_of_all_inferences_that_were_run() -> None:
-    told, lagging = _block().gpu, _block(energy_j=0.0, clock_mhz=1800).gpu
+    told, lagging = _block().gpu, _block(energy_j=0.0, clock_mhz=1800, temperature_c=70).gpu
     assert told is not None
     assert lagging is not None
     summary = summarize_gpu([told, lagging, replace(told, energy_j=None)])
     assert summary is not None
     assert summary.energy_per_inference_j == pytest.approx(1.0)
     assert (summary.clock_mhz_min, summary.clock_mhz_max, summary.power_w) == (1800, 1980, 400.0)
+    assert summary.temperature_c_max == 70
     assert summarize_gpu([]) is None
     assert summarize_gpu([replace(told, energy_j=None)]).energy_per_inference_j is None  # type: ignore[union-attr]
 

@@ -128,6 +128,14 @@ def test_a_gpu_that_nothing_may_compute_on_is_refused(monkeypatch: pytest.Monkey
     assert raised.value.hint == "sudo nvidia-smi -c 0"
 
 
+def test_a_gpu_for_one_process_at_a_time_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    _here(monkeypatch, compute_mode=3)
+    found = nvidia.requirements(nvidia.gpu(NVIDIA))
+    nvidia.refuse(found)
+    [told] = [one for one in found if one.what == "compute mode"]
+    assert (told.ok, told.found.partition(":")[0]) == (None, "exclusive")
+
+
 def test_a_gpu_of_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch)
     assert nvidia.gpu(Device(family="nvidia", part="h100"))["driver"] == "580.65.06"
