@@ -297,6 +297,8 @@ def test_a_worker_on_a_gpu_leaves_samples_by_both_contracts_and_evidence(run: Ru
     assert len(device) == len(end_to_end) == 30
     assert min(device) >= 2_000_000  # what was queued was waited for, also before an event was read
     assert min(end_to_end) >= 3_000_000
+    assert outputs["first_inference_s"] >= 0.002
+    assert outputs["warmup"]["curve"][0][1] >= 0.002
     blocks = [Block.from_json(block) for block in run.blocks]
     assert [block.samples for block in blocks] == [20, 10]
     assert [block.gpu.inferences for block in blocks if block.gpu] == [41, 21]

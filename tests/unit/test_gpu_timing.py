@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -117,6 +118,61 @@ def test_work_outside_of_the_timed_stream_is_refused(
     cuda = Cuda(queueing_ns=20_000, work_ns=1000, elsewhere_ns=2_000_000)
     with pytest.raises(workers.harness.Refused, match=r"outside of the stream that is timed: .* ms of work were left"):
         _block(workers, cuda, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("in_stream_ns", "leftover_ns", "refused"),
+    [
+        (1_000_000, 201_000, True),
+        (1_000_000, 199_000, False),  # to ask takes some microseconds itself
+        (5_000_000, 249_000, False),
+        (5_000_000, 251_000, True),
+    ],
+)
+def test_what_is_left_over_must_be_more_than_asking_takes_and_a_twentieth(
+    workers: Any, in_stream_ns: int, leftover_ns: int, refused: bool
+) -> None:
+    with pytest.raises(workers.harness.Refused) if refused else nullcontext():
+        workers.gpu_timing._check_all_was_timed(in_stream_ns, leftover_ns)
+
+
+class Copies:
+    """Buffers of a GPU that copies nothing before it's waited for."""
+
+    def __init__(self) -> None:
+        self.memory: dict[int, bytes] = {}
+        self.queue: list[Callable[[], None]] = []
+
+    def page_locked(self, size: int) -> Any:
+        return SimpleNamespace(size=size, view=bytearray(size))
+
+    def allocate(self, size: int) -> int:
+        self.memory[len(self.memory) + 1] = b"?" * size
+        return len(self.memory)
+
+    def copy_in(self, address: int, buffer: Any, _stream: object) -> None:
+        self.queue.append(lambda: self.memory.update({address: bytes(buffer.view)}))
+
+    def copy_out(self, buffer: Any, address: int, _stream: object) -> None:
+        self.queue.append(lambda: buffer.view.__setitem__(slice(None), self.memory[address]))
+
+    def synchronize(self, _stream: object) -> None:
+        for copy in self.queue:
+            copy()
+        self.queue.clear()
+
+
+def test_copies_are_waited_for_before_anybody_looks(workers: Any) -> None:
+    cuda = Copies()
+    transfers = workers.gpu_timing.Transfers(cuda, "stream")
+    one, other = transfers.add_input(b"abcd"), transfers.add_input(b"ef")
+    assert (cuda.memory, cuda.queue) == ({one: b"abcd", other: b"ef"}, [])
+    place = transfers.add_output(3)
+    assert transfers.outputs() == [b"???"]
+    transfers.clear_outputs()
+    assert (cuda.memory[place], cuda.queue) == (bytes(3), [])
+    cuda.memory[place] = b"xyz"
+    assert transfers.outputs() == [b"xyz"]
 
 
 def test_nvml_readings_become_evidence_and_what_a_gpu_does_not_tell_is_none(workers: Any) -> None:
