@@ -149,6 +149,8 @@ def measure(
     block_s = BLOCK_TICKS * machine.cpu_step_s()
     block_samples = int(block_s * 1e9 / max(1, warmup.typical_ns * group)) + 1
     for count in _asked(-(-iterations // group), block_samples, block_s, group):
+        if request().get("park"):
+            timing.wake(call, warmup.typical_ns)
         block = samples.block(count)
         if request().get("park"):
             block["parked_s"] = timing.park()

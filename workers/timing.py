@@ -19,6 +19,7 @@ IMPROVEMENT = 0.02
 WARMUP_CAP_S = 5.0
 """Warm-up ends when this has passed, settled or not."""
 
+WAKE_S = 0.01
 TIMER_SHARE = 0.02
 """Iterations are timed in groups where reading the clock would be more than this share of one."""
 
@@ -148,6 +149,18 @@ class Samples:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def wake(call: Callable[[], Any], typical_ns: int) -> None:
+    """Have caches filled and threads awake again, after others had their turn: inferences that aren't timed.
+
+    Those that take longer than `WAKE_S` aren't worth it: what is cold costs them some tenths of a millisecond.
+    """
+    if typical_ns > WAKE_S * 1e9:
+        return
+    began = time.perf_counter()
+    while time.perf_counter() - began < WAKE_S:
+        call()
 
 
 def park(cap_s: float = 0.2) -> float:

@@ -83,10 +83,10 @@ def compare(first: tuple[Result, Path], second: tuple[Result, Path]) -> Comparis
 
 
 def log_ratios(first: tuple[Result, Path], second: tuple[Result, Path]) -> list[float]:
-    """Of two Results that took turns: for each pair of processes, the mean log of the rounds' ratios."""
+    """Of two Results that took turns: for each pair of processes, the log of the ratio, as `paired` takes it."""
     measured = [_measured(result) for result, _ in (first, second)]
     pairs = _pairs(measured, [_blocks_s(*each) for each in (first, second)])
-    return [math.fsum(math.log(after / before) for before, after in rounds) / len(rounds) for rounds in pairs]
+    return [statistics.middle([math.log(after / before) for before, after in rounds]) for rounds in pairs]
 
 
 def match(first: Iterable[Result], second: Iterable[Result]) -> list[tuple[Result, Result]]:

@@ -268,9 +268,19 @@ def test_a_worker_with_spinning_threads_parks_them_before_others_take_their_turn
     run.asks = (3, 3)
     outputs = run("spins", park=True, warmup=1)
     first, second = run.blocks
-    calls = outputs["facts"]["busy_until_s"][-6 * outputs["group"] :]
-    assert len(calls) == first["iterations"] + second["iterations"]
-    assert second["started_s"] > calls[first["iterations"] - 1], "its thread was busy until then"
+    first_ended_s = first["started_s"] + first["wall_s"]
+    calls = outputs["facts"]["calls_s"]
+    *_, (_, busy_until_s) = (call for call in calls if call[0] < first_ended_s)
+    later = [ended_s for ended_s, _ in calls if ended_s > first_ended_s]
+    assert later[0] > busy_until_s, "the next turn began when the thread had come to rest"
+    assert len([ended_s for ended_s in later if ended_s < second["started_s"]]) > 1, "it begins with untimed calls"
+    assert len([ended_s for ended_s in later if ended_s > second["started_s"]]) == 3
+
+
+def test_a_worker_that_is_alone_times_each_call_of_its_blocks(run: Run) -> None:
+    run.asks = (3, 3)
+    outputs = run("spins", warmup=1)
+    assert len(outputs["facts"]["calls_s"]) == 1 + 1 + 6  # the list's own first, the warm-up's
 
 
 def test_nothing_is_left_when_the_host_changes_its_mind(run: Run) -> None:

@@ -10,6 +10,7 @@ from isobench.statistics import (
     Block,
     Verdict,
     intervals,
+    middle,
     paired,
     quantile,
     select,
@@ -251,6 +252,39 @@ def test_drift_that_both_share_drops_out_of_their_ratio() -> None:
     found = paired(turns(3, 50, ratio=1.05, between=0.0, within=0.005, seed=2), floor=0.001)
     assert found.value == pytest.approx(1.05, abs=0.005)
     assert found.within.relative(found.value) < 0.005
+
+
+def test_a_round_in_which_something_happened_to_one_of_them_moves_nothing() -> None:
+    """One block of 13 that took 1.57 times as long, as was seen: the mean of the logarithms would be 3.5 % off."""
+    rounds = turns(1, 13, ratio=1.0, between=0.0, within=0.002, seed=6)
+    calm = paired(rounds, floor=0.0)
+    first, second = rounds[0][7]
+    rounds[0][7] = (first, 1.57 * second)
+    found = paired(rounds, floor=0.0)
+    assert found.value == pytest.approx(calm.value, abs=0.001)
+    assert found.within.low < 1 < found.within.high
+    assert found.within.relative(1) < 0.005
+
+
+def test_the_middle_half_is_what_counts() -> None:
+    assert middle([9, 1, 2, 3, 4, 5, 6, -70]) == pytest.approx((2 + 3 + 4 + 5) / 4)
+    assert middle([1, 2, 3, 4, 50]) == pytest.approx((0.75 * 2 + 3 + 0.75 * 4) / 2.5)
+    assert [middle([7.0]), middle([1.0, 2.0])] == [7, 1.5]
+
+
+def test_very_many_rounds_take_little_memory() -> None:
+    rounds = turns(1, 15_000, ratio=1.02, between=0.0, within=0.02, seed=7)
+    tracemalloc.start()
+    found = paired(rounds, floor=0.0)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.within.low < 1.02 < found.within.high
+    assert used < 150e6, "where all weights at once would take 120 MB, several times"
+
+
+def test_a_pair_of_processes_counts_as_one_however_many_rounds_it_had() -> None:
+    pairs = [[(1.0, 1.0)] * 40, [(1.0, 1.21)] * 10]
+    assert paired(pairs, floor=0.0).value == pytest.approx(1.1)
 
 
 def test_rounds_that_resemble_their_neighbours_tell_less_than_as_many_that_do_not() -> None:

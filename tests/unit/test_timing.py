@@ -124,6 +124,14 @@ def test_the_clock_is_no_more_than_a_fiftieth_of_a_sample(
     assert timing.group_size(typical_ns, timer_ns) == group
 
 
+@pytest.mark.parametrize(("each_ms", "calls"), [(0.5, 20), (1, 10), (3, 4), (9, 2), (11, 0), (300, 0)])
+def test_a_turn_begins_with_ten_milliseconds_that_are_not_timed(timing: Any, each_ms: float, calls: int) -> None:
+    done = []
+    call = lasting(timing, repeat(each_ms))
+    timing.wake(lambda: done.append(call()), round(each_ms * MS))
+    assert len(done) == calls
+
+
 @pytest.mark.parametrize(
     ("used_ms", "runnable", "slept"),
     [

@@ -5,11 +5,11 @@ from __future__ import annotations
 from isobench.statistics.blocks import LEAST_CLEAN, Block, Selection, Verdict, select, used_samples, verdict
 from isobench.statistics.gpu import GpuBlock, GpuSummary, summarize_gpu
 from isobench.statistics.intervals import ASSUMED_FLOOR, Interval, intervals
-from isobench.statistics.pairs import ASSUMED_PAIR_FLOOR, Ratio, paired, unpaired
+from isobench.statistics.pairs import ASSUMED_PAIR_FLOOR, Ratio, middle, paired, unpaired
 from isobench.statistics.summary import Summary, quantile, summarize
 
 __all__ = [
     "ASSUMED_FLOOR", "ASSUMED_PAIR_FLOOR", "LEAST_CLEAN", "Block", "GpuBlock", "GpuSummary", "Interval", "Ratio",
-    "Selection", "Summary", "Verdict", "intervals", "paired", "quantile", "select", "summarize", "summarize_gpu",
-    "unpaired", "used_samples", "verdict",
+    "Selection", "Summary", "Verdict", "intervals", "middle", "paired", "quantile", "select", "summarize",
+    "summarize_gpu", "unpaired", "used_samples", "verdict",
 ]  # fmt: skip
