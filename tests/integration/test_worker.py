@@ -266,7 +266,7 @@ def test_a_worker_by_hand_needs_no_host(tmp_path: Path, name: str) -> None:
 
 def test_a_worker_with_spinning_threads_parks_them_before_others_take_their_turn(run: Run) -> None:
     run.asks = (3, 3)
-    outputs = run("spins", park=True, warmup=1)
+    outputs = run("spins", in_turns=True, warmup=1)
     first, second = run.blocks
     first_ended_s = first["started_s"] + first["wall_s"]
     calls = outputs["facts"]["calls_s"]

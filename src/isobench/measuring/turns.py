@@ -1,7 +1,8 @@
 """Interleaving: the workers of several Cases are alive at once and take a block each, in a new order every round.
 
-What drifts then drifts for all. Those that wait are really idle: each parks its threads after its block
-(`workers/timing.py`), and what it would still use is seen in the evidence of the others' blocks.
+What drifts then drifts for all. Those that wait are really idle: each parks its threads after its block, and begins its
+next one with inferences that aren't timed (`workers/timing.py`); what it would still use while it waits is seen in the
+evidence of the others' blocks.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class WorkerRT(BaseRT):
                 "seed": settings.seed,
                 "warmup": settings.warmup,
                 "exactly": settings.exactly,
-                "park": in_turns,
+                "in_turns": in_turns,
                 "device": str(context.device),
                 "model": self.build.request(),
             },
