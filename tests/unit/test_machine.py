@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,8 +79,27 @@ def test_the_time_of_children_that_ended_is_our_own() -> None:
     assert machine.between(before, machine.read_cpu())["cpu_own_s"] >= 0.3
 
 
+@pytest.fixture
+def stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[float]]:
+    """How many seconds /proc/stat tells of between two texts of it that are a second apart: busy, stolen, wall."""
+
+    def differences(*texts: str, **sources: Any) -> list[float]:
+        file = tmp_path / "stat"
+        file.touch()
+        opened = machine._open_sources()._replace(cpuacct=-1, stat=os.open(file, os.O_RDONLY), **sources)
+        monkeypatch.setattr(machine.time, "perf_counter_ns", iter([5_000_000_000, 6_000_000_000]).__next__)
+        found = []
+        for text in texts:
+            file.write_text(text)
+            found.append(machine._from_stat(opened))
+        os.close(opened.stat)
+        return [(after - before) / 1e9 for before, after in zip(*found, strict=True)]
+
+    return differences
+
+
 @pytest.mark.parametrize(
-    ("stat", "expected"),
+    ("text", "expected"),
     [
         # Two CPUs for 1 s: 0.7 s of waiting for work and for a disk, 0.1 s stolen.
         ("cpu  0 0 0 {idle} 10 0 0 {steal} 0 0\n", 1.2),
@@ -86,37 +107,19 @@ def test_the_time_of_children_that_ended_is_our_own() -> None:
         ("cpu  0 0 0 {idle} 10 0 0 {steal} 0 0\n\n\n", 1.2),
     ],
 )
-def test_busy_is_what_is_not_idle(stat: str, expected: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "stat"
-    file.touch()
-    sources = machine._open_sources()._replace(
-        cpus=frozenset({0, 1}), all_cpus=True, cpuacct=-1, stat=os.open(file, os.O_RDONLY)
-    )
-    monkeypatch.setattr(machine.time, "perf_counter_ns", iter([5_000_000_000, 6_000_000_000]).__next__)
-    found = []
-    for idle, steal in ((100, 5), (170, 15)):
-        file.write_text(stat.format(idle=idle, steal=steal))
-        found.append(machine._from_stat(sources))
-    assert (found[1][0] - found[0][0]) / 1e9 == expected
-    os.close(sources.stat)
+def test_busy_is_what_is_not_idle(text: str, expected: float, stat: Callable[..., list[float]]) -> None:
+    texts = [text.format(idle=idle, steal=steal) for idle, steal in ((100, 5), (170, 15))]
+    busy_s, _, _ = stat(*texts, cpus=frozenset({0, 1}), all_cpus=True)
+    assert busy_s == expected
 
 
-def test_of_some_cpus_only_theirs_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "stat"
-    file.touch()
-    sources = machine._open_sources()._replace(
-        cpus=frozenset({1, 3}), all_cpus=False, cpuacct=-1, stat=os.open(file, os.O_RDONLY)
-    )
-    monkeypatch.setattr(machine.time, "perf_counter_ns", iter([5_000_000_000, 6_000_000_000]).__next__)
-    found = []
-    for idle, steal in ((100, 5), (120, 15)):
-        lines = "".join(f"cpu{cpu} 7 7 7 {idle + 20 * cpu * (idle > 100)} 10 7 7 {steal} 0 0\n" for cpu in range(4))
-        file.write_text(f"cpu  9 9 9 9 9 9 9 9 0 0\n{lines}ctxt 5\n")
-        found.append(machine._from_stat(sources))
-    busy_ns, steal_ns, wall_ns = (after - before for before, after in zip(*found, strict=True))
-    # 2 s, of which CPU 1 waited 0.2 + 0.2 s and CPU 3 0.2 + 0.6 s; 0.1 s was stolen from each.
-    assert (busy_ns / 1e9, steal_ns / 1e9, wall_ns / 1e9) == (pytest.approx(0.6), pytest.approx(0.2), 1.0)
-    os.close(sources.stat)
+def test_of_some_cpus_only_theirs_is_counted(stat: Callable[..., list[float]]) -> None:
+    """2 s, of which CPU 1 waited 0.2 + 0.2 s and CPU 3 0.2 + 0.6 s; 0.1 s was stolen from each."""
+    texts = []
+    for idle, each, steal in ((100, 0, 5), (120, 20, 15)):
+        lines = (f"cpu{cpu} 7 7 7 {idle + each * cpu} 10 7 7 {steal} 0 0\n" for cpu in range(4))
+        texts.append("cpu  9 9 9 9 9 9 9 9 0 0\n" + "".join(lines) + "ctxt 5\n")
+    assert stat(*texts, cpus=frozenset({1, 3}), all_cpus=False) == pytest.approx([0.6, 0.2, 1.0])
 
 
 def test_the_difference_of_two_snapshots_is_in_seconds() -> None:
@@ -210,24 +213,26 @@ print(both - mine)
 
 def test_what_other_threads_do_is_known() -> None:
     """Of a thread that computes outside Python's lock, as those of thread pools do."""
-    ends = time.monotonic() + 0.2
+    stop = threading.Event()
 
     def compute() -> None:
         data = bytes(1_000_000)
-        while time.monotonic() < ends:
+        while not stop.is_set():
             hashlib.sha256(data)
+
+    def soon(condition: Callable[[], bool]) -> bool:
+        return any(condition() for _ in range(1000) if time.sleep(0.01) is None)
 
     before_ns = machine.other_threads_ns()
     thread = threading.Thread(target=compute)
     thread.start()
-    seen = 0
-    while time.monotonic() < ends - 0.05:
-        time.sleep(0.001)
-        seen += machine.other_threads_runnable()
-    assert seen > 10
-    assert machine.other_threads_ns() - before_ns > 10_000_000
-    thread.join()
-    assert any(not machine.other_threads_runnable() for _ in range(100) if time.sleep(0.01) is None)
+    try:
+        assert soon(lambda: machine.other_threads_ns() - before_ns > 100_000_000)
+        assert soon(machine.other_threads_runnable)
+    finally:
+        stop.set()
+        thread.join()
+    assert soon(lambda: not machine.other_threads_runnable())
 
 
 def test_siblings_are_one_physical_core(tmp_path: Path) -> None:
