@@ -34,7 +34,8 @@ run: $(HOST)  ## benchmark the example (MODEL) on every runtime (RUNTIMES), in e
 test: lint  ## everything that CI runs: lint, then unit and integration tests
 	$(BIN)/python -m pytest $(TESTS)
 
-lint: $(HOST) $(DEV)  ## ruff, mypy --strict, import-linter
+lint: $(HOST) $(DEV)  ## ruff (format and rules), mypy --strict, import-linter
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

@@ -74,9 +74,13 @@ def main() -> None:
             medians = {way: statistics.median(taken[way] for taken in rounds) for way in ways}
             middle = statistics.median(added)
             common.row(
-                name, *(f"{medians[way] * 1e6:,.2f}" for way in ("c", "isobench", "python")), f"{middle * 1e6:+.2f}",
-                f"{low * 1e6:+.2f}..{high * 1e6:+.2f}", f"{middle / medians['c']:+.1%}", widths=WIDTHS,
-            )  # fmt: skip
+                name,
+                *(f"{medians[way] * 1e6:,.2f}" for way in ("c", "isobench", "python")),
+                f"{middle * 1e6:+.2f}",
+                f"{low * 1e6:+.2f}..{high * 1e6:+.2f}",
+                f"{middle / medians['c']:+.1%}",
+                widths=WIDTHS,
+            )
             found.append({"model": name, "rounds_s": rounds, "added_s": middle, "added_within_s": [low, high]})
     common.report("bias", {"threads": options.threads, "seconds": options.seconds, "models": found})
 
@@ -100,9 +104,19 @@ class Loops:
         common_arguments = [data, options.threads, 100, options.seconds, *shape]
         env = {**os.environ, **STEADY_HEAP}
         run = [
-            common.isobench_command(), "run", "-r", "ort", "--json", "--threads", options.threads,
-            "--min-time", options.seconds, "--output", self._folder / "results", model,
-        ]  # fmt: skip
+            common.isobench_command(),
+            "run",
+            "-r",
+            "ort",
+            "--json",
+            "--threads",
+            options.threads,
+            "--min-time",
+            options.seconds,
+            "--output",
+            self._folder / "results",
+            model,
+        ]
 
         def c() -> float:
             return float(common.output([self._c, self._library, model, *common_arguments], env=env).split()[0])

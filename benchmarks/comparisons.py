@@ -61,9 +61,7 @@ def main() -> None:
         for percent in options.slowdowns if options.only in {None, "power"} else ():
             second = models.save_chain(LAYERS + percent * LAYERS // 100, folder)
             settings = {"processes": 3, "min_time_s": 1.0, "max_time_s": 20.0}
-            taken = [
-                _compare(first, second, seed, options.threads, settings, folder) for seed in range(options.slower)
-            ]
+            taken = [_compare(first, second, seed, options.threads, settings, folder) for seed in range(options.slower)]
             found.append(_judged(f"{percent} %", "quiet", taken) | {"c_loop_ratio": _true_ratio(first, second, folder)})
             print(f"  the C loop says {found[-1]['c_loop_ratio'] - 1:+.1%}", flush=True)
     common.report("comparisons", {"threads": options.threads, "comparisons": found})
@@ -74,9 +72,14 @@ def _compare(
 ) -> dict[str, Any]:
     began = time.monotonic()
     plan = api.plan(
-        [str(first), str(second)], runtimes=["ort"], threads=threads, seed=seed, in_turns=True,
-        results=folder / "results", **settings,
-    )  # fmt: skip
+        [str(first), str(second)],
+        runtimes=["ort"],
+        threads=threads,
+        seed=seed,
+        in_turns=True,
+        results=folder / "results",
+        **settings,
+    )
     one, other = [(saved.result, saved.folder) for saved in api.measure(plan)]
     comparison = comparing.compare(one, other)
     took_s = time.monotonic() - began

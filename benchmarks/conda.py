@@ -118,9 +118,13 @@ def _compare(name: str, pair: tuple, pairs: int, generator: random.Random) -> di
     ratios = [one / other for one, other in zip(isobench_s, bare_s, strict=True)]
     low, high = common.median_interval(ratios, generator)
     common.row(
-        name, f"{statistics.median(bare_s):.2f}", f"{statistics.median(isobench_s):.2f}",
-        f"{statistics.median(ratios):.2f}", f"{low:.2f}..{high:.2f}", widths=WIDTHS,
-    )  # fmt: skip
+        name,
+        f"{statistics.median(bare_s):.2f}",
+        f"{statistics.median(isobench_s):.2f}",
+        f"{statistics.median(ratios):.2f}",
+        f"{low:.2f}..{high:.2f}",
+        widths=WIDTHS,
+    )
     return {"isobench_s": isobench_s, "bare_s": bare_s, "ratio": statistics.median(ratios), "low": low, "high": high}
 
 

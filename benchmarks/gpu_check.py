@@ -29,9 +29,12 @@ from isobench.statistics.gpu import ENQUEUE_SHARE
 HERE = Path(__file__).parent
 MODELS = ("tiny", "conv", "transformer")
 RUNTIMES = {
-    "torch-eager": "torch-cuda", "torch-compiled": "torch-cuda", "ort": "ort-cuda", "trt": "tensorrt",
+    "torch-eager": "torch-cuda",
+    "torch-compiled": "torch-cuda",
+    "ort": "ort-cuda",
+    "trt": "tensorrt",
     "trt-rtx": "tensorrt-rtx",
-}  # fmt: skip
+}
 TOLERANCE = 0.02
 WIDTHS = (12, 15, 12, 14, 10, 9, 9)
 
@@ -108,11 +111,25 @@ def _measured(isobench: str, model: str, runtime: str, seconds: float) -> dict[s
     with tempfile.TemporaryDirectory(prefix="isobench-gpu-check-") as folder:
         done = subprocess.run(
             [
-                isobench, "run", "--device", "nvidia", "-r", runtime, "--min-time", str(seconds), "--json",
-                "--output", folder, HERE / "gpu_models.py", "--script-args", model,
+                isobench,
+                "run",
+                "--device",
+                "nvidia",
+                "-r",
+                runtime,
+                "--min-time",
+                str(seconds),
+                "--json",
+                "--output",
+                folder,
+                HERE / "gpu_models.py",
+                "--script-args",
+                model,
             ],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     try:
         [result] = json.loads(done.stdout)
     except ValueError:
@@ -152,9 +169,15 @@ def _show(row: dict[str, Any]) -> None:
         if abs(ratio - 1) > TOLERANCE and not bound_by_host:
             row["failed"] = row["failed"] or f"the device latency is {hand} of what CUDA events by hand say"
     common.row(
-        row["model"], row["runtime"], f"{row['device_s'] * 1000:.4f}", f"{row['end_to_end_s'] * 1000:.4f}",
-        "correct" if row["correct"] else "WRONG", row["verdict"], hand, widths=WIDTHS,
-    )  # fmt: skip
+        row["model"],
+        row["runtime"],
+        f"{row['device_s'] * 1000:.4f}",
+        f"{row['end_to_end_s'] * 1000:.4f}",
+        "correct" if row["correct"] else "WRONG",
+        row["verdict"],
+        hand,
+        widths=WIDTHS,
+    )
     for reason in row["reasons"]:
         print(f"    {reason}")
 

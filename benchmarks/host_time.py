@@ -28,9 +28,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="isobench-host-") as temporary:
         model = models.save(options.model, Path(temporary))
         command = [
-            common.isobench_command(), "run", "-r", "ort", "--threads", "1", "--min-time", str(options.seconds),
-            "--max-time", str(options.seconds), "--output", f"{temporary}/results", str(model),
-        ]  # fmt: skip
+            common.isobench_command(),
+            "run",
+            "-r",
+            "ort",
+            "--threads",
+            "1",
+            "--min-time",
+            str(options.seconds),
+            "--max-time",
+            str(options.seconds),
+            "--output",
+            f"{temporary}/results",
+            str(model),
+        ]
         subprocess.run(command, capture_output=True, check=True)  # everything warm
         host, terminal = pty.openpty()
         process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal)

@@ -35,9 +35,7 @@ def main() -> None:
     parser.add_argument("--min-time", type=float, default=1.0, help="clean seconds of each run (default: 1)")
     options = parser.parse_args()
     print(f"{options.runs} runs each, {options.threads} threads, at least {options.min_time:g} clean seconds a run")
-    common.row(
-        "model", "noise", "median ms", "isobench", "all", "naive", "coverage", "s a run", "clean", widths=WIDTHS
-    )
+    common.row("model", "noise", "median ms", "isobench", "all", "naive", "coverage", "s a run", "clean", widths=WIDTHS)
     found = []
     with tempfile.TemporaryDirectory(prefix="isobench-repeatability-") as temporary:
         files = {name: models.save(name, Path(temporary)) for name in options.models}
@@ -53,9 +51,19 @@ def main() -> None:
 
 def _run(model: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     command = [
-        common.isobench_command(), "run", "-r", "ort", "--json", "--threads", options.threads,
-        "--min-time", options.min_time, "--output", folder, model,
-    ]  # fmt: skip
+        common.isobench_command(),
+        "run",
+        "-r",
+        "ort",
+        "--json",
+        "--threads",
+        options.threads,
+        "--min-time",
+        options.min_time,
+        "--output",
+        folder,
+        model,
+    ]
     began = time.monotonic()
     [told] = json.loads(common.output(command))
     took_s = time.monotonic() - began
@@ -83,9 +91,15 @@ def _judged(name: str, noise: str, runs: list[dict[str, Any]], truth: float) -> 
     took = statistics.median(run["took_s"] for run in runs)
     middle = statistics.median(run["median_s"] for run in runs)
     common.row(
-        name, noise, f"{middle * 1e3:.4g}", *(f"{figure:.1%}" for figure in figures.values()),
-        f"{covered} of {len(runs)}", f"{took:.1f}", f"{clean}", widths=WIDTHS,
-    )  # fmt: skip
+        name,
+        noise,
+        f"{middle * 1e3:.4g}",
+        *(f"{figure:.1%}" for figure in figures.values()),
+        f"{covered} of {len(runs)}",
+        f"{took:.1f}",
+        f"{clean}",
+        widths=WIDTHS,
+    )
     return {"model": name, "noise": noise, "truth_s": truth, "spread": figures, "covered": covered, "runs": runs}
 
 

@@ -50,7 +50,7 @@ def state() -> dict[str, Any]:
 def _affinities() -> list[set[int]]:
     """Of each thread: a runtime may have bound its own."""
     found = [os.sched_getaffinity(0)]
-    for thread in os.listdir("/proc/self/task"):  # noqa: PTH208
+    for thread in os.listdir("/proc/self/task"):
         try:
             found.append(os.sched_getaffinity(int(thread)))
         except ProcessLookupError:  # it has ended meanwhile

@@ -20,11 +20,11 @@ _LARGE_BYTES = 1 << 30
 
 def _execute(onnx_file: str, output_dir: str, inputs_file: str, expected_file: str) -> dict[str, Any]:
     stage("converting to float16")
-    large = sum(entry.stat().st_size for entry in os.scandir(os.path.dirname(onnx_file))) > _LARGE_BYTES  # noqa: PTH120
+    large = sum(entry.stat().st_size for entry in os.scandir(os.path.dirname(onnx_file))) > _LARGE_BYTES
     # Shapes can't be inferred of a model that is too large for one message; the exporters write them down.
     model = float16.convert_float_to_float16(onnx.load(onnx_file), keep_io_types=False, disable_shape_infer=large)
     beside: dict[str, Any] = {"save_as_external_data": True, "location": "model.onnx.data"} if large else {}
-    onnx.save(model, os.path.join(output_dir, "model.onnx"), **beside)  # noqa: PTH118
+    onnx.save(model, os.path.join(output_dir, "model.onnx"), **beside)
     for what, file in (("input", inputs_file), ("output", expected_file)):
         protocol.write_tensors(file, [_halved(what, tensor) for tensor in protocol.read_tensors(file)])
     nodes = list(model.graph.node)

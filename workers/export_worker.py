@@ -35,8 +35,8 @@ def _execute(
     entries = []
     for model in models:
         folder = model.hash
-        os.makedirs(os.path.join(output_dir, folder))  # noqa: PTH103, PTH118
-        entries.append({"folder": folder, **_make(model, os.path.join(output_dir, folder), seed, onnx, opset)})  # noqa: PTH118
+        os.makedirs(os.path.join(output_dir, folder))
+        entries.append({"folder": folder, **_make(model, os.path.join(output_dir, folder), seed, onnx, opset)})
     return {"models": entries, "alone": models == cases[:1] == cases, "dependencies": observation.dependencies}
 
 
@@ -47,13 +47,13 @@ def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: in
     inputs = [trees.to_file(name, tensor) for name, tensor in trees.tensor_leaves_of_call(model.args, model.kwargs)]
     expected = _outputs(model, module, seed)
     deterministic = _outputs(model, module, seed) == expected
-    protocol.write_tensors(os.path.join(folder, "inputs.msgpack"), inputs)  # noqa: PTH118
-    protocol.write_tensors(os.path.join(folder, "expected.msgpack"), expected)  # noqa: PTH118
+    protocol.write_tensors(os.path.join(folder, "inputs.msgpack"), inputs)
+    protocol.write_tensors(os.path.join(folder, "expected.msgpack"), expected)
     made: dict[str, Any] = {"weights_sha256": weights_sha256, "deterministic": deterministic}
     if onnx:
         stage(f"exporting {model.name} to ONNX")
         args, kwargs = trees.copied(model.args), trees.copied(model.kwargs)
-        file = os.path.join(folder, "model.onnx")  # noqa: PTH118
+        file = os.path.join(folder, "model.onnx")
         names = [tensor.name for tensor in expected]
         made["onnx"] = to_onnx.export(module, args, kwargs, file, output_names=names, opset=opset)
     return {**model.entry(), **made}

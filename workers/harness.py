@@ -81,7 +81,7 @@ def log_tail(lines: int) -> str:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        with open(_path(protocol.LOG_FILE), "rb") as log:  # noqa: PTH123
+        with open(_path(protocol.LOG_FILE), "rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -100,14 +100,13 @@ def serve(execute: Callable[..., dict[str, Any] | None]) -> None:
     stage("loading")
     value = execute(**_request["arguments"])
     if value is not None:
-        protocol.write_json(
-            _path(protocol.OUTPUTS_FILE), {"schema": protocol.OUTPUTS_SCHEMA, "status": "ok", **value}
-        )
-    elif not os.path.exists(_request["arguments"].get("outputs_file", _path(protocol.OUTPUTS_FILE))):  # noqa: PTH110
+        protocol.write_json(_path(protocol.OUTPUTS_FILE), {"schema": protocol.OUTPUTS_SCHEMA, "status": "ok", **value})
+    elif not os.path.exists(_request["arguments"].get("outputs_file", _path(protocol.OUTPUTS_FILE))):
         raise Refused(
-            "protocol", "the worker came to its end without a result",
+            "protocol",
+            "the worker came to its end without a result",
             "Its _execute is to call harness.measure, or to write outputs_file by itself.",
-        )  # fmt: skip
+        )
 
 
 def measure(
@@ -181,7 +180,9 @@ def measure(
             "group": group,
             "blocks": blocks,
             "threads": {
-                "requested": asked_threads or request().get("threads"), "runtime": threads, "process": machine.threads()
+                "requested": asked_threads or request().get("threads"),
+                "runtime": threads,
+                "process": machine.threads(),
             },
             "facts": facts or {},
             "process": {**machine.process(), **control.state()},
@@ -235,4 +236,4 @@ def _line() -> bytes:
 
 
 def _path(name: str) -> str:
-    return os.path.join(_run_dir, name)  # noqa: PTH118
+    return os.path.join(_run_dir, name)

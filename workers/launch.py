@@ -85,7 +85,7 @@ def _supervise(run_dir: str) -> tuple[int, int, int, int]:
     events = int(os.environ.pop("ISOBENCH_EVENTS"))
     if events == 1:
         events = os.dup(1)
-        log = os.open(os.path.join(run_dir, "worker.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)  # noqa: PTH118
+        log = os.open(os.path.join(run_dir, "worker.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
@@ -110,16 +110,22 @@ def _failure(error: BaseException) -> dict[str, str]:
 
     if isinstance(error, harness.Refused):
         return {
-            "type": error.kind, "message": error.message, "hint": error.hint, "traceback": error.traceback,
+            "type": error.kind,
+            "message": error.message,
+            "hint": error.hint,
+            "traceback": error.traceback,
             "stage": harness.current_stage(),
-        }  # fmt: skip
+        }
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
     left = f"the worker left by itself with {error.code!r}" if isinstance(error, SystemExit) else ""
     return {
-        "type": type(error).__name__, "message": left or str(error), "hint": "", "traceback": "".join(lines),
+        "type": type(error).__name__,
+        "message": left or str(error),
+        "hint": "",
+        "traceback": "".join(lines),
         "stage": harness.current_stage(),
-    }  # fmt: skip
+    }
 
 
 def _control_with(asked: str) -> None:
@@ -145,7 +151,7 @@ def main(worker: str, run_dir: str) -> int:
     if "ISOBENCH_EVENTS" in os.environ:
         control, events, guard, lifeline = _supervise(run_dir)
     # isobench's own workers go before those of a plugin, which may have siblings beside it.
-    own, beside = (os.path.dirname(os.path.abspath(file)) for file in (__file__, worker))  # noqa: PTH100, PTH120
+    own, beside = (os.path.dirname(os.path.abspath(file)) for file in (__file__, worker))
     sys.path[:0] = [own] if own == beside else [own, beside]
     import harness
     import protocol
@@ -155,7 +161,7 @@ def main(worker: str, run_dir: str) -> int:
     code = 0
     try:
         _control_with(os.environ.pop("ISOBENCH_CONTROL", ""))
-        with open(worker, "rb") as file:  # noqa: PTH123
+        with open(worker, "rb") as file:
             source = file.read()
         exec(compile(source, worker, "exec"), {"__name__": "__main__", "__file__": worker})  # noqa: S102
     except BaseException as error:  # noqa: BLE001 - whatever it was, the host is told
@@ -163,7 +169,7 @@ def main(worker: str, run_dir: str) -> int:
         failure = _failure(error)
         print(failure["traceback"] or failure["message"], file=sys.stderr)  # noqa: T201
         protocol.write_json(
-            os.path.join(run_dir, protocol.OUTPUTS_FILE),  # noqa: PTH118
+            os.path.join(run_dir, protocol.OUTPUTS_FILE),
             {"schema": protocol.OUTPUTS_SCHEMA, "status": "error", "error": failure},
         )
     if guard:

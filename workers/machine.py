@@ -18,9 +18,23 @@ from typing import Any, NamedTuple
 
 # What may be told of the environment's variables: those that change how fast a program runs. No others, ever.
 TOLD_VARIABLES = (
-    "CUDA_VISIBLE_DEVICES", "LD_PRELOAD", "OMP_", "KMP_", "MKL_", "GOMP_", "OPENBLAS_", "ATEN_", "DNNL_", "ONEDNN_",
-    "MALLOC_", "GLIBC_TUNABLES", "TORCHINDUCTOR_", "TORCH_COMPILE_", "PYTHONHASHSEED", "PYTHONMALLOC",
-)  # fmt: skip
+    "CUDA_VISIBLE_DEVICES",
+    "LD_PRELOAD",
+    "OMP_",
+    "KMP_",
+    "MKL_",
+    "GOMP_",
+    "OPENBLAS_",
+    "ATEN_",
+    "DNNL_",
+    "ONEDNN_",
+    "MALLOC_",
+    "GLIBC_TUNABLES",
+    "TORCHINDUCTOR_",
+    "TORCH_COMPILE_",
+    "PYTHONHASHSEED",
+    "PYTHONMALLOC",
+)
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _THREADS_CPU_TIME = 6
@@ -134,13 +148,13 @@ def _cgroup_folders(controller: str, proc_folder: str, sys_folder: str) -> list[
         number, controllers, path = line.split(":", 2)
         mounted = f"{sys_folder}/fs/cgroup"
         if number == "0" and not controllers:
-            top = f"{mounted}/unified" if os.path.isdir(f"{mounted}/unified") else mounted  # noqa: PTH112
+            top = f"{mounted}/unified" if os.path.isdir(f"{mounted}/unified") else mounted
         elif controller in controllers.split(","):
             top = f"{mounted}/{controller}"
         else:
             continue
         # Inside a container the path may be the host's: what is mounted is then the container's own group.
-        path = path.rstrip("/") if os.path.isdir(top + path) else ""  # noqa: PTH112
+        path = path.rstrip("/") if os.path.isdir(top + path) else ""
         while path:
             folders.append(top + path)
             path = path.rpartition("/")[0]
@@ -167,9 +181,9 @@ def _open_sources() -> _Sources:
     # Nanoseconds where version 1's topmost group can be seen (`release_agent` tells it from a container's), the idle
     # time of /proc/stat otherwise. Not /proc/schedstat: it counts a task only when it leaves the CPU.
     accounting = "/sys/fs/cgroup/cpuacct"
-    topmost = os.path.exists(f"{accounting}/release_agent")  # noqa: PTH110
+    topmost = os.path.exists(f"{accounting}/release_agent")
     throttled = cpu_quota()[1]
-    version_2 = bool(throttled) and os.path.exists(f"{throttled}/cpu.max")  # noqa: PTH110
+    version_2 = bool(throttled) and os.path.exists(f"{throttled}/cpu.max")
     # What keeps a container's own /proc/stat may show it other CPUs than there are.
     names = (line.partition(" ")[0] for line in _text("/proc/stat").splitlines())
     shown = {name for name in names if name[3:].isdigit()}
@@ -232,7 +246,7 @@ def _note_use() -> None:
 
 
 def _threads() -> list[int]:
-    return [int(thread) for thread in os.listdir("/proc/self/task")]  # noqa: PTH208
+    return [int(thread) for thread in os.listdir("/proc/self/task")]
 
 
 def _used_ns(thread: int) -> int:
@@ -322,7 +336,7 @@ def other_threads_runnable() -> bool:
     """Does any of this process's other threads run now, or wait for a CPU to run on?"""
     for thread in _threads():
         if thread != threading.get_native_id():
-            with suppress(OSError), open(f"/proc/self/task/{thread}/stat", "rb") as file:  # noqa: PTH123
+            with suppress(OSError), open(f"/proc/self/task/{thread}/stat", "rb") as file:
                 if file.read().rpartition(b")")[2].split(None, 1)[0] == b"R":
                     return True
     return False
@@ -356,13 +370,13 @@ def native_libraries() -> list[dict[str, Any]]:
     libraries = []
     for path in sorted(mapped):
         with suppress(OSError):
-            libraries.append({"path": path, "size_bytes": os.stat(path).st_size, "build_id": build_id(path)})  # noqa: PTH116
+            libraries.append({"path": path, "size_bytes": os.stat(path).st_size, "build_id": build_id(path)})
     return libraries
 
 
 def build_id(path: str) -> str | None:
     """The GNU build ID of a 64-bit little-endian ELF file, as hex."""
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         head = file.read(4096)
         if head[:6] != b"\x7fELF\x02\x01":
             return None
@@ -393,7 +407,7 @@ def _build_id_in(notes: bytes) -> str | None:
 def distributions(folder: str) -> list[str]:
     """What is installed in a site-packages folder, as `name==version`, by the names of its metadata folders."""
     found = []
-    for name in os.listdir(folder):  # noqa: PTH208
+    for name in os.listdir(folder):
         if name.endswith(".dist-info"):
             project, _, version = name.removesuffix(".dist-info").rpartition("-")
             found.append(f"{project.replace('_', '-').lower()}=={version}")
@@ -407,7 +421,7 @@ def told_variables() -> dict[str, str]:
 
 def process() -> dict[str, Any]:
     """Facts about this process, as JSON; some milliseconds, so call it after the measurement."""
-    site_packages = [folder for folder in sys.path if folder.endswith("site-packages") and os.path.isdir(folder)]  # noqa: PTH112
+    site_packages = [folder for folder in sys.path if folder.endswith("site-packages") and os.path.isdir(folder)]
     return {
         "pid": os.getpid(),
         "python": sys.version,
@@ -428,7 +442,7 @@ def process() -> dict[str, Any]:
 def _text(path: str) -> str:
     """What a small file holds, without the last line's end; "" where it isn't there or can't be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().rstrip("\n")
     except OSError:
         return ""

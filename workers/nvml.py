@@ -14,10 +14,18 @@ from typing import Any, NamedTuple
 MISSING_PACKAGE = "the package nvidia-ml-py isn't installed"
 
 REASONS = {
-    0x1: "idle", 0x2: "clocks set by an application", 0x4: "power cap", 0x8: "hardware slowdown", 0x10: "sync boost",
-    0x20: "heat (software)", 0x40: "heat (hardware)", 0x80: "power brake", 0x100: "display clocks",
-    0x200: "board limit", 0x400: "reliability",
-}  # fmt: skip
+    0x1: "idle",
+    0x2: "clocks set by an application",
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "heat (software)",
+    0x40: "heat (hardware)",
+    0x80: "power brake",
+    0x100: "display clocks",
+    0x200: "board limit",
+    0x400: "reliability",
+}
 
 
 class Unavailable(Exception):  # noqa: N818 - a state of the machine
@@ -253,7 +261,7 @@ def describe(reasons: int) -> str:
 def _parent(pid: int) -> int | None:
     """The process that has started that one; None where it can't be seen, or has ended."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return int(file.read().rpartition(")")[2].split()[1])
     except OSError:
         return None

@@ -16,8 +16,8 @@ import describe
 import trees
 from harness import Refused, stage
 
-_HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-_TORCH = os.path.dirname(os.path.abspath(torch.__file__))  # noqa: PTH100, PTH120
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_TORCH = os.path.dirname(os.path.abspath(torch.__file__))
 
 
 class Observed:
@@ -121,8 +121,8 @@ class _Watcher:
     """Stands in for `Module.__init__` and `Module.__call__` while the script runs."""
 
     def __init__(self, script: str, max_depth: int) -> None:
-        self._script = os.path.abspath(script)  # noqa: PTH100
-        self._folder = os.path.dirname(self._script)  # noqa: PTH120
+        self._script = os.path.abspath(script)
+        self._folder = os.path.dirname(self._script)
         self._max_depth = max_depth
         self._stack: list[Observed] = []
         self._observed: dict[int, Observed] = {}
@@ -181,9 +181,9 @@ class _Watcher:
         found |= {path: None for path in self._opened if not self._belongs_elsewhere(path)}
         entries = []
         for path in found:
-            if not os.path.isfile(path):  # noqa: PTH113 - it was removed again
+            if not os.path.isfile(path):
                 continue
-            with open(path, "rb") as file:  # noqa: PTH123
+            with open(path, "rb") as file:
                 entries.append({"path": path, "sha256": hashlib.file_digest(file, "sha256").hexdigest()})
         return entries
 
@@ -210,8 +210,8 @@ class _Watcher:
             file = frame.f_code.co_filename
             own_init = frame.f_code.co_name == "__init__" and frame.f_locals.get("self") is module
             if not own_init and not file.startswith((_TORCH, _HERE, "<")):
-                place = f"{os.path.basename(file)}:{frame.f_lineno}"  # noqa: PTH119
-                if os.path.abspath(file).startswith(self._folder + os.sep):  # noqa: PTH100
+                place = f"{os.path.basename(file)}:{frame.f_lineno}"
+                if os.path.abspath(file).startswith(self._folder + os.sep):
                     return place
                 nearest = nearest or place
             frame = frame.f_back
@@ -224,12 +224,12 @@ class _Watcher:
         path, mode, flags = args
         writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR)
         if isinstance(path, str | bytes) and not writes:
-            self._opened[os.path.abspath(os.fsdecode(path))] = None  # noqa: PTH100
+            self._opened[os.path.abspath(os.fsdecode(path))] = None
 
     def _belongs_elsewhere(self, path: str) -> bool:
         """Is it part of the environment, of Python, of the system's view of itself, or of torch's own caches?"""
         cache = os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/nowhere")
-        own = (sys.prefix, sys.base_prefix, _HERE, os.path.dirname(cache), "/proc", "/sys", "/dev")  # noqa: PTH120
+        own = (sys.prefix, sys.base_prefix, _HERE, os.path.dirname(cache), "/proc", "/sys", "/dev")
         return path.endswith(".pyc") or path.startswith(tuple(folder.rstrip(os.sep) + os.sep for folder in own))
 
 
@@ -270,10 +270,10 @@ def _as_main(script: str, script_args: Sequence[str]) -> Iterator[None]:
     """
     argv, path = sys.argv, sys.path
     files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
-    ours = [name for name, file in files.items() if name != "__main__" and os.path.dirname(file) == _HERE]  # noqa: PTH120
+    ours = [name for name, file in files.items() if name != "__main__" and os.path.dirname(file) == _HERE]
     hidden = {name: sys.modules.pop(name) for name in ours}
     sys.argv = [script, *script_args]
-    sys.path = [os.path.dirname(os.path.abspath(script)), *(entry for entry in path if entry != _HERE)]  # noqa: PTH100, PTH120
+    sys.path = [os.path.dirname(os.path.abspath(script)), *(entry for entry in path if entry != _HERE)]
     try:
         yield
     finally:

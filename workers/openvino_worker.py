@@ -82,9 +82,7 @@ def _config(precision: str, threads: int, *, pinning: bool) -> dict[str, Any]:
     }
 
 
-def _read(
-    core: openvino.Core, onnx_file: str, inputs: dict[str, protocol.Tensor]
-) -> tuple[openvino.Model, bool]:
+def _read(core: openvino.Core, onnx_file: str, inputs: dict[str, protocol.Tensor]) -> tuple[openvino.Model, bool]:
     """The model with its inputs' sizes fixed, and whether any had to be: every runtime gets these inputs only."""
     try:
         network = core.read_model(onnx_file)
@@ -108,8 +106,10 @@ def _bind(
     call = partial(_pyopenvino.InferRequest.infer, bound, {}, share_outputs=True, decode_strings=False)
 
     def read_outputs(_: object) -> list[protocol.Tensor]:
-        return [tensors.from_array(entry["source"], bound.get_output_tensor(place).data)
-                for place, entry in enumerate(outputs)]
+        return [
+            tensors.from_array(entry["source"], bound.get_output_tensor(place).data)
+            for place, entry in enumerate(outputs)
+        ]
 
     return call, read_outputs
 

@@ -27,12 +27,12 @@ def _execute(
     inputs_file: str = "",  # noqa: ARG001 - the call stays what it is
     expected_file: str = "",  # noqa: ARG001
 ) -> dict[str, Any]:
-    written = os.path.join(output_dir, "model.onnx")  # noqa: PTH118
+    written = os.path.join(output_dir, "model.onnx")
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = LEVELS[level]
     options.optimized_model_filepath = written
     # Weights that lie beside the file would still be looked for beside the new one.
-    if os.path.exists(f"{onnx_file}.data") or os.path.getsize(onnx_file) > _LARGE_BYTES:  # noqa: PTH110, PTH202
+    if os.path.exists(f"{onnx_file}.data") or os.path.getsize(onnx_file) > _LARGE_BYTES:
         for what, value in (("file_name", "model.onnx.data"), ("min_size_in_bytes", "1024")):
             options.add_session_config_entry(f"session.optimized_model_external_initializers_{what}", value)
     try:

@@ -21,9 +21,20 @@ from ort_worker import LEVELS
 PROVIDER = "CUDAExecutionProvider"
 # The numbers of ONNX's types (onnx.TensorProto), by which memory is bound that ONNX Runtime didn't allocate.
 ONNX_TYPES = {
-    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7, "bool": 9, "float16": 10,
-    "float64": 11, "uint32": 12, "uint64": 13, **tensors.ONNX_NUMBERS,
-}  # fmt: skip
+    "float32": 1,
+    "uint8": 2,
+    "int8": 3,
+    "uint16": 4,
+    "int16": 5,
+    "int32": 6,
+    "int64": 7,
+    "bool": 9,
+    "float16": 10,
+    "float64": 11,
+    "uint32": 12,
+    "uint64": 13,
+    **tensors.ONNX_NUMBERS,
+}
 
 
 def _execute(

@@ -37,10 +37,26 @@ LOG_FILE = "worker.log"
 
 # numpy's and ml_dtypes' names (torch's are the same less "torch."), and the bytes that one element takes.
 DTYPES = {
-    "bool": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8,
-    "float16": 2, "float32": 4, "float64": 8, "bfloat16": 2, "complex64": 8, "complex128": 16,
-    "float8_e4m3fn": 1, "float8_e4m3fnuz": 1, "float8_e5m2": 1, "float8_e5m2fnuz": 1,
-}  # fmt: skip
+    "bool": 1,
+    "int8": 1,
+    "int16": 2,
+    "int32": 4,
+    "int64": 8,
+    "uint8": 1,
+    "uint16": 2,
+    "uint32": 4,
+    "uint64": 8,
+    "float16": 2,
+    "float32": 4,
+    "float64": 8,
+    "bfloat16": 2,
+    "complex64": 8,
+    "complex128": 16,
+    "float8_e4m3fn": 1,
+    "float8_e4m3fnuz": 1,
+    "float8_e5m2": 1,
+    "float8_e5m2fnuz": 1,
+}
 
 
 class ProtocolError(ValueError):
@@ -77,7 +93,7 @@ def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ProtocolError: it is no JSON object, or (SchemaError) one of another schema.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs a worker 5 ms of start-up
+    with open(path, "rb") as file:
         raw = file.read()
     try:
         value = json.loads(raw)
@@ -108,7 +124,7 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
     """
     import msgpack
 
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         raw = file.read()
     try:
         # A tensor may be larger than msgpack's default limits; the file's own size is the only bound that is needed.
@@ -116,8 +132,7 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
         if value["schema"] != TENSORS_SCHEMA:
             raise ProtocolError(f"{os.fspath(path)} has the schema {value['schema']!r}, not {TENSORS_SCHEMA!r}")
         tensors = [
-            Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["data"])
-            for entry in value["tensors"]
+            Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["data"]) for entry in value["tensors"]
         ]
     except (ValueError, KeyError, TypeError, msgpack.exceptions.UnpackException) as error:
         if isinstance(error, ProtocolError):
@@ -144,7 +159,7 @@ def read_samples(path: str | os.PathLike[str]) -> array[int]:
         FileNotFoundError: there is no such file.
         ProtocolError: it ends in the middle of a sample.
     """
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         raw = file.read()
     if len(raw) % 8:
         raise ProtocolError(f"{os.fspath(path)} ends in the middle of a sample")
@@ -157,6 +172,6 @@ def read_samples(path: str | os.PathLike[str]) -> array[int]:
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` so that a reader sees the whole file or none, whenever the writing process dies."""
     temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
-    with open(temporary, "wb") as file:  # noqa: PTH123
+    with open(temporary, "wb") as file:
         file.write(data)
-    os.replace(temporary, path)  # noqa: PTH105
+    os.replace(temporary, path)

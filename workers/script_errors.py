@@ -10,8 +10,8 @@ from typing import Any
 
 from harness import Refused, log_tail
 
-_HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep  # noqa: PTH100, PTH120
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
 def run(script: str) -> tuple[str, dict[str, Any]]:
@@ -20,7 +20,7 @@ def run(script: str) -> tuple[str, dict[str, Any]]:
     Raises:
         Refused: it raised an exception, or left with an error.
     """
-    name = os.path.basename(script)  # noqa: PTH119
+    name = os.path.basename(script)
     try:
         return "", runpy.run_path(script, run_name="__main__")
     except SystemExit as exit_:
@@ -47,7 +47,7 @@ def run(script: str) -> tuple[str, dict[str, Any]]:
 
 def nothing_called(script: str, made: Sequence[tuple[str, str]], left: str) -> Refused:
     """Why there is nothing to measure in a script that came to its end."""
-    name = os.path.basename(script)  # noqa: PTH119
+    name = os.path.basename(script)
     if left:
         return Refused("script-exit", f"{name} left by {left} before it called a model")
     if not made:

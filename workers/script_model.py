@@ -1,12 +1,12 @@
 """The PyTorch model that a script makes, with its inputs: for the workers of runtimes that need no ONNX file.
 
-    from harness import measure, serve
-    import script_model
+from harness import measure, serve
+import script_model
 
-    def _execute(output_dir, onnx_file, outputs_file, iterations):
-        module, args, kwargs = script_model.load()
-        read = script_model.read_outputs
-        measure(lambda: module(*args, **kwargs), outputs_file, iterations, outputs=read, load_s=...)
+def _execute(output_dir, onnx_file, outputs_file, iterations):
+    module, args, kwargs = script_model.load()
+    read = script_model.read_outputs
+    measure(lambda: module(*args, **kwargs), outputs_file, iterations, outputs=read, load_s=...)
 """
 
 from __future__ import annotations

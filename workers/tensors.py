@@ -15,14 +15,21 @@ if TYPE_CHECKING:
 
 # Types that numpy doesn't know travel as the unsigned integers of the same bits, under the number ONNX gives them.
 ONNX_NUMBERS = {
-    "bfloat16": 16, "float8_e4m3fn": 17, "float8_e4m3fnuz": 18, "float8_e5m2": 19, "float8_e5m2fnuz": 20,
-}  # fmt: skip
+    "bfloat16": 16,
+    "float8_e4m3fn": 17,
+    "float8_e4m3fnuz": 18,
+    "float8_e5m2": 19,
+    "float8_e5m2fnuz": 20,
+}
 BITS = {1: "uint8", 2: "uint16"}
 ORT_NAMES = {
-    "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float8e4m3fn)": "float8_e4m3fn",
-    "tensor(float8e4m3fnuz)": "float8_e4m3fnuz", "tensor(float8e5m2)": "float8_e5m2",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float8e4m3fn)": "float8_e4m3fn",
+    "tensor(float8e4m3fnuz)": "float8_e4m3fnuz",
+    "tensor(float8e5m2)": "float8_e5m2",
     "tensor(float8e5m2fnuz)": "float8_e5m2fnuz",
-}  # fmt: skip
+}
 
 
 def to_array(tensor: protocol.Tensor) -> np.ndarray[Any, Any]:

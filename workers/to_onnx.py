@@ -15,7 +15,7 @@ from torch.jit import TracerWarning
 import trees
 from harness import stage
 
-_NOT_THE_MODELS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, __file__))  # noqa: PTH100, PTH120
+_NOT_THE_MODELS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, __file__))
 
 
 def export(
@@ -138,7 +138,7 @@ def _told(error: BaseException) -> dict[str, str]:
 
 def _remove_all_of(path: str) -> None:
     """Whatever a failed export left, so that nothing of it passes for the next one's."""
-    folder = os.path.dirname(path)  # noqa: PTH120
-    for name in os.listdir(folder):  # noqa: PTH208
+    folder = os.path.dirname(path)
+    for name in os.listdir(folder):
         if not name.endswith(".msgpack"):
-            os.remove(os.path.join(folder, name))  # noqa: PTH107, PTH118
+            os.remove(os.path.join(folder, name))

@@ -60,7 +60,9 @@ def _execute(
             facts |= compile_facts
         torch.manual_seed(seed)
         told: dict[str, Any] = {
-            "outputs": script_model.read_outputs, "load_s": load_s, "threads": torch.get_num_threads()
+            "outputs": script_model.read_outputs,
+            "load_s": load_s,
+            "threads": torch.get_num_threads(),
         }
         if device != "cuda":
             measure(lambda: called(*args, **kwargs), outputs_file, iterations, facts=facts, **told)

@@ -17,9 +17,16 @@ from harness import Refused, stage
 
 # TensorRT's names of types -> the exchange's.
 DTYPES = {
-    "FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT8": "int8", "INT32": "int32", "INT64": "int64",
-    "BOOL": "bool", "UINT8": "uint8", "FP8": "float8_e4m3fn",
-}  # fmt: skip
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "INT8": "int8",
+    "INT32": "int32",
+    "INT64": "int64",
+    "BOOL": "bool",
+    "UINT8": "uint8",
+    "FP8": "float8_e4m3fn",
+}
 
 DOCTOR = "isobench doctor --device nvidia says whether this TensorRT suits the GPU and its driver."
 
@@ -45,9 +52,11 @@ class Built(NamedTuple):
 
     def facts(self) -> dict[str, Any]:
         return {
-            "build_s": self.build_s, "size_bytes": self.size_bytes, "sha256": self.sha256,
+            "build_s": self.build_s,
+            "size_bytes": self.size_bytes,
+            "sha256": self.sha256,
             "timing_cache": self.timing_cache,
-        }  # fmt: skip
+        }
 
 
 def library() -> Any:
@@ -114,7 +123,7 @@ class Network:
         self._cache = "none"
         stage("parsing")
         if not self.parser.parse_from_file(onnx_file):
-            raise self._parse_error(os.path.basename(onnx_file))  # noqa: PTH119
+            raise self._parse_error(os.path.basename(onnx_file))
 
     def _parse_error(self, name: str) -> Refused:
         """What the parser complains of, with the names of the nodes."""
@@ -244,7 +253,7 @@ def read_cache(path: str) -> bytes | None:
     if not path:
         return None
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
         return b""
@@ -255,7 +264,7 @@ def keep_cache(path: str, config: Any) -> None:
     cache = config.get_timing_cache()
     if path and cache is not None:
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             protocol.write_bytes(path, bytes(cache.serialize()))
         except OSError as error:
             print(f"the timing cache can't be kept: {error}", flush=True)  # noqa: T201 - the worker's log

@@ -54,9 +54,13 @@ def _execute(
         enqueue = _captured(cuda, run)
     run.transfers.clear_outputs()
     inference = gpu_timing.Inference(
-        cuda, run.stream, enqueue=enqueue, copy_in=run.transfers.copy_in, copy_out=run.transfers.copy_out,
+        cuda,
+        run.stream,
+        enqueue=enqueue,
+        copy_in=run.transfers.copy_in,
+        copy_out=run.transfers.copy_out,
         monitor=monitor,
-    )  # fmt: skip
+    )
     engines = [{**one.facts(), "median_s": median_s} for one, median_s in zip(built, medians, strict=True)]
     measure(
         inference,
@@ -220,7 +224,7 @@ def _cache_file(trt: Any, gpu_facts: dict[str, Any]) -> str:
         return ""
     device = re.sub(r"[^A-Za-z0-9]+", "-", str(gpu_facts.get("name") or "gpu"))
     capability = gpu_facts.get("compute_capability")
-    return os.path.join(folder, f"{name}-{trt.__version__}-{device}-{capability}.timings")  # noqa: PTH118
+    return os.path.join(folder, f"{name}-{trt.__version__}-{device}-{capability}.timings")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """isobench from Python, with the command line's whole power.
 
-    import isobench
+import isobench
 
-    result = isobench.benchmark("model.py", runtime="ort")
-    print(result.latency.mean_s, result.outcome.verdict.status)
+result = isobench.benchmark("model.py", runtime="ort")
+print(result.latency.mean_s, result.outcome.verdict.status)
 """
 
 from __future__ import annotations
@@ -73,10 +73,16 @@ def plan(
         ModelError: a file isn't there, or is no model.
     """
     for name, value, least in (
-        ("iterations", iterations, 1), ("warmup", warmup, 1), ("threads", threads, 1), ("timeout", timeout_s, 0.1),
-        ("processes", processes, 1), ("precision", precision, 1e-4), ("min-time", min_time_s, 0),
-        ("max-time", max_time_s, 0), ("opset", opset, 1),
-    ):  # fmt: skip
+        ("iterations", iterations, 1),
+        ("warmup", warmup, 1),
+        ("threads", threads, 1),
+        ("timeout", timeout_s, 0.1),
+        ("processes", processes, 1),
+        ("precision", precision, 1e-4),
+        ("min-time", min_time_s, 0),
+        ("max-time", max_time_s, 0),
+        ("opset", opset, 1),
+    ):
         _check_least(name, value, least)
     _check_script(seed, max_depth)
     if in_turns and iterations is not None:
@@ -99,9 +105,7 @@ def plan(
 
         nvidia.gpu(where)
     choice.wanted()
-    chosen = selection.select(
-        models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes
-    )
+    chosen = selection.select(models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes)
     for entry in entries:
         for model in chosen if entry.default_sequence is not None else ():
             entry.default_sequence.preparing(model).check(model)
@@ -161,8 +165,12 @@ def sequence(
     for model in chosen:
         tools.check(model)
     shared: dict[str, Any] = {
-        "script_args": script_args, "labels": labels, "seed": seed, "timeout_s": timeout_s, "results": results,
-    }  # fmt: skip
+        "script_args": script_args,
+        "labels": labels,
+        "seed": seed,
+        "timeout_s": timeout_s,
+        "results": results,
+    }
     plans: dict[Tool, Plan] = {
         tool: plan(models, **tool.plan_options(), **shared) for tool in tools if isinstance(tool, Benchmark)
     }
@@ -263,9 +271,7 @@ def discover(
     spec = environments.choose(environments.for_script(chosen.path, progress=console.stage), note=console.note)
     environment = environments.create(spec, progress=console.stage)
     environments.check(environment)
-    settings = Settings(
-        threads=threads or default_threads(), seed=seed, timeout_s=timeout_s, max_depth=max_depth
-    )
+    settings = Settings(threads=threads or default_threads(), seed=seed, timeout_s=timeout_s, max_depth=max_depth)
     found = from_script.discover(
         replace(chosen, hash=""), environment=environment, settings=settings, on_stage=console.stage
     )

@@ -30,9 +30,7 @@ def floor() -> Floor:
         value = protocol.read_json(paths.calibration(), SCHEMA)
         return Floor(**value["machines"][_machine()])
     except (FileNotFoundError, protocol.ProtocolError, KeyError, TypeError):
-        return Floor(
-            runs=ASSUMED_FLOOR, pairs=ASSUMED_PAIR_FLOOR, source="assumed: isobench calibrate measures it"
-        )
+        return Floor(runs=ASSUMED_FLOOR, pairs=ASSUMED_PAIR_FLOOR, source="assumed: isobench calibrate measures it")
 
 
 def remember(found: Floor) -> None:

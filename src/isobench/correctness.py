@@ -14,9 +14,17 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 TOLERANCES = {
-    "float64": 1e-7, "float32": 1e-4, "float16": 1e-2, "bfloat16": 4e-2, "complex64": 1e-4, "complex128": 1e-7,
-    "float8_e4m3fn": 0.15, "float8_e4m3fnuz": 0.15, "float8_e5m2": 0.3, "float8_e5m2fnuz": 0.3,
-}  # fmt: skip
+    "float64": 1e-7,
+    "float32": 1e-4,
+    "float16": 1e-2,
+    "bfloat16": 4e-2,
+    "complex64": 1e-4,
+    "complex128": 1e-7,
+    "float8_e4m3fn": 0.15,
+    "float8_e4m3fnuz": 0.15,
+    "float8_e5m2": 0.3,
+    "float8_e5m2fnuz": 0.3,
+}
 """By type: an element may differ by tolerance * (|expected| + the output's largest |expected|).
 
 For float32, another order of summation stays well below it (1e-6 to 1e-5 in practice), while arithmetic that was

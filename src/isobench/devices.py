@@ -90,9 +90,7 @@ def cores(among: Sequence[int] = ()) -> Cores:
     quota, _ = machine.cpu_quota()
     # A thread more than the quota pays for is throttled, which costs more than it brings.
     ceiling = max(1, math.floor(quota)) if quota is not None else len(mine)
-    return Cores(
-        logical=min(len(mine), ceiling), physical=min(len(machine.physical_cores(mine)), ceiling), quota=quota
-    )
+    return Cores(logical=min(len(mine), ceiling), physical=min(len(machine.physical_cores(mine)), ceiling), quota=quota)
 
 
 def default_threads(among: Sequence[int] = ()) -> int:

@@ -160,9 +160,11 @@ def _library() -> Iterator[Requirement]:
         process.capture([sys.executable, "-I", "-c", "import ctypes; ctypes.CDLL('libcuda.so.1')"], env={})
     except OSError:
         yield Requirement(
-            what="libcuda.so.1", found="isn't found without LD_LIBRARY_PATH, which workers don't see", ok=None,
+            what="libcuda.so.1",
+            found="isn't found without LD_LIBRARY_PATH, which workers don't see",
+            ok=None,
             advice="write its folder into a file in /etc/ld.so.conf.d, then: sudo ldconfig",
-        )  # fmt: skip
+        )
 
 
 def _memory(facts: Mapping[str, Any]) -> Requirement:
@@ -186,37 +188,46 @@ def _state(facts: Mapping[str, Any]) -> Iterator[Requirement]:
     elif others:
         pids = ", ".join(str(process["pid"]) for process in others)
         yield Requirement(
-            what="other processes", found=f"{len(others)} on this GPU (pid {pids})", ok=None,
+            what="other processes",
+            found=f"{len(others)} on this GPU (pid {pids})",
+            ok=None,
             advice="wait until they have ended: what they use of it is seen, and such blocks are set aside",
-        )  # fmt: skip
+        )
     else:
         yield Requirement(what="other processes", found="none")
     if facts["persistence"] is not None:
         yield Requirement(
-            what="persistence", found="on" if facts["persistence"] else "off: the driver is loaded at each start",
+            what="persistence",
+            found="on" if facts["persistence"] else "off: the driver is loaded at each start",
             ok=True if facts["persistence"] else None,
             advice="" if facts["persistence"] else "sudo nvidia-smi -pm 1",
-        )  # fmt: skip
+        )
     if facts["ecc"] is not None:
         errors = facts["ecc_errors"] or 0
         yield Requirement(
-            what="ECC", found=("on" if facts["ecc"] else "off") + (f", {errors} uncorrected errors" if errors else ""),
-            ok=None if errors else True, advice="the GPU needs a reset, or a repair" if errors else "",
-        )  # fmt: skip
+            what="ECC",
+            found=("on" if facts["ecc"] else "off") + (f", {errors} uncorrected errors" if errors else ""),
+            ok=None if errors else True,
+            advice="the GPU needs a reset, or a repair" if errors else "",
+        )
     if facts["mig"]:
         yield Requirement(
-            what="MIG", found="on: this is a part of a GPU, others share power, memory and clocks with", ok=None,
+            what="MIG",
+            found="on: this is a part of a GPU, others share power, memory and clocks with",
+            ok=None,
             advice="compare only what takes turns (isobench compare)",
-        )  # fmt: skip
+        )
     if facts["compute_mode"] == 2:  # NVML_COMPUTEMODE_PROHIBITED
         yield Requirement(
             what="compute mode", found="prohibited: nothing may compute on it", ok=False, advice="sudo nvidia-smi -c 0"
         )
     if facts["compute_mode"] == 3:  # NVML_COMPUTEMODE_EXCLUSIVE_PROCESS
         yield Requirement(
-            what="compute mode", found="exclusive: one process at a time, and workers that take turns are several",
-            ok=None, advice="for isobench compare and --interleave: sudo nvidia-smi -c 0",
-        )  # fmt: skip
+            what="compute mode",
+            found="exclusive: one process at a time, and workers that take turns are several",
+            ok=None,
+            advice="for isobench compare and --interleave: sudo nvidia-smi -c 0",
+        )
     if facts["power_limit_w"]:
         yield Requirement(what="power limit", found=f"{facts['power_limit_w']:.0f} W")
 

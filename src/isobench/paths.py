@@ -1,18 +1,18 @@
 """Every name on disk. Nothing else in isobench joins a folder's name by itself.
 
-    $ISOBENCH_HOME/            platformdirs' user data folder unless the variable is set
-        environments/          NAME-PROVIDER-IDENTITY/, beside it .lock, .log and .tmp while it's being made
-        locks/                 locks that were resolved for a script's own dependencies
-        builds/                what was made of models, content-addressed; index/ says from what
-        results/               ID/result.json, samples beside it
-        runs/                  run directories of workers that are at work, or that failed
-        calibration.json       how far identical runs differ on this machine
-        cache/                 what runtimes keep between runs (torch.compile, TensorRT's timings); conda packages
+$ISOBENCH_HOME/            platformdirs' user data folder unless the variable is set
+    environments/          NAME-PROVIDER-IDENTITY/, beside it .lock, .log and .tmp while it's being made
+    locks/                 locks that were resolved for a script's own dependencies
+    builds/                what was made of models, content-addressed; index/ says from what
+    results/               ID/result.json, samples beside it
+    runs/                  run directories of workers that are at work, or that failed
+    calibration.json       how far identical runs differ on this machine
+    cache/                 what runtimes keep between runs (torch.compile, TensorRT's timings); conda packages
 
-    $ISOBENCH_ENVS/            NAME/: the user's own specs of environments, which go before isobench's
+$ISOBENCH_ENVS/            NAME/: the user's own specs of environments, which go before isobench's
 
-    $ISOBENCH_DEVICE_LOCKS/    one for the whole machine, whoever measures: /run/lock/isobench-devices, or in /tmp;
-                               holds the locks that make a device exclusive
+$ISOBENCH_DEVICE_LOCKS/    one for the whole machine, whoever measures: /run/lock/isobench-devices, or in /tmp;
+                           holds the locks that make a device exclusive
 """
 
 from __future__ import annotations

@@ -93,9 +93,7 @@ def _notes(result: Result) -> Iterable[str]:
     if outcome.set_aside_s:
         everything = outcome.latency_all
         why = "others used the machine" + (" or its GPU was slowed" if outcome.gpu else "")
-        yield (
-            f"{name}: {outcome.set_aside_s:.2g} s set aside, in which {why}; with them: {_brief(everything)}"
-        )
+        yield (f"{name}: {outcome.set_aside_s:.2g} s set aside, in which {why}; with them: {_brief(everything)}")
 
 
 def _brief(summary: Summary) -> str:

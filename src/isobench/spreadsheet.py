@@ -18,14 +18,51 @@ from isobench.models import Settings
 from isobench.results import EnvironmentRecord, Failed, Measured, Result
 
 COLUMNS = (
-    "model_name", "author", "class", "parameters", "hash", "runtime", "runtime_version", "device_type", "device",
-    "mean_latency", "latency_units", "throughput", "throughput_units", "iterations", "status", "labels",
-    "median_latency_ms", "median_low_ms", "median_high_ms", "p99_latency_ms", "min_latency_ms", "stdev_latency_ms",
-    "end_to_end_mean_ms", "end_to_end_median_ms",
-    "verdict", "verdict_reasons", "outputs", "error", "error_message", "steps", "rt_args", "script_args", "threads",
-    "processes", "environment", "provider", "environment_id", "lock_sha256", "onnx_sha256", "model_path", "started_at",
-    "isobench", "result_id", "folder",
-)  # fmt: skip
+    "model_name",
+    "author",
+    "class",
+    "parameters",
+    "hash",
+    "runtime",
+    "runtime_version",
+    "device_type",
+    "device",
+    "mean_latency",
+    "latency_units",
+    "throughput",
+    "throughput_units",
+    "iterations",
+    "status",
+    "labels",
+    "median_latency_ms",
+    "median_low_ms",
+    "median_high_ms",
+    "p99_latency_ms",
+    "min_latency_ms",
+    "stdev_latency_ms",
+    "end_to_end_mean_ms",
+    "end_to_end_median_ms",
+    "verdict",
+    "verdict_reasons",
+    "outputs",
+    "error",
+    "error_message",
+    "steps",
+    "rt_args",
+    "script_args",
+    "threads",
+    "processes",
+    "environment",
+    "provider",
+    "environment_id",
+    "lock_sha256",
+    "onnx_sha256",
+    "model_path",
+    "started_at",
+    "isobench",
+    "result_id",
+    "folder",
+)
 """A reader of TurnkeyML's reports finds its own columns first, by their old names. What isn't known is left empty."""
 
 STAT = "stat."
@@ -75,9 +112,12 @@ def text(found: Sequence[tuple[Result, Path] | Unreadable]) -> str:
 
 def _unreadable(one: Unreadable) -> dict[str, Any]:
     return {
-        "status": "unreadable", "error": type(one.error).__name__, "error_message": one.error.message,
-        "result_id": one.folder.name, "folder": one.folder,
-    }  # fmt: skip
+        "status": "unreadable",
+        "error": type(one.error).__name__,
+        "error_message": one.error.message,
+        "result_id": one.folder.name,
+        "folder": one.folder,
+    }
 
 
 def _row(result: Result, folder: Path) -> dict[str, Any]:

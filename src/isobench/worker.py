@@ -29,10 +29,28 @@ if TYPE_CHECKING:
 
 # What a worker may see of the user's environment: no PYTHONPATH, no LD_LIBRARY_PATH, no tokens.
 ALLOWED = (
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME",
-    "CC", "CXX", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE",
-    "HF_DATASETS_CACHE", "TRANSFORMERS_OFFLINE", "TORCH_HOME", "CUDA_VISIBLE_DEVICES",
-)  # fmt: skip
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "CC",
+    "CXX",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "HF_DATASETS_CACHE",
+    "TRANSFORMERS_OFFLINE",
+    "TORCH_HOME",
+    "CUDA_VISIBLE_DEVICES",
+)
 
 # glibc gives memory back to the kernel and asks for it again in the middle of a measurement: page faults made a
 # convolutional net 57 % slower in torch. Every worker gets the same steady heap instead: nothing is given back, and
@@ -99,9 +117,7 @@ class Worker:
         """Hand over the request and let the worker begin; all that it does is to be done `timeout_s` from now."""
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
-        protocol.write_json(
-            self.run_dir / protocol.REQUEST_FILE, {"schema": protocol.REQUEST_SCHEMA, **request}
-        )
+        protocol.write_json(self.run_dir / protocol.REQUEST_FILE, {"schema": protocol.REQUEST_SCHEMA, **request})
         self._say(b"go\n")
 
     def ready(self, on_stage: Callable[[str], None]) -> Mapping[str, Any] | None:
@@ -268,9 +284,15 @@ def start(
         from isobench.environments.container import running
 
         container = running.for_worker(
-            environment, arguments, env=env, run_dir=run_dir, cwd=cwd, gpus=gpus,
-            reads=[paths.WORKERS, script.parent, *reads], writes=writes,
-        )  # fmt: skip
+            environment,
+            arguments,
+            env=env,
+            run_dir=run_dir,
+            cwd=cwd,
+            gpus=gpus,
+            reads=[paths.WORKERS, script.parent, *reads],
+            writes=writes,
+        )
     spawned_s = time.perf_counter()
     control_read, control_write = os.pipe()
     events, events_write = os.pipe()
@@ -281,9 +303,13 @@ def start(
             )
         else:
             popen = process.spawn(
-                [environment.python, *arguments], env=env | {"ISOBENCH_EVENTS": str(events_write)}, log_file=log_file,
-                cwd=cwd, stdin=control_read, pass_fds=(events_write,),
-            )  # fmt: skip
+                [environment.python, *arguments],
+                env=env | {"ISOBENCH_EVENTS": str(events_write)},
+                log_file=log_file,
+                cwd=cwd,
+                stdin=control_read,
+                pass_fds=(events_write,),
+            )
     except OSError as error:
         os.close(control_write)
         os.close(events)

@@ -58,8 +58,9 @@ def test_each_model_of_a_script_becomes_a_build_with_a_valid_file_inputs_and_out
     [rows] = protocol.read_tensors(perceptron.inputs_file)
     assert (rows.name, rows.dtype, rows.shape) == ("args.0", "float32", (16, 64))
     assert [(one.name, one.dtype) for one in protocol.read_tensors(tagger.expected_file)] == [
-        ("output.tags", "int64"), ("output.certainty", "float32"),
-    ]  # fmt: skip
+        ("output.tags", "int64"),
+        ("output.certainty", "float32"),
+    ]
     assert perceptron.deterministic
 
 
@@ -190,9 +191,11 @@ def test_an_onnx_file_with_external_data_becomes_a_build_of_its_own(tmp_path: Pa
 def test_a_model_that_no_runtime_can_run_is_told_in_onnx_runtimes_words(tmp_path: Path) -> None:
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "x"], ["y"])], "g", [value],
+        [helper.make_node("MatMul", ["x", "x"], ["y"])],
+        "g",
+        [value],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
-    )  # fmt: skip
+    )
     path = tmp_path / "wrong.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     with pytest.raises(ModelError, match=r"ONNX Runtime can't run the model: .*ncompatible dimensions"):

@@ -87,9 +87,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(
-    tmp_path_factory: pytest.TempPathFactory, provisioned: Callable[[str], Environment]
-) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory, provisioned: Callable[[str], Environment]) -> World:
     provisioned("torch")
     return World(tmp_path_factory.mktemp("turnkey"), provisioned("ort").folder.parent)
 

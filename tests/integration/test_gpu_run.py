@@ -24,10 +24,19 @@ pytestmark = pytest.mark.integration
 
 WORKER = Path(__file__).parents[1] / "samples" / "workers" / "on_gpu.py"
 FACTS = {
-    "name": "Stand-in", "driver": "580.65.06", "cuda": "13.0", "compute_capability": "9.0", "memory_bytes": 80 << 30,
-    "memory_free_bytes": 79 << 30, "ecc": True, "ecc_errors": 0, "persistence": True, "mig": False,
-    "power_limit_w": 700.0, "compute_mode": 0,
-}  # fmt: skip
+    "name": "Stand-in",
+    "driver": "580.65.06",
+    "cuda": "13.0",
+    "compute_capability": "9.0",
+    "memory_bytes": 80 << 30,
+    "memory_free_bytes": 79 << 30,
+    "ecc": True,
+    "ecc_errors": 0,
+    "persistence": True,
+    "mig": False,
+    "power_limit_w": 700.0,
+    "compute_mode": 0,
+}
 
 
 @pytest.fixture

@@ -18,9 +18,11 @@ ROOT = Path(__file__).parents[2]
 def test_a_wheel_holds_every_module_worker_and_lock(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     shutil.copytree(
-        ROOT, checkout, symlinks=True,
+        ROOT,
+        checkout,
+        symlinks=True,
         ignore=shutil.ignore_patterns(".git", ".venv", "build", "__pycache__", "*.egg-info", ".*_cache"),
-    )  # fmt: skip
+    )
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", tmp_path]
     command = [sys.executable, "-m", "pip", "wheel", *options, checkout]
     subprocess.run(command, check=True, capture_output=True)

@@ -69,9 +69,13 @@ def model(tmp_path: Path) -> Path:
 
 def said(python: Path, *arguments: str | Path, code: int = 0, **variables: str) -> str:
     done = subprocess.run(
-        [python, "-m", "isobench", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=600,
+        [python, "-m", "isobench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
         env={**os.environ, **variables},
-    )  # fmt: skip
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout or done.stderr
 

@@ -86,8 +86,10 @@ def test_a_result_says_where_by_what_and_of_what_it_was_made(model: Path) -> Non
     assert any(package.startswith("onnxruntime==") for package in environment["packages"])
     assert sorted(worker["distributions"]) == sorted(environment["packages"])
     assert worker["executable"].startswith(str(Path(worker["executable"]).parents[1]))
-    assert any("libonnxruntime" in library["path"] or "onnxruntime_pybind" in library["path"]
-               for library in worker["native_libraries"])  # fmt: skip
+    assert any(
+        "libonnxruntime" in library["path"] or "onnxruntime_pybind" in library["path"]
+        for library in worker["native_libraries"]
+    )
     assert worker["environment"]["OMP_NUM_THREADS"] == str(result["settings"]["threads"])
     host = result["provenance"]["host"]
     assert host["cpu"]["model"]
@@ -314,8 +316,11 @@ def test_runs_of_their_own_processes_are_judged_together(model: Path, home: Path
     assert len(outcome["runs"]) == 3
     assert len({run["started_at"] for run in outcome["runs"]}) == 3
     assert sorted(path.name for path in (home / "results" / result["id"]).iterdir()) == [
-        "result.json", "run-1", "run-2", "run-3",
-    ]  # fmt: skip
+        "result.json",
+        "run-1",
+        "run-2",
+        "run-3",
+    ]
     assert outcome["latency_all"]["iterations"] == sum(
         block["iterations"] for run in outcome["runs"] for block in run["blocks"]
     )

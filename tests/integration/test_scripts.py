@@ -48,8 +48,10 @@ def test_a_models_hash_is_the_same_on_every_machine() -> None:
 def test_sub_models_are_listed_down_to_the_depth_that_is_asked_for() -> None:
     found = isobench.discover(EXAMPLES / "two_models.py", max_depth=2)
     assert [(entry["name"], entry["depth"]) for entry in found][:3] == [
-        ("Perceptron", 0), ("Sequential", 1), ("Linear", 2),
-    ]  # fmt: skip
+        ("Perceptron", 0),
+        ("Sequential", 1),
+        ("Linear", 2),
+    ]
     assert next(entry for entry in found if entry["name"] == "GRU")["parent"] == found[-4]["hash"]
 
 
@@ -72,8 +74,11 @@ def test_inputs_of_every_kind_are_described() -> None:
 def test_wrappers_are_looked_through_and_instances_of_one_architecture_are_one_model() -> None:
     found = isobench.discover(SCRIPTS / "wrapped.py")
     assert [(entry["name"], entry["invocations"], entry["instances"], entry["is_case"]) for entry in found] == [
-        ("Net", 4, 2, True), ("CrossEntropyLoss", 3, 1, False), ("ReLU", 1, 1, False), ("Net#2", 1, 1, True),
-    ]  # fmt: skip
+        ("Net", 4, 2, True),
+        ("CrossEntropyLoss", 3, 1, False),
+        ("ReLU", 1, 1, False),
+        ("Net#2", 1, 1, True),
+    ]
 
 
 def test_a_model_that_is_never_called_is_told_with_its_place() -> None:

@@ -89,9 +89,10 @@ def test_an_onnx_file_is_loaded_optimised_and_converted(tmp_path: Path, home: Pa
     weight = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [0.1, 0.2, 0.3, 0.4])
     dead = helper.make_tensor("dead", TensorProto.FLOAT, [2], [1.0, 2.0])
     nodes = [
-        helper.make_node("MatMul", ["x", "w"], ["p"]), helper.make_node("Add", ["dead", "dead"], ["constant"]),
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Add", ["dead", "dead"], ["constant"]),
         helper.make_node("Add", ["p", "constant"], ["y"]),
-    ]  # fmt: skip
+    ]
     graph = helper.make_graph(nodes, "by-hand", [x], [y], [weight, dead])
     file = tmp_path / "by hand.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)

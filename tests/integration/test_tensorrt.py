@@ -33,9 +33,7 @@ def python(provisioned: Callable[[str], Environment]) -> Path:
     return provisioned("tensorrt-rtx").python
 
 
-def _saved(
-    folder: Path, *nodes: onnx.NodeProto, size: int | str = 4, more: Sequence[onnx.ValueInfoProto] = ()
-) -> Path:
+def _saved(folder: Path, *nodes: onnx.NodeProto, size: int | str = 4, more: Sequence[onnx.ValueInfoProto] = ()) -> Path:
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, 8])
     result = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     weights = [numpy_helper.from_array(np.ones((8, 3), np.float32), "w")]
@@ -114,10 +112,22 @@ def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(python: Pat
     env, _ = uv.environment()
     target = tmp_path / "bindings"
     subprocess.run(
-        [uv.binary(), "pip", "install", "--quiet", "--no-deps", "--target", target, "--python", sys.executable,
-         *uv.environment()[1], BINDINGS],
-        check=True, env=env,
-    )  # fmt: skip
+        [
+            uv.binary(),
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            target,
+            "--python",
+            sys.executable,
+            *uv.environment()[1],
+            BINDINGS,
+        ],
+        check=True,
+        env=env,
+    )
     [module] = target.glob("tensorrt_bindings/tensorrt*.so")
     [rtx] = python.parents[1].glob("lib/python3*/site-packages/tensorrt_rtx_bindings/tensorrt*.so")
     used = _used("trt_engine.py") | _used("trt_worker.py")
@@ -128,14 +138,34 @@ def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(python: Pat
 
 # What is looked up on TensorRT's objects: attributes of these variables, and names given to getattr.
 OBJECTS = {
-    "trt", "builder", "network", "parser", "config", "profile", "engine", "context", "runtime", "cache", "error",
-    "ILogger", "Severity", "BuilderFlag", "MemoryPoolType", "TensorLocation", "NetworkDefinitionCreationFlag", "tensor",
-    "made", "plan", "strategies",
-}  # fmt: skip
+    "trt",
+    "builder",
+    "network",
+    "parser",
+    "config",
+    "profile",
+    "engine",
+    "context",
+    "runtime",
+    "cache",
+    "error",
+    "ILogger",
+    "Severity",
+    "BuilderFlag",
+    "MemoryPoolType",
+    "TensorLocation",
+    "NetworkDefinitionCreationFlag",
+    "tensor",
+    "made",
+    "plan",
+    "strategies",
+}
 RTX_ALONE = {
-    "REQUIRE_USER_ALLOCATION", "DynamicShapesKernelSpecializationStrategy", "EAGER",
+    "REQUIRE_USER_ALLOCATION",
+    "DynamicShapesKernelSpecializationStrategy",
+    "EAGER",
     "dynamic_shapes_kernel_specialization_strategy",
-}  # fmt: skip
+}
 NOT_TENSORRTS = {"__name__", "__version__", "name", "shape", "data", "dtype", "append", "read"}
 
 

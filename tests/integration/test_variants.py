@@ -101,9 +101,7 @@ def test_ort_never_falls_back_without_a_word(model: Path) -> None:
         ({"execution_mode": "parallel", "inter_op_threads": 1}, "inter_op_threads is 1: it is to be at least 2"),
     ],
 )
-def test_what_ort_can_not_do_is_refused_before_any_work(
-    model: Path, rt_args: dict[str, Any], message: str
-) -> None:
+def test_what_ort_can_not_do_is_refused_before_any_work(model: Path, rt_args: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         measure(model, **rt_args)
     assert message in caught.value.message
@@ -151,9 +149,7 @@ def test_openvino_says_what_it_can_not_read(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def adopted_ort(
-    provisioned: Callable[[str], Environment], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Environment]:
+def adopted_ort(provisioned: Callable[[str], Environment], monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     """An interpreter with an older ONNX Runtime, adopted as `ort`."""
     monkeypatch.setenv("ISOBENCH_ENVS", str(Path(__file__).parents[1] / "samples" / "envs"))
     environment = adopted.adopt(specs.spec("ort"), provisioned("older-ort").python, progress=print)
@@ -163,9 +159,14 @@ def adopted_ort(
 
 def test_one_model_is_compared_in_two_environments(model: Path, adopted_ort: Environment) -> None:
     plan = api.plan(
-        [str(model)], runtimes=["ort", "ort@older-ort", f"ort@{adopted_ort.folder.name}"], dimensions={"batch": 8},
-        in_turns=True, min_time_s=0.1, max_time_s=1.0, threads=1,
-    )  # fmt: skip
+        [str(model)],
+        runtimes=["ort", "ort@older-ort", f"ort@{adopted_ort.folder.name}"],
+        dimensions={"batch": 8},
+        in_turns=True,
+        min_time_s=0.1,
+        max_time_s=1.0,
+        threads=1,
+    )
     saved = list(api.measure(plan))
     own, by_name, by_folder = (one.result for one in saved)
     named = [one.environment for one in (own, by_name, by_folder) if one.environment]

@@ -17,23 +17,32 @@ def write_channel(channel: Path, staging: Path) -> None:
     staged = staging / "python"
     prefixed = local_channel.stage_python(staged)
     local_channel.pack(
-        channel, staged, name="python", version=local_channel.VERSION, build="0_cpython",
-        depends=["__glibc >=2.17", "tzdata"], prefixed=prefixed, level=1,
-    )  # fmt: skip
+        channel,
+        staged,
+        name="python",
+        version=local_channel.VERSION,
+        build="0_cpython",
+        depends=["__glibc >=2.17", "tzdata"],
+        prefixed=prefixed,
+        level=1,
+    )
     tiny(channel, staging, "tzdata", "2026c", {"share/zoneinfo/tests.txt": "UTC\n"})
     tiny(channel, staging, "toolbox", "1.0", {"lib/toolbox.txt": "one\n"})
     tiny(channel, staging, "toolbox", "2.0", {"lib/toolbox.txt": "two\n"})
     tiny(channel, staging, "pip", "26.0", {"share/pip.txt": "conda adds pip where there is a pip part\n"})
     tiny(channel, staging, "gputool", "1.0", {"lib/gputool.txt": "gpu\n"}, depends=("__cuda >=12",))
     tiny(
-        channel, staging, "greeter", "1.0",
+        channel,
+        staging,
+        "greeter",
+        "1.0",
         {
             "etc/conda/activate.d/greeter.sh": 'export GREETING="hello from $CONDA_PREFIX"\n',
             "etc/conda/env_vars.d/greeter.json": '{"GREETER_MODE": "polite"}',
             "lib/greeter.txt": f"I live in {local_channel.PLACEHOLDER}\n",
         },
         prefixed=("lib/greeter.txt",),
-    )  # fmt: skip
+    )
     local_channel.index(channel)
 
 
@@ -53,9 +62,15 @@ def tiny(
         (staged / path).parent.mkdir(parents=True, exist_ok=True)
         (staged / path).write_text(text)
     local_channel.pack(
-        channel, staged, name=name, version=version, depends=depends, subdir="noarch", noarch="generic",
+        channel,
+        staged,
+        name=name,
+        version=version,
+        depends=depends,
+        subdir="noarch",
+        noarch="generic",
         prefixed=prefixed,
-    )  # fmt: skip
+    )
 
 
 def environment_yml(channel: str, *dependencies: str, name: str = "tiny", platforms: tuple[str, ...] = ()) -> str:

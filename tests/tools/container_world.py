@@ -35,9 +35,17 @@ PYTHON = f"/opt/inside/bin/python{MINOR}"
 IN_IMAGE = "isobench-in-image"
 """A Python package that only the image has; the module is called `in_image`."""
 _LEFT_OUT = {
-    "__pycache__", "site-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip",
+    "__pycache__",
+    "site-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "lib2to3",
+    "ensurepip",
     "pydoc_data",
-}  # fmt: skip
+}
 # Wheels are linked to these, and bring none of them along.
 _FOR_WHEELS = ("libstdc++.so.6", "libgcc_s.so.1", "libpthread.so.0", "librt.so.1", "libdl.so.2", "libutil.so.1")
 
@@ -167,9 +175,11 @@ class Run:
         script = SAMPLES / f"{script}.py" if isinstance(script, str) else script
         with worker.start(self.environment, script, self.run_dir, threads=1, **given) as process:
             arguments = {
-                "output_dir": str(self.run_dir), "onnx_file": "", "iterations": 3,
+                "output_dir": str(self.run_dir),
+                "onnx_file": "",
+                "iterations": 3,
                 "outputs_file": str(self.run_dir / protocol.OUTPUTS_FILE),
-            }  # fmt: skip
+            }
             request = {"arguments": arguments, "threads": 1, "seed": 0, "pids": str(self.run_dir / "pids")}
             process.go(request, timeout_s=timeout_s)
             return process.finish(self.stages.append)

@@ -26,9 +26,24 @@ PLACEHOLDER = "/opt/placehold_" + "placehold_" * 22  # as long as conda-build's 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 VERSION = sysconfig.get_python_version() + f".{sys.version_info.micro}"
 _LEFT_OUT = {
-    "site-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "pydoc_data",
-    "distutils", "wsgiref", "xmlrpc", "curses", "dbm", "msilib", "venv", "EXTERNALLY-MANAGED",
-}  # fmt: skip
+    "site-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "lib2to3",
+    "ensurepip",
+    "pydoc_data",
+    "distutils",
+    "wsgiref",
+    "xmlrpc",
+    "curses",
+    "dbm",
+    "msilib",
+    "venv",
+    "EXTERNALLY-MANAGED",
+}
 _CLOCK = 1_577_836_800  # the files' time: the first of January 2020
 
 
@@ -50,15 +65,23 @@ def pack(
     names = [str(path.relative_to(staged)) for path in files]
     number = build.rpartition("_")[2]
     index = {
-        "name": name, "version": version, "build": build, "build_number": int(number) if number.isdigit() else 0,
-        "depends": list(depends), "subdir": subdir, "timestamp": _CLOCK * 1000, "license": "test",
-    }  # fmt: skip
+        "name": name,
+        "version": version,
+        "build": build,
+        "build_number": int(number) if number.isdigit() else 0,
+        "depends": list(depends),
+        "subdir": subdir,
+        "timestamp": _CLOCK * 1000,
+        "license": "test",
+    }
     if noarch:
         index["noarch"] = noarch
     entries = [_path_entry(path, relative, relative in prefixed) for path, relative in zip(files, names, strict=True)]
     info = {
-        "info/index.json": index, "info/about.json": {}, "info/paths.json": {"paths": entries, "paths_version": 1},
-    }  # fmt: skip
+        "info/index.json": index,
+        "info/about.json": {},
+        "info/paths.json": {"paths": entries, "paths_version": 1},
+    }
     folder = channel / subdir
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{name}-{version}-{build}"

@@ -25,15 +25,21 @@ from isobench.statistics import Block, Interval, Verdict, summarize
 from isobench.workers import protocol
 
 BLOCK = Block(
-    samples=4, iterations=4, started_s=1.0, wall_s=0.02, cpu_own_s=0.04, cpu_others_s=0.001,
-    steal_s=0.0, throttled_s=0.0,
-    involuntary_switches=1, minor_faults=2, major_faults=0,
-)  # fmt: skip
+    samples=4,
+    iterations=4,
+    started_s=1.0,
+    wall_s=0.02,
+    cpu_own_s=0.04,
+    cpu_others_s=0.001,
+    steal_s=0.0,
+    throttled_s=0.0,
+    involuntary_switches=1,
+    minor_faults=2,
+    major_faults=0,
+)
 
 
-def measured(
-    mean_ms: float, *, ok: bool = True, reasons: tuple[str, ...] = (), set_aside_s: float = 0.0
-) -> Measured:
+def measured(mean_ms: float, *, ok: bool = True, reasons: tuple[str, ...] = (), set_aside_s: float = 0.0) -> Measured:
     status = "clean" if ok and not reasons else "noisy" if ok else "invalid"
     latency = summarize([round(mean_ms * 1e6)] * 4)
     interval = Interval(low=0.9 * latency.median_s, high=1.1 * latency.median_s)
@@ -77,21 +83,33 @@ def make(runtime: str = "ort", outcome: Measured | Failed | None = None, **chang
         ended_at="2026-01-01T00:00:01.000+00:00",
         command=("isobench", "run"),
         model=ModelRecord(
-            name="net", path="/models/net.py", source_sha256="0" * 64, script_args=("--n=1",),
-            labels={"task": ("nlp",)}, hash="12ab34cd", class_name="Net", parameters=11_689_512,
-            signature="(float32[1, 3])", inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),),
+            name="net",
+            path="/models/net.py",
+            source_sha256="0" * 64,
+            script_args=("--n=1",),
+            labels={"task": ("nlp",)},
+            hash="12ab34cd",
+            class_name="Net",
+            parameters=11_689_512,
+            signature="(float32[1, 3])",
+            inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),),
             git={"commit": "c" * 40, "branch": "main", "dirty": True},
         ),
         runtime=RuntimeRecord(name=runtime, version="1.0", arguments={"spinning": True}),
         device=DeviceRecord(device="x86", name="A CPU"),
         environment=EnvironmentRecord(
-            name="ort", provider="venv", identity="a" * 64, lock_sha256="b" * 64, lock_file="/locks/ort",
-            python="3.11.7", packages=("numpy==2.4.6",),
+            name="ort",
+            provider="venv",
+            identity="a" * 64,
+            lock_sha256="b" * 64,
+            lock_file="/locks/ort",
+            python="3.11.7",
+            packages=("numpy==2.4.6",),
         ),
         settings=Settings(threads=2),
         outcome=outcome or measured(4.0),
         provenance={"host": {"cpu": {"model": "A CPU"}}},
-    )  # fmt: skip
+    )
     return replace(result, **changes)
 
 

@@ -27,16 +27,30 @@ def script(tmp_path: Path) -> Path:
 
 def make(script: Path, *, onnx: bool = True, error: dict[str, str] | None = None) -> Build:
     artifact = Onnx(
-        sha256="5" * 64, opset=20, exporter="dynamo",
-        inputs=({"name": "x", "source": "args.0"},), outputs=({"name": "y", "source": "output"},),
-    )  # fmt: skip
+        sha256="5" * 64,
+        opset=20,
+        exporter="dynamo",
+        inputs=({"name": "x", "source": "args.0"},),
+        outputs=({"name": "y", "source": "output"},),
+    )
     return Build(
-        id="0123456789abcdef", folder=Path(), model=Model(path=script), name="model", class_name="Net", hash="12ab34cd",
-        inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),), signature="(float32[1, 3])", parameters=7,
-        weights_sha256="1" * 64, reference="torch-eager", deterministic=True, max_depth=0,
+        id="0123456789abcdef",
+        folder=Path(),
+        model=Model(path=script),
+        name="model",
+        class_name="Net",
+        hash="12ab34cd",
+        inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),),
+        signature="(float32[1, 3])",
+        parameters=7,
+        weights_sha256="1" * 64,
+        reference="torch-eager",
+        deterministic=True,
+        max_depth=0,
         onnx=artifact if onnx else None,
-        onnx_error=error, model_sha256="2" * 64,
-    )  # fmt: skip
+        onnx_error=error,
+        model_sha256="2" * 64,
+    )
 
 
 def stored(home: Path, build: Build) -> Build:

@@ -116,9 +116,7 @@ def test_no_results_yet_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no results in" in errors
 
 
-def test_a_result_that_can_not_be_read_does_not_hide_the_others(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_result_that_can_not_be_read_does_not_hide_the_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = home / "results" / "20260101T000000-x-ort-0000"
     folder.mkdir(parents=True)
     (folder / "result.json").write_text('{"schema": "isobench.result/99"}')

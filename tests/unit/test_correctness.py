@@ -80,12 +80,18 @@ def test_what_should_be_all_zeros_has_no_relative_difference() -> None:
 @pytest.mark.parametrize(
     ("dtype", "tolerance"),
     [
-        (np.float64, 1e-7), (np.float32, 1e-4), (np.float16, 1e-2), (ml_dtypes.bfloat16, 4e-2),
-        (np.complex64, 1e-4), (np.complex128, 1e-7),
-        (ml_dtypes.float8_e4m3fn, 0.15), (ml_dtypes.float8_e4m3fnuz, 0.15),
-        (ml_dtypes.float8_e5m2, 0.3), (ml_dtypes.float8_e5m2fnuz, 0.3),
+        (np.float64, 1e-7),
+        (np.float32, 1e-4),
+        (np.float16, 1e-2),
+        (ml_dtypes.bfloat16, 4e-2),
+        (np.complex64, 1e-4),
+        (np.complex128, 1e-7),
+        (ml_dtypes.float8_e4m3fn, 0.15),
+        (ml_dtypes.float8_e4m3fnuz, 0.15),
+        (ml_dtypes.float8_e5m2, 0.3),
+        (ml_dtypes.float8_e5m2fnuz, 0.3),
     ],
-)  # fmt: skip
+)
 def test_each_type_has_its_tolerance_of_the_element_and_the_largest_one(dtype: Any, tolerance: float) -> None:
     assert check([0, 1], [0, 1 + 2 * tolerance * 0.9], dtype).ok
     assert not check([0, 1], [0, 1 + 2 * tolerance * 1.2], dtype).ok

@@ -13,8 +13,12 @@ from isobench.doctor import Busy
 QUIET = Busy(processes=(), steal_share=0.0)
 HOST: dict[str, Any] = {
     "cpu": {
-        "governors": ["performance"], "turbo": False, "driver": "intel_pstate", "smt": "off",
-        "logical_cores": 4, "physical_cores": 4,
+        "governors": ["performance"],
+        "turbo": False,
+        "driver": "intel_pstate",
+        "smt": "off",
+        "logical_cores": 4,
+        "physical_cores": 4,
     },
     "load_average": [0.0, 0.0, 0.0],
     "hypervisor": {"present": False, "vendor": None, "product": None},
@@ -22,7 +26,7 @@ HOST: dict[str, Any] = {
     "affinity": [0, 1, 2, 3],
     "clock": {"source": "tsc", "cost_s": 5e-8},
     "memory": {"available_bytes": 8 << 30, "total_bytes": 16 << 30},
-}  # fmt: skip
+}
 
 
 def test_a_quiet_machine_of_ones_own_has_nothing_to_mend() -> None:

@@ -34,9 +34,15 @@ class Holding(Environment):
 def holding(packages: str) -> Environment:
     nowhere = Path("/nowhere")
     return Holding(
-        name="mine", provider=packages, identity="", folder=nowhere, prefix=nowhere, python=nowhere,
-        site_packages=nowhere, lock_sha256="",
-    )  # fmt: skip
+        name="mine",
+        provider=packages,
+        identity="",
+        folder=nowhere,
+        prefix=nowhere,
+        python=nowhere,
+        site_packages=nowhere,
+        lock_sha256="",
+    )
 
 
 def test_a_runtime_is_asked_for_in_an_environment_by_its_name() -> None:

@@ -49,19 +49,30 @@ def test_every_setting_has_its_counterpart():
 @pytest.mark.parametrize(
     ("theirs", "pips"),
     [
-        ("UV_DEFAULT_INDEX", "PIP_INDEX_URL"), ("UV_INDEX_URL", "PIP_INDEX_URL"), ("UV_INDEX", "PIP_EXTRA_INDEX_URL"),
-        ("UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"), ("UV_FIND_LINKS", "PIP_FIND_LINKS"),
-        ("UV_HTTP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"), ("SSL_CERT_FILE", "PIP_CERT"), ("SSL_CERT_DIR", "PIP_CERT"),
+        ("UV_DEFAULT_INDEX", "PIP_INDEX_URL"),
+        ("UV_INDEX_URL", "PIP_INDEX_URL"),
+        ("UV_INDEX", "PIP_EXTRA_INDEX_URL"),
+        ("UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
+        ("UV_FIND_LINKS", "PIP_FIND_LINKS"),
+        ("UV_HTTP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"),
+        ("SSL_CERT_FILE", "PIP_CERT"),
+        ("SSL_CERT_DIR", "PIP_CERT"),
     ],
-)  # fmt: skip
+)
 def test_what_uv_is_told_itself_is_left_alone(theirs, pips):
     assert from_variables(**{theirs: "uv", pips: "pip"}) == ({}, [])
 
 
 def test_a_setting_in_uv_toml_is_left_alone(home, tmp_path):
     (tmp_path / ".config" / "uv").mkdir(parents=True)
-    (tmp_path / ".config" / "uv" / "uv.toml").write_text('find-links = ["/theirs"]\n[pip]\nindex-url = "https://t.example"')
-    given = {"PIP_FIND_LINKS": "/ours", "PIP_INDEX_URL": "https://o.example", "PIP_EXTRA_INDEX_URL": "https://e.example"}
+    (tmp_path / ".config" / "uv" / "uv.toml").write_text(
+        'find-links = ["/theirs"]\n[pip]\nindex-url = "https://t.example"'
+    )
+    given = {
+        "PIP_FIND_LINKS": "/ours",
+        "PIP_INDEX_URL": "https://o.example",
+        "PIP_EXTRA_INDEX_URL": "https://e.example",
+    }
     handed_on, _ = pipconf.for_uv({**home, "PIP_CONFIG_FILE": os.devnull, **given})
     assert handed_on == {"UV_INDEX": "https://e.example", "UV_INDEX_STRATEGY": "unsafe-best-match"}
 

@@ -70,8 +70,13 @@ def test_nothing_but_the_sdists_is_built_and_those_with_what_is_pinned(tmp_path:
     lock.write_text("pycuda==2026.1\nnumpy==2.3.0\nmsgpack==1.1.0\n")
     spec = Spec(name="mine", folder=tmp_path, python="3.11", lock_file=lock)
     assert sources.arguments(spec) == [
-        "--only-binary", "msgpack", "--only-binary", "numpy", "--build-constraints", tmp_path / "build-constraints.txt",
-    ]  # fmt: skip
+        "--only-binary",
+        "msgpack",
+        "--only-binary",
+        "numpy",
+        "--build-constraints",
+        tmp_path / "build-constraints.txt",
+    ]
 
 
 @pytest.mark.parametrize("provider", ["", "venv", "conda"])
@@ -90,8 +95,11 @@ def test_an_environment_without_a_lock_says_how_it_gets_one(
 def test_the_environments_for_gpus_say_so() -> None:
     named = {name: environments.spec(name).device for name in environments.names()}
     assert {name for name, device in named.items() if device == "nvidia"} == {
-        "ort-cuda", "tensorrt", "tensorrt-rtx", "torch-cuda"
-    }  # fmt: skip
+        "ort-cuda",
+        "tensorrt",
+        "tensorrt-rtx",
+        "torch-cuda",
+    }
 
 
 def test_what_this_machine_has_no_use_for_is_left_out_of_all(

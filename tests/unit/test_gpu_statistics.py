@@ -10,13 +10,31 @@ import pytest
 from isobench.statistics import Block, GpuBlock, select, summarize_gpu, verdict
 
 HOST = {
-    "samples": 10, "iterations": 10, "started_s": 0.0, "wall_s": 1.0, "cpu_own_s": 1.0, "cpu_others_s": 0.0,
-    "steal_s": 0.0, "throttled_s": 0.0, "involuntary_switches": 0, "minor_faults": 0, "major_faults": 0,
-}  # fmt: skip
+    "samples": 10,
+    "iterations": 10,
+    "started_s": 0.0,
+    "wall_s": 1.0,
+    "cpu_own_s": 1.0,
+    "cpu_others_s": 0.0,
+    "steal_s": 0.0,
+    "throttled_s": 0.0,
+    "involuntary_switches": 0,
+    "minor_faults": 0,
+    "major_faults": 0,
+}
 QUIET = {
-    "enqueue_s": 1e-5, "inferences": 21, "energy_j": 42.0, "slowed_s": 0.0, "capped_s": 0.0, "clock_reasons": 0,
-    "clock_mhz": 1980, "power_w": 400.0, "temperature_c": 60, "others": 0, "others_utilization": 0.0,
-}  # fmt: skip
+    "enqueue_s": 1e-5,
+    "inferences": 21,
+    "energy_j": 42.0,
+    "slowed_s": 0.0,
+    "capped_s": 0.0,
+    "clock_reasons": 0,
+    "clock_mhz": 1980,
+    "power_w": 400.0,
+    "temperature_c": 60,
+    "others": 0,
+    "others_utilization": 0.0,
+}
 
 
 def _block(*, wall_s: float = HOST["wall_s"], **gpu: Any) -> Block:

@@ -18,9 +18,17 @@ import pytest
 from isobench import paths
 
 WORKERS = (
-    "gpu_timing", "cuda_driver", "nvml", "harness", "machine", "protocol", "timing", "control", "trt_engine",
+    "gpu_timing",
+    "cuda_driver",
+    "nvml",
+    "harness",
+    "machine",
+    "protocol",
+    "timing",
+    "control",
+    "trt_engine",
     "trt_worker",
-)  # fmt: skip
+)
 SAMPLES = Path(__file__).parents[1] / "samples"
 TOOLKIT = Path("/usr/local/cuda/include")
 
@@ -190,7 +198,11 @@ def test_nvml_readings_become_evidence_and_what_a_gpu_does_not_tell_is_none(work
     library = SimpleNamespace(
         NVMLError=NVMLError,
         NVMLError_NotFound=NVMLError_NotFound,
-        NVML_CLOCK_SM=1, NVML_CLOCK_MEM=2, NVML_TEMPERATURE_GPU=0, NVML_PERF_POLICY_POWER=0, NVML_PERF_POLICY_THERMAL=1,
+        NVML_CLOCK_SM=1,
+        NVML_CLOCK_MEM=2,
+        NVML_TEMPERATURE_GPU=0,
+        NVML_PERF_POLICY_POWER=0,
+        NVML_PERF_POLICY_THERMAL=1,
         nvmlDeviceGetTotalEnergyConsumption=lambda _: next(energy),
         nvmlDeviceGetViolationStatus=lambda _, policy: (
             SimpleNamespace(violationTime=next(slowed)) if policy else unknown()
@@ -203,14 +215,22 @@ def test_nvml_readings_become_evidence_and_what_a_gpu_does_not_tell_is_none(work
         nvmlDeviceGetUtilizationRates=lambda _: SimpleNamespace(gpu=97),
         nvmlDeviceGetComputeRunningProcesses=lambda _: [process, SimpleNamespace(pid=8, usedGpuMemory=None)],
         nvmlDeviceGetProcessUtilization=unknown,
-    )  # fmt: skip
+    )
     gpu = workers.nvml.Gpu("handle", library)
     told = gpu.between(gpu.read(), gpu.read())
     assert told == {
-        "energy_j": 0.75, "slowed_s": 0.004, "capped_s": None, "clock_reasons": 0x4, "clock_mhz": 1980,
-        "memory_clock_mhz": 2619, "power_w": 412.5, "temperature_c": None, "utilization": 0.97,
-        "others": 1, "others_utilization": None,
-    }  # fmt: skip
+        "energy_j": 0.75,
+        "slowed_s": 0.004,
+        "capped_s": None,
+        "clock_reasons": 0x4,
+        "clock_mhz": 1980,
+        "memory_clock_mhz": 2619,
+        "power_w": 412.5,
+        "temperature_c": None,
+        "utilization": 0.97,
+        "others": 1,
+        "others_utilization": None,
+    }
     library.nvmlDeviceGetComputeRunningProcesses = unknown
     energy, slowed = iter([0]), iter([0])
     assert (gpu.processes(), gpu.read().others) == (None, None)
@@ -225,9 +245,9 @@ def test_the_use_that_others_make_of_the_gpu_is_that_of_other_processes(
     def utilization(_: object, since_us: int) -> list[SimpleNamespace]:
         asked.append(since_us)
         return [
-            SimpleNamespace(pid=pid, smUtil=percent, timeStamp=time) for pid, percent, time in
-            ((me, 90, 10), (stranger, 5, 20), (stranger, 30, 30), (sibling.pid, 80, 30))
-        ]  # fmt: skip
+            SimpleNamespace(pid=pid, smUtil=percent, timeStamp=time)
+            for pid, percent, time in ((me, 90, 10), (stranger, 5, 20), (stranger, 30, 30), (sibling.pid, 80, 30))
+        ]
 
     error = type("NVMLError", (Exception,), {})
     library = SimpleNamespace(

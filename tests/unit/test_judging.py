@@ -43,11 +43,20 @@ def run(
     """
     blocks = tuple(
         Block(
-            samples=20, iterations=20 * group, started_s=number, wall_s=0.1, cpu_own_s=0.1, cpu_others_s=used_s,
-            steal_s=0.0, throttled_s=0.0, involuntary_switches=0, minor_faults=0, major_faults=0,
+            samples=20,
+            iterations=20 * group,
+            started_s=number,
+            wall_s=0.1,
+            cpu_own_s=0.1,
+            cpu_others_s=used_s,
+            steal_s=0.0,
+            throttled_s=0.0,
+            involuntary_switches=0,
+            minor_faults=0,
+            major_faults=0,
         )
         for number, used_s in enumerate(others_s)
-    )  # fmt: skip
+    )
     samples = [round(each * group * 1e6) for each in each_ms or [5] * len(blocks) for _ in range(20)]
     return finished(blocks, samples, group, settings, output, outputs)
 
@@ -61,10 +70,16 @@ def finished(
     outputs: dict[str, Any],
 ) -> Finished:
     runtime: Any = SimpleNamespace(
-        outputs=outputs, blocks=blocks, resolution_s=0.01, group=group, samples_ns=array("q", samples_ns),
-        spawned_s=outputs.pop("spawned_s", 0.0), end_to_end_ns=array("q"), stats=SimpleNamespace(values={}),
+        outputs=outputs,
+        blocks=blocks,
+        resolution_s=0.01,
+        group=group,
+        samples_ns=array("q", samples_ns),
+        spawned_s=outputs.pop("spawned_s", 0.0),
+        end_to_end_ns=array("q"),
+        stats=SimpleNamespace(values={}),
         output_tensors=lambda: [output],
-    )  # fmt: skip
+    )
     performance: Any = SimpleNamespace(runtime_version="1", device="A CPU")
     return judging.finished(runtime, performance, [OUTPUT], datetime.now(UTC), "run-1", settings)
 
@@ -115,8 +130,13 @@ def test_what_lasted_a_moment_is_told_in_milliseconds() -> None:
 def test_it_is_enough_when_it_is_precise_or_time_is_up() -> None:
     runs = [run(0.0, 0.0, each_ms=(5, 5))] * 2  # 0.4 s together
     width = judging.judge(runs, SETTINGS).width
-    for precision, max_time_s, is_enough in ((None, 9, True), (1.1 * width, 9, True), (0.9 * width, 9, False),
-                                             (0.9 * width, 0.41, False), (0.9 * width, 0.4, True)):  # fmt: skip
+    for precision, max_time_s, is_enough in (
+        (None, 9, True),
+        (1.1 * width, 9, True),
+        (0.9 * width, 9, False),
+        (0.9 * width, 0.41, False),
+        (0.9 * width, 0.4, True),
+    ):
         settings = replace(SETTINGS, precision=precision, max_time_s=max_time_s)
         judged = judging.judge(runs, settings)
         assert judged.width == width
@@ -146,13 +166,14 @@ def test_a_mean_alone_says_nothing_of_how_iterations_differ() -> None:
         ({"nice": -5}, {"nice": -5}, None),
         ({"nice": -5}, {}, None),
         (
-            {"memory_nodes": (1,)}, {"memory_nodes": [0, 1]},
+            {"memory_nodes": (1,)},
+            {"memory_nodes": [0, 1]},
             "the worker's memory wasn't bound to the nodes that were asked for",
         ),
         ({"memory_nodes": (1,)}, {"memory_nodes": [1]}, None),
         ({"memory_nodes": (1,)}, {}, None),
     ],
-)  # fmt: skip
+)
 def test_what_was_asked_for_and_is_not_in_effect_is_told(
     asked: dict[str, Any], told: dict[str, Any], reason: str | None
 ) -> None:
@@ -161,22 +182,33 @@ def test_what_was_asked_for_and_is_not_in_effect_is_told(
     assert reasons(runs, settings) == ((reason,) if reason else ())
 
 
-@pytest.mark.parametrize(("threads", "reason"), [
-    ({"runtime": 2}, "1 thread was asked for, and the runtime uses 2"), ({"runtime": 1}, None), ({}, None),
-    ({"runtime": 2, "requested": 2}, None),
-    ({"runtime": 1, "requested": 3}, "3 threads were asked for, and the runtime uses 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("threads", "reason"),
+    [
+        ({"runtime": 2}, "1 thread was asked for, and the runtime uses 2"),
+        ({"runtime": 1}, None),
+        ({}, None),
+        ({"runtime": 2, "requested": 2}, None),
+        ({"runtime": 1, "requested": 3}, "3 threads were asked for, and the runtime uses 1"),
+    ],
+)
 def test_other_threads_than_were_asked_for_are_told(threads: dict[str, int], reason: str | None) -> None:
     assert reasons([run(0.0, threads=threads)]) == ((reason,) if reason else ())
 
 
 def test_what_a_worker_tells_becomes_its_run() -> None:
     found = run(
-        0.0, import_s=0.1, load_s=0.2, first_inference_s=0.3, started_s=12.5, timer_s=1e-7,
-        facts={"compile_s": 4.0, "a": 1}, process={"peak_memory_bytes": 77, "pid": 5},
+        0.0,
+        import_s=0.1,
+        load_s=0.2,
+        first_inference_s=0.3,
+        started_s=12.5,
+        timer_s=1e-7,
+        facts={"compile_s": 4.0, "a": 1},
+        process={"peak_memory_bytes": 77, "pid": 5},
         warmup={"iterations": 9, "wall_s": 0.5, "settled": True, "curve": [[5, 0.1], [9, 0.05]]},
         spawned_s=12.0,
-    )  # fmt: skip
+    )
     start = found.run.cold_start
     assert (start.import_s, start.load_s, start.compile_s, start.first_inference_s) == (0.1, 0.2, 4.0, 0.3)
     assert start.start_s == pytest.approx(0.5)

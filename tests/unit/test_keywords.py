@@ -13,15 +13,32 @@ from isobench.runtimes.keywords import bind, converted
 @pytest.mark.parametrize(
     ("value", "kind", "expected"),
     [
-        ("3", int, 3), ("-3", int, -3), (3, float, 3.0), ("1e-3", float, 1e-3), ("text", str, "text"), ("3", str, "3"),
-        ("true", bool, True), ("Off", bool, False), (True, bool, True), ("a/b", Path, Path("a/b")),
-        ("none", int | None, None), ("4", int | None, 4), ("fast", int | str, "fast"), ("5", str | int, 5),
-        ("basic", Literal["all", "basic"], "basic"), ("2", Literal[1, 2], 2),
-        (["1", "2"], list[int], [1, 2]), ("1", list[int], [1]), (["1", "x"], tuple[int, str], (1, "x")),
-        (["1", "2"], tuple[float, ...], (1.0, 2.0)), (["a"], Sequence[str], ["a"]), (["a", "b"], list, ["a", "b"]),
-        (["none", "2"], list[int | None], [None, 2]), ("whatever", Any, "whatever"),
+        ("3", int, 3),
+        ("-3", int, -3),
+        (3, float, 3.0),
+        ("1e-3", float, 1e-3),
+        ("text", str, "text"),
+        ("3", str, "3"),
+        ("true", bool, True),
+        ("Off", bool, False),
+        (True, bool, True),
+        ("a/b", Path, Path("a/b")),
+        ("none", int | None, None),
+        ("4", int | None, 4),
+        ("fast", int | str, "fast"),
+        ("5", str | int, 5),
+        ("basic", Literal["all", "basic"], "basic"),
+        ("2", Literal[1, 2], 2),
+        (["1", "2"], list[int], [1, 2]),
+        ("1", list[int], [1]),
+        (["1", "x"], tuple[int, str], (1, "x")),
+        (["1", "2"], tuple[float, ...], (1.0, 2.0)),
+        (["a"], Sequence[str], ["a"]),
+        (["a", "b"], list, ["a", "b"]),
+        (["none", "2"], list[int | None], [None, 2]),
+        ("whatever", Any, "whatever"),
     ],
-)  # fmt: skip
+)
 def test_text_becomes_what_the_annotation_says(value: Any, kind: Any, expected: Any) -> None:
     made = converted(value, kind)
     assert made == expected

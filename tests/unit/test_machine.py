@@ -47,9 +47,16 @@ def test_own_cpu_time_is_told_apart_from_that_of_others() -> None:
     assert 0.2 <= seen["cpu_own_s"] <= seen["wall_s"] * 1.01
     assert seen["cpu_others_s"] >= 0
     assert set(seen) == {
-        "wall_s", "cpu_own_s", "cpu_others_s", "steal_s", "involuntary_switches", "minor_faults", "major_faults",
-        "throttled_s", "frequency_mhz",
-    }  # fmt: skip
+        "wall_s",
+        "cpu_own_s",
+        "cpu_others_s",
+        "steal_s",
+        "involuntary_switches",
+        "minor_faults",
+        "major_faults",
+        "throttled_s",
+        "frequency_mhz",
+    }
 
 
 @pytest.mark.usefixtures("source")
@@ -124,17 +131,38 @@ def test_of_some_cpus_only_theirs_is_counted(stat: Callable[..., list[float]]) -
 
 def test_the_difference_of_two_snapshots_is_in_seconds() -> None:
     before = machine.Snapshot(
-        wall_ns=1_000_000_000, own_ns=100_000_000, busy_ns=7_000_000_000, steal_ns=40_000_000, involuntary_switches=5,
-        minor_faults=10, major_faults=2, throttled_ns=3_000_000, frequency_mhz=1000.0,
-    )  # fmt: skip
+        wall_ns=1_000_000_000,
+        own_ns=100_000_000,
+        busy_ns=7_000_000_000,
+        steal_ns=40_000_000,
+        involuntary_switches=5,
+        minor_faults=10,
+        major_faults=2,
+        throttled_ns=3_000_000,
+        frequency_mhz=1000.0,
+    )
     after = machine.Snapshot(
-        wall_ns=3_000_000_000, own_ns=1_600_000_000, busy_ns=9_250_000_000, steal_ns=90_000_000, involuntary_switches=7,
-        minor_faults=14, major_faults=3, throttled_ns=23_000_000, frequency_mhz=2000.0,
-    )  # fmt: skip
+        wall_ns=3_000_000_000,
+        own_ns=1_600_000_000,
+        busy_ns=9_250_000_000,
+        steal_ns=90_000_000,
+        involuntary_switches=7,
+        minor_faults=14,
+        major_faults=3,
+        throttled_ns=23_000_000,
+        frequency_mhz=2000.0,
+    )
     assert machine.between(before, after) == {
-        "wall_s": 2.0, "cpu_own_s": 1.5, "cpu_others_s": 0.75, "steal_s": 0.05, "involuntary_switches": 2,
-        "minor_faults": 4, "major_faults": 1, "throttled_s": 0.02, "frequency_mhz": 2000.0,
-    }  # fmt: skip
+        "wall_s": 2.0,
+        "cpu_own_s": 1.5,
+        "cpu_others_s": 0.75,
+        "steal_s": 0.05,
+        "involuntary_switches": 2,
+        "minor_faults": 4,
+        "major_faults": 1,
+        "throttled_s": 0.02,
+        "frequency_mhz": 2000.0,
+    }
     coarse = after._replace(busy_ns=8_000_000_000, steal_ns=30_000_000, throttled_ns=0)
     seen = machine.between(before, coarse)
     assert (seen["cpu_others_s"], seen["steal_s"], seen["throttled_s"]) == (0, 0, 0), "counters that went back"
@@ -311,9 +339,7 @@ def test_the_quota_of_control_groups_is_read(files: dict[str, str], expected: fl
         ("memory/a/memory.limit_in_bytes", "9223372036854771712\n", None),
     ],
 )
-def test_the_memory_limit_of_control_groups_is_read(
-    name: str, text: str, expected: int | None, tmp_path: Path
-) -> None:
+def test_the_memory_limit_of_control_groups_is_read(name: str, text: str, expected: int | None, tmp_path: Path) -> None:
     group = "4:memory:/a\n" if name.startswith("memory/") else "0::/a\n"
     write(tmp_path, {"proc/self/cgroup": group, f"sys/fs/cgroup/{name}": text})
     found = machine.memory_limit(proc_folder=str(tmp_path / "proc"), sys_folder=str(tmp_path / "sys"))

@@ -20,10 +20,19 @@ from isobench.runtimes import registry
 from isobench.workers import nvml
 
 H100 = {
-    "name": "NVIDIA H100 80GB HBM3", "driver": "580.65.06", "cuda": "13.0", "compute_capability": "9.0",
-    "memory_bytes": 80 << 30, "memory_free_bytes": 79 << 30, "ecc": True, "ecc_errors": 0, "persistence": True,
-    "mig": False, "power_limit_w": 700.0, "compute_mode": 0,
-}  # fmt: skip
+    "name": "NVIDIA H100 80GB HBM3",
+    "driver": "580.65.06",
+    "cuda": "13.0",
+    "compute_capability": "9.0",
+    "memory_bytes": 80 << 30,
+    "memory_free_bytes": 79 << 30,
+    "ecc": True,
+    "ecc_errors": 0,
+    "persistence": True,
+    "mig": False,
+    "power_limit_w": 700.0,
+    "compute_mode": 0,
+}
 NVIDIA = Device(family="nvidia")
 CUDA_13 = {"nvidia-cuda-runtime": "13.0.96", "tensorrt-cu13": "11.4.0.106", "numpy": "2.3.0"}
 
@@ -71,25 +80,32 @@ def test_what_disturbs_is_noted_with_the_way_out_and_refuses_nothing(monkeypatch
     ("facts", "packages", "message", "hint"),
     [
         (
-            {"driver": "570.86.10", "cuda": "12.8"}, CUDA_13,
+            {"driver": "570.86.10", "cuda": "12.8"},
+            CUDA_13,
             "tensorrt-cu13 11.4.0.106) with driver 570.86.10, for CUDA up to 12.8",
             "driver 580 or later, or packages for an older CUDA",
         ),
         ({}, {"tensorrt-cu14": "12.0"}, "CUDA 14 (tensorrt-cu14 12.0) with driver 580.65.06", "a later driver, or"),
         (
-            {"compute_capability": "7.0"}, CUDA_13, "CUDA 13 has no code for compute capability 7.0",
+            {"compute_capability": "7.0"},
+            CUDA_13,
+            "CUDA 13 has no code for compute capability 7.0",
             "a GPU of 7.5 or later, or packages for an older CUDA",
         ),
         (
-            {}, {**CUDA_13, "nvidia-cudnn-cu12": "9.1"}, "trt: versions: CUDA 12 (nvidia-cudnn-cu12 9.1) and CUDA 13",
+            {},
+            {**CUDA_13, "nvidia-cudnn-cu12": "9.1"},
+            "trt: versions: CUDA 12 (nvidia-cudnn-cu12 9.1) and CUDA 13",
             "packages for one major version of CUDA",
         ),
         (
-            {}, {"tensorrt-rtx": "1.7.1.116"}, "TensorRT-RTX builds for 8.0, 8.6, 8.9, 12.0 and later; this is 9.0",
+            {},
+            {"tensorrt-rtx": "1.7.1.116"},
+            "TensorRT-RTX builds for 8.0, 8.6, 8.9, 12.0 and later; this is 9.0",
             "-r trt, which builds for this GPU",
         ),
     ],
-)  # fmt: skip
+)
 def test_versions_that_do_not_fit_are_refused_with_what_would(
     facts: dict[str, Any], packages: dict[str, str], message: str, hint: str
 ) -> None:
@@ -161,9 +177,11 @@ def test_without_a_gpu_it_is_said_at_once_and_doctor_says_what_is_missing() -> N
     assert done.stdout.startswith("MISSING  GPU  there is no NVIDIA driver: libnvidia-ml.so.1 isn't found\n")
     assert "-> a machine with an NVIDIA GPU and its driver" in done.stdout
     run = subprocess.run(
-        [sys.executable, "-m", "isobench", "run", "--device", "nvidia", __file__], capture_output=True, text=True,
+        [sys.executable, "-m", "isobench", "run", "--device", "nvidia", __file__],
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert run.returncode == 2
     assert run.stderr.startswith("error: nvidia can't be measured here: there is no NVIDIA driver")
 
@@ -203,9 +221,11 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
     monkeypatch.setattr(nvml, "library", lambda: library)
     monkeypatch.setitem(sys.modules, "pynvml", library)
     for names, expected in (
-        (None, ["gpu 0", "gpu 1"]), ("1,0", ["gpu 1", "gpu 0"]), ("GPU-ab,7,0", ["GPU-ab"]),
+        (None, ["gpu 0", "gpu 1"]),
+        ("1,0", ["gpu 1", "gpu 0"]),
+        ("GPU-ab,7,0", ["GPU-ab"]),
         ("MIG-cd", ["the whole of MIG-cd"]),
-    ):  # fmt: skip
+    ):
         if names is None:
             monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         else:
@@ -230,18 +250,26 @@ def test_the_runtimes_of_a_gpu_are_classes_of_their_own_and_trt_is_the_default()
     assert registry.default(NVIDIA) == "trt"
     takes = {name: registry.get(name, NVIDIA) for name in ("trt", "trt-rtx", "ort", "torch-eager", "torch-compiled")}
     assert {name: entry.cls.environment for name, entry in takes.items()} == {
-        "trt": "tensorrt", "trt-rtx": "tensorrt-rtx", "ort": "ort-cuda", "torch-eager": "torch-cuda",
+        "trt": "tensorrt",
+        "trt-rtx": "tensorrt-rtx",
+        "ort": "ort-cuda",
+        "torch-eager": "torch-cuda",
         "torch-compiled": "torch-cuda",
-    }  # fmt: skip
+    }
     assert registry.get("ort", Device(family="cpu")).cls.environment == "ort"
     for entry in takes.values():
         assert entry.make({"tf32": "yes"}).rt_args["tf32"] is True
         assert entry.make({}).rt_args["tf32"] is False  # one rule for all
         assert entry.cls.takes_turns()
     assert takes["torch-compiled"].make({"mode": "max-autotune"}).rt_args == {
-        "compiled": True, "mode": "max-autotune", "backend": "inductor", "dynamic": None, "fullgraph": False,
-        "device": "cuda", "tf32": False,
-    }  # fmt: skip
+        "compiled": True,
+        "mode": "max-autotune",
+        "backend": "inductor",
+        "dynamic": None,
+        "fullgraph": False,
+        "device": "cuda",
+        "tf32": False,
+    }
     assert registry.get("trt", Device(family="nvidia", part="h100")).device == Device(family="nvidia", part="h100")
 
 

@@ -33,20 +33,35 @@ def told(driver: Path, code: str, **environment: str) -> Any:
     code = f"import json\nfrom isobench.workers import nvml\n{code}\nprint(json.dumps(found))"
     variables = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**variables, "LD_LIBRARY_PATH": str(driver), **environment},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        env={**variables, "LD_LIBRARY_PATH": str(driver), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def test_a_gpus_facts_come_in_their_units(driver: Path) -> None:
     assert told(driver, "found = nvml.visible()[0].facts()") == {
-        "name": "NVIDIA H100 80GB HBM3", "uuid": "GPU-0", "bus_id": "00000000:65:00.0", "driver": "580.65.06",
-        "cuda": "13.1", "compute_capability": "9.1", "memory_bytes": 85520809984, "memory_free_bytes": 85000000000,
-        "ecc": True, "ecc_errors": 4, "persistence": True, "mig": False, "power_limit_w": 700.0,
-        "max_clock_mhz": 1980, "max_memory_clock_mhz": 2619, "compute_mode": 3,
-    }  # fmt: skip
+        "name": "NVIDIA H100 80GB HBM3",
+        "uuid": "GPU-0",
+        "bus_id": "00000000:65:00.0",
+        "driver": "580.65.06",
+        "cuda": "13.1",
+        "compute_capability": "9.1",
+        "memory_bytes": 85520809984,
+        "memory_free_bytes": 85000000000,
+        "ecc": True,
+        "ecc_errors": 4,
+        "persistence": True,
+        "mig": False,
+        "power_limit_w": 700.0,
+        "max_clock_mhz": 1980,
+        "max_memory_clock_mhz": 2619,
+        "compute_mode": 3,
+    }
 
 
 def test_two_looks_become_the_evidence_of_what_lies_between_them(driver: Path) -> None:
@@ -59,10 +74,18 @@ found = [gpu.between(before, after), before.others_utilization, gpu.processes()]
 """
     between, others_before, processes = told(driver, code)
     assert between == {
-        "energy_j": 2.5, "slowed_s": 0.007, "capped_s": 0.09, "clock_reasons": 0x24, "clock_mhz": 1755,
-        "memory_clock_mhz": 2600, "power_w": 412.5, "temperature_c": 61, "utilization": 0.97, "others": 1,
+        "energy_j": 2.5,
+        "slowed_s": 0.007,
+        "capped_s": 0.09,
+        "clock_reasons": 0x24,
+        "clock_mhz": 1755,
+        "memory_clock_mhz": 2600,
+        "power_w": 412.5,
+        "temperature_c": 61,
+        "utilization": 0.97,
+        "others": 1,
         "others_utilization": 0.0,
-    }  # fmt: skip
+    }
     assert others_before == 0.3, "the most that another process used; nothing is newer at the second look"
     assert processes == [{"pid": 4321, "memory_bytes": 1 << 30}, {"pid": 4322, "memory_bytes": None}]
 

@@ -57,8 +57,10 @@ def bert(path: Path) -> Path:
     ]
     inputs = [value(name, INT64, [2, 50]) for name in ("input_ids", "token_type_ids", "attention_mask")]
     weights = {
-        "words": np.ones((100, 8), np.float32), "kinds": np.ones((2, 8), np.float32), "axes": np.array([2], np.int64),
-    }  # fmt: skip
+        "words": np.ones((100, 8), np.float32),
+        "kinds": np.ones((2, 8), np.float32),
+        "axes": np.array([2], np.int64),
+    }
     return save(path, inputs, [value("y", FLOAT, [2, 50, 8])], nodes, weights)
 
 
@@ -125,9 +127,11 @@ KINDS = "FLOAT DOUBLE FLOAT16 BFLOAT16 BOOL INT8 UINT8 INT32 UINT64 COMPLEX64 FL
 def test_every_type_can_be_drawn(tmp_path: Path, kind: str) -> None:
     number = getattr(TensorProto, kind)
     path = save(
-        tmp_path / "m.onnx", [value("x", number, [3, 5])], [value("y", number, [3, 5])],
+        tmp_path / "m.onnx",
+        [value("x", number, [3, 5])],
+        [value("y", number, [3, 5])],
         [helper.make_node("Identity", ["x"], ["y"])],
-    )  # fmt: skip
+    )
     found = onnx_file.read(path)
     [tensor] = onnx_file.draw(found.inputs, {}, 0)
     assert tensor.shape == (3, 5)
@@ -137,10 +141,15 @@ def test_every_type_can_be_drawn(tmp_path: Path, kind: str) -> None:
 def test_external_data_is_found_hashed_and_carried_along(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     path = save(
-        tmp_path / "m.onnx", [value("x", FLOAT, [1, 64])], [value("y", FLOAT, [1, 64])],
-        [helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": np.eye(64, dtype=np.float32)},
-        save_as_external_data=True, location="m.weights", size_threshold=0,
-    )  # fmt: skip
+        tmp_path / "m.onnx",
+        [value("x", FLOAT, [1, 64])],
+        [value("y", FLOAT, [1, 64])],
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        {"w": np.eye(64, dtype=np.float32)},
+        save_as_external_data=True,
+        location="m.weights",
+        size_threshold=0,
+    )
     found = onnx_file.read(path)
     assert [file.name for file in found.external_files] == ["m.weights"]
     onnx_file.copy(found, tmp_path / "there" / "model.onnx")

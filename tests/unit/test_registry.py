@@ -54,9 +54,13 @@ def fresh() -> Iterator[None]:
 
 
 def install(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str = "mine", devices: str = "{'x86'}", more: str = "",
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str = "mine",
+    devices: str = "{'x86'}",
+    more: str = "",
     **options: str,
-) -> Path:  # fmt: skip
+) -> Path:
     return plugin_world.install(folder, monkeypatch, PLUGIN % (name, devices, more), **options)
 
 
@@ -107,7 +111,7 @@ def test_a_worker_that_is_not_there_is_named_with_where_it_belongs(
 def test_a_worker_of_isobench_serves_the_classes_that_others_derive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = PLUGIN.replace("worker = \"my_worker.py\"", 'worker = "ort_worker.py"').replace(
+    code = PLUGIN.replace('worker = "my_worker.py"', 'worker = "ort_worker.py"').replace(
         "import WorkerRT\n", "import WorkerRT as Base\nfrom isobench.runtimes.builtin import OrtRT as WorkerRT\n"
     )
     plugin_world.install(tmp_path, monkeypatch, code % ("mine", ["x86"], ""))
@@ -222,7 +226,7 @@ def test_the_first_listed_part_and_config_are_the_defaults_and_others_are_refuse
 
 
 def test_a_runtime_may_have_another_class_for_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = PLUGIN.replace("RuntimeClass\": MyRT", "RuntimeClass\": OnEither")
+    code = PLUGIN.replace('RuntimeClass": MyRT', 'RuntimeClass": OnEither')
     plugin_world.install(tmp_path, monkeypatch, code % ("mine", "{'npu': ['one', 'two']}", ""))
     assert registry.get("mine", registry.device("npu")).cls.__name__ == "OnOne"
     assert registry.get("mine", registry.device("npu::two")).cls.__name__ == "OnEither"

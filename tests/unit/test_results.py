@@ -165,9 +165,7 @@ def test_a_table_without_torch_eager_compares_with_nothing() -> None:
     assert cells["torch-eager"][-2:] == ["failed:", "crash"]
 
 
-@pytest.mark.parametrize(
-    ("per_second", "text"), [(12345.6, "12,346"), (41.26, "41.3"), (2.0, "2.00"), (0.25, "0.250")]
-)
+@pytest.mark.parametrize(("per_second", "text"), [(12345.6, "12,346"), (41.26, "41.3"), (2.0, "2.00"), (0.25, "0.250")])
 def test_rates_keep_their_digits(per_second: float, text: str) -> None:
     assert report.rate(per_second) == text
 
@@ -206,11 +204,19 @@ def test_one_result_is_shown_in_full() -> None:
     for text in ("opset", "xyz"):
         assert text not in shown
     for text in (
-        "/models/net.py --n=1", "commit cccccccccccc with changes", "args.0: float32[1, 3]", "spinning::True",
-        "Python 3.11.7", "import 0.1 s, load 0.2 s, first inference 0.01 s", "stolen 0.0%", "/results/x",
-        "15 iterations in 0.1 s, settled: 5.000 after 6, 4.000 after 11", "the clock costs 100 ns a sample",
-        "median 3.600 to 4.400", "3.0% between identical runs (assumed)",
-    ):  # fmt: skip
+        "/models/net.py --n=1",
+        "commit cccccccccccc with changes",
+        "args.0: float32[1, 3]",
+        "spinning::True",
+        "Python 3.11.7",
+        "import 0.1 s, load 0.2 s, first inference 0.01 s",
+        "stolen 0.0%",
+        "/results/x",
+        "15 iterations in 0.1 s, settled: 5.000 after 6, 4.000 after 11",
+        "the clock costs 100 ns a sample",
+        "median 3.600 to 4.400",
+        "3.0% between identical runs (assumed)",
+    ):
         assert text in shown
 
 

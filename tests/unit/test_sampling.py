@@ -7,9 +7,18 @@ from isobench.statistics import Block
 
 def block(samples: int, *, wall_s: float = 0.1, others_s: float = 0.0, group: int = 1) -> Block:
     return Block(
-        samples=samples, iterations=samples * group, started_s=0.0, wall_s=wall_s, cpu_own_s=wall_s,
-        cpu_others_s=others_s, steal_s=0.0, throttled_s=0.0, involuntary_switches=0, minor_faults=0, major_faults=0,
-    )  # fmt: skip
+        samples=samples,
+        iterations=samples * group,
+        started_s=0.0,
+        wall_s=wall_s,
+        cpu_own_s=wall_s,
+        cpu_others_s=others_s,
+        steal_s=0.0,
+        throttled_s=0.0,
+        involuntary_switches=0,
+        minor_faults=0,
+        major_faults=0,
+    )
 
 
 def asked(settings: Settings, ready: Ready, *, wall_s: float = 0.1, others_s: float = 0.0) -> list[int]:

@@ -33,15 +33,39 @@ def test_a_result_is_a_row_with_the_names_and_units_of_old(tmp_path: Path) -> No
     save(result, tmp_path)
     [row] = rows(tmp_path / "results")
     expected = {
-        "model_name": "net", "author": "", "class": "Net", "parameters": "11689512", "hash": "12ab34cd",
-        "runtime": "ort", "runtime_version": "1.0", "device_type": "x86", "device": "A CPU",
-        "mean_latency": "4", "latency_units": "ms", "throughput": "250", "throughput_units": "inferences per second",
-        "iterations": "4", "status": "measured", "labels": "task::nlp", "median_latency_ms": "4",
-        "median_low_ms": "3.6", "median_high_ms": "4.4", "p99_latency_ms": "4", "verdict": "noisy",
-        "verdict_reasons": "a reason, with a comma", "outputs": "correct", "rt_args": "spinning::True",
-        "script_args": "--n=1", "threads": "2", "processes": "1", "environment": "ort", "provider": "venv",
-        "environment_id": "a" * 64, "result_id": result.id, "folder": str(tmp_path / "results" / result.id),
-    }  # fmt: skip
+        "model_name": "net",
+        "author": "",
+        "class": "Net",
+        "parameters": "11689512",
+        "hash": "12ab34cd",
+        "runtime": "ort",
+        "runtime_version": "1.0",
+        "device_type": "x86",
+        "device": "A CPU",
+        "mean_latency": "4",
+        "latency_units": "ms",
+        "throughput": "250",
+        "throughput_units": "inferences per second",
+        "iterations": "4",
+        "status": "measured",
+        "labels": "task::nlp",
+        "median_latency_ms": "4",
+        "median_low_ms": "3.6",
+        "median_high_ms": "4.4",
+        "p99_latency_ms": "4",
+        "verdict": "noisy",
+        "verdict_reasons": "a reason, with a comma",
+        "outputs": "correct",
+        "rt_args": "spinning::True",
+        "script_args": "--n=1",
+        "threads": "2",
+        "processes": "1",
+        "environment": "ort",
+        "provider": "venv",
+        "environment_id": "a" * 64,
+        "result_id": result.id,
+        "folder": str(tmp_path / "results" / result.id),
+    }
     assert {name: row[name] for name in expected} == expected
 
 
@@ -52,8 +76,10 @@ def test_runtimes_and_folders_get_rows_of_their_own_and_no_result_comes_twice(tm
     one, other = tmp_path / "one" / "results", tmp_path / "other" / "results"
     found = rows(one, other, one / make().id)
     assert [(row["runtime"], Path(row["folder"]).parent) for row in found] == [
-        ("ort", one), ("torch-eager", one), ("ort", other),
-    ]  # fmt: skip
+        ("ort", one),
+        ("torch-eager", one),
+        ("ort", other),
+    ]
 
 
 def test_what_failed_and_what_can_not_be_read_have_rows_that_say_so(

@@ -24,10 +24,18 @@ from isobench.statistics.intervals import Interval, _points, replicates, unseen
 
 def block(**changes: float) -> Block:
     values = {
-        "samples": 10, "iterations": 10, "started_s": 0.0, "wall_s": 0.1, "cpu_own_s": 0.2, "cpu_others_s": 0.0,
-        "steal_s": 0.0, "throttled_s": 0.0,
-        "involuntary_switches": 0, "minor_faults": 0, "major_faults": 0,
-    }  # fmt: skip
+        "samples": 10,
+        "iterations": 10,
+        "started_s": 0.0,
+        "wall_s": 0.1,
+        "cpu_own_s": 0.2,
+        "cpu_others_s": 0.0,
+        "steal_s": 0.0,
+        "throttled_s": 0.0,
+        "involuntary_switches": 0,
+        "minor_faults": 0,
+        "major_faults": 0,
+    }
     return Block.from_json({**values, **changes})
 
 

@@ -47,13 +47,21 @@ def test_tools_take_their_own_options_after_their_names() -> None:
     words += "benchmark --runtime ort x --rt-args a::1 flag --iterations 5"
     made = list(parse(words.split(), tools.tools(), tools.sequences()))
     assert [str(Step(tool=tool.name, options=tool.options())) for tool in made[:2]] == [
-        "discover --max-depth 1", "export-pytorch --opset 17",
-    ]  # fmt: skip
+        "discover --max-depth 1",
+        "export-pytorch --opset 17",
+    ]
     assert isinstance(made[2], Benchmark)
     assert made[2].plan_options() | {"device": "x86"} == {
-        "runtimes": ["ort", "x"], "device": "x86", "rt_args": {"a": "1", "flag": True}, "iterations": 5,
-        "min_time_s": 0.5, "max_time_s": None, "warmup": None, "processes": 1, "threads": None,
-    }  # fmt: skip
+        "runtimes": ["ort", "x"],
+        "device": "x86",
+        "rt_args": {"a": "1", "flag": True},
+        "iterations": 5,
+        "min_time_s": 0.5,
+        "max_time_s": None,
+        "warmup": None,
+        "processes": 1,
+        "threads": None,
+    }
 
 
 def test_a_named_sequence_stands_for_its_tools() -> None:
@@ -75,8 +83,10 @@ def test_a_named_sequence_stands_for_its_tools() -> None:
         ("file.onnx", "discover", "file.onnx: discover needs a Python script", "begins with load-onnx"),
         ("model.py", f"{DISCOVERED} convert-fp16 convert-fp16", "convert-fp16 comes twice", "Leave one of them out"),
         (
-            "model.py", f"{DISCOVERED} convert-fp16 benchmark --runtime torch-eager",
-            "torch-eager runs the script's own module, and what convert-fp16 did", "such as ort",
+            "model.py",
+            f"{DISCOVERED} convert-fp16 benchmark --runtime torch-eager",
+            "torch-eager runs the script's own module, and what convert-fp16 did",
+            "such as ort",
         ),
         ("file.onnx", "load-onnx benchmark --runtime torch-eager", "torch-eager can't run it: it runs the", "ort"),
         ("model.py", f"{DISCOVERED} benchmark --runtime trot", "there is no runtime 'trot'", "ort, torch-compiled"),
@@ -91,7 +101,7 @@ def test_a_named_sequence_stands_for_its_tools() -> None:
         ("model.py", "discove", "there is no tool 'discove'; did you mean discover?", "onnx-fp32"),
         ("file.onnx", "load-onnx --dim batch", "'batch' is not NAME=VALUE", "--dim batch=8"),
     ],
-)  # fmt: skip
+)
 def test_what_can_not_be_is_refused_before_anything_runs(
     model: str, words: str, message: str, hint: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,8 +148,10 @@ def test_a_plugin_brings_tools_and_sequences(
 ) -> None:
     plugin_world.install(folder / "site", monkeypatch, PLUGIN % "None")
     assert [tool.options() for tool in parse(["twice", "mine"], tools.tools(), tools.sequences())] == [
-        {"times": 1}, {"times": 2}, {"times": 1},
-    ]  # fmt: skip
+        {"times": 1},
+        {"times": 2},
+        {"times": 1},
+    ]
     _, listed = said(capsys, "plugins")
     assert "tools      mine\n  sequences  twice" in listed
 

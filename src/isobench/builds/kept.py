@@ -82,5 +82,3 @@ def _described(folder: Path) -> Kept:
         size_bytes=sum(sizes),
         made_s=(folder / build.BUILD_FILE).stat().st_mtime,
     )
-
-

@@ -45,9 +45,7 @@ def make(
 
     source = from_script if model.is_script else from_onnx
     builds: list[Build]
-    builds, dependencies = source.build(
-        model, onnx=onnx, environment=environment, settings=settings, on_stage=on_stage
-    )
+    builds, dependencies = source.build(model, onnx=onnx, environment=environment, settings=settings, on_stage=on_stage)
     # A failed export is tried again: it may have been for want of memory, or of disk.
     if not any(build.onnx_error for build in builds):
         cache.remember(_key(model, model.hash, onnx, environment, settings), builds, dependencies)

@@ -25,7 +25,6 @@ TRANSPARENT = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten",
 INDEXING = {"Gather": 0, "GatherElements": 0, "GatherND": 0, "Embedding": 0}
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxFile:
     """A valid ONNX file: sizes that aren't fixed are None in `inputs`, their names in `symbols`, input by input.

@@ -36,9 +36,14 @@ def run_worker(
     """
     try:
         with worker.start(
-            environment, paths.WORKERS / script, run_dir,
-            threads=settings.threads, reads=reads, writes=writes, cwd=cwd,
-        ) as process:  # fmt: skip
+            environment,
+            paths.WORKERS / script,
+            run_dir,
+            threads=settings.threads,
+            reads=reads,
+            writes=writes,
+            cwd=cwd,
+        ) as process:
             request = {"arguments": arguments, "threads": settings.threads, "seed": settings.seed}
             process.go(request, timeout_s=settings.timeout_s)
             return process.finish(on_stage)

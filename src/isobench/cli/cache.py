@@ -31,11 +31,17 @@ def list_(as_json: bool) -> None:
 
         rows = [
             {
-                "id": one.id, "name": one.name, "class_name": one.class_name, "hash": one.hash, "onnx": one.has_onnx,
-                "size_bytes": one.size_bytes, "made_at": _day(one.made_s), "folder": str(one.folder),
+                "id": one.id,
+                "name": one.name,
+                "class_name": one.class_name,
+                "hash": one.hash,
+                "onnx": one.has_onnx,
+                "size_bytes": one.size_bytes,
+                "made_at": _day(one.made_s),
+                "folder": str(one.folder),
             }
             for one in found
-        ]  # fmt: skip
+        ]
         click.echo(json.dumps(rows, indent=1))
         return
     for one in found:

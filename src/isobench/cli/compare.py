@@ -74,11 +74,22 @@ def compare(
 
         console = Console()
         plan = api.plan(
-            what, runtimes=runtimes, device=device, rt_args=from_words(rt_args), processes=processes,
-            min_time_s=min_time_s, max_time_s=max_time_s,
-            threads=threads, cpus=cpus, nice=nice, memory_nodes=memory_nodes, wait=wait, seed=seed,
-            script_args=script_args, in_turns=True,
-        )  # fmt: skip
+            what,
+            runtimes=runtimes,
+            device=device,
+            rt_args=from_words(rt_args),
+            processes=processes,
+            min_time_s=min_time_s,
+            max_time_s=max_time_s,
+            threads=threads,
+            cpus=cpus,
+            nice=nice,
+            memory_nodes=memory_nodes,
+            wait=wait,
+            seed=seed,
+            script_args=script_args,
+            in_turns=True,
+        )
         if len(plan.models) * len(plan.runtimes) == 1 and not plan.models[0].is_script:
             raise UsageError(f"{what[0]} on one runtime is nothing to compare", hint=HINT)
         saved = list(api.measure(plan, console))

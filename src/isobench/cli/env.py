@@ -72,11 +72,15 @@ def path(name: str, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "name": environment.name, "provider": environment.provider, "identity": environment.identity,
-                "folder": str(environment.folder), "python": str(environment.python),
-                "site_packages": str(environment.site_packages), "lock_sha256": environment.lock_sha256,
+                "name": environment.name,
+                "provider": environment.provider,
+                "identity": environment.identity,
+                "folder": str(environment.folder),
+                "python": str(environment.python),
+                "site_packages": str(environment.site_packages),
+                "lock_sha256": environment.lock_sha256,
             }
-        )  # fmt: skip
+        )
     else:
         click.echo(str(environment.folder))
 
@@ -125,12 +129,17 @@ def _rows() -> list[dict[str, Any]]:
 def _row(environment: Environment, state: str) -> dict[str, Any]:
     manifest = environment.manifest()
     return {
-        "name": environment.name, "state": state, "provider": environment.provider,
-        "python": manifest["python"]["version"], "packages": len(manifest["packages"]),
+        "name": environment.name,
+        "state": state,
+        "provider": environment.provider,
+        "python": manifest["python"]["version"],
+        "packages": len(manifest["packages"]),
         "conda_packages": len(manifest.get("conda_packages", ())),
-        "folder": str(environment.folder), "identity": environment.identity,
-        "lock_sha256": environment.lock_sha256, "created_at": manifest["created_at"],
-    }  # fmt: skip
+        "folder": str(environment.folder),
+        "identity": environment.identity,
+        "lock_sha256": environment.lock_sha256,
+        "created_at": manifest["created_at"],
+    }
 
 
 def _row_of_missing(spec: Spec) -> dict[str, Any]:
@@ -138,18 +147,31 @@ def _row_of_missing(spec: Spec) -> dict[str, Any]:
     locked = bool(made_of)
     spec = made_of[0] if locked and made_of[0].provider == "container" else spec
     return {
-        "name": spec.name, "state": "not made" if locked else "no lock", "provider": spec.provider,
-        "python": spec.python, "packages": 0, "conda_packages": 0,
-        "folder": str(store.folder_of(spec)) if locked else "", "identity": spec.identity() if locked else None,
-        "lock_sha256": spec.lock_sha256 if locked else None, "created_at": None,
-    }  # fmt: skip
+        "name": spec.name,
+        "state": "not made" if locked else "no lock",
+        "provider": spec.provider,
+        "python": spec.python,
+        "packages": 0,
+        "conda_packages": 0,
+        "folder": str(store.folder_of(spec)) if locked else "",
+        "identity": spec.identity() if locked else None,
+        "lock_sha256": spec.lock_sha256 if locked else None,
+        "created_at": None,
+    }
 
 
 def _row_of_broken(folder: Path) -> dict[str, Any]:
     """An environment whose manifest can't be understood: of another version of isobench, or damaged."""
     name, provider, _ = folder.name.rsplit("-", 2)
     return {
-        "name": name, "state": "broken", "provider": provider, "python": "?", "packages": 0,
-        "conda_packages": 0, "folder": str(folder),
-        "identity": None, "lock_sha256": None, "created_at": None,
-    }  # fmt: skip
+        "name": name,
+        "state": "broken",
+        "provider": provider,
+        "python": "?",
+        "packages": 0,
+        "conda_packages": 0,
+        "folder": str(folder),
+        "identity": None,
+        "lock_sha256": None,
+        "created_at": None,
+    }

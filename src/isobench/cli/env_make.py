@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from isobench.environments import Environment, Spec
 
 _FILES = click.option(
-    "--file", "files", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER/environment.yml",
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER/environment.yml",
     help="An environment of your own, wherever it lies; may be given again.",
-)  # fmt: skip
+)
 
 
 @click.command()

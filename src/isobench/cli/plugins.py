@@ -45,11 +45,15 @@ def _described(plugin: Any) -> dict[str, Any]:
         if entry.name not in usable
     ]
     return {
-        "name": plugin.name, "distribution": plugin.distribution, "module": plugin.module,
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "module": plugin.module,
         "runtimes": [f"{entry.name} ({', '.join(entry.devices)})" for entry in entries],
-        "tools": [tool.name for tool in found], "sequences": list(named),
-        "errors": [*([plugin.error] if plugin.error else []), *errors], "traceback": plugin.traceback,
-    }  # fmt: skip
+        "tools": [tool.name for tool in found],
+        "sequences": list(named),
+        "errors": [*([plugin.error] if plugin.error else []), *errors],
+        "traceback": plugin.traceback,
+    }
 
 
 @click.group()

@@ -22,7 +22,11 @@ WRONG_OUTPUTS = 7
 @click.command(cls=WordsCommand)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option(
-    "-r", "--runtime", "runtimes", multiple=True, metavar="NAME[@ENV]",
+    "-r",
+    "--runtime",
+    "runtimes",
+    multiple=True,
+    metavar="NAME[@ENV]",
     help="A runtime, in its own environment or another; may be given again.  [default: the device's first]",
 )
 @DEVICE
@@ -41,9 +45,12 @@ WRONG_OUTPUTS = 7
 @click.option("--warmup", type=int, help="Exactly so many untimed.  [default: until it has settled]")
 @click.option("--select/--no-select", default=True, help="Set aside what others disturbed.  [default: select]")
 @click.option(
-    "--heap", type=click.Choice(["steady", "default"]), default="steady", show_default=True,
+    "--heap",
+    type=click.Choice(["steady", "default"]),
+    default="steady",
+    show_default=True,
     help="Memory that is freed: kept for the next iteration, or as the C library does by default.",
-)  # fmt: skip
+)
 @control
 @click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")

@@ -44,9 +44,15 @@ class _SequenceCommand(WordsCommand):
 
 @click.command(cls=_SequenceCommand, context_settings={"allow_interspersed_args": False})
 @click.option(
-    "-i", "--input", "models", cls=Words, ends=_no_model, required=True, metavar="MODEL...",
+    "-i",
+    "--input",
+    "models",
+    cls=Words,
+    ends=_no_model,
+    required=True,
+    metavar="MODEL...",
     help="Models: scripts, .onnx files, globs, .txt lists of these.",
-)  # fmt: skip
+)
 @click.option("--label", "labels", multiple=True, metavar="KEY::VALUE", help="Only scripts that carry this label.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")
 @click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
@@ -84,10 +90,16 @@ def sequence(
     tools = parse(words, registry.tools(), registry.sequences())
     saved = list(
         api.sequence(
-            models, tools, script_args=script_args, labels=labels, seed=seed, timeout_s=timeout_s,
-            results=output.absolute() if output else None, progress=console,
+            models,
+            tools,
+            script_args=script_args,
+            labels=labels,
+            seed=seed,
+            timeout_s=timeout_s,
+            results=output.absolute() if output else None,
+            progress=console,
         )
-    )  # fmt: skip
+    )
     console.clear()
     if not saved:
         click.echo(f"done: {', '.join(tool.name for tool in tools)}; nothing was to be measured", err=True)

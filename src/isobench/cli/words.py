@@ -72,6 +72,9 @@ RT_ARGS = click.option(
     "ends in .py, .onnx or .txt, is a glob or names a file is a model again. isobench benchmark -h lists them all.",
 )
 DEVICE = click.option(
-    "--device", default="x86", show_default=True, metavar="FAMILY[::PART[::CONFIG]]",
+    "--device",
+    default="x86",
+    show_default=True,
+    metavar="FAMILY[::PART[::CONFIG]]",
     help="Where; the first part and config that the runtime lists are the defaults. cpu is whatever the processor is.",
-)  # fmt: skip
+)

@@ -21,9 +21,20 @@ from isobench.environments.specs import Spec, names, spec
 from isobench.environments.store import Environment, find, in_folder
 
 __all__ = [
-    "Environment", "Spec", "check", "choose", "create", "find", "for_script", "in_folder", "lock", "names", "remove",
-    "spec", "verify",
-]  # fmt: skip
+    "Environment",
+    "Spec",
+    "check",
+    "choose",
+    "create",
+    "find",
+    "for_script",
+    "in_folder",
+    "lock",
+    "names",
+    "remove",
+    "spec",
+    "verify",
+]
 
 Progress = Callable[[str], None]
 

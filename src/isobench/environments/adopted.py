@@ -39,9 +39,15 @@ def adopt(spec: Spec, prefix_or_python: Path, *, progress: Callable[[str], None]
     about = _about(python)
     elsewhere = {key: about[key] for key in ("prefix", "python", "site_packages")}
     seen = Environment(
-        name=spec.name, provider="adopted", identity="", folder=Path(), prefix=Path(about["prefix"]), python=python,
-        site_packages=Path(about["site_packages"]), lock_sha256="",
-    )  # fmt: skip
+        name=spec.name,
+        provider="adopted",
+        identity="",
+        folder=Path(),
+        prefix=Path(about["prefix"]),
+        python=python,
+        site_packages=Path(about["site_packages"]),
+        lock_sha256="",
+    )
     contents = drift.contents(seen)
     seen = replace(seen, identity=_identity(elsewhere, contents))
     folder = paths.environments() / f"{spec.name}-adopted-{seen.identity[:12]}"

@@ -113,9 +113,12 @@ def _refusal(spec: Spec) -> str:
     with tempfile.TemporaryDirectory(prefix="isobench-probe-") as folder:
         try:
             engine.ask(
-                "probe", {**provider.request(), "lock_file": str(spec.conda_lock_file)},
-                log_file=Path(folder) / "rattler.log", silence_s=_PROBE_S, limit_s=_PROBE_S,
-            )  # fmt: skip
+                "probe",
+                {**provider.request(), "lock_file": str(spec.conda_lock_file)},
+                log_file=Path(folder) / "rattler.log",
+                silence_s=_PROBE_S,
+                limit_s=_PROBE_S,
+            )
         except engine.EngineError as error:
             if error.kind == "timeout":
                 return f"its channel didn't answer within {_PROBE_S:g} s"

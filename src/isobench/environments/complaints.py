@@ -36,31 +36,38 @@ _MEANINGS = (
     Meaning(r"No space left on device", "the disk is full", f"free some space, or {_OTHER_DISK}"),
     Meaning(r"[Qq]uota exceeded", "the disk quota is used up", f"free some space, or {_OTHER_DISK}"),
     Meaning(
-        r"Failed to initialize cache at `([^`]+)`", "uv's cache, {0}, can't be written to",
+        r"Failed to initialize cache at `([^`]+)`",
+        "uv's cache, {0}, can't be written to",
         "set UV_CACHE_DIR to a folder of yours",
     ),
     Meaning(
-        r"Permission denied|Read-only file system", "a folder can't be written to",
+        r"Permission denied|Read-only file system",
+        "a folder can't be written to",
         "set ISOBENCH_HOME and UV_CACHE_DIR to folders of yours",
     ),
     Meaning(
-        r"Hash mismatch for `([^`]+)`", "the index serves another file for {0} than the one in the lock",
+        r"Hash mismatch for `([^`]+)`",
+        "the index serves another file for {0} than the one in the lock",
         "find out why before you trust it; if it's meant to be so, lock again: {relock}",
     ),
     Meaning(
-        r"(?:Couldn't parse|Unexpected '|Unsupported)[^\n]*requirements\.in\b", "requirements.in can't be understood",
+        r"(?:Couldn't parse|Unexpected '|Unsupported)[^\n]*requirements\.in\b",
+        "requirements.in can't be understood",
         "mend the line that uv names",
     ),
     Meaning(
-        r"File not found: `?([^`\n]*requirements\.in)\b", "{0} isn't there",
+        r"File not found: `?([^`\n]*requirements\.in)\b",
+        "{0} isn't there",
         "write the packages that the environment is for into it, one a line",
     ),
     Meaning(
-        r"Couldn't parse|Invalid hash|Unsupported hash|all requirements must have|Unexpected '", "the lock is damaged",
+        r"Couldn't parse|Invalid hash|Unsupported hash|all requirements must have|Unexpected '",
+        "the lock is damaged",
         "make it anew: {relock}",
     ),
     Meaning(
-        r"Failed to read `--find-links` directory: (.+)", "the folder of wheels {0} can't be read",
+        r"Failed to read `--find-links` directory: (.+)",
+        "the folder of wheels {0} can't be read",
         "mend the setting that names it: PIP_FIND_LINKS, UV_FIND_LINKS, pip.conf or uv.toml",
     ),
     Meaning(r"there (?:is|are) no versions? of ([\w.-]+==[^\s,]+)", "no index set up here has {0}", _NAME_INDEX),
@@ -71,7 +78,8 @@ _MEANINGS = (
     Meaning(r"are unsatisfiable", "no versions satisfy all that is asked for", "{loosen}"),
     Meaning(
         r"invalid peer certificate|certificate verify failed|UnknownIssuer",
-        "the certificate of the package index isn't trusted", "name your certificates: SSL_CERT_FILE",
+        "the certificate of the package index isn't trusted",
+        "name your certificates: SSL_CERT_FILE",
     ),
     Meaning(
         r"dns error|tcp connect error|error sending request|timed out|Connection refused|Network (?:is|connectivity)",
@@ -79,10 +87,11 @@ _MEANINGS = (
         "check the network, the proxy and the index settings (PIP_INDEX_URL or UV_DEFAULT_INDEX)",
     ),
     Meaning(
-        r"401 Unauthorized|403 Forbidden", "the package index refused access",
+        r"401 Unauthorized|403 Forbidden",
+        "the package index refused access",
         "check the user name and the token in the index settings",
     ),
-)  # fmt: skip
+)
 
 
 def explain(output: str, *, relock: str, loosen: str) -> tuple[str, str]:

@@ -18,9 +18,7 @@ _SHOWN = 3
 _NOT_WATCHED = ("include", "share", "man", "pkgs", "envs", "conda-meta")
 
 
-def describe(
-    environment: Environment, spec: Spec, tools: dict[str, str], activation: dict[str, str]
-) -> dict[str, Any]:
+def describe(environment: Environment, spec: Spec, tools: dict[str, str], activation: dict[str, str]) -> dict[str, Any]:
     """The manifest of an environment that was just laid down. What is in it is taken as right from now on."""
     cfg = _pyvenv(environment.prefix)
     version, implementation = cfg.get("version_info", spec.python), cfg.get("implementation", "")
@@ -69,14 +67,17 @@ def contents(environment: Environment) -> dict[str, Any]:
         ],
         "conda_packages": [
             {
-                "name": package.name, "version": package.version, "build": package.build,
-                "url": package.content.get("url", ""), "record_sha256": package.record_sha256,
+                "name": package.name,
+                "version": package.version,
+                "build": package.build,
+                "url": package.content.get("url", ""),
+                "record_sha256": package.record_sha256,
             }
             for package in theirs.values()
         ],
         "unowned": inventory.unowned(environment.prefix, _searched(environment), owned),
         "fingerprints": inventory.fingerprints(_tops(environment), environment.site_packages),
-    }  # fmt: skip
+    }
 
 
 def layer(environment: Environment) -> dict[str, inventory.Package]:

@@ -89,9 +89,19 @@ def resolve(
     """
     log_file = output.parent / "uv.log"
     arguments = [
-        "pip", "compile", *requirements, "--output-file", output, "--python-version", spec.python,
-        "--generate-hashes", "--no-header", "--no-annotate", "--quiet", *options,
-    ]  # fmt: skip
+        "pip",
+        "compile",
+        *requirements,
+        "--output-file",
+        output,
+        "--python-version",
+        spec.python,
+        "--generate-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--quiet",
+        *options,
+    ]
     try:
         uv.run_with_torch(arguments, log_file=log_file, progress=progress)
     except uv.UvError as error:

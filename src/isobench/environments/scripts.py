@@ -49,9 +49,7 @@ def for_script(script: Path, base: str, *, progress: Callable[[str], None]) -> S
             if not lock_file.is_file():
                 progress(f"{script.name}: resolving its dependencies ({', '.join(dependencies)})")
                 _resolve(wanted, folder, ground, script, progress)
-    return Spec(
-        name=f"{base}-script", folder=ground.folder, python=ground.python, lock_file=lock_file, for_script=True
-    )
+    return Spec(name=f"{base}-script", folder=ground.folder, python=ground.python, lock_file=lock_file, for_script=True)
 
 
 def read_block(script: Path) -> tuple[dict[str, Any], int]:
@@ -128,9 +126,7 @@ def _refuse_other_python(metadata: dict[str, Any], ground: Spec, script: Path) -
         )
 
 
-def _resolve(
-    wanted: str, folder: Path, ground: Spec, script: Path, progress: Callable[[str], None]
-) -> None:
+def _resolve(wanted: str, folder: Path, ground: Spec, script: Path, progress: Callable[[str], None]) -> None:
     if not locks.is_sound(ground.lock_file.read_text(encoding="utf-8", errors="replace")):
         # uv would take what it can read for all the versions that are fixed.
         raise ProvisionError(
@@ -142,12 +138,14 @@ def _resolve(
         locks.write_whole(extra, wanted)
         draft.unlink(missing_ok=True)
         locks.resolve(
-            [ground.requirements_file, extra], draft, ground,
+            [ground.requirements_file, extra],
+            draft,
+            ground,
             options=["--constraints", ground.lock_file, *locks.native_options()],
             what=f"the dependencies of {script} can't be met beside those of the {ground.name} environment",
             loosen=f"loosen the versions in the script's block; those of {ground.lock_file} are fixed",
             progress=progress,
-        )  # fmt: skip
+        )
         draft.replace(folder / LOCK_FILE)
     except ProvisionError:
         shutil.rmtree(folder, ignore_errors=True)

@@ -198,11 +198,13 @@ def subdir() -> str:
 
 def names() -> list[str]:
     """The environments that isobench knows, the user's own among them, in alphabetical order."""
-    return sorted({
-        file.parent.name
-        for folder in plugins.envs()
-        for file in (*folder.glob(f"*/{PYTHON_VERSION_FILE}"), *folder.glob(f"*/{ENVIRONMENT_FILE}"))
-    })  # fmt: skip
+    return sorted(
+        {
+            file.parent.name
+            for folder in plugins.envs()
+            for file in (*folder.glob(f"*/{PYTHON_VERSION_FILE}"), *folder.glob(f"*/{ENVIRONMENT_FILE}"))
+        }
+    )
 
 
 def spec(name: str) -> Spec:

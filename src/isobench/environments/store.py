@@ -167,7 +167,8 @@ def opened(folder: Path) -> Environment:
         folder=folder,
         prefix=Path(elsewhere["prefix"]) if elsewhere else folder,
         python=Path(elsewhere["python"]) if elsewhere else folder / "bin" / "python",
-        site_packages=Path(elsewhere["site_packages"]) if elsewhere
+        site_packages=Path(elsewhere["site_packages"])
+        if elsewhere
         else folder / "lib" / f"python{minor}" / "site-packages",
         lock_sha256=manifest["lock_sha256"],
         conda_lock_sha256=manifest.get("conda_lock_sha256", ""),

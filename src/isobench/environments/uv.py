@@ -20,13 +20,32 @@ if TYPE_CHECKING:
 
 # What would make uv work on another environment, or on other packages, than those it is told here.
 _DROPPED = (
-    "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV",
-    "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_BREAK_SYSTEM_PACKAGES", "UV_PROJECT",
-    "UV_PROJECT_ENVIRONMENT", "UV_WORKING_DIR", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE",
-    "UV_EXCLUDE", "UV_VENV_SEED", "UV_VENV_RELOCATABLE", "UV_NO_VERIFY_HASHES", "UV_SKIP_WHEEL_FILENAME_CHECK",
-    "UV_NO_INSTALLER_METADATA", "UV_ENV_FILE", "UV_DIRECTORY", "UV_CUSTOM_COMPILE_COMMAND", "UV_RESOLUTION",
-    "UV_PRERELEASE", "UV_TARGET", "UV_PREFIX",
-)  # fmt: skip
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "CONDA_DEFAULT_ENV",
+    "UV_PYTHON",
+    "UV_SYSTEM_PYTHON",
+    "UV_BREAK_SYSTEM_PACKAGES",
+    "UV_PROJECT",
+    "UV_PROJECT_ENVIRONMENT",
+    "UV_WORKING_DIR",
+    "UV_CONSTRAINT",
+    "UV_BUILD_CONSTRAINT",
+    "UV_OVERRIDE",
+    "UV_EXCLUDE",
+    "UV_VENV_SEED",
+    "UV_VENV_RELOCATABLE",
+    "UV_NO_VERIFY_HASHES",
+    "UV_SKIP_WHEEL_FILENAME_CHECK",
+    "UV_NO_INSTALLER_METADATA",
+    "UV_ENV_FILE",
+    "UV_DIRECTORY",
+    "UV_CUSTOM_COMPILE_COMMAND",
+    "UV_RESOLUTION",
+    "UV_PRERELEASE",
+    "UV_TARGET",
+    "UV_PREFIX",
+)
 # uv asks sysconfig, whose table two threads must not fill at once (environments are made side by side).
 _ONE_AT_A_TIME = threading.Lock()
 _SECRETS = re.compile(r"(?<=://)[^/\s@\"'`]+(?=@)")
@@ -111,9 +130,12 @@ def run(
     start = log_file.stat().st_size if log_file.exists() else 0
     with process.temporary_folder(log_file) as temporary:
         status = process.run_logged(
-            argv, env=variables | {"TMPDIR": temporary} | (env or {}), log_file=log_file, cwd=log_file.parent,
+            argv,
+            env=variables | {"TMPDIR": temporary} | (env or {}),
+            log_file=log_file,
+            cwd=log_file.parent,
             pass_fds=pass_fds,
-        )  # fmt: skip
+        )
     printed = _redact_file(log_file, start)
     if status < 0:
         raise UvError(f"{printed}\nuv was ended by signal {-status}".strip(), log_file)

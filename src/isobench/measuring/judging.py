@@ -149,16 +149,12 @@ def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
     # The iterations are counted for themselves: runs may differ in how many they time together.
     latency = _counted(statistics.summarize(used), runs, used_only=True)
     everything = np.concatenate([np.asarray(run.samples_ns) / run.run.group for run in runs])
-    intervals = statistics.intervals(
-        [run.used_blocks_s() for run in runs], floor=floor.runs, seed=settings.seed
-    )
+    intervals = statistics.intervals([run.used_blocks_s() for run in runs], floor=floor.runs, seed=settings.seed)
     width = intervals["median_s"].relative(latency.median_s)
     worst = next((run.comparison for run in runs if not run.comparison.ok), runs[0].comparison)
     blocks = [block for run in runs for block in run.run.blocks]
     total_s = math.fsum(block.wall_s for block in blocks)
-    clean_s = math.fsum(
-        run.selection.clean_share * math.fsum(block.wall_s for block in run.run.blocks) for run in runs
-    )
+    clean_s = math.fsum(run.selection.clean_share * math.fsum(block.wall_s for block in run.run.blocks) for run in runs)
     clean_share = clean_s / total_s if total_s else 1.0
     return Judged(
         measured=Measured(
@@ -177,7 +173,9 @@ def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
                 clean_share=clean_share,
                 median_s=latency.median_s,
                 doubts=[
-                    *_disturbed(runs, clean_share), *_only_a_mean(runs), *_not_in_effect(runs, settings),
+                    *_disturbed(runs, clean_share),
+                    *_only_a_mean(runs),
+                    *_not_in_effect(runs, settings),
                     *_too_wide(width, settings),
                 ],
             ),

@@ -33,7 +33,25 @@ from isobench.results.store import (
 )
 
 __all__ = [
-    "RESULT_FILE", "SCHEMA", "ColdStart", "DeviceRecord", "EnvironmentRecord", "Failed", "Measured", "ModelRecord",
-    "Result", "Run", "RuntimeRecord", "Turns", "Warmup", "files", "folder_of", "load", "load_all", "remove",
-    "run_folder", "samples_ns", "save",
-]  # fmt: skip
+    "RESULT_FILE",
+    "SCHEMA",
+    "ColdStart",
+    "DeviceRecord",
+    "EnvironmentRecord",
+    "Failed",
+    "Measured",
+    "ModelRecord",
+    "Result",
+    "Run",
+    "RuntimeRecord",
+    "Turns",
+    "Warmup",
+    "files",
+    "folder_of",
+    "load",
+    "load_all",
+    "remove",
+    "run_folder",
+    "samples_ns",
+    "save",
+]

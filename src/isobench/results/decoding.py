@@ -44,7 +44,8 @@ def _decode_record(kind: Any, value: Any, where: str) -> Any:
     unknown = [name for name in given if name not in known]
     if missing or unknown:
         raise ValueError(
-            f"{where}: " + "; ".join(
+            f"{where}: "
+            + "; ".join(
                 f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("knows no", unknown)) if names
             )
         )

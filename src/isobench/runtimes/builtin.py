@@ -48,9 +48,13 @@ class OrtRT(WorkerRT):
             if value is not None and value < least:
                 raise UsageError(f"ort: {name}_threads is {value}: it is to be at least {least}")
         super().__init__(
-            graph_optimization=graph_optimization, execution_mode=execution_mode, intra_op_threads=intra_op_threads,
-            inter_op_threads=inter_op_threads, execution_provider=execution_provider, spinning=spinning,
-        )  # fmt: skip
+            graph_optimization=graph_optimization,
+            execution_mode=execution_mode,
+            intra_op_threads=intra_op_threads,
+            inter_op_threads=inter_op_threads,
+            execution_provider=execution_provider,
+            spinning=spinning,
+        )
 
     @classmethod
     def on(cls, device: Device) -> type[BaseRT]:
@@ -130,9 +134,14 @@ class TorchCompiledCudaRT(OnNvidia, TorchCompiledRT):
     environment = "torch-cuda"
 
     def __init__(
-        self, *, mode: str = "default", backend: str = "inductor", dynamic: bool | None = None,
-        fullgraph: bool = False, tf32: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        mode: str = "default",
+        backend: str = "inductor",
+        dynamic: bool | None = None,
+        fullgraph: bool = False,
+        tf32: bool = False,
+    ) -> None:
         super().__init__(mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
         self.rt_args |= {"device": "cuda", "tf32": tf32}
 

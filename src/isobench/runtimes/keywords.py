@@ -17,8 +17,15 @@ from typing import Any, Literal
 from isobench.errors import UsageError
 
 BOOLS = {
-    "true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False,
-}  # fmt: skip
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 _NOTHING = inspect.Parameter.empty
 
 

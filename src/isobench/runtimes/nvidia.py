@@ -59,9 +59,13 @@ class TrtRT(OnNvidia):
         if workspace < 0:
             raise UsageError(f"workspace is {workspace}: it is a number of bytes, or 0 for all of the memory")
         super().__init__(
-            workspace=workspace, optimization=optimization, tf32=tf32, cuda_graph=cuda_graph,
-            timing_cache=timing_cache, builds=builds,
-        )  # fmt: skip
+            workspace=workspace,
+            optimization=optimization,
+            tf32=tf32,
+            cuda_graph=cuda_graph,
+            timing_cache=timing_cache,
+            builds=builds,
+        )
 
 
 class TrtRtxRT(TrtRT):

@@ -1,14 +1,14 @@
 """Which runtimes there are: what plugins bring under `runtimes` of their `implements`.
 
-    implements = {"runtimes": {NAME: {
-        "supported_devices": {"x86"},    # families, or family -> part -> [configs]; the first of each is the default
-        "build_required": True,          # does it need the ONNX file? False: the script's module and inputs are enough
-        "docker_required": False,        # does its worker run in a container, whatever provider is asked for?
-        "RuntimeClass": MyRT,            # derives from BaseRT
-        "requirement_check": check,      # optional: called before each benchmark, raises where something is missing
-        "status_stats": ["my_figure"],   # optional: which of its own stats are shown with the latency
-        "default_sequence": Sequence(...),    # optional: what `isobench run` does with a model before it is measured
-    }}}
+implements = {"runtimes": {NAME: {
+    "supported_devices": {"x86"},    # families, or family -> part -> [configs]; the first of each is the default
+    "build_required": True,          # does it need the ONNX file? False: the script's module and inputs are enough
+    "docker_required": False,        # does its worker run in a container, whatever provider is asked for?
+    "RuntimeClass": MyRT,            # derives from BaseRT
+    "requirement_check": check,      # optional: called before each benchmark, raises where something is missing
+    "status_stats": ["my_figure"],   # optional: which of its own stats are shown with the latency
+    "default_sequence": Sequence(...),    # optional: what `isobench run` does with a model before it is measured
+}}}
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ if TYPE_CHECKING:
     from isobench.runtimes.base import BaseRT
 
 KEYS = (
-    "supported_devices", "build_required", "docker_required", "RuntimeClass", "default_sequence", "status_stats",
+    "supported_devices",
+    "build_required",
+    "docker_required",
+    "RuntimeClass",
+    "default_sequence",
+    "status_stats",
     "requirement_check",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,9 +173,7 @@ class WorkerRT(BaseRT):
         """Mean latency in milliseconds, contaminated blocks set aside (`statistics.select`)."""
         from isobench.statistics import select, used_samples
 
-        selection = select(
-            self.blocks, resolution_s=self.resolution_s, enabled=self._bound().settings.select
-        )
+        selection = select(self.blocks, resolution_s=self.resolution_s, enabled=self._bound().settings.select)
         used = used_samples(self.samples_ns, self.blocks, selection.used)
         return sum(used) / len(used) / self.group / 1e6
 

@@ -36,8 +36,10 @@ def write(name: str, folder: Path) -> list[Path]:
     if folder.exists():
         raise UsageError(f"{folder} is there already", hint="Name a new folder: --folder DIR.")
     words = {
-        "@NAME@": name, "@MODULE@": module, "@CLASS@": "".join(word.capitalize() for word in name.split("-")) + "RT",
-    }  # fmt: skip
+        "@NAME@": name,
+        "@MODULE@": module,
+        "@CLASS@": "".join(word.capitalize() for word in name.split("-")) + "RT",
+    }
     try:
         written = [_write(folder, template, target, words) for template, target in _FILES.items()]
         written += _environment(folder / module / "envs" / name, name)
@@ -58,9 +60,7 @@ def _write(folder: Path, template: str, target: str, words: dict[str, str]) -> P
 
 def _environment(folder: Path, name: str) -> list[Path]:
     shutil.copytree(paths.ENVS / "ort", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file, old, new in (
-        ("environment.yml", "name: ort\n", f"name: {name}\n"), ("smoke.py", "`ort`", f"`{name}`")
-    ):  # fmt: skip
+    for file, old, new in (("environment.yml", "name: ort\n", f"name: {name}\n"), ("smoke.py", "`ort`", f"`{name}`")):
         text = (folder / file).read_text(encoding="utf-8")
         (folder / file).write_text(text.replace(old, new), encoding="utf-8")
     return sorted(folder.iterdir())

@@ -132,9 +132,7 @@ def builds_of(state: State, work: Work, *, onnx: bool) -> tuple[Build, ...]:
     if found is None:
         work.begin(f"building {model.name}")
         environments.check(environment)
-        found = builds.make(
-            model, onnx=onnx, environment=environment, settings=state.settings, on_stage=work.stage
-        )
+        found = builds.make(model, onnx=onnx, environment=environment, settings=state.settings, on_stage=work.stage)
     return tuple(found)
 
 

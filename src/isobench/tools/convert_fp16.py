@@ -35,9 +35,13 @@ class ConvertFp16(Tool):
 
         def convert(build: Build) -> Build:
             made = derive(
-                build, "convert_fp16_worker.py", {},
-                environment=environment, settings=state.settings, on_stage=work.stage,
-            )  # fmt: skip
+                build,
+                "convert_fp16_worker.py",
+                {},
+                environment=environment,
+                settings=state.settings,
+                on_stage=work.stage,
+            )
             return replace(made, reference=f"{build.reference}, rounded to float16")
 
         return each_build(state, work, self.name, convert)

@@ -22,9 +22,15 @@ class OptimizeOrt(Tool):
 
         environment = checked_environment("onnx", work)
         return each_build(
-            state, work, self.name,
+            state,
+            work,
+            self.name,
             lambda build: derive(
-                build, "optimize_ort_worker.py", self.options(),
-                environment=environment, settings=state.settings, on_stage=work.stage,
+                build,
+                "optimize_ort_worker.py",
+                self.options(),
+                environment=environment,
+                settings=state.settings,
+                on_stage=work.stage,
             ),
-        )  # fmt: skip
+        )

@@ -1,6 +1,6 @@
 """Which tools and sequences there are: what plugins bring under `tools` and `sequences` of their `implements`.
 
-    implements = {"tools": [MyTool], "sequences": {"mine": Sequence(tools=[Discover(), ExportPytorch(), MyTool()])}}
+implements = {"tools": [MyTool], "sequences": {"mine": Sequence(tools=[Discover(), ExportPytorch(), MyTool()])}}
 """
 
 from __future__ import annotations

@@ -40,12 +40,20 @@ class VerifyExport(Tool):
         run_dir.mkdir(parents=True)
         found = run_dir / "found.msgpack"
         arguments = {
-            "onnx_file": str(build.onnx_file), "inputs_file": str(build.inputs_file), "expected_file": str(found)
-        }  # fmt: skip
+            "onnx_file": str(build.onnx_file),
+            "inputs_file": str(build.inputs_file),
+            "expected_file": str(found),
+        }
         run_worker(
-            "reference_worker.py", arguments, run_dir / "worker", environment, state.settings, work.stage,
-            reads=[build.folder], writes=[run_dir],
-        )  # fmt: skip
+            "reference_worker.py",
+            arguments,
+            run_dir / "worker",
+            environment,
+            state.settings,
+            work.stage,
+            reads=[build.folder],
+            writes=[run_dir],
+        )
         sources = {entry["name"]: entry["source"] for entry in build.onnx.outputs}
         actual = [tensor._replace(name=sources[tensor.name]) for tensor in protocol.read_tensors(found)]
         compared = correctness.compare(protocol.read_tensors(build.expected_file), actual)

@@ -44,9 +44,20 @@ def test_a_locked_runtime_is_measured_in_a_container(image, model, tmp_path, mon
     monkeypatch.setenv("ISOBENCH_CONTAINER_IMAGE", image)
     last = str(max(os.sched_getaffinity(0)))
     done = isobench(
-        "run", "-r", "ort", "--provider", "container", "--cpus", last, "--threads", 1,
-        "--iterations", 20, "--json", model,
-    )  # fmt: skip
+        "run",
+        "-r",
+        "ort",
+        "--provider",
+        "container",
+        "--cpus",
+        last,
+        "--threads",
+        1,
+        "--iterations",
+        20,
+        "--json",
+        model,
+    )
     assert done.returncode == 0, done.stderr
     (result,) = json.loads(done.stdout)
     environment = result["environment"]
@@ -108,9 +119,7 @@ serve(execute)
 """
 
 
-def test_a_plugins_runtime_that_requires_it_runs_in_its_own_image(
-    image, model, tmp_path, monkeypatch, provisioned
-):
+def test_a_plugins_runtime_that_requires_it_runs_in_its_own_image(image, model, tmp_path, monkeypatch, provisioned):
     home = tmp_path / "home"
     (home / "environments").mkdir(parents=True)
     monkeypatch.setenv("ISOBENCH_HOME", str(home))

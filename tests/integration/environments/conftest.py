@@ -154,10 +154,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path, paths.PACKAGE)
     monkeypatch.setattr(paths, "ENVS", world.envs)
     settings = {
-        "ISOBENCH_HOME": world.home, "UV_CACHE_DIR": tmp_path / "cache", "UV_FIND_LINKS": world.wheels,
-        "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_CONFIG_FILE": tmp_path / "uv.toml",
+        "ISOBENCH_HOME": world.home,
+        "UV_CACHE_DIR": tmp_path / "cache",
+        "UV_FIND_LINKS": world.wheels,
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "UV_OFFLINE": "1",
+        "UV_CONFIG_FILE": tmp_path / "uv.toml",
         "TMPDIR": tmp_path / "temporary",  # processes are killed here, which leave what they leave
-    }  # fmt: skip
+    }
     (tmp_path / "uv.toml").touch()
     (tmp_path / "temporary").mkdir()
     for name, value in settings.items():

@@ -140,8 +140,11 @@ def test_a_conda_environment_is_adopted_with_its_conda_packages_and_its_activati
     assert told.returncode == 0, told.stderr
     taken = store.adopted("tiny")
     assert [package["name"] for package in taken.manifest()["conda_packages"]] == [
-        "greeter", "python", "toolbox", "tzdata",
-    ]  # fmt: skip
+        "greeter",
+        "python",
+        "toolbox",
+        "tzdata",
+    ]
     assert taken.activation()["GREETING"] == f"hello from {made.folder}"
     assert environments.verify(taken) == []
     [row] = [row for row in json.loads(conda.isobench("list", "--json").stdout) if row["provider"] == "adopted"]
@@ -173,5 +176,3 @@ def test_what_is_neither_an_environment_nor_a_result_is_refused(world):
     assert refused.returncode == 2
     assert "nonesuch is neither an environment nor a result: there is no environment 'nonesuch'" in refused.stderr
     assert "hint: see them all: isobench env list, isobench list" in refused.stderr
-
-

@@ -152,9 +152,7 @@ def test_a_missing_cuda_driver_is_told_when_locking_with_the_way_around_it(conda
     why, error = locking_fails(conda, channel.as_uri(), "gputool")
     assert why == "no packages satisfy all that is asked for: there is no __cuda, an NVIDIA driver"
     assert "__cuda >=12" in error.details
-    assert error.hint == (
-        "to lock for a machine that has one: CONDA_OVERRIDE_CUDA=12.9 isobench env lock tiny"
-    )
+    assert error.hint == ("to lock for a machine that has one: CONDA_OVERRIDE_CUDA=12.9 isobench env lock tiny")
 
 
 def test_a_missing_cuda_driver_is_told_when_creating(conda, channel, monkeypatch):

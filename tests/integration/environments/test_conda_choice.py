@@ -43,8 +43,9 @@ def test_auto_waits_three_seconds_for_a_channel_and_no_longer(conda, server, cho
     spec = conda.conda_spec(server.url("none"))
     spec.conda_lock_file.write_text(spec.conda_lock_file.read_text().replace("/none/", "/hang/"))
     assert chosen(environments.spec("tiny")) == (
-        "venv", ["tiny: provider venv, since conda can't be had: its channel didn't answer within 0.7 s"],
-    )  # fmt: skip
+        "venv",
+        ["tiny: provider venv, since conda can't be had: its channel didn't answer within 0.7 s"],
+    )
 
 
 def test_auto_takes_what_is_there_and_asks_nobody(conda, server, chosen):

@@ -34,15 +34,26 @@ def test_the_manifest_names_conda_packages_tools_locks_and_activation(conda, cha
     manifest = made.manifest()
     there = {package["name"]: package["version"] for package in manifest["conda_packages"]}
     assert there == {
-        "greeter": "1.0", "python": manifest["python"]["version"], "toolbox": "1.0", "tzdata": "2026c",
-    }  # fmt: skip
+        "greeter": "1.0",
+        "python": manifest["python"]["version"],
+        "toolbox": "1.0",
+        "tzdata": "2026c",
+    }
     assert [package["name"] for package in manifest["packages"]] == ["alpha", "beta"]
     assert {"rattler", "uv"} == manifest["tools"].keys()
     assert manifest["conda_lock_sha256"] == spec.conda_lock_sha256
-    assert manifest["activation"] == made.activation() == {
-        "CONDA_PREFIX": str(made.folder), "CONDA_DEFAULT_ENV": str(made.folder), "CONDA_SHLVL": "1",
-        "GREETER_MODE": "polite", "GREETING": f"hello from {made.folder}", "PATH": f"{made.folder}/bin",
-    }  # fmt: skip
+    assert (
+        manifest["activation"]
+        == made.activation()
+        == {
+            "CONDA_PREFIX": str(made.folder),
+            "CONDA_DEFAULT_ENV": str(made.folder),
+            "CONDA_SHLVL": "1",
+            "GREETER_MODE": "polite",
+            "GREETING": f"hello from {made.folder}",
+            "PATH": f"{made.folder}/bin",
+        }
+    )
 
 
 def test_files_are_copied_so_that_an_edit_stays_where_it_was_made(conda, channel):
@@ -93,9 +104,12 @@ def test_a_package_in_both_locks_is_refused(conda, channel, tmp_path):
     own = tmp_path / "own"
     site = f"lib/python{local_channel.MINOR}/site-packages"
     conda_world.tiny(
-        own, tmp_path / "staging", "alpha", "1.0",
+        own,
+        tmp_path / "staging",
+        "alpha",
+        "1.0",
         {f"{site}/alpha/__init__.py": "", f"{site}/alpha-1.0.dist-info/METADATA": "Name: alpha\nVersion: 1.0\n"},
-    )  # fmt: skip
+    )
     local_channel.index(own)
     spec = conda.conda_spec(channel.as_uri(), lock=False)
     text = spec.environment_file.read_text().replace("channels:\n", f"channels:\n  - {own.as_uri()}\n")
@@ -121,9 +135,7 @@ def test_what_is_edited_added_or_removed_is_found(conda, channel):
     ]
     with pytest.raises(ProvisionError, match="the tiny environment isn't what its lock says any more") as caught:
         environments.check(made)
-    assert caught.value.hint == (
-        f"isobench env remove {made.folder.name} && isobench env create tiny --provider conda"
-    )
+    assert caught.value.hint == (f"isobench env remove {made.folder.name} && isobench env create tiny --provider conda")
 
 
 def test_the_fast_check_reads_no_file_of_a_package(conda, channel, monkeypatch):

@@ -44,16 +44,29 @@ def test_listing_as_json_tells_all_that_is_known(world):
     missing = world.spec(name="missing")
     rows = json.loads(printed(world.isobench("list", "--json")))
     assert rows[0] == {
-        "name": "missing", "state": "not made", "provider": "venv", "python": missing.python, "packages": 0,
+        "name": "missing",
+        "state": "not made",
+        "provider": "venv",
+        "python": missing.python,
+        "packages": 0,
         "conda_packages": 0,
-        "folder": str(store.folder_of(missing)), "identity": missing.identity(), "lock_sha256": missing.lock_sha256,
+        "folder": str(store.folder_of(missing)),
+        "identity": missing.identity(),
+        "lock_sha256": missing.lock_sha256,
         "created_at": None,
-    }  # fmt: skip
+    }
     assert rows[1] == {
-        "name": "tiny", "state": "ready", "provider": "venv", "python": made.manifest()["python"]["version"],
-        "packages": 2, "conda_packages": 0, "folder": str(made.folder), "identity": made.identity,
-        "lock_sha256": made.lock_sha256, "created_at": made.manifest()["created_at"],
-    }  # fmt: skip
+        "name": "tiny",
+        "state": "ready",
+        "provider": "venv",
+        "python": made.manifest()["python"]["version"],
+        "packages": 2,
+        "conda_packages": 0,
+        "folder": str(made.folder),
+        "identity": made.identity,
+        "lock_sha256": made.lock_sha256,
+        "created_at": made.manifest()["created_at"],
+    }
 
 
 def test_listing_shows_what_is_left_of_other_locks_and_what_is_broken(world):

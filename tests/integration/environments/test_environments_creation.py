@@ -105,8 +105,7 @@ def test_a_wrong_hash_is_refused_with_both_hashes(world):
     wrong = world.alpha[:-5] + "0000\n"
     error = refusal(world, world.spec(wrong + world.beta))
     assert error.message == (
-        "the tiny environment can't be laid down: "
-        "the index serves another file for alpha==1.0 than the one in the lock"
+        "the tiny environment can't be laid down: the index serves another file for alpha==1.0 than the one in the lock"
     )
     assert wrong[-65:-1] in error.details
     assert world.alpha[-65:-1] in error.details

@@ -125,9 +125,22 @@ def test_a_requirement_with_an_address_is_refused(world, lock):
 def test_these_locks_serve_aarch64_too(name, glibc, tmp_path):
     spec, log_file = environments.spec(name), tmp_path / "uv.log"
     uv.run(
-        ["pip", "install", "--dry-run", "--no-build", "--require-hashes", "--python-version", spec.python,
-         "--python-platform", f"aarch64-manylinux_{glibc}", "--target", tmp_path / "nothing", "-r", spec.lock_file],
+        [
+            "pip",
+            "install",
+            "--dry-run",
+            "--no-build",
+            "--require-hashes",
+            "--python-version",
+            spec.python,
+            "--python-platform",
+            f"aarch64-manylinux_{glibc}",
+            "--target",
+            tmp_path / "nothing",
+            "-r",
+            spec.lock_file,
+        ],
         log_file=log_file,
-    )  # fmt: skip
+    )
     would = re.findall(r"^ \+ (\S+)", log_file.read_text(), re.MULTILINE)
     assert sorted(would) == sorted(f"{package}=={version}" for package, version in spec.locked().items())

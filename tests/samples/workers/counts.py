@@ -1,4 +1,5 @@
 """The smallest worker that measures: no runtime, only arithmetic."""
+
 from array import array
 
 import protocol

@@ -1,4 +1,5 @@
 """Measures well twice, then crashes."""
+
 import ctypes
 
 from harness import measure, serve

@@ -1,4 +1,5 @@
 """So quick that the clock can not tell one call."""
+
 from harness import measure, serve
 
 

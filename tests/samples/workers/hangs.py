@@ -1,4 +1,5 @@
 """Ignores polite signals, and starts a child that does so, too; tells both pids."""
+
 import os
 import signal
 import subprocess

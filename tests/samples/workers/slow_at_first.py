@@ -1,4 +1,5 @@
 """Gets quicker for 30 calls, as if something were compiled meanwhile."""
+
 import time
 
 from harness import measure, serve

@@ -1,4 +1,5 @@
 """Takes 40 ms to import, 60 ms for its first inference, and 2 ms for each after it."""
+
 import time
 
 from harness import measure, serve

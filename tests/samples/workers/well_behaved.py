@@ -1,4 +1,5 @@
 """Tells what it sees: its arguments, its environment, what is on sys.path."""
+
 import os
 import sys
 

@@ -30,9 +30,10 @@ def variables(prefix: Path) -> dict[str, str]:
             said = process.capture([shell, "-c", _SOURCE], env={**kept, **found, "PATH": f"{path}:{usual}"})
         except OSError as error:
             raise ProvisionError(
-                f"an activation script in {prefix}/etc/conda/activate.d fails", details=str(error),
+                f"an activation script in {prefix}/etc/conda/activate.d fails",
+                details=str(error),
                 hint="the package that brought it may not suit this machine",
-            ) from None  # fmt: skip
+            ) from None
         after = dict(line.split("=", 1) for line in said.split("\0") if "=" in line)
         path = after.pop("PATH", path).removesuffix(usual).rstrip(":")
         found |= {name: value for name, value in after.items() if name not in _OWN}

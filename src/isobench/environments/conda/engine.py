@@ -85,9 +85,13 @@ def ask(
             with tempfile.TemporaryFile() as stdin:
                 _write(stdin, {"action": action, "patience_s": silence_s, **request})
                 child = process.spawn(
-                    process.tethered(argv), env=_variables(temporary), log_file=log_file, stdin=stdin.fileno(),
-                    pass_fds=(tell, *pass_fds), cwd=log_file.parent,
-                )  # fmt: skip
+                    process.tethered(argv),
+                    env=_variables(temporary),
+                    log_file=log_file,
+                    stdin=stdin.fileno(),
+                    pass_fds=(tell, *pass_fds),
+                    cwd=log_file.parent,
+                )
             os.close(tell)
             tell = -1
             deadline = _Deadline(silence_s, limit_s)

@@ -54,12 +54,15 @@ async def install(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
         "rattler": version("py-rattler"),
         "packages": [
             {
-                "name": record.name.normalized, "version": str(record.version), "build": str(record.build),
-                "url": record.url, "sha256": (record.sha256 or b"").hex(),
+                "name": record.name.normalized,
+                "version": str(record.version),
+                "build": str(record.build),
+                "url": record.url,
+                "sha256": (record.sha256 or b"").hex(),
             }
             for record in sorted(records, key=lambda record: record.name.normalized)
         ],
-    }  # fmt: skip
+    }
 
 
 class _Reporter(InstallerReporter):
@@ -125,5 +128,3 @@ def _check_local(record: RepoDataRecord, tell: Teller) -> None:
     wanted = (record.sha256 or b"").hex()
     if actual != wanted:
         raise HashMismatchError(f"{path} has the SHA-256 {actual}; the lock says {wanted}")
-
-

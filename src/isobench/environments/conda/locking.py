@@ -84,8 +84,9 @@ def lock(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
     before = _read(request["old"])
     return {
         "changed": _differences(before.package if before else [], parse_conda_lock_file(output).package),
-        "stale": stale, "platforms": platforms,
-    }  # fmt: skip
+        "stale": stale,
+        "platforms": platforms,
+    }
 
 
 def _yaml(file: Path) -> dict[str, Any]:
@@ -131,9 +132,7 @@ def _read(file: str | None) -> Lockfile | None:
         raise channels.LockError(f"damaged\n{error}") from None
 
 
-def _held(
-    request: Mapping[str, Any], old: Lockfile | None, platform: str, update: set[str]
-) -> list[RepoDataRecord]:
+def _held(request: Mapping[str, Any], old: Lockfile | None, platform: str, update: set[str]) -> list[RepoDataRecord]:
     """The records that are to stay if they can."""
     if old is None or platform not in old.metadata.platforms or "*" in update:
         return []
@@ -179,9 +178,7 @@ def _assumed(defaults: FakeRepoData, platform: str) -> list[GenericVirtualPackag
     for package, platforms in defaults.packages_by_subdir.items():
         version = Version(package.version)
         if platform in platforms and (package.name not in found or version > found[package.name].version):
-            found[package.name] = GenericVirtualPackage(
-                PackageName(package.name), version, BuildString(package.build)
-            )
+            found[package.name] = GenericVirtualPackage(PackageName(package.name), version, BuildString(package.build))
     return list(found.values())
 
 

@@ -45,8 +45,11 @@ def lock(
         draft = Path(folder) / spec.conda_lock_file.name
         request = {
             "old": str(spec.conda_lock_file) if spec.conda_lock_file.exists() else None,
-            "platforms": list(platforms), "update": list(update), "check": check, "output": str(draft),
-        }  # fmt: skip
+            "platforms": list(platforms),
+            "update": list(update),
+            "check": check,
+            "output": str(draft),
+        }
         answer = _ask("lock", spec, request, Path(folder), lambda text: progress(f"{spec.name}: {text}"))
         if draft.exists():
             try:
@@ -73,11 +76,15 @@ def _ask(
 ) -> dict[str, list[str]]:
     try:
         return engine.ask(
-            action, {**provider.request(), "environment_file": str(spec.environment_file), **request},
-            log_file=folder / "rattler.log", progress=progress,
-        )  # fmt: skip
+            action,
+            {**provider.request(), "environment_file": str(spec.environment_file), **request},
+            log_file=folder / "rattler.log",
+            progress=progress,
+        )
     except engine.EngineError as error:
         raise error.explained(
-            f"the conda packages of {spec.name} can't be locked", relock=spec.relock, spec=str(spec.environment_file),
+            f"the conda packages of {spec.name} can't be locked",
+            relock=spec.relock,
+            spec=str(spec.environment_file),
             keep_log=False,
-        ) from None  # fmt: skip
+        ) from None

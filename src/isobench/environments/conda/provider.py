@@ -27,9 +27,11 @@ class Conda:
         site.progress(f"{spec.name}: laying down the conda packages of {spec.conda_lock_file}")
         try:
             installed = engine.ask(
-                "install", {**request(), "lock_file": str(spec.conda_lock_file), "prefix": str(site.folder)},
-                log_file=site.log_file, pass_fds=(site.lock,),
-            )  # fmt: skip
+                "install",
+                {**request(), "lock_file": str(spec.conda_lock_file), "prefix": str(site.folder)},
+                log_file=site.log_file,
+                pass_fds=(site.lock,),
+            )
         except engine.EngineError as error:
             raise error.explained(what, relock=spec.relock, spec=str(spec.environment_file)) from None
         theirs = _distributions(spec, site.folder)

@@ -54,10 +54,12 @@ class Container:
             tools |= Venv().lay_down(spec, site)
         _point(site.folder, about, spec, image)
         facts = {
-            "image": image.reference, "id": f"sha256:{found['Id'].removeprefix('sha256:')}", "python": about["python"],
+            "image": image.reference,
+            "id": f"sha256:{found['Id'].removeprefix('sha256:')}",
+            "python": about["python"],
             "libc": about["libc"],
             "packages": [{"name": name, "version": version} for name, version in about["packages"] if image.packages],
-        }  # fmt: skip
+        }
         (site.folder / FACTS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
         return tools
 
@@ -88,9 +90,12 @@ def _present(image: Image, using: Engine, spec: Spec, site: Site) -> dict[str, A
         site.progress(f"{spec.name}: pulling {image.reference} with {using.name} {using.version}")
         try:
             status = process.run_logged(
-                [using.program, "pull", image.reference], env=os.environ, log_file=site.log_file,
-                timeout_s=_PULL_TIMEOUT_S, pass_fds=[site.lock],
-            )  # fmt: skip
+                [using.program, "pull", image.reference],
+                env=os.environ,
+                log_file=site.log_file,
+                timeout_s=_PULL_TIMEOUT_S,
+                pass_fds=[site.lock],
+            )
         except TimeoutError as error:
             status = 1
             site.progress(str(error))

@@ -103,9 +103,13 @@ def record(environment: Environment) -> dict[str, Any]:
     using.remove_leftovers()
     told = environment.manifest()["container"]
     return {
-        "engine": using.name, "version": using.version, "rootless": using.rootless,
-        "image": told["image"], "id": told["id"], "libc": told["libc"],
-    }  # fmt: skip
+        "engine": using.name,
+        "version": using.version,
+        "rootless": using.rootless,
+        "image": told["image"],
+        "id": told["id"],
+        "libc": told["libc"],
+    }
 
 
 def for_worker(
@@ -163,9 +167,19 @@ def container(
     name = engine.new_name()
     program, *arguments = (os.fspath(part) for part in command)
     argv = [
-        str(using.program), "run", "--rm", "--interactive", f"--name={name}", f"--label={engine.LABEL}",
-        "--pull=never", "--network=none", "--log-driver=none", "--no-healthcheck",
-        "--cap-drop=ALL", "--security-opt=no-new-privileges", "--security-opt=label=disable",
+        str(using.program),
+        "run",
+        "--rm",
+        "--interactive",
+        f"--name={name}",
+        f"--label={engine.LABEL}",
+        "--pull=never",
+        "--network=none",
+        "--log-driver=none",
+        "--no-healthcheck",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--security-opt=label=disable",
         *(["--http-proxy=false"] if using.name == "podman" else []),
         *using.user(),
         *further,
@@ -176,7 +190,7 @@ def container(
         f"--entrypoint={program}",
         image.removeprefix("sha256:"),
         *arguments,
-    ]  # fmt: skip
+    ]
     return Container(engine=using, name=name, argv=tuple(argv))
 
 
