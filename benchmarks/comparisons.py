@@ -25,7 +25,8 @@ import models
 import neighbour
 import numpy as np
 
-from isobench import api, comparing, results
+from isobench import api, results
+from isobench.results import compare
 
 WIDTHS = (12, 8, 8, 8, 8, 8, 10, 10, 9)
 LAYERS = 100
@@ -81,7 +82,7 @@ def _compare(
         **settings,
     )
     one, other = [(saved.result, saved.folder) for saved in api.measure(plan)]
-    comparison = comparing.compare(one, other)
+    comparison = compare.compare(one, other)
     took_s = time.monotonic() - began
     pooled = [np.concatenate([np.asarray(run) for run in results.samples_ns(*each)]) for each in (one, other)]
     within = comparison.ratio.within

@@ -23,8 +23,8 @@ from typing import Any
 
 import common
 
-from isobench import nvidia
-from isobench.statistics.gpu import ENQUEUE_SHARE
+from isobench.analysis.gpu_noise import ENQUEUE_SHARE
+from isobench.system import nvidia
 
 HERE = Path(__file__).parent
 MODELS = ("tiny", "conv", "transformer")

@@ -22,7 +22,7 @@ from pathlib import Path
 import common
 import models
 
-from isobench import devices
+from isobench.system import devices
 
 AIMS = {"tiny-mlp": 1.3, "conv-net": 1.2, "resnet": 1.05}
 BARE = Path(__file__).with_name("bare.py")

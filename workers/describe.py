@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-import trees
+import pytrees
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
@@ -37,7 +37,7 @@ def signature(args: Any, kwargs: Any) -> str:
 
 def spec(name: str, tensor: torch.Tensor) -> dict[str, Any]:
     """Name, type and shape of a tensor, as JSON."""
-    return {"name": name, "dtype": trees.dtype_name(tensor), "shape": list(tensor.shape)}
+    return {"name": name, "dtype": pytrees.dtype_name(tensor), "shape": list(tensor.shape)}
 
 
 def weights_sha256(module: torch.nn.Module) -> str:
@@ -53,11 +53,11 @@ def weights_sha256(module: torch.nn.Module) -> str:
 
 
 def _named(tree: str, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
-    return list(trees.leaves(tree, args if tree == "args" else dict(sorted(kwargs.items()))))
+    return list(pytrees.leaves(tree, args if tree == "args" else dict(sorted(kwargs.items()))))
 
 
 def _type(tensor: torch.Tensor) -> str:
-    return f"{trees.dtype_name(tensor)}{list(tensor.shape)}"
+    return f"{pytrees.dtype_name(tensor)}{list(tensor.shape)}"
 
 
 def _leaf(value: Any) -> str:

@@ -14,8 +14,8 @@ import torch
 import describe
 import observe
 import protocol
+import pytrees
 import to_onnx
-import trees
 from harness import Refused, serve, stage
 
 
@@ -44,7 +44,7 @@ def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: in
     stage(f"computing the expected outputs of {model.name}")
     module = model.module.eval()
     weights_sha256 = describe.weights_sha256(module)
-    inputs = [trees.to_file(name, tensor) for name, tensor in trees.tensor_leaves_of_call(model.args, model.kwargs)]
+    inputs = [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves_of_call(model.args, model.kwargs)]
     expected = _outputs(model, module, seed)
     deterministic = _outputs(model, module, seed) == expected
     protocol.write_tensors(os.path.join(folder, "inputs.msgpack"), inputs)
@@ -52,7 +52,7 @@ def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: in
     made: dict[str, Any] = {"weights_sha256": weights_sha256, "deterministic": deterministic}
     if onnx:
         stage(f"exporting {model.name} to ONNX")
-        args, kwargs = trees.copied(model.args), trees.copied(model.kwargs)
+        args, kwargs = pytrees.copied(model.args), pytrees.copied(model.kwargs)
         file = os.path.join(folder, "model.onnx")
         names = [tensor.name for tensor in expected]
         made["onnx"] = to_onnx.export(module, args, kwargs, file, output_names=names, opset=opset)
@@ -61,11 +61,11 @@ def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: in
 
 def _outputs(model: observe.Observed, module: torch.nn.Module, seed: int) -> list[protocol.Tensor]:
     """What the model computes of its inputs: each time from fresh ones, since it may change them."""
-    args, kwargs = trees.copied(model.args), trees.copied(model.kwargs)
+    args, kwargs = pytrees.copied(model.args), pytrees.copied(model.kwargs)
     torch.manual_seed(seed)
     with torch.inference_mode():
         value = module(*args, **kwargs)
-    outputs = [trees.to_file(name, tensor) for name, tensor in trees.tensor_leaves("output", value)]
+    outputs = [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves("output", value)]
     if not outputs:
         raise Refused(
             "model-error",

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-import control
 import machine
 import protocol
+import resource_limits
 import timing
 
 BLOCK_TICKS = 10
@@ -185,7 +185,7 @@ def measure(
                 "process": machine.threads(),
             },
             "facts": facts or {},
-            "process": {**machine.process(), **control.state()},
+            "process": {**machine.process(), **resource_limits.state()},
         },
     )
 

@@ -133,13 +133,13 @@ def _control_with(asked: str) -> None:
         return
     import json
 
-    import control
     import harness
+    import resource_limits
 
     try:
-        control.apply(json.loads(asked))
+        resource_limits.apply(json.loads(asked))
     except OSError as error:
-        what = f"{control.describe(json.loads(asked))} can't be had: {error.strerror or error}"
+        what = f"{resource_limits.describe(json.loads(asked))} can't be had: {error.strerror or error}"
         hint = "A priority below 0 and CPUs outside one's control group need privileges."
         raise harness.Refused("refused", what, hint) from None
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 import describe
-import trees
+import pytrees
 from harness import Refused, stage
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -25,7 +25,7 @@ class Observed:
 
     def __init__(self, module: torch.nn.Module, args: Any, kwargs: Any, *, depth: int, parent: Observed | None) -> None:
         self.module = module
-        self.args, self.kwargs = trees.copied(args), trees.copied(kwargs)
+        self.args, self.kwargs = pytrees.copied(args), pytrees.copied(kwargs)
         self.depth = depth
         self.parent = parent
         self.invocations = 0
@@ -56,7 +56,7 @@ class Observed:
             "invocations": self.invocations,
             "instances": self.instances,
             "inputs": [
-                describe.spec(name, tensor) for name, tensor in trees.tensor_leaves_of_call(self.args, self.kwargs)
+                describe.spec(name, tensor) for name, tensor in pytrees.tensor_leaves_of_call(self.args, self.kwargs)
             ],
             "signature": describe.signature(self.args, self.kwargs),
             "instantiated_at": self.where,

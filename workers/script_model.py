@@ -17,7 +17,7 @@ import torch
 
 import observe
 import protocol
-import trees
+import pytrees
 from harness import request
 
 
@@ -32,11 +32,11 @@ def load() -> tuple[torch.nn.Module, Any, Any]:
         model["script"], model["script_args"], request()["seed"], model["max_depth"], gpus=not on_cpu
     )
     observed = observe.find(observation, model["hash"])
-    given = {tensor.name: trees.from_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
-    args, kwargs = trees.filled(observed.args, observed.kwargs, given)
+    given = {tensor.name: pytrees.from_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
+    args, kwargs = pytrees.filled(observed.args, observed.kwargs, given)
     return observed.module.eval(), args, kwargs
 
 
 def read_outputs(value: Any) -> list[protocol.Tensor]:
     """What a call of the module returned, as tensors that are named like the expected ones."""
-    return [trees.to_file(name, tensor) for name, tensor in trees.tensor_leaves("output", value)]
+    return [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves("output", value)]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.jit import TracerWarning
 
-import trees
+import pytrees
 from harness import stage
 
 _NOT_THE_MODELS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, __file__))
@@ -66,16 +66,16 @@ class _Flat(torch.nn.Module):  # type: ignore[misc] # torch isn't there where ty
         self.module = module
         # A tuple as it is would do, but torch looks into an attribute for parts of the module.
         self._call: Callable[[], tuple[Any, Any]] = lambda: (args, kwargs)
-        named = trees.tensor_leaves_of_call(args, kwargs)
+        named = pytrees.tensor_leaves_of_call(args, kwargs)
         self.input_names = [name for name, _ in named]
         self.tensors = [tensor for _, tensor in named]
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         args, kwargs = self._call()
         given = dict(zip(self.input_names, tensors, strict=True))
-        args, kwargs = trees.replaced(args, kwargs, given)
+        args, kwargs = pytrees.replaced(args, kwargs, given)
         outputs: list[torch.Tensor] = []
-        for _, tensor in trees.tensor_leaves("output", self.module(*args, **kwargs)):
+        for _, tensor in pytrees.tensor_leaves("output", self.module(*args, **kwargs)):
             # A name in the file stands for one value, so what is returned twice or untouched gets one of its own.
             known = any(tensor is other for other in (*tensors, *outputs))
             outputs.append(tensor.clone() if known else tensor)

@@ -10,7 +10,7 @@ import torch
 
 import cuda_driver
 import gpu_timing
-import trees
+import pytrees
 from harness import Refused
 
 
@@ -33,8 +33,8 @@ def placed(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[torch.nn.Mo
     ]
     if left:
         raise _left(f"the module's {', '.join(left[:5])}")
-    args, kwargs = trees.replaced(
-        args, kwargs, {name: tensor.to("cuda") for name, tensor in trees.tensor_leaves_of_call(args, kwargs)}
+    args, kwargs = pytrees.replaced(
+        args, kwargs, {name: tensor.to("cuda") for name, tensor in pytrees.tensor_leaves_of_call(args, kwargs)}
     )
     return module, args, kwargs
 
@@ -59,7 +59,7 @@ class Call:
         self._stream = torch.cuda.Stream()
         self._context: Any = torch.cuda.stream(self._stream)
         self._called: Callable[[], Any] = lambda: called(*args, **kwargs)
-        given = [tensor for _, tensor in trees.tensor_leaves_of_call(args, kwargs)]
+        given = [tensor for _, tensor in pytrees.tensor_leaves_of_call(args, kwargs)]
         self._inputs = [(tensor, _on_host(tensor).copy_(tensor)) for tensor in given]
         self._outputs: list[torch.Tensor] = []
         self.first_s = 0.0
@@ -72,7 +72,7 @@ class Call:
         value = self._called()
         self._cuda.synchronize_all()
         self.first_s = time.perf_counter() - started
-        outputs = [tensor for _, tensor in trees.tensor_leaves("output", value)]
+        outputs = [tensor for _, tensor in pytrees.tensor_leaves("output", value)]
         left = [str(tensor.device) for tensor in outputs if tensor.device.type != "cuda"]
         if left:
             raise _left(f"an output, which lies on {left[0]}")
@@ -106,7 +106,7 @@ class Call:
             tensor.copy_(buffer, non_blocking=True)
 
     def _copy_out(self, value: Any) -> None:
-        for buffer, (_, tensor) in zip(self._outputs, trees.tensor_leaves("output", value), strict=True):
+        for buffer, (_, tensor) in zip(self._outputs, pytrees.tensor_leaves("output", value), strict=True):
             buffer.copy_(tensor, non_blocking=True)
 
 

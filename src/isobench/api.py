@@ -15,16 +15,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isobench import paths, selection
-from isobench.console import Console
-from isobench.devices import default_threads
+from isobench import paths
+from isobench.console import Console, Progress
 from isobench.environments import choice
 from isobench.errors import UsageError
+from isobench.executors.local import run, run_sequence
 from isobench.measuring.case import Plan
-from isobench.measuring.runner import Progress, Saved, run, run_sequence
-from isobench.models import Model, Settings
+from isobench.planning import selection
+from isobench.planning.models import Model
+from isobench.planning.settings import Settings
+from isobench.results import SavedResult
 from isobench.runtimes import registry
 from isobench.runtimes.worker_rt import no_turns
+from isobench.system.devices import default_threads
 from isobench.tools.base import Tool
 from isobench.tools.benchmark import Benchmark
 from isobench.tools.sequence import Sequence as Tools
@@ -101,7 +104,7 @@ def plan(
         if in_turns and not entry.cls.takes_turns():
             raise no_turns(entry.name)
     if where.family == "nvidia":
-        from isobench import nvidia
+        from isobench.system import nvidia
 
         nvidia.gpu(where)
     choice.wanted()
@@ -151,7 +154,7 @@ def sequence(
     timeout_s: float = 900.0,
     results: Path | None = None,
     progress: Progress | None = None,
-) -> Iterator[Saved]:
+) -> Iterator[SavedResult]:
     """Take models through a sequence of tools; yields what its `benchmark` tools measure, each Result already on disk.
 
     All of it is checked when this is called: the order of the tools for every model, the runtimes, their arguments.
@@ -218,7 +221,7 @@ def _check_folder(results: Path) -> None:
         )
 
 
-def measure(of: Plan, progress: Progress | None = None) -> Iterator[Saved]:
+def measure(of: Plan, progress: Progress | None = None) -> Iterator[SavedResult]:
     """Measure a plan's Cases; each Result is on disk when it is yielded."""
     return run(of, progress or Console(quiet=True))
 

@@ -5,8 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Protocol, TextIO
+
+
+class Progress(Protocol):
+    """Who hears how far the work is."""
+
+    def begin(self, what: str) -> None:
+        """Another piece of work starts: a model's build, a case."""
+
+    def stage(self, text: str) -> None:
+        """What is going on in it now."""
+
+    def note(self, text: str) -> None:
+        """Something that is worth keeping on the screen."""
+
+    def end(self, status: str) -> None:
+        """A Case has ended, and its Result is on disk."""
 
 
 class Console:
@@ -36,10 +51,9 @@ class Console:
         """Something that stays on the screen."""
         self._write(text, stays=True)
 
-    def saved(self, result: Any, folder: Path) -> None:
-        """A Result was written: its status stays on the screen."""
+    def end(self, status: str) -> None:
+        """A Case has ended: its status stays on the screen."""
         if self._what:
-            status = "failed" if result.outcome.status == "failed" else f"{result.latency.mean_s * 1000:.4g} ms"
             self._write(f"{self._what}: {status} ({time.monotonic() - self._started:.1f} s)", stays=True)
         self._what = ""
 

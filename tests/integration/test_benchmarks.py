@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isobench import nvidia
+from isobench.system import nvidia
 
 pytestmark = pytest.mark.integration
 

@@ -16,7 +16,8 @@ from isobench import builds, environments
 from isobench.builds import Build
 from isobench.environments import Environment
 from isobench.errors import ModelError
-from isobench.models import Model, Settings
+from isobench.planning.models import Model
+from isobench.planning.settings import Settings
 from isobench.workers import protocol
 
 pytestmark = pytest.mark.integration

@@ -15,9 +15,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from isobench import devices
-from isobench.devices import Device
 from isobench.environments import Environment
+from isobench.system import devices
+from isobench.system.devices import Device
 from isobench.workers import machine
 
 pytestmark = pytest.mark.integration

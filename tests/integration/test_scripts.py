@@ -92,7 +92,7 @@ def test_a_model_that_is_never_called_is_told_with_its_place() -> None:
 def test_a_script_may_have_neighbours_that_are_called_as_our_modules(tmp_path: Path) -> None:
     script = tmp_path / "model.py"
     lines = ["import torch"]
-    for number, name in enumerate(("control", "harness", "script_model", "trees")):
+    for number, name in enumerate(("resource_limits", "harness", "script_model", "pytrees")):
         (tmp_path / f"{name}.py").write_text(f"WIDTH = {number + 1}\n")
         lines += [f"import {name}", f"torch.nn.Linear({name}.WIDTH, 1)(torch.zeros(1, {name}.WIDTH))"]
     script.write_text("\n".join(lines))

@@ -17,7 +17,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from isobench import paths
-from isobench.environments import Environment, uv
+from isobench.environments import Environment
+from isobench.environments.uv import command
 from isobench.workers import protocol
 from isobench.workers.protocol import Tensor
 
@@ -109,11 +110,11 @@ def test_what_it_cannot_parse_is_told_with_the_nodes_name(python: Path, tmp_path
 
 def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(python: Path, tmp_path: Path) -> None:
     """The bindings' wheel alone can be had here, without the libraries: its compiled module carries all names."""
-    env, _ = uv.environment()
+    env, _ = command.environment()
     target = tmp_path / "bindings"
     subprocess.run(
         [
-            uv.binary(),
+            command.binary(),
             "pip",
             "install",
             "--quiet",
@@ -122,7 +123,7 @@ def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(python: Pat
             target,
             "--python",
             sys.executable,
-            *uv.environment()[1],
+            *command.environment()[1],
             BINDINGS,
         ],
         check=True,

@@ -12,10 +12,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import isobench
-from isobench import api, comparing, report
+from isobench import api
 from isobench.environments import Environment, adopted, provision, specs
 from isobench.errors import UsageError
-from isobench.results import Failed, Measured, Result
+from isobench.reports import table
+from isobench.results import Failed, Measured, Result, compare
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +78,7 @@ def test_a_number_of_threads_that_is_the_runtimes_own_is_recorded_and_said(model
     result, outcome = measured(model, intra_op_threads=1)
     assert (outcome.runs[0].threads["requested"], outcome.runs[0].threads["runtime"]) == (1, 1)
     assert not [reason for reason in outcome.verdict.reasons if "asked for" in reason]
-    assert "ort: its arguments ask for 1 thread, in place of the above" in report.table([result])
+    assert "ort: its arguments ask for 1 thread, in place of the above" in table.run_table([result])
 
 
 def test_ort_never_falls_back_without_a_word(model: Path) -> None:
@@ -174,7 +175,7 @@ def test_one_model_is_compared_in_two_environments(model: Path, adopted_ort: Env
     assert [one.provider for one in named] == ["venv", "venv", "adopted"]
     assert own.runtime.version != by_name.runtime.version == by_folder.runtime.version == "1.22.1"
     assert all(one.ok for one in (own, by_name, by_folder))
-    found = comparing.compare(*((one.result, one.folder) for one in saved[:2]))
+    found = compare.compare(*((one.result, one.folder) for one in saved[:2]))
     assert found.paired
     assert (found.first, found.second) == ("ort", "ort@older-ort")
     assert found.differences == ()

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from isobench import paths, worker
+from isobench import paths
+from isobench.analysis import Block
 from isobench.errors import WorkerError
-from isobench.statistics import Block
+from isobench.supervisor import worker_process
 from isobench.workers import protocol
 
 pytestmark = pytest.mark.integration
@@ -37,7 +38,7 @@ class Run:
         )
 
     def __call__(self, name: str, *, timeout_s: float = 30, **request: Any) -> dict[str, Any]:
-        with worker.start(self.environment, SAMPLES / f"{name}.py", self.run_dir, threads=1) as process:
+        with worker_process.start(self.environment, SAMPLES / f"{name}.py", self.run_dir, threads=1) as process:
             process.go({"arguments": self.arguments(), "threads": 1, "seed": 0, **request}, timeout_s=timeout_s)
             if ready := process.ready(self.stages.append):
                 self.told = ready
@@ -284,7 +285,7 @@ def test_a_worker_that_is_alone_times_each_call_of_its_blocks(run: Run) -> None:
 
 
 def test_nothing_is_left_when_the_host_changes_its_mind(run: Run) -> None:
-    with worker.start(run.environment, SAMPLES / "well_behaved.py", run.run_dir, threads=1) as process:
+    with worker_process.start(run.environment, SAMPLES / "well_behaved.py", run.run_dir, threads=1) as process:
         pid = process._popen.pid
     assert gone(pid)
     assert not (run.run_dir / protocol.OUTPUTS_FILE).exists()

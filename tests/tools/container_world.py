@@ -25,8 +25,9 @@ from typing import Any
 
 import pytest
 
-from isobench import environments, worker
+from isobench import environments
 from isobench.environments import Environment
+from isobench.supervisor import worker_process
 from isobench.workers import protocol
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "workers"
@@ -173,7 +174,7 @@ class Run:
 
     def __call__(self, script: str | Path, *, timeout_s: float = 60, **given: Any) -> dict[str, Any]:
         script = SAMPLES / f"{script}.py" if isinstance(script, str) else script
-        with worker.start(self.environment, script, self.run_dir, threads=1, **given) as process:
+        with worker_process.start(self.environment, script, self.run_dir, threads=1, **given) as process:
             arguments = {
                 "output_dir": str(self.run_dir),
                 "onnx_file": "",

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from isobench import results
-from isobench.correctness import Comparison
-from isobench.models import Settings, TensorSpec
+from isobench.analysis import Block, Interval, Verdict, summarize
+from isobench.analysis.correctness import Comparison
+from isobench.planning.models import TensorSpec
+from isobench.planning.settings import Settings
 from isobench.results import (
     ColdStart,
     DeviceRecord,
@@ -21,7 +23,6 @@ from isobench.results import (
     RuntimeRecord,
     Warmup,
 )
-from isobench.statistics import Block, Interval, Verdict, summarize
 from isobench.workers import protocol
 
 BLOCK = Block(

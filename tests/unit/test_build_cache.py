@@ -9,7 +9,7 @@ import pytest
 from isobench.builds import cache
 from isobench.builds.build import Build, Onnx
 from isobench.errors import ModelError
-from isobench.models import Model, TensorSpec
+from isobench.planning.models import Model, TensorSpec
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from isobench.correctness import Comparison, compare
+from isobench.analysis.correctness import Comparison, compare
 from isobench.workers.protocol import Tensor
 
 

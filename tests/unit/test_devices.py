@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from isobench import devices, paths
-from isobench.devices import Device
+from isobench import paths
 from isobench.errors import UsageError
+from isobench.system import devices
+from isobench.system.devices import Device
 from isobench.workers import machine
 
 HOLD = """
 import sys
-from isobench.devices import Device, exclusive
+from isobench.system.devices import Device, exclusive
 with exclusive(Device.parse(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isobench import doctor, provenance
-from isobench.doctor import Busy
+from isobench.system import doctor, provenance
+from isobench.system.doctor import Busy
 
 QUIET = Busy(processes=(), steal_share=0.0)
 HOST: dict[str, Any] = {

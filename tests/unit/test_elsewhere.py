@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from isobench.devices import Device
 from isobench.environments import Environment, store
 from isobench.errors import ProvisionError, UsageError
 from isobench.runtimes import registry
+from isobench.system.devices import Device
 
 X86 = Device(family="x86")
 

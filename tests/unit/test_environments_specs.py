@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from isobench import environments, nvidia, paths
+from isobench import environments, paths
 from isobench.environments import specs, store
 from isobench.errors import ProvisionError, UsageError
+from isobench.system import nvidia
 
 
 def handmade(folder, lock="numpy==2.4.6 \\\n    --hash=sha256:00\n", **changes):

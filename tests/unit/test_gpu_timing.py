@@ -25,7 +25,7 @@ WORKERS = (
     "machine",
     "protocol",
     "timing",
-    "control",
+    "resource_limits",
     "trt_engine",
     "trt_worker",
 )

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from isobench import doctor, environments, nvidia
+from isobench import environments
 from isobench.cli.main import main
-from isobench.devices import Device
 from isobench.errors import UsageError
 from isobench.runtimes import registry
+from isobench.system import doctor, nvidia
+from isobench.system.devices import Device
 from isobench.workers import nvml
 
 H100 = {

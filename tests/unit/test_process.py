@@ -1,4 +1,4 @@
-"""isobench.process: programs are started, waited for without spinning, and ended with all that they started."""
+"""isobench.system.process: programs are started, waited for without spinning, and ended with all that they started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from isobench import process
+from isobench.system import process
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
@@ -124,7 +124,7 @@ def test_a_descriptor_is_handed_on_where_asked_for(tmp_path):
 def test_a_program_dies_with_a_host_that_is_killed(tmp_path):
     pid_file = tmp_path / "pid"
     code = (
-        "from isobench import process; from pathlib import Path; import os\n"
+        "from isobench.system import process; from pathlib import Path; import os\n"
         f"process.run_logged(['/bin/sh', '-c', 'echo $$ > {pid_file}; sleep 60; sleep 60'], env=dict(os.environ),"
         f" log_file=Path({str(tmp_path / 'log')!r}))"
     )
@@ -141,7 +141,7 @@ def test_a_program_dies_with_a_host_that_is_killed(tmp_path):
 def test_an_interrupted_host_ends_the_program(tmp_path):
     pid_file = tmp_path / "pid"
     code = (
-        "from isobench import process; from pathlib import Path; import os\n"
+        "from isobench.system import process; from pathlib import Path; import os\n"
         f"process.run_logged(['/bin/sh', '-c', 'echo $$ > {pid_file}; sleep 60; sleep 60'], env=dict(os.environ),"
         f" log_file=Path({str(tmp_path / 'log')!r}))"
     )

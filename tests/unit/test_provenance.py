@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import isobench
-from isobench import provenance
+from isobench.system import provenance
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ from pathlib import Path
 import plugin_world
 import pytest
 
-from isobench import api, devices, plugins
+from isobench import api, plugins
 from isobench.cli.main import main
-from isobench.devices import Device
 from isobench.environments import specs, store
 from isobench.errors import ProvisionError, UsageError, WorkerError
 from isobench.runtimes import registry
 from isobench.runtimes.worker_rt import WorkerRT
+from isobench.system import devices
+from isobench.system.devices import Device
 
 PLUGIN = """
 from isobench.runtimes.worker_rt import WorkerRT

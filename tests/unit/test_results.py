@@ -11,10 +11,11 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from sample_results import BLOCK, make, measured, save
 
-from isobench import report, results
+from isobench import results
+from isobench.analysis import GpuBlock, summarize, summarize_gpu
 from isobench.errors import ResultError
+from isobench.reports import table
 from isobench.results import Failed, Measured, Result
-from isobench.statistics import GpuBlock, summarize, summarize_gpu
 from isobench.workers import protocol
 
 
@@ -150,57 +151,59 @@ def test_every_member_is_in_the_schemas_documentation() -> None:
 
 
 def test_the_table_compares_with_torch_eager() -> None:
-    table = report.table([make("ort", measured(4.0)), make("torch-eager", measured(8.0))])
-    assert table.splitlines()[:2] == ["net::12ab34cd  11.7 M parameters  (float32[1, 3])", "on x86 (A CPU), 2 threads"]
-    cells = {line.split()[0]: line.split() for line in table.splitlines()[5:]}
+    text = table.run_table([make("ort", measured(4.0)), make("torch-eager", measured(8.0))])
+    assert text.splitlines()[:2] == ["net::12ab34cd  11.7 M parameters  (float32[1, 3])", "on x86 (A CPU), 2 threads"]
+    cells = {line.split()[0]: line.split() for line in text.splitlines()[5:]}
     assert cells["ort"] == ["ort", "4.000", "4.000", "10%", "4.000", "250.0", "2.00x", "4", "correct", "clean"]
     assert cells["torch-eager"][6] == "1.00x"
 
 
 def test_a_table_without_torch_eager_compares_with_nothing() -> None:
-    table = report.table([make("ort", measured(4.0)), make("torch-eager", Failed(kind="crash", message="it crashed"))])
-    assert "vs torch-eager" not in table
-    cells = {line.split()[0]: line.split() for line in table.splitlines()[5:7]}
+    text = table.run_table(
+        [make("ort", measured(4.0)), make("torch-eager", Failed(kind="crash", message="it crashed"))]
+    )
+    assert "vs torch-eager" not in text
+    cells = {line.split()[0]: line.split() for line in text.splitlines()[5:7]}
     assert cells["ort"] == ["ort", "4.000", "4.000", "10%", "4.000", "250.0", "4", "correct", "clean"]
     assert cells["torch-eager"][-2:] == ["failed:", "crash"]
 
 
 @pytest.mark.parametrize(("per_second", "text"), [(12345.6, "12,346"), (41.26, "41.3"), (2.0, "2.00"), (0.25, "0.250")])
 def test_rates_keep_their_digits(per_second: float, text: str) -> None:
-    assert report.rate(per_second) == text
+    assert table.rate(per_second) == text
 
 
 def test_what_was_set_aside_is_shown_beside_what_was_used() -> None:
-    table = report.table([make("ort", measured(4.0, set_aside_s=0.2))])
-    assert "4 of 6" in table
+    text = table.run_table([make("ort", measured(4.0, set_aside_s=0.2))])
+    assert "4 of 6" in text
     assert (
         "ort: 0.2 s set aside, in which others used the machine; with them: mean 8.000, median 8.000, p99 8.000 ms"
-        in table
+        in text
     )
 
 
 def test_the_table_says_why_a_number_is_not_to_be_trusted() -> None:
     failed = Failed(kind="crash", message="the worker was killed by SIGSEGV", details="last\nwords", hint="look there")
-    table = report.table(
+    text = table.run_table(
         [
             make("ort", measured(4.0, ok=False, reasons=("y has the shape [1], not [2]",))),
             make("torch-eager", measured(4.0, reasons=("others used the machine",))),
             make("torch-compiled", failed),
         ]
     )
-    assert "WRONG" in table
-    assert "ort: invalid: y has the shape [1], not [2]" in table
-    assert "torch-eager: noisy: others used the machine" in table
-    assert "torch-compiled: the worker was killed by SIGSEGV\n    last\n    words\n  hint: look there" in table
+    assert "WRONG" in text
+    assert "ort: invalid: y has the shape [1], not [2]" in text
+    assert "torch-eager: noisy: others used the machine" in text
+    assert "torch-compiled: the worker was killed by SIGSEGV\n    last\n    words\n  hint: look there" in text
 
 
 def test_each_model_has_a_table_of_its_own() -> None:
     other = replace(make().model, name="another", hash="00000000")
-    assert report.table([make(), make(model=other)]).count("runtime  ") == 2
+    assert table.run_table([make(), make(model=other)]).count("runtime  ") == 2
 
 
 def test_one_result_is_shown_in_full() -> None:
-    shown = report.details(make(), Path("/results/x"))
+    shown = table.details(make(), Path("/results/x"))
     for text in ("opset", "xyz"):
         assert text not in shown
     for text in (
@@ -224,7 +227,7 @@ def test_one_result_is_shown_in_full() -> None:
     ("seconds", "text"), [(0.0000054, "0.00540"), (0.0003217, "0.3217"), (0.003217, "3.217"), (0.32168, "321.7")]
 )
 def test_milliseconds_keep_their_digits(seconds: float, text: str) -> None:
-    assert report.milliseconds(seconds) == text
+    assert table.milliseconds(seconds) == text
 
 
 def on_gpu() -> Result:
@@ -245,7 +248,7 @@ def on_gpu() -> Result:
 def test_a_result_of_a_gpu_comes_back_and_tells_of_both_contracts(tmp_path: Path) -> None:
     result = on_gpu()
     assert results.load(str(save(result, tmp_path))) == result
-    shown = report.details(result, Path("/results/x"))
+    shown = table.details(result, Path("/results/x"))
     end_to_end = "mean 5.000, median 5.000, p99 5.000 ms; 0.5 J an inference"
     assert f"trt: end to end, with the copies to the GPU and back: {end_to_end}" in shown
     gpu = "driver 580.65.06, 1980 to 1980 MHz, 400 W, at most 60 \u00b0C, queueing an inference takes 10 \u00b5s"

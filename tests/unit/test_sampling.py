@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from isobench.models import Settings
-from isobench.sampling import Ready, Sampler
-from isobench.statistics import Block
+from isobench.analysis import Block
+from isobench.planning.settings import Settings
+from isobench.supervisor.sampling import Ready, Sampler
 
 
 def block(samples: int, *, wall_s: float = 0.1, others_s: float = 0.0, group: int = 1) -> Block:

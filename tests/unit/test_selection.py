@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from isobench.errors import ModelError, UsageError
-from isobench.selection import read_labels, select
+from isobench.planning.selection import read_labels, select
 
 
 @pytest.fixture

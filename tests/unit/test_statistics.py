@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from isobench.statistics import (
+from isobench.analysis import (
     Block,
     Verdict,
     intervals,
@@ -19,7 +19,7 @@ from isobench.statistics import (
     used_samples,
     verdict,
 )
-from isobench.statistics.intervals import Interval, _points, replicates, unseen
+from isobench.analysis.intervals import Interval, _points, replicates, unseen
 
 
 def block(**changes: float) -> Block:

@@ -12,7 +12,7 @@ import pytest
 from isobench import api
 from isobench.cli.main import main
 from isobench.errors import UsageError
-from isobench.models import Step
+from isobench.planning.models import Step
 from isobench.runtimes import registry
 from isobench.tools import registry as tools
 from isobench.tools.benchmark import Benchmark

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench.errors import ModelError
-from isobench.models import Model, TensorSpec
+from isobench.planning.models import Model, TensorSpec
 
 SCHEMA = "isobench.build/1"
 ONNX_FILE = "model.onnx"

@@ -20,7 +20,7 @@ from typing import Any
 
 from isobench import paths
 from isobench.builds.build import Build, from_json
-from isobench.models import Model
+from isobench.planning.models import Model
 from isobench.workers import protocol
 
 SCHEMA = "isobench.index/1"

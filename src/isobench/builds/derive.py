@@ -15,7 +15,8 @@ from isobench.builds.build import BUILD_FILE, EXPECTED_FILE, INPUTS_FILE, ONNX_F
 from isobench.builds.cache import key, look_up, remember, sha256_of, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
-from isobench.models import Settings, TensorSpec
+from isobench.planning.models import TensorSpec
+from isobench.planning.settings import Settings
 from isobench.workers import protocol
 
 

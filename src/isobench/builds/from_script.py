@@ -22,7 +22,8 @@ from isobench.builds.cache import Dependency, sha256_of, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError
-from isobench.models import Model, Settings, TensorSpec
+from isobench.planning.models import Model, TensorSpec
+from isobench.planning.settings import Settings
 from isobench.workers import protocol
 
 

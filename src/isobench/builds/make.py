@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import isobench
 from isobench.builds import cache
 from isobench.builds.build import Build
 from isobench.environments import Environment
-from isobench.models import Model, Settings
+from isobench.planning.models import Model
+from isobench.planning.settings import Settings
+from isobench.version import VERSION
 
 RULES = 2
 """Counts up when what a build holds changes, so that none of an older isobench's making is taken."""
@@ -54,7 +55,7 @@ def make(
 
 def _key(model: Model, selector: str, onnx: bool, environment: Environment, settings: Settings) -> str:
     asked: dict[str, Any] = {
-        "rules": [RULES, isobench.__version__],
+        "rules": [RULES, VERSION],
         "file": str(model.path.absolute()),
         "environment": environment.identity,
         "seed": settings.seed,

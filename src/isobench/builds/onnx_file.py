@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isobench.errors import ModelError, UsageError
-from isobench.models import TensorSpec
+from isobench.planning.models import TensorSpec
 from isobench.workers import protocol
 
 if TYPE_CHECKING:

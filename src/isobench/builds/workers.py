@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isobench import paths, worker
+from isobench import paths
 from isobench.environments import Environment
 from isobench.errors import ModelError, WorkerError
-from isobench.models import Settings
+from isobench.planning.settings import Settings
+from isobench.supervisor import worker_process
 from isobench.workers import protocol
 
 
@@ -35,7 +36,7 @@ def run_worker(
         WorkerError: it crashed, failed or took too long; the run directory stays, its log is named.
     """
     try:
-        with worker.start(
+        with worker_process.start(
             environment,
             paths.WORKERS / script,
             run_dir,

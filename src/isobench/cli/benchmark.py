@@ -13,10 +13,10 @@ class _Explained(WordsCommand):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from isobench import plugins
-        from isobench.devices import Device
         from isobench.errors import UsageError
         from isobench.runtimes import registry
         from isobench.runtimes.keywords import keywords
+        from isobench.system.devices import Device
 
         entries = registry.runtimes()
         rows = []

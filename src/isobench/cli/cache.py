@@ -23,9 +23,9 @@ def cache() -> None:
 def list_(as_json: bool) -> None:
     """List the builds, the oldest first."""
     from isobench import paths
-    from isobench.builds import kept
+    from isobench.builds import listing
 
-    found = kept.every()
+    found = listing.every()
     if as_json:
         import json
 
@@ -55,9 +55,9 @@ def list_(as_json: bool) -> None:
 @click.argument("name", metavar="ID")
 def show(name: str) -> None:
     """Print what is known of a build, as JSON. ID is a build's, or the beginning of one."""
-    from isobench.builds import build, kept
+    from isobench.builds import build, listing
 
-    click.echo((kept.find(name).folder / build.BUILD_FILE).read_text(encoding="utf-8"), nl=False)
+    click.echo((listing.find(name).folder / build.BUILD_FILE).read_text(encoding="utf-8"), nl=False)
 
 
 @cache.command()
@@ -65,12 +65,12 @@ def show(name: str) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every build.")
 def remove(names: tuple[str, ...], everything: bool) -> None:
     """Remove builds. Results stay; whoever measures with one of them at this moment fails."""
-    from isobench.builds import kept
+    from isobench.builds import listing
 
     if bool(names) == everything:
         raise UsageError("name the builds to remove, or give --all", hint="isobench cache list")
-    for one in kept.every() if everything else [kept.find(name) for name in dict.fromkeys(names)]:
-        kept.remove(one)
+    for one in listing.every() if everything else [listing.find(name) for name in dict.fromkeys(names)]:
+        listing.remove(one)
         click.echo(f"removed {one.folder}")
 
 

@@ -38,9 +38,10 @@ def calibrate(
     and `isobench compare` claims no difference below it. Take a model like those that you measure, and a machine in
     the state in which you measure.
     """
-    from isobench import api, paths, report
+    from isobench import api, paths
     from isobench.console import Console
-    from isobench.measuring import calibrating
+    from isobench.measuring import calibration
+    from isobench.reports import table
 
     console = Console()
     plan = api.plan(
@@ -55,10 +56,10 @@ def calibrate(
         wait=wait,
         script_args=script_args,
     )
-    found, quiet = calibrating.calibrate(plan, console, runs=runs, pairs=pairs)
+    found, quiet = calibration.calibrate(plan, lambda each: api.measure(each, console), runs=runs, pairs=pairs)
     console.clear()
-    click.echo(f"identical runs differ by {report.percent(found.runs)} (standard deviation of {runs} medians)")
-    click.echo(f"identical pairs that take turns differ by {report.percent(found.pairs)} ({pairs} pairs)")
+    click.echo(f"identical runs differ by {table.percent(found.runs)} (standard deviation of {runs} medians)")
+    click.echo(f"identical pairs that take turns differ by {table.percent(found.pairs)} ({pairs} pairs)")
     click.echo(f"kept for this machine in {paths.calibration()}")
     if not quiet:
         click.echo("others used the machine meanwhile: calibrate again when it is as quiet as when you measure")

@@ -12,9 +12,8 @@ from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand
 from isobench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
-    from isobench.comparing import Comparison
-    from isobench.measuring.runner import Saved
-    from isobench.results import Result
+    from isobench.results import Result, SavedResult
+    from isobench.results.compare import Comparison
 
 HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager, or -r ort -r ort@MY-ENVIRONMENT."
 TOO_SLOW = 8
@@ -102,7 +101,8 @@ def compare(
 
 def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Comparison] | None:
     """Comparisons of stored results; None where models are named. `whole`: nothing of the first may be left out."""
-    from isobench import comparing, results
+    from isobench import results
+    from isobench.results import compare
 
     if any(Path(name.partition("::")[0]).suffix in {".py", ".onnx", ".txt"} for name in what):
         return None
@@ -117,10 +117,10 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
         else:
             sides.append([results.load(name)])
     alone = all(len(side) == 1 for side in sides)
-    pairs = [(sides[0][0], sides[1][0])] if alone else comparing.match(*sides)
+    pairs = [(sides[0][0], sides[1][0])] if alone else compare.match(*sides)
     left_out += [
         f"{one.model.name}::{one.model.hash} on {one.runtime.name} is not measured in {what[1]}"
-        for one in ([] if alone else comparing.unmatched(*sides))
+        for one in ([] if alone else compare.unmatched(*sides))
     ]
     if left_out and whole and not anyway:
         raise ResultError(
@@ -132,7 +132,7 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
         click.echo(f"warning: {line}", err=True)
     if not pairs:
         raise ResultError(f"{what[0]} and {what[1]} hold no results of one model on one runtime")
-    found = [comparing.compare(_placed(one, what[0]), _placed(other, what[1])) for one, other in pairs]
+    found = [compare.compare(_placed(one, what[0]), _placed(other, what[1])) for one, other in pairs]
     different = [line for one in found for line in one.differences]
     if different and not anyway:
         raise ResultError(
@@ -151,13 +151,13 @@ def _placed(result: Result, name: str) -> tuple[Result, Path]:
     return result, inside if inside.is_dir() else results.folder_of(name)
 
 
-def _of_two(saved: list[Saved]) -> Comparison:
-    from isobench import comparing
+def _of_two(saved: list[SavedResult]) -> Comparison:
+    from isobench.results import compare
 
     if len(saved) != 2:
         names = ", ".join(f"{one.result.model.name} on {one.result.runtime.name}" for one in saved)
         raise UsageError(f"two can be compared, not {len(saved)}: {names}", hint=HINT)
-    return comparing.compare(*((one.result, one.folder) for one in saved))
+    return compare.compare(*((one.result, one.folder) for one in saved))
 
 
 def _show(found: list[Comparison], as_json: bool) -> None:

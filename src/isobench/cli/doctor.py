@@ -9,9 +9,9 @@ import click
 from isobench.errors import UsageError
 
 if TYPE_CHECKING:
-    from isobench.devices import Device
-    from isobench.doctor import Finding
-    from isobench.nvidia import Requirement
+    from isobench.system.devices import Device
+    from isobench.system.doctor import Finding
+    from isobench.system.nvidia import Requirement
 
 
 @click.command()
@@ -23,9 +23,11 @@ def doctor(device: str | None, as_json: bool) -> int:
     With --device nvidia, list first what the GPU, its driver and the runtimes' environments need of one another; the
     exit code says whether something is missing.
     """
-    from isobench import calibration, nvidia, provenance, report
-    from isobench import doctor as checks
+    from isobench.reports import table
+    from isobench.results import noise_floor
     from isobench.runtimes import registry
+    from isobench.system import doctor as checks
+    from isobench.system import nvidia, provenance
 
     where = registry.device(device) if device else None
     on_nvidia = where is not None and where.family == "nvidia"
@@ -45,15 +47,15 @@ def doctor(device: str | None, as_json: bool) -> int:
             click.echo(f"    {finding.advice}")
     if not found:
         click.echo("nothing that would disturb a measurement was found")
-    floor = calibration.floor()
-    click.echo(f"noise floor: {report.percent(floor.runs)} between identical runs ({floor.source})")
+    floor = noise_floor.floor()
+    click.echo(f"noise floor: {table.percent(floor.runs)} between identical runs ({floor.source})")
     return 0
 
 
 def _requirements(device: Device) -> list[Requirement]:
     """The GPU and its driver, and then each runtime's environment, as far as it's there."""
-    from isobench import nvidia
     from isobench.runtimes import registry
+    from isobench.system import nvidia
 
     try:
         facts = nvidia.gpu(device)
@@ -67,9 +69,10 @@ def _requirements(device: Device) -> list[Requirement]:
 
 
 def _environment(runtime: str, name: str, facts: Any) -> list[Requirement]:
-    from isobench import environments, nvidia
+    from isobench import environments
     from isobench.environments import choice
-    from isobench.nvidia import Requirement
+    from isobench.system import nvidia
+    from isobench.system.nvidia import Requirement
 
     if not name:
         return []

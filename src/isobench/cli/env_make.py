@@ -101,7 +101,7 @@ def lock(
 
 def _usable(spec: Spec) -> bool:
     """Is it locked, and is there the device that it is for? If not, say so."""
-    from isobench import nvidia
+    from isobench.system import nvidia
 
     if spec.device == "nvidia" and not nvidia.present():
         say(f"{spec.name}: left out, since there is no NVIDIA GPU here")

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import click
 
-from isobench import __version__
 from isobench.errors import IsobenchError
+from isobench.version import VERSION
 
 _OF_THE_DISK = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
@@ -48,7 +48,7 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="isobench")
+@click.version_option(VERSION, prog_name="isobench")
 def cli() -> None:
     """Benchmark ML models, each runtime in a locked environment of its own.
 

@@ -69,13 +69,13 @@ def new(name: str, folder: Path | None) -> None:
 
     docs/plugins.md says what to change in it.
     """
-    from isobench import skeleton
     from isobench.errors import UsageError
+    from isobench.plugins import template
     from isobench.runtimes import registry
 
     if name in registry.runtimes():
         raise UsageError(f"there is a runtime {name!r} already", hint="Take another name; isobench plugins lists them.")
     where = folder or Path(name)
-    for file in skeleton.write(name, where):
+    for file in template.write(name, where):
         click.echo(f"wrote {file}")
     click.echo(f"\nnow: pip install --editable {where} pytest && python -m pytest {where}")

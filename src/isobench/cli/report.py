@@ -22,13 +22,14 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     $ISOBENCH_HOME/results are taken. Latencies are in milliseconds; docs/result-schema.md describes each column. A
     result that can't be read has a row that says so.
     """
-    from isobench import paths, spreadsheet
+    from isobench import paths
+    from isobench.reports import csv_report
 
-    found = spreadsheet.gather(folders or [paths.results()])
+    found = csv_report.gather(folders or [paths.results()])
     for one in found:
-        if isinstance(one, spreadsheet.Unreadable):
+        if isinstance(one, csv_report.Unreadable):
             click.echo(f"warning: {one.error.message}", err=True)
-    text = spreadsheet.text(found)
+    text = csv_report.text(found)
     if output is None:
         click.echo(text, nl=False)
         return

@@ -14,8 +14,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def list_(root: Path | None, as_json: bool) -> None:
     """List what was measured, the oldest first."""
-    from isobench import paths, report, results
+    from isobench import paths, results
     from isobench.errors import ResultError
+    from isobench.reports import table
 
     readable = []
     for found in results.load_all(root):
@@ -28,7 +29,7 @@ def list_(root: Path | None, as_json: bool) -> None:
 
         click.echo(json.dumps([result.to_json() for result in readable], indent=1))
     elif readable:
-        click.echo(report.listing(readable))
+        click.echo(table.listing(readable))
     else:
         click.echo(f"no results in {root or paths.results()} yet", err=True)
 
@@ -42,7 +43,8 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
 
     ID is a result's id or the beginning of one, its folder, or a result.json.
     """
-    from isobench import report, results
+    from isobench import results
+    from isobench.reports import table
 
     result = results.load(name, root=root)
     if as_json:
@@ -50,7 +52,7 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
 
         click.echo(json.dumps(result.to_json(), indent=1))
     else:
-        click.echo(report.details(result, results.folder_of(name, root=root)))
+        click.echo(table.details(result, results.folder_of(name, root=root)))
 
 
 @click.command()

@@ -13,7 +13,7 @@ from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_opt
 from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand
 
 if TYPE_CHECKING:
-    from isobench.measuring.runner import Saved
+    from isobench.results import SavedResult
 
 WRONG_OUTPUTS = 7
 """Exit code: everything was measured, but some outputs are not what they should be."""
@@ -98,8 +98,9 @@ def run(
     A MODEL is a Python script (model.py, or model.py::HASH for one of its models), an .onnx file, a glob, or a .txt
     list of these. Each model is measured on each runtime, one after the other, and every result is saved at once.
     """
-    from isobench import api, selection
+    from isobench import api
     from isobench.console import Console
+    from isobench.planning import selection
     from isobench.runtimes.keywords import from_words
 
     plan = api.plan(
@@ -137,16 +138,16 @@ def run(
     return show(saved, as_json=as_json)
 
 
-def show(saved: Sequence[Saved], *, as_json: bool) -> int:
+def show(saved: Sequence[SavedResult], *, as_json: bool) -> int:
     """Print what was measured, and return the exit code that it comes to."""
     if as_json:
         import json
 
         click.echo(json.dumps([one.result.to_json() for one in saved], indent=1))
     else:
-        from isobench import report
+        from isobench.reports import table
 
-        click.echo(report.table([one.result for one in saved]))
+        click.echo(table.run_table([one.result for one in saved]))
         click.echo(f"\nresults in {saved[0].folder.parent}")
         for one in saved:
             click.echo(f"  {one.folder.name}")

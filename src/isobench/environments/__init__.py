@@ -57,17 +57,17 @@ def choose(spec: Spec, *, note: Progress) -> Spec:
 
 
 def check(environment: Environment) -> None:
-    """Refuse an environment that was changed by hand. See `isobench.environments.drift.check`."""
-    from isobench.environments import drift
+    """Refuse an environment that was changed by hand. See `isobench.environments.verification.check`."""
+    from isobench.environments import verification
 
-    drift.check(environment)
+    verification.check(environment)
 
 
 def verify(environment: Environment) -> list[str]:
-    """Every difference from what was laid down, file by file. See `isobench.environments.drift.verify`."""
-    from isobench.environments import drift
+    """Every difference from what was laid down, file by file. See `isobench.environments.verification.verify`."""
+    from isobench.environments import verification
 
-    return drift.verify(environment)
+    return verification.verify(environment)
 
 
 def remove(name: str | Environment, *, progress: Progress = lambda _line: None) -> list[Path]:

@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from isobench import paths, process
-from isobench.environments import drift, guard, provision, store
+from isobench import paths
+from isobench.environments import file_lock, provision, store, verification
 from isobench.environments.conda import activation
 from isobench.environments.providers import Site
 from isobench.environments.specs import Spec, platform_name
 from isobench.environments.store import Environment
 from isobench.errors import ProvisionError, UsageError
+from isobench.system import process
 
 _ASK = (
     "import json, os, platform, sys, sysconfig; print(json.dumps({'prefix': sys.prefix, 'python': sys.executable,"
@@ -48,21 +49,21 @@ def adopt(spec: Spec, prefix_or_python: Path, *, progress: Callable[[str], None]
         site_packages=Path(about["site_packages"]),
         lock_sha256="",
     )
-    contents = drift.contents(seen)
+    contents = verification.contents(seen)
     seen = replace(seen, identity=_identity(elsewhere, contents))
     folder = paths.environments() / f"{spec.name}-adopted-{seen.identity[:12]}"
     activated = activation.variables(seen.prefix) if contents["conda_packages"] else {}
     # One at a time for all of an environment's: two would remove each other's.
     one_for_all = paths.environments() / f"{spec.name}-adopted.lock"
-    with guard.held(one_for_all, making=spec.name, progress=progress) as lock:
+    with file_lock.held(one_for_all, making=spec.name, progress=progress) as lock:
         site = Site(folder=folder, log_file=provision.beside(folder, ".log"), lock=lock, progress=progress)
         site.log_file.unlink(missing_ok=True)
         progress(f"{spec.name}: trying {python}")
         provision.smoke(spec, seen, site, activated)
         folder.mkdir(parents=True, exist_ok=True)
         site.log_file.replace(folder / "provision.log")
-        python_facts = {key: about[key] for key in ("version", "implementation")} | drift.interpreter(python)
-        manifest = drift.manifest(
+        python_facts = {key: about[key] for key in ("version", "implementation")} | verification.interpreter(python)
+        manifest = verification.manifest(
             seen, spec, contents, python=python_facts, tools={}, adopted=elsewhere, activation=activated
         )
         provision.mark(folder / store.MARKER_FILE, manifest)

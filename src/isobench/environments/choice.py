@@ -108,7 +108,7 @@ def _refusal(spec: Spec) -> str:
     """Why the channel of the lock can't be used now, "" if it can."""
     import tempfile
 
-    from isobench.environments.conda import complaints, engine, provider
+    from isobench.environments.conda import engine, errors, provider
 
     with tempfile.TemporaryDirectory(prefix="isobench-probe-") as folder:
         try:
@@ -122,6 +122,6 @@ def _refusal(spec: Spec) -> str:
         except engine.EngineError as error:
             if error.kind == "timeout":
                 return f"its channel didn't answer within {_PROBE_S:g} s"
-            why, _ = complaints.explain(error.kind, error.message)
+            why, _ = errors.explain(error.kind, error.message)
             return why
     return ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from isobench.environments import locks
 from isobench.environments.specs import NO_PACKAGES, Spec, normalised
+from isobench.environments.uv import requirements_lock
 from isobench.errors import ProvisionError, UsageError
 
 
@@ -45,7 +45,7 @@ def lock(
 def _lock_conda(
     spec: Spec, platforms: Sequence[str], update: Sequence[str], check: bool, progress: Callable[[str], None]
 ) -> list[str]:
-    from isobench.environments.conda import locks as conda_locks
+    from isobench.environments.conda import locking as conda_locks
 
     change = conda_locks.lock(spec, platforms=platforms, update=update, check=check, progress=progress)
     if check:
@@ -56,12 +56,14 @@ def _lock_conda(
 def _lock_python(
     spec: Spec, update: Sequence[str], check: bool, upgrade: bool, progress: Callable[[str], None]
 ) -> list[str]:
-    from isobench.environments.conda import locks as conda_locks
+    from isobench.environments.conda import locking as conda_locks
 
     further = conda_locks.pip_part(spec) if spec.environment_file.exists() else []
     if spec.environment_file.exists() and not further and not spec.requirements_file.exists():
         return _lock_nothing(spec, check)
-    changed = locks.lock(spec, check=check, upgrade=upgrade, update=update, further=further, progress=progress)
+    changed = requirements_lock.lock(
+        spec, check=check, upgrade=upgrade, update=update, further=further, progress=progress
+    )
     return [f"{spec.lock_file.name}: other versions"] if changed else []
 
 
@@ -70,7 +72,7 @@ def _lock_nothing(spec: Spec, check: bool) -> list[str]:
         return []
     if not check:
         try:
-            locks.write_whole(spec.lock_file, NO_PACKAGES)
+            requirements_lock.write_whole(spec.lock_file, NO_PACKAGES)
         except OSError as error:
             raise ProvisionError(
                 f"{spec.lock_file} can't be written: {error.strerror}", hint="lock in a folder of yours"

@@ -14,16 +14,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from isobench import paths, process
-from isobench.environments import drift, guard, inventory, store
+from isobench import paths
+from isobench.environments import file_lock, inventory, store, verification
 from isobench.environments.conda import activation, meta
 from isobench.environments.conda.provider import Conda
 from isobench.environments.container.provider import Container
 from isobench.environments.providers import Provider, Site
 from isobench.environments.specs import Spec, names, unknown
 from isobench.environments.store import Environment
-from isobench.environments.venv import Venv
+from isobench.environments.uv.provider import Venv
 from isobench.errors import ProvisionError
+from isobench.system import process
 
 PROVIDERS: dict[str, Callable[[], Provider]] = {"conda": Conda, "container": Container, "venv": Venv}
 
@@ -38,7 +39,7 @@ def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
     """
     environment = store.expected(spec)
     folder = environment.folder
-    with guard.held(beside(folder, ".lock"), making=spec.name, progress=progress) as lock:
+    with file_lock.held(beside(folder, ".lock"), making=spec.name, progress=progress) as lock:
         if not store.is_ready(folder):
             site = Site(folder=folder, log_file=beside(folder, ".log"), lock=lock, progress=progress)
             site.log_file.unlink(missing_ok=True)
@@ -59,16 +60,16 @@ def _make(spec: Spec, environment: Environment, provider: Provider, site: Site) 
     start = time.monotonic()
     _empty(site.folder)
     tools = provider.lay_down(spec, site)
-    spoilt = inventory.all_altered(drift.layer(environment))
+    spoilt = inventory.all_altered(verification.layer(environment))
     if spoilt:
         site.progress(f"{spec.name}: the cache holds changed files of {', '.join(sorted(spoilt))}: fetching them anew")
         provider.mend_cache(sorted(spoilt), site)
         _empty(site.folder)
         tools = provider.lay_down(spec, site)
-        spoilt = inventory.all_altered(drift.layer(environment))
+        spoilt = inventory.all_altered(verification.layer(environment))
     problems = [f"{name}: {line}" for name, lines in sorted(spoilt.items()) for line in lines]
     problems += meta.altered(site.folder, meta.packages(site.folder))
-    problems += drift.lock_problems(spec, environment)
+    problems += verification.lock_problems(spec, environment)
     if problems:
         raise ProvisionError(
             f"what was laid down for {spec.name} isn't what its lock says: {problems[0]}",
@@ -78,7 +79,7 @@ def _make(spec: Spec, environment: Environment, provider: Provider, site: Site) 
     activated = activation.variables(site.folder) if spec.provider == "conda" else {}
     site.progress(f"{spec.name}: trying what was installed")
     smoke(spec, environment, site, activated)
-    manifest = drift.describe(environment, spec, tools, activated)
+    manifest = verification.describe(environment, spec, tools, activated)
     # The log is worth keeping, and what is renamed after the marker might be missed by a crash in between.
     site.log_file.replace(site.folder / "provision.log")
     mark(environment.marker, manifest)
@@ -155,7 +156,7 @@ def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[
         if not folders and name not in names():
             raise unknown(name, sorted({*names(), *(environment.name for environment in store.ready())}))
     for folder in folders:
-        with guard.held(beside(folder, ".lock"), making=folder.name, progress=progress):
+        with file_lock.held(beside(folder, ".lock"), making=folder.name, progress=progress):
             try:
                 _empty(folder)
                 beside(folder, ".log").unlink(missing_ok=True)

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.environments import guard, locks
+from isobench.environments import file_lock
 from isobench.environments.specs import LOCK_FILE, REQUIREMENTS_FILE, Spec, platform_name, spec
+from isobench.environments.uv import requirements_lock
 from isobench.errors import ModelError, ProvisionError
 
 # The expression is part of the standard: all tools are to see the same blocks.
@@ -45,7 +46,7 @@ def for_script(script: Path, base: str, *, progress: Callable[[str], None]) -> S
     folder = paths.locks() / hashlib.sha256("\n".join(parts).encode()).hexdigest()
     lock_file = folder / LOCK_FILE
     if not lock_file.is_file():
-        with guard.held(folder.with_suffix(".lock"), making=f"the lock of {script.name}", progress=progress):
+        with file_lock.held(folder.with_suffix(".lock"), making=f"the lock of {script.name}", progress=progress):
             if not lock_file.is_file():
                 progress(f"{script.name}: resolving its dependencies ({', '.join(dependencies)})")
                 _resolve(wanted, folder, ground, script, progress)
@@ -127,7 +128,7 @@ def _refuse_other_python(metadata: dict[str, Any], ground: Spec, script: Path) -
 
 
 def _resolve(wanted: str, folder: Path, ground: Spec, script: Path, progress: Callable[[str], None]) -> None:
-    if not locks.is_sound(ground.lock_file.read_text(encoding="utf-8", errors="replace")):
+    if not requirements_lock.is_sound(ground.lock_file.read_text(encoding="utf-8", errors="replace")):
         # uv would take what it can read for all the versions that are fixed.
         raise ProvisionError(
             f"the lock of {ground.name}, {ground.lock_file}, is damaged", hint=f"make it anew: {ground.relock}"
@@ -135,13 +136,13 @@ def _resolve(wanted: str, folder: Path, ground: Spec, script: Path, progress: Ca
     extra, draft = folder / REQUIREMENTS_FILE, folder / "draft.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        locks.write_whole(extra, wanted)
+        requirements_lock.write_whole(extra, wanted)
         draft.unlink(missing_ok=True)
-        locks.resolve(
+        requirements_lock.resolve(
             [ground.requirements_file, extra],
             draft,
             ground,
-            options=["--constraints", ground.lock_file, *locks.native_options()],
+            options=["--constraints", ground.lock_file, *requirements_lock.native_options()],
             what=f"the dependencies of {script} can't be met beside those of the {ground.name} environment",
             loosen=f"loosen the versions in the script's block; those of {ground.lock_file} are fixed",
             progress=progress,

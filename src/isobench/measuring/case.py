@@ -10,19 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import isobench
 from isobench import environments, paths
-from isobench.devices import Device
 from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, ModelError, WorkerError
-from isobench.models import Model, Settings, Step
+from isobench.planning.models import Model, Step
+from isobench.planning.settings import Settings
 from isobench.runtimes.base import BaseRT, Context, explained
 from isobench.runtimes.registry import Entry
 from isobench.runtimes.worker_rt import WorkerRT
+from isobench.system.devices import Device
+from isobench.version import VERSION
 
 if TYPE_CHECKING:
     from isobench.builds import Build
-    from isobench.measuring.judging import Finished
+    from isobench.measuring.evaluation import Finished
     from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Result, Turns
     from isobench.runtimes.base import MeasuredPerformance
     from isobench.workers.protocol import Tensor
@@ -114,11 +115,11 @@ class Case:
         settings = self.plan.settings
         self._started = datetime.now(UTC)
         runs = [self._run()]
-        from isobench.measuring import judging  # not before the first worker has started
+        from isobench.measuring import evaluation  # not before the first worker has started
 
         while True:
-            judged = judging.judge(runs, settings)
-            if len(runs) >= settings.processes and judging.enough(runs, judged, settings):
+            judged = evaluation.judge(runs, settings)
+            if len(runs) >= settings.processes and evaluation.enough(runs, judged, settings):
                 break
             self._on_stage(f"run {len(runs) + 1}, the interval is \u00b1{judged.width:.1%}")
             runs.append(self._run())
@@ -126,9 +127,9 @@ class Case:
 
     def result(self, runs: Sequence[Finished], turns: Turns) -> Result:
         """The Result of runs that took turns with those of other Cases."""
-        from isobench.measuring import judging
+        from isobench.measuring import evaluation
 
-        return self._judged(runs, replace(judging.judge(runs, self.plan.settings).measured, turns=turns))
+        return self._judged(runs, replace(evaluation.judge(runs, self.plan.settings).measured, turns=turns))
 
     def _judged(self, runs: Sequence[Finished], measured: Measured) -> Result:
         last = runs[-1]
@@ -162,7 +163,7 @@ class Case:
         """
         if self._environment is not None:
             environments.check(self._environment)
-        from isobench import provenance
+        from isobench.system import provenance
 
         self._provenance = {"host": provenance.host()}
         if self._environment is not None and self._environment.image:
@@ -181,18 +182,18 @@ class Case:
     def finished(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> Finished:
         """What a worker left, as one run."""
         from isobench import results
-        from isobench.measuring import judging
+        from isobench.measuring import evaluation
 
         folder = results.run_folder(len(self.run_dirs))
         runtime.take_over(performance)
         self._arguments = dict(runtime.rt_args)  # its _setup may have added to them
-        return judging.finished(runtime, performance, self._expected, began, folder, self.plan.settings)
+        return evaluation.finished(runtime, performance, self._expected, began, folder, self.plan.settings)
 
     def _run(self) -> Finished:
         began = datetime.now(UTC)
         runtime = self.begin()
         try:
-            from isobench.measuring import judging
+            from isobench.measuring import evaluation
 
             if len(self.run_dirs) == 1:
                 self.check()
@@ -200,7 +201,7 @@ class Case:
                 self.entry.require()
             # While the worker is still at its imports: what its outputs and samples are going to be judged by.
             if isinstance(runtime, WorkerRT):
-                judging.prepare()
+                evaluation.prepare()
             return self.finished(runtime, runtime.benchmark(), began)
         except IsobenchError:
             raise
@@ -228,7 +229,7 @@ class Case:
 
         return Result(
             id=_new_id(self._started, self.name, self.entry.name),
-            isobench=isobench.__version__,
+            isobench=VERSION,
             started_at=self._started.isoformat(timespec="milliseconds"),
             ended_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             command=self.plan.command,
@@ -277,8 +278,8 @@ class Case:
 
 
 def _model_record(model: Model, build: Build | None) -> ModelRecord:
-    from isobench import provenance
     from isobench.results import ModelRecord
+    from isobench.system import provenance
 
     record: dict[str, Any] = {
         "name": build.name if build else model.name,

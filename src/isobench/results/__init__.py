@@ -22,6 +22,7 @@ from isobench.results.records import (
 )
 from isobench.results.store import (
     RESULT_FILE,
+    SavedResult,
     files,
     folder_of,
     load,
@@ -44,6 +45,7 @@ __all__ = [
     "Result",
     "Run",
     "RuntimeRecord",
+    "SavedResult",
     "Turns",
     "Warmup",
     "files",

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from isobench.correctness import Comparison
+from isobench.analysis import Block, GpuSummary, Interval, Summary, Verdict
+from isobench.analysis.correctness import Comparison
 from isobench.errors import ResultError
-from isobench.models import Settings, Step, TensorSpec
-from isobench.statistics import Block, GpuSummary, Interval, Summary, Verdict
+from isobench.planning.models import Step, TensorSpec
+from isobench.planning.settings import Settings
 
 SCHEMA = "isobench.result/2"
 

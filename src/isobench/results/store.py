@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from isobench import paths
@@ -14,6 +15,14 @@ from isobench.results.records import SCHEMA, Measured, Result
 from isobench.workers import protocol
 
 RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedResult:
+    """A Result and the folder that holds it."""
+
+    result: Result
+    folder: Path
 
 
 def save(result: Result, *, run_dirs: Sequence[Path] = (), root: Path | None = None) -> Path:

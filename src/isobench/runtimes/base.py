@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isobench.errors import WorkerError
-from isobench.models import Model, Settings
+from isobench.planning.models import Model
+from isobench.planning.settings import Settings
 from isobench.workers import protocol
 
 # Statistics are imported where they are used: the worker is started sooner without them.
 if TYPE_CHECKING:
+    from isobench.analysis import Block
     from isobench.builds import Build
-    from isobench.devices import Device
     from isobench.environments import Environment, Spec
-    from isobench.statistics import Block
+    from isobench.system.devices import Device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +214,7 @@ class BaseRT(ABC):
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks that the worker took; () where it told of none."""
-        from isobench.statistics import Block
+        from isobench.analysis import Block
 
         return tuple(Block.from_json(block) for block in self.outputs.get("blocks", ()))
 

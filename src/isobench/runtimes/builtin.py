@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from isobench.errors import UsageError
-from isobench.models import Model
+from isobench.planning.models import Model
 from isobench.runtimes.nvidia import OnNvidia, OrtCudaRT, TrtRT, TrtRtxRT
 from isobench.runtimes.worker_rt import WorkerRT
 
 if TYPE_CHECKING:
-    from isobench.devices import Device
     from isobench.environments import Spec
     from isobench.runtimes.base import BaseRT
+    from isobench.system.devices import Device
 
 
 class OrtRT(WorkerRT):

@@ -17,7 +17,7 @@ class OnNvidia(WorkerRT):
         Raises:
             UsageError: it can't, or it doesn't; the message lists what was looked at.
         """
-        from isobench import nvidia
+        from isobench.system import nvidia
 
         super()._setup()
         context = self._bound()

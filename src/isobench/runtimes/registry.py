@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from isobench import devices, plugins
-from isobench.devices import Device
+from isobench import plugins
 from isobench.errors import IsobenchError, ProvisionError, UsageError, WorkerError
+from isobench.system import devices
+from isobench.system.devices import Device
 
 if TYPE_CHECKING:
     from isobench.environments import Environment

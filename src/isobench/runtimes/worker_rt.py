@@ -12,10 +12,10 @@ from isobench.workers import protocol
 
 # Sampling and statistics are imported where they are used: the worker is started sooner without them.
 if TYPE_CHECKING:
+    from isobench.analysis import Block
     from isobench.environments import Environment
-    from isobench.sampling import Ready
-    from isobench.statistics import Block
-    from isobench.worker import Worker
+    from isobench.supervisor.sampling import Ready
+    from isobench.supervisor.worker_process import Worker
 
 
 class WorkerRT(BaseRT):
@@ -55,11 +55,11 @@ class WorkerRT(BaseRT):
 
     def start(self) -> None:
         """Start the worker, which imports its runtime while the host still works on its own part."""
-        from isobench import worker
+        from isobench.supervisor import worker_process
 
         context = self._bound()
         assert self.build is not None
-        self._process = worker.start(
+        self._process = worker_process.start(
             self._environment(),
             self.worker_file(),
             context.run_dir,
@@ -80,7 +80,7 @@ class WorkerRT(BaseRT):
 
     def _execute(self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int) -> None:
         """Hand the work to the worker and wait for its end. `outputs_file` exists when this returns."""
-        from isobench.sampling import Sampler
+        from isobench.supervisor.sampling import Sampler
 
         ready = self.warm_up(output_dir, onnx_file, outputs_file, iterations)
         if ready is not None:
@@ -97,7 +97,7 @@ class WorkerRT(BaseRT):
         Raises:
             WorkerError: it crashed, told of an error, or time is up.
         """
-        from isobench.sampling import Ready
+        from isobench.supervisor.sampling import Ready
 
         context = self._bound()
         assert self.build is not None
@@ -154,7 +154,7 @@ class WorkerRT(BaseRT):
         Raises:
             WorkerError: it crashed, told of an error, or time is up.
         """
-        from isobench.statistics import Block
+        from isobench.analysis import Block
 
         assert self._process is not None
         return Block.from_json(self._process.block(samples, self._bound().on_stage))
@@ -171,7 +171,7 @@ class WorkerRT(BaseRT):
 
     def mean_latency(self) -> float:
         """Mean latency in milliseconds, contaminated blocks set aside (`statistics.select`)."""
-        from isobench.statistics import select, used_samples
+        from isobench.analysis import select, used_samples
 
         selection = select(self.blocks, resolution_s=self.resolution_s, enabled=self._bound().settings.select)
         used = used_samples(self.samples_ns, self.blocks, selection.used)
@@ -183,7 +183,7 @@ class WorkerRT(BaseRT):
 
     def device_name(self) -> str:
         """The name of the CPU as its maker calls it."""
-        from isobench import provenance
+        from isobench.system import provenance
 
         return provenance.cpu_model()
 

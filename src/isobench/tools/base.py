@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from isobench import environments, plugins
 from isobench.errors import UsageError
-from isobench.models import Model, Settings, Step
+from isobench.planning.models import Model, Step
+from isobench.planning.settings import Settings
 from isobench.runtimes.keywords import keywords
 
 if TYPE_CHECKING:
     from isobench.builds import Build
     from isobench.environments import Environment, Spec
+    from isobench.results import SavedResult
 
 FACTS = {
     "script": ("a Python script", "An .onnx file begins with load-onnx."),
@@ -39,7 +41,7 @@ class State:
     builds: tuple[Build, ...] = ()
     steps: tuple[Step, ...] = ()
     upcoming: tuple[str, ...] = ()
-    results: tuple[Any, ...] = ()
+    results: tuple[SavedResult, ...] = ()
 
 
 class Work(Protocol):
@@ -54,7 +56,7 @@ class Work(Protocol):
     def stage(self, text: str) -> None:
         """What is going on in it now."""
 
-    def measure(self, tool: Tool, state: State) -> Sequence[Any]:
+    def measure(self, tool: Tool, state: State) -> Sequence[SavedResult]:
         """Measure the builds as a `benchmark` tool says; the results are on disk when this returns."""
 
 

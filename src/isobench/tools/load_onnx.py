@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from isobench import selection
+from isobench.planning import selection
 from isobench.tools.base import State, Tool, Work, builds_of
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from isobench.errors import UsageError
-from isobench.models import Model, Step
+from isobench.planning.models import Model, Step
 from isobench.runtimes.keywords import bind
 from isobench.tools.base import State, Tool, Work
 

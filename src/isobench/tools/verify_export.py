@@ -31,7 +31,7 @@ class VerifyExport(Tool):
     def _verify(self, build: Build, environment: Environment, state: State, work: Work) -> None:
         import shutil
 
-        from isobench import correctness
+        from isobench.analysis import correctness
         from isobench.builds.workers import run_worker
 
         build.require_onnx()

@@ -6,7 +6,7 @@ import container_world
 import pytest
 
 from isobench import environments
-from isobench.environments import drift
+from isobench.environments import verification
 from isobench.errors import IsobenchError, ProvisionError
 
 pytestmark = pytest.mark.integration
@@ -74,9 +74,9 @@ def test_an_image_that_does_not_do_is_refused(said, message, hint, image, home, 
 
 
 def test_an_environment_in_a_container_is_compared_as_any_other(bare):
-    drift.check(bare)
-    assert drift.verify(bare) == []
+    verification.check(bare)
+    assert verification.verify(bare) == []
     (bare.site_packages / "sitecustomize.py").write_text("print('here')")
     with pytest.raises(ProvisionError, match="was added and belongs to no package") as caught:
-        drift.check(bare)
+        verification.check(bare)
     assert "isobench env create bare --provider container" in caught.value.hint

@@ -12,7 +12,7 @@ from dataclasses import replace
 import container_world
 import pytest
 
-from isobench.environments import drift
+from isobench.environments import verification
 from isobench.environments.container import engine, running
 from isobench.errors import WorkerError
 from isobench.workers import protocol
@@ -32,7 +32,7 @@ import json, os, socket, sys
 from harness import request, serve
 
 def execute(output_dir, outputs_file, **_):
-    import control
+    import resource_limits
     def tried(what):
         try:
             what()
@@ -47,7 +47,7 @@ def execute(output_dir, outputs_file, **_):
         "environment": tried(lambda: open(os.path.join(sys.prefix, "new"), "w")),
         "own": tried(lambda: open(os.path.join(output_dir, "own"), "w")),
         "temporary": tried(lambda: open(os.path.join(os.environ["TMPDIR"], "new"), "w")),
-        "variables": dict(os.environ), "control": control.state(), "request": request()["threads"],
+        "variables": dict(os.environ), "control": resource_limits.state(), "request": request()["threads"],
         "there": {path: os.path.exists(path) for path in sys.argv[1:] + ["/usr/bin/env"]},
     }
 
@@ -99,10 +99,11 @@ def test_whatever_a_worker_does_it_is_told_and_the_container_is_removed(run, scr
 HOST = """
 import sys
 from pathlib import Path
-from isobench import environments, worker
+from isobench import environments
+from isobench.supervisor import worker_process
 folder, script = map(Path, sys.argv[1:])
 environment = environments.create(environments.choose(environments.spec("bare"), note=print), progress=print)
-with worker.start(environment, script, folder, threads=1) as process:
+with worker_process.start(environment, script, folder, threads=1) as process:
     request = {"arguments": {"output_dir": str(folder)}, "threads": 1, "seed": 0, "pids": str(folder / "pids")}
     process.go(request, timeout_s=60)
     process.finish(print)
@@ -147,4 +148,4 @@ def test_an_image_that_is_gone_is_missed(bare, tmp_path):
         container_world.Run(gone, tmp_path)("well_behaved")
     assert "0000" in caught.value.details
     assert "podman images" in caught.value.hint
-    assert drift.verify(gone) == [f"its image, {gone.image}, is gone"]
+    assert verification.verify(gone) == [f"its image, {gone.image}, is gone"]

@@ -21,7 +21,7 @@ import pytest
 
 from isobench import environments, paths
 from isobench.environments import Environment, Spec
-from isobench.environments.conda import locks as conda_locks
+from isobench.environments.conda import locking as conda_locks
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 

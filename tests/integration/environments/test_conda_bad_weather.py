@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from isobench import environments
-from isobench.environments.conda import locks as conda_locks
+from isobench.environments.conda import locking as conda_locks
 from isobench.errors import ProvisionError
 
 pytestmark = pytest.mark.integration

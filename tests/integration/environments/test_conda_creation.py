@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from isobench import environments
-from isobench.environments import drift
+from isobench.environments import verification
 from isobench.errors import ProvisionError
 
 pytestmark = pytest.mark.integration
@@ -140,7 +140,7 @@ def test_what_is_edited_added_or_removed_is_found(conda, channel):
 
 def test_the_fast_check_reads_no_file_of_a_package(conda, channel, monkeypatch):
     made = conda.create(conda.conda_spec(channel.as_uri(), "toolbox"))
-    monkeypatch.setattr(drift, "verify", lambda _environment: pytest.fail("all was hashed"))
+    monkeypatch.setattr(verification, "verify", lambda _environment: pytest.fail("all was hashed"))
     environments.check(made)
 
 
@@ -155,11 +155,11 @@ def test_the_prefix_may_have_spaces_and_be_long(conda, channel, run_python, monk
 
 
 def test_a_worker_gets_the_variables_of_the_activated_environment(conda, channel, monkeypatch):
-    from isobench import worker
+    from isobench.supervisor import worker_process
 
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     made = conda.create(conda.conda_spec(channel.as_uri(), "greeter"))
-    variables = worker.variables(made, threads=1)
+    variables = worker_process.variables(made, threads=1)
     assert variables["PATH"] == f"{made.folder}/bin:/usr/bin:/bin"
     assert variables["GREETING"] == f"hello from {made.folder}"
 

@@ -129,11 +129,11 @@ def test_the_content_hash_is_the_one_that_conda_lock_computes(conda, channel):
 @pytest.mark.parametrize("name", ["ort", "openvino", "torch"])
 def test_the_committed_locks_are_of_their_environment_yml_for_three_platforms(name, monkeypatch):
     monkeypatch.delenv("ISOBENCH_ENVS", raising=False)
-    from isobench.environments.conda import locks
+    from isobench.environments.conda import locking
 
     spec = environments.spec(name)
     for platform in ("linux-64", "linux-aarch64", "osx-arm64"):
-        assert locks.lock(spec, platforms=[platform], check=True, progress=print).stale == ()
+        assert locking.lock(spec, platforms=[platform], check=True, progress=print).stale == ()
     assert versions(spec)["python"].startswith("3.11.")
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from isobench import environments
-from isobench.environments import uv
+from isobench.environments.uv import command
 from isobench.errors import ProvisionError
 
 pytestmark = pytest.mark.integration
@@ -124,7 +124,7 @@ def test_a_requirement_with_an_address_is_refused(world, lock):
 @pytest.mark.parametrize(("name", "glibc"), [("ort", "2_28"), ("onnx", "2_28"), ("openvino", "2_35")])
 def test_these_locks_serve_aarch64_too(name, glibc, tmp_path):
     spec, log_file = environments.spec(name), tmp_path / "uv.log"
-    uv.run(
+    command.run(
         [
             "pip",
             "install",

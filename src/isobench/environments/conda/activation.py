@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from isobench import process
 from isobench.errors import ProvisionError
+from isobench.system import process
 
 # The scripts are shell code, as conda writes them for bash; what they print isn't wanted.
 _SOURCE = 'for script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$script" >&2; done; exec env -0'

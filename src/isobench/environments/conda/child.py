@@ -20,20 +20,20 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
-from isobench.environments.conda.telling import Teller
+from isobench.environments.conda.events import Teller
 
 
 def answer(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
     """Do what is asked for."""
     action = request["action"]
     if action == "lock":
-        from isobench.environments.conda import locking
+        from isobench.environments.conda import solving
 
-        return locking.lock(request, tell)
+        return solving.lock(request, tell)
     if action == "read-spec":
-        from isobench.environments.conda import locking
+        from isobench.environments.conda import solving
 
-        return locking.read_spec(request)
+        return solving.read_spec(request)
     if action == "install":
         from isobench.environments.conda import installing
 

@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from isobench import process
-from isobench.environments.conda import complaints
+from isobench.environments.conda import errors
 from isobench.errors import ProvisionError, UsageError
+from isobench.system import process
 
 _CHILD = "isobench.environments.conda.child"
 
@@ -30,12 +30,12 @@ class EngineError(Exception):
     def __init__(self, kind: str, message: str, log_file: Path) -> None:
         super().__init__(message)
         self.kind = kind
-        self.message = complaints.redacted(message)
+        self.message = errors.redacted(message)
         self.log_file = log_file
 
     def explained(self, what: str, *, relock: str, spec: str, keep_log: bool = True) -> ProvisionError:
         """The error for the user: `what` failed, why, the evidence, and what to do (see `complaints.explain`)."""
-        why, hint = complaints.explain(self.kind, self.message, relock=relock, spec=spec)
+        why, hint = errors.explain(self.kind, self.message, relock=relock, spec=spec)
         log = f"log: {self.log_file}" if keep_log else ""
         evidence = [line for line in self.message.splitlines() if line.strip() and line.strip() not in why]
         return ProvisionError(f"{what}: {why}", hint=hint, details="\n".join([*evidence, log]).strip())

@@ -19,7 +19,7 @@ from rattler.package_cache import PackageCache, ValidationMode
 
 from isobench.environments.conda import channels
 from isobench.environments.conda.channels import LockError
-from isobench.environments.conda.telling import Teller
+from isobench.environments.conda.events import Teller
 
 
 class HashMismatchError(Exception):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from isobench import paths
-from isobench.environments import inventory, uv
+from isobench.environments import inventory
 from isobench.environments.conda import engine, meta
 from isobench.environments.providers import Site
 from isobench.environments.specs import Spec, subdir
+from isobench.environments.uv import command
 from isobench.errors import ProvisionError
 
 
@@ -45,18 +46,18 @@ class Conda:
         tools = {"rattler": installed["rattler"]}
         if not locked:
             return tools
-        site.progress(f"{spec.name}: laying down {len(locked)} packages over them with uv {uv.version()}")
+        site.progress(f"{spec.name}: laying down {len(locked)} packages over them with uv {command.version()}")
         try:
             # A sync would remove what the conda part brought along.
-            uv.install_locked(spec, site, command="install" if theirs else "sync")
-        except uv.UvError as error:
+            command.install_locked(spec, site, command="install" if theirs else "sync")
+        except command.UvError as error:
             loosen = f"the lock contradicts itself; make it anew: {spec.relock}"
             raise error.explained(what, relock=spec.relock, loosen=loosen) from None
-        return {**tools, "uv": uv.version()}
+        return {**tools, "uv": command.version()}
 
     def mend_cache(self, packages: list[str], site: Site) -> bool:
         """Throw packages out of uv's cache; rattler's own is verified each time. See `providers.Provider`."""
-        from isobench.environments.venv import Venv
+        from isobench.environments.uv.provider import Venv
 
         return Venv().mend_cache(packages, site)
 

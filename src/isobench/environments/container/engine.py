@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from isobench import process
 from isobench.environments import config
 from isobench.errors import ProvisionError, UsageError
+from isobench.system import process
 
 NAMES = ("podman", "docker")
 LABEL = "isobench"

@@ -12,14 +12,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from isobench import process
 from isobench.environments.container import engine, images, running
 from isobench.environments.container.engine import Engine
 from isobench.environments.container.images import Image
 from isobench.environments.providers import Site
 from isobench.environments.specs import Spec
-from isobench.environments.venv import Venv
+from isobench.environments.uv.provider import Venv
 from isobench.errors import ProvisionError
+from isobench.system import process
 
 FACTS_FILE = "container.json"
 

@@ -1,0 +1,145 @@
+"""How far off a figure may be: intervals from runs and blocks, never from iterations.
+
+Iterations of one process resemble each other more than those of two do, and those of one moment more than those of
+two: from pooled iterations, an interval is several times too narrow. So runs and, within them, blocks are what is
+drawn again: the hierarchical (multi-level) bootstrap of Kalibera and Jones, "Rigorous Benchmarking in Reasonable
+Time", ISMM 2013; Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
+
+Drawing from a few runs shows too little of the variance between runs, and from one run none of it. What is missing is
+taken from the machine's noise floor, which counts like the evidence of `FLOOR_RUNS` more runs: each replicate of R runs
+is multiplied by a normal variate around 1, of standard deviation floor * sqrt(F / (R * (F + R - 1))). For one run that
+is the floor itself; it vanishes faster than 1 / sqrt(R) as runs come to speak for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isobench.analysis.summary import quantile
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+REPLICATES = 1000
+CONFIDENCE = 0.95
+ASSUMED_FLOOR = 0.03
+"""The relative standard deviation between identical runs on a machine that nobody has calibrated."""
+FLOOR_RUNS = 3
+MOST_POINTS = 20_000
+"""More samples than this are thinned, block by block, for quantiles."""
+
+MOST_BLOCKS = 400
+"""More blocks than this are drawn with their neighbours, as stretches: time and memory grow with their number."""
+
+QUANTILES = {"median_s": 0.5, "p90_s": 0.9, "p99_s": 0.99}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A 95 % interval of one figure, in the figure's own unit."""
+
+    low: float
+    high: float
+
+    def relative(self, figure: float) -> float:
+        """Half of its width, as a share of the figure."""
+        return (self.high - self.low) / 2 / figure
+
+
+def intervals(
+    runs: Sequence[Sequence[Sequence[float] | Array]], *, floor: float = ASSUMED_FLOOR, seed: int = 0
+) -> dict[str, Interval]:
+    """Intervals of mean, median, p90 and p99, by their names in `Summary`.
+
+    `runs` holds, for each run, its blocks, each a sequence of seconds an inference; `floor` is the relative standard
+    deviation between identical runs. The same samples and seed give the same intervals.
+    """
+    drawn = replicates(runs, floor=floor, seed=seed)
+    return {name: interval(drawn[:, column]) for column, name in enumerate(("mean_s", *QUANTILES))}
+
+
+def replicates(runs: Sequence[Sequence[Sequence[float] | Array]], *, floor: float, seed: int) -> Array:
+    """Mean, median, p90 and p99 (a column each) as they come out of runs and blocks drawn again (a row each)."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    together = -(-sum(map(len, runs)) // MOST_BLOCKS)
+    stretches = [[run[first : first + together] for first in range(0, len(run), together)] for run in runs]
+    weights = draws([len(run) for run in stretches], generator)
+    blocks = [np.concatenate(stretch, dtype=float) for run in stretches for stretch in run]
+    noise = 1 + unseen(len(runs), floor) * generator.standard_normal(REPLICATES)
+    drawn: Array = np.column_stack([_means(blocks, weights), _quantiles(blocks, weights, list(QUANTILES.values()))])
+    return drawn * noise[:, None]
+
+
+def interval(drawn: Array) -> Interval:
+    """The middle 95 % of replicates."""
+    ordered = sorted(drawn.tolist())
+    return Interval(low=quantile(ordered, (1 - CONFIDENCE) / 2), high=quantile(ordered, (1 + CONFIDENCE) / 2))
+
+
+def unseen(runs: int, floor: float) -> float:
+    """The standard deviation of what so many runs can't show of the spread between runs: see the module."""
+    return floor * float((FLOOR_RUNS / (runs * (FLOOR_RUNS + runs - 1))) ** 0.5)
+
+
+def draws(blocks_of_runs: Sequence[int], generator: np.random.Generator) -> Array:
+    """How often each block is drawn in each replicate: runs are drawn, then blocks within each run that was drawn."""
+    import numpy as np
+
+    runs = len(blocks_of_runs)
+    drawn = generator.multinomial(runs, np.full(runs, 1 / runs), REPLICATES)
+    parts = [
+        generator.multinomial(drawn[:, run] * blocks, np.full(blocks, 1 / blocks))
+        for run, blocks in enumerate(blocks_of_runs)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def _means(blocks: Sequence[Array], weights: Array) -> Array:
+    import numpy as np
+
+    sums = np.array([block.sum() for block in blocks])
+    counts = np.array([len(block) for block in blocks])
+    means: Array = (weights @ sums) / (weights @ counts)
+    return means
+
+
+def _points(blocks: Sequence[Array]) -> tuple[Array, Array, Array]:
+    """All samples in ascending order, the block that each is of, and how many samples each stands for."""
+    import numpy as np
+
+    thinner = max(1.0, sum(map(len, blocks)) / MOST_POINTS)
+    kept, owners, shares = [], [], []
+    for number, block in enumerate(blocks):
+        count = max(1, round(len(block) / thinner))
+        middles = (np.arange(count) + 0.5) / count
+        kept.append(np.sort(block) if count == len(block) else np.quantile(block, middles))
+        owners.append(np.full(count, number))
+        shares.append(np.full(count, len(block) / count))
+    values = np.concatenate(kept)
+    order = np.argsort(values, kind="stable")
+    return values[order], np.concatenate(owners)[order], np.concatenate(shares)[order]
+
+
+def _quantiles(blocks: Sequence[Array], weights: Array, shares: Sequence[float]) -> Array:
+    """The quantiles of each replicate: a row each, a column a share; all found at once, by bisection."""
+    import numpy as np
+
+    points, owners, counts = _points(blocks)
+    # How many samples of each block (columns) lie at or below each point (rows).
+    below = np.zeros((len(points), len(blocks)))
+    below[np.arange(len(points)), owners] = counts
+    np.cumsum(below, axis=0, out=below)
+    wanted = np.outer(weights @ below[-1], shares)
+    low, high = np.zeros(wanted.shape, dtype=int), np.full(wanted.shape, len(points) - 1)
+    while (low < high).any():
+        middle = (low + high) // 2
+        enough = np.einsum("rsb,rb->rs", below[middle], weights) >= wanted
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    found: Array = points[low]
+    return found

@@ -1,0 +1,218 @@
+"""In the child: `environment.yml` is solved by rattler and written as `conda-lock.yml` through conda-lock's own models.
+
+So conda-lock reads it, takes its content hash for right, and can install from it. Packages that are locked stay
+as they are for as long as they satisfy what is asked for, unless they are to be updated by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rattler
+from conda_lock.content_hash import backwards_compatible_content_hashes, compute_content_hashes
+from conda_lock.lockfile import parse_conda_lock_file, write_conda_lock_file
+from conda_lock.lockfile.v1.models import HashModel, LockMeta
+from conda_lock.lockfile.v2prelim.models import LockedDependency, Lockfile
+from conda_lock.models.lock_spec import LockSpecification, VersionedDependency
+from conda_lock.src_parser import make_lock_spec
+from conda_lock.virtual_package import FakeRepoData, default_virtual_package_repodata
+from rattler import BuildString, Gateway, GenericVirtualPackage, PackageName, RepoDataRecord, Subdir, Version
+
+from isobench.environments.conda import channels
+from isobench.environments.conda.events import Teller
+
+_HEADER = """\
+# Made by `isobench env lock` in conda-lock's format, version 1: conda-lock reads it, too. Not to be edited by hand.
+"""
+_SECRET = re.compile(r"://[^/@]*@|/t/[^/]+/")
+
+
+class SpecError(Exception):
+    """environment.yml can't be used; the message says why."""
+
+
+def read_spec(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What environment.yml asks for besides conda packages: the requirements of its `pip:` part; its platforms."""
+    content = _yaml(Path(request["environment_file"]))
+    pip = [line for part in content["dependencies"] if isinstance(part, dict) for line in part.get("pip") or ()]
+    return {"pip": pip, "platforms": list(content.get("platforms") or ())}
+
+
+def lock(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
+    """Solve `environment_file` for `platforms` and write the lock to `output`, other platforms of `old` kept.
+
+    `update` are the names to be taken anew ("*": all); `check` solves nothing. The answer: `changed`, a line for each
+    package that is another; `stale`, the platforms whose lock was made of another environment.yml.
+    """
+    file = Path(request["environment_file"])
+    content = _yaml(file)
+    old = _read(request["old"])
+    platforms = request["platforms"] or list(content.get("platforms") or ()) or [request["native"]]
+    update = set(request["update"])
+    # conda-lock's own defaults, not this machine's: the content hash is to be the same wherever it's computed.
+    defaults = default_virtual_package_repodata()
+    with defaults:
+        spec = _specification(file, platforms)
+        hashes = compute_content_hashes(spec, defaults)
+        stale = [one for one in platforms if not _is_current(old, spec, defaults, one)]
+    if request["check"] or not (stale or update):
+        return {"changed": [], "stale": stale, "platforms": platforms}
+    packages: list[LockedDependency] = []
+    for platform in platforms:
+        tell(stage=f"solving for {platform}")
+        records = asyncio.run(_solve(request, spec, platform, _held(request, old, platform, update), defaults))
+        packages += [_locked(record, platform) for record in records]
+    fresh = Lockfile(
+        package=packages,
+        metadata=LockMeta(
+            content_hash=hashes, channels=list(spec.channels), platforms=sorted(platforms), sources=[file.name]
+        ),
+    )
+    if old is not None and old.metadata.channels == fresh.metadata.channels:
+        kept = set(old.metadata.platforms) - set(platforms)
+        old.package = [package for package in old.package if package.platform in kept]
+        fresh = fresh.merge(old)
+        fresh.metadata.content_hash = {**fresh.metadata.content_hash, **hashes}
+    output = Path(request["output"])
+    write_conda_lock_file(fresh, output, metadata_choices=None, include_help_text=False)
+    output.write_text(_HEADER + output.read_text(encoding="utf-8"), encoding="utf-8")
+    before = _read(request["old"])
+    return {
+        "changed": _differences(before.package if before else [], parse_conda_lock_file(output).package),
+        "stale": stale,
+        "platforms": platforms,
+    }
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"it is no YAML\n{error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
+        raise SpecError("it has no list of dependencies")
+    addresses = content.get("channels") or []
+    if not addresses:
+        raise SpecError("it names no channels")
+    for address in addresses:
+        if _SECRET.search(str(address)):
+            raise SpecError("the address of a channel carries a password or a token, which a lock would give away")
+    return content
+
+
+def _specification(file: Path, platforms: Sequence[str]) -> LockSpecification:
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as no_mapping:
+        no_mapping.write("{}")  # conda-lock would fetch a table of names that differ on PyPI; only "pip" is looked up
+        no_mapping.flush()
+        try:
+            return make_lock_spec(src_files=[file], platform_overrides=list(platforms), mapping_url=no_mapping.name)
+        except Exception as error:  # noqa: BLE001 - whatever it stumbled over is in the file
+            raise SpecError(f"conda-lock can't understand it\n{error}") from None
+
+
+def _is_current(old: Lockfile | None, spec: LockSpecification, defaults: FakeRepoData, platform: str) -> bool:
+    if old is None or platform not in old.metadata.content_hash:
+        return False
+    return old.metadata.content_hash[platform] in backwards_compatible_content_hashes(spec, defaults, platform)
+
+
+def _read(file: str | None) -> Lockfile | None:
+    if file is None:
+        return None
+    try:
+        return parse_conda_lock_file(Path(file))
+    except Exception as error:  # noqa: BLE001 - whatever it stumbled over is in the file
+        raise channels.LockError(f"damaged\n{error}") from None
+
+
+def _held(request: Mapping[str, Any], old: Lockfile | None, platform: str, update: set[str]) -> list[RepoDataRecord]:
+    """The records that are to stay if they can."""
+    if old is None or platform not in old.metadata.platforms or "*" in update:
+        return []
+    records = channels.locked_records(request["old"], platform)
+    unknown = update - {record.name.normalized for record in records}
+    if unknown:
+        raise SpecError(f"{', '.join(sorted(unknown))} isn't in the lock for {platform}")
+    return [record for record in records if record.name.normalized not in update]
+
+
+async def _solve(
+    request: Mapping[str, Any],
+    spec: LockSpecification,
+    platform: str,
+    held: Sequence[RepoDataRecord],
+    defaults: FakeRepoData,
+) -> list[RepoDataRecord]:
+    native = platform == request["native"]
+    gateway = Gateway.from_config(
+        channels.config(), cache_dir=channels.cache(request, "repodata"), client=channels.client(request["patience_s"])
+    )
+    return await rattler.solve(
+        [channel.url for channel in spec.channels],
+        [_match_spec(dependency) for dependency in spec.dependencies[platform] if dependency.manager == "conda"],
+        gateway=gateway,
+        platforms=[Subdir(platform), Subdir("noarch")],
+        locked_packages=held,
+        virtual_packages=channels.virtual_packages() if native else _assumed(defaults, platform),
+    )
+
+
+def _match_spec(dependency: Any) -> str:
+    assert isinstance(dependency, VersionedDependency)
+    channel = f"{dependency.conda_channel}::" if dependency.conda_channel else ""
+    # To conda "1.0" alone is that version and no other; rattler wants it said.
+    version = re.sub(r"^(?=\d[\w.!+]*$)", "==", dependency.version) or "*"
+    return f"{channel}{dependency.name} {version} {dependency.build or ''}".strip()
+
+
+def _assumed(defaults: FakeRepoData, platform: str) -> list[GenericVirtualPackage]:
+    """What a machine of another platform is taken to have: conda-lock's defaults, the newest of each."""
+    found: dict[str, GenericVirtualPackage] = {}
+    for package, platforms in defaults.packages_by_subdir.items():
+        version = Version(package.version)
+        if platform in platforms and (package.name not in found or version > found[package.name].version):
+            found[package.name] = GenericVirtualPackage(PackageName(package.name), version, BuildString(package.build))
+    return list(found.values())
+
+
+def _locked(record: RepoDataRecord, platform: str) -> LockedDependency:
+    if not (record.md5 and record.sha256):
+        raise SpecError(f"the channel gives no MD5 and SHA-256 of {record.file_name}, which the lock needs")
+    return LockedDependency(
+        name=record.name.normalized,
+        version=str(record.version),
+        manager="conda",
+        platform=platform,
+        dependencies=_dependencies(record.depends),
+        url=record.url,
+        hash=HashModel(md5=record.md5.hex(), sha256=record.sha256.hex()),
+        categories={"main"},
+    )
+
+
+def _dependencies(depends: Iterable[str]) -> dict[str, str]:
+    """Version by name, as conda-lock writes them: without the build; of a name that comes twice, both."""
+    found: dict[str, str] = {}
+    for text in depends:
+        name, _, rest = text.partition(" ")
+        version = rest.split(" ")[0]
+        found[name] = ",".join(filter(None, [found.get(name, ""), version]))
+    return found
+
+
+def _differences(old: Iterable[LockedDependency], new: Iterable[LockedDependency]) -> list[str]:
+    before = {(package.platform, package.name): package for package in old}
+    after = {(package.platform, package.name): package for package in new}
+    lines = []
+    for platform, name in sorted(before.keys() | after.keys()):
+        was, now = before.get((platform, name)), after.get((platform, name))
+        if was is None or now is None or was.url != now.url or was.hash != now.hash:
+            lines.append(f"{platform}: {name} {was.version if was else '-'} -> {now.version if now else '-'}")
+    return lines

@@ -1,0 +1,139 @@
+"""Locks: `requirements.in`, which a person writes, resolved to `requirements.txt`, where every file has its hash."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from isobench.environments.specs import Spec, platform_name
+from isobench.environments.uv import command
+from isobench.errors import ProvisionError
+
+# The oldest C library that the locks are for; uv resolves for it on whatever machine the lock is made.
+_PLATFORM = "x86_64-manylinux_2_28"
+
+_PIN = re.compile(r"[A-Za-z0-9][\w.-]*==\d(?:[\w.!+]*\w)?", re.ASCII)
+# A lock from end to end: versions, each with hashes; comments and empty lines.
+_SOUND = re.compile(
+    rf"(?:{_PIN.pattern}(?:[ \t]+(?:\\\n[ \t]*)?--hash=sha256:[0-9a-f]{{64}})+[ \t]*\n|[ \t]*(?:\#.*)?\n)*", re.ASCII
+)
+
+
+def lock(
+    spec: Spec,
+    *,
+    check: bool,
+    upgrade: bool,
+    update: Sequence[str] = (),
+    further: Sequence[str] = (),
+    progress: Callable[[str], None],
+) -> bool:
+    """Resolve an environment's requirements anew; True if another version came out of it than is in the lock.
+
+    True as well if the lock was damaged; what can still be read of it is held on to.
+    Versions that are locked stay as long as they satisfy `requirements.in`, unless `upgrade` or named in `update`;
+    `check` writes nothing. `further` are requirements besides those in the file, which may then be missing.
+
+    Raises:
+        ProvisionError: the requirements can't be met, the index can't be reached, or the lock can't be written.
+    """
+    progress(f"{spec.name}: resolving {spec.requirements_file}")
+    old = spec.lock_file.read_text(encoding="utf-8", errors="replace") if spec.lock_file.exists() else ""
+    sound = is_sound(old)
+    if not sound:
+        progress(f"{spec.name}: the lock is damaged: only its versions are held on to")
+    with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
+        draft = Path(folder) / "requirements.txt"
+        known = old if sound else "\n".join(_PIN.findall(old))
+        draft.write_text("" if upgrade else known, encoding="utf-8")
+        options: list[str | Path] = ["--python-platform", _PLATFORM, *(["--upgrade"] if upgrade else [])]
+        options += [part for name in update for part in ("--upgrade-package", name)]
+        what = f"the requirements of {spec.name} can't be locked"
+        wanted = [spec.requirements_file]
+        if further:
+            listed = Path(folder) / "environment.yml.in"
+            listed.write_text("".join(f"{requirement}\n" for requirement in further), encoding="utf-8")
+            wanted = [file for file in wanted if file.exists()] + [listed]
+        resolve(wanted, draft, spec, options=options, what=what, progress=progress)
+        new = draft.read_text(encoding="utf-8")
+    changed = not sound or pins(old) != pins(new)
+    if not check and new != old:
+        try:
+            write_whole(spec.lock_file, new)
+        except OSError as error:
+            raise ProvisionError(
+                f"{spec.lock_file} can't be written: {error.strerror}", hint="lock in a checkout of isobench"
+            ) from None
+    return changed
+
+
+def resolve(
+    requirements: list[Path],
+    output: Path,
+    spec: Spec,
+    *,
+    options: list[str | Path],
+    what: str,
+    progress: Callable[[str], None],
+    loosen: str = "loosen one of the versions that uv names",
+) -> None:
+    """Have uv resolve requirements for the spec's Python into `output`: hashes, no addresses, no comments.
+
+    `loosen` is the advice for requirements that contradict each other.
+
+    Raises:
+        ProvisionError: it couldn't; the message starts with `what`.
+    """
+    log_file = output.parent / "uv.log"
+    arguments = [
+        "pip",
+        "compile",
+        *requirements,
+        "--output-file",
+        output,
+        "--python-version",
+        spec.python,
+        "--generate-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--quiet",
+        *options,
+    ]
+    try:
+        command.run_with_torch(arguments, log_file=log_file, progress=progress)
+    except command.UvError as error:
+        raise error.explained(what, relock=spec.relock, loosen=loosen, keep_log=False) from None
+    finally:
+        log_file.unlink(missing_ok=True)
+    if "://" in output.read_text(encoding="utf-8"):
+        raise ProvisionError(
+            f"{what}: a requirement names an address, which no lock may", hint="name packages and versions only"
+        )
+
+
+def native_options() -> list[str | Path]:
+    """What makes uv resolve for the platform of this machine, or for the oldest that is like it."""
+    return ["--python-platform", _PLATFORM] if platform_name() == "linux-x86_64-glibc" else []
+
+
+def pins(lock_text: str) -> list[str]:
+    """The `name==version` lines of a lock: two indexes may know other files of the same release."""
+    return [line.split(" ", 1)[0] for line in lock_text.splitlines() if "==" in line]
+
+
+def is_sound(lock_text: str) -> bool:
+    """Whether it's a lock from end to end. (That it was cut off between two packages can't be seen.)"""
+    return _SOUND.fullmatch(lock_text) is not None
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)

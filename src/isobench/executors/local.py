@@ -1,0 +1,249 @@
+"""Cases -> Results: builds what is missing, measures one Case after the other, and saves each Result as it comes.
+
+Whatever goes wrong with one Case becomes its Result; the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+
+from isobench import environments
+from isobench.builds import Build
+from isobench.console import Progress
+from isobench.environments import Environment, Spec
+from isobench.errors import IsobenchError, ModelError, UsageError
+from isobench.measuring.case import Case, Plan
+from isobench.planning.models import Model, Step
+from isobench.planning.settings import Settings
+from isobench.results import Measured, Result, SavedResult
+from isobench.runtimes.registry import Entry
+from isobench.system import devices
+from isobench.tools.base import State, Tool, builds_of
+from isobench.tools.sequence import Sequence as Tools
+from isobench.tools.sequence import advance
+
+
+def run(plan: Plan, progress: Progress) -> Iterator[SavedResult]:
+    """Measure the plan's Cases, model by model or all of them in turns; each Result is on disk before it is yielded."""
+    work = _Work(plan, progress)
+    if plan.in_turns:
+        yield from work.in_turns()
+        return
+    for model in plan.models:
+        for found in work.cases(model):
+            yield found if isinstance(found, SavedResult) else work.measured(found)
+
+
+def run_sequence(
+    tools: Tools, models: Sequence[Model], settings: Settings, plans: Mapping[Tool, Plan], progress: Progress
+) -> Iterator[SavedResult]:
+    """Take each model through the tools; `plans` say what each of those that measure is to do.
+
+    Where a tool fails with one model, the measurements that were to come are Results that say so, and the others go on.
+    Where nothing is measured, it's told where that lies which was made.
+
+    Raises:
+        IsobenchError: a tool failed, and no measurement was to come after it.
+    """
+    at_work = _Sequence(plans, progress)
+    failures = []
+    for model in models:
+        state, done = State(model=model, settings=settings), 0
+        steps = tuple(tools)
+        try:
+            for reached in advance(state, steps, at_work):
+                yield from reached.results[len(state.results) :]
+                state, done = reached, done + 1
+        except IsobenchError as error:
+            lost = [plans[tool] for tool in steps[done:] if tool in plans]
+            for plan in lost:
+                yield from _Work(plan, progress).failed_on_all(model, error)
+            failures += [] if lost else [error]
+            continue
+        for build in state.builds if not plans else ():
+            progress.note(f"{build.name}::{build.hash} {build.signature}  in {build.folder}")
+    if failures:
+        raise failures[0]
+
+
+class _Bench:
+    """What every kind of work needs: environments, and somebody to tell."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def begin(self, what: str) -> None:
+        self.progress.begin(what)
+
+    def stage(self, text: str) -> None:
+        self.progress.stage(text)
+
+    def ready(self, spec: Spec) -> Environment:
+        """The environment, made from its lock if it isn't there yet; one that is there is never changed."""
+        chosen = environments.choose(spec, note=self.progress.note)
+        found = environments.find(chosen)
+        if found is not None:
+            return found
+        self.progress.begin("provisioning")
+        return environments.create(chosen, progress=self.progress.stage)
+
+    def measure(self, tool: Tool, state: State) -> Sequence[SavedResult]:
+        """Raises:
+        UsageError: where a model is only made ready, nothing is measured.
+        """
+        raise UsageError(f"{tool.name} can't measure here: the measuring comes after these tools")
+
+
+class _Sequence(_Bench):
+    """A sequence at work."""
+
+    def __init__(self, plans: Mapping[Tool, Plan], progress: Progress) -> None:
+        super().__init__(progress)
+        self.plans = plans
+
+    def measure(self, tool: Tool, state: State) -> Sequence[SavedResult]:
+        plan = self.plans[tool]
+        built = replace(plan.settings, opset=state.settings.opset, max_depth=state.settings.max_depth)
+        return _Work(replace(plan, settings=built), self.progress).measured_all(state)
+
+
+class _Work(_Bench):
+    """A plan at work."""
+
+    def __init__(self, plan: Plan, progress: Progress) -> None:
+        super().__init__(progress)
+        self.plan = plan
+
+    def cases(self, model: Model) -> Iterator[Case | SavedResult]:
+        """The Cases of a model, each with its build; of those that can't be measured, the Result that says so."""
+        able = []
+        for entry in self.plan.runtimes:
+            refusal = entry.cls.takes_scripts_only
+            if refusal and not model.is_script:
+                reason = f"{entry.name} can't run {model.path.name}: {refusal}"
+                yield self._failed(self._case(entry, model), ModelError(reason, hint="Give the script, or use -r ort."))
+            else:
+                able.append(entry)
+        # Runtimes without a sequence of their own share what is made once.
+        usual = [entry for entry in able if entry.default_sequence is None]
+        yield from self._usual_cases(usual, model)
+        for entry in able:
+            if entry not in usual:
+                yield from self._own_cases(entry, model)
+
+    def measured(self, case: Case) -> SavedResult:
+        """Measure one Case. A failure is a Result, too."""
+        try:
+            case.prepare(self.ready)
+            self.progress.begin(f"{case.name} on {case.entry.name}")
+            with self._measuring(case):
+                result = case.measure()
+        except IsobenchError as error:
+            return self._failed(case, error)
+        return self._save(result, case)
+
+    def measured_all(self, state: State) -> list[SavedResult]:
+        """Measure what a sequence has come to, on every runtime."""
+        steps = state.steps[:-1]  # the last is the measuring itself
+        return [
+            self.measured(self._case(entry, state.model, build, steps))
+            for build in state.builds
+            for entry in self.plan.runtimes
+        ]
+
+    def failed_on_all(self, model: Model, error: IsobenchError) -> Iterator[SavedResult]:
+        """A Result for each runtime that says why nothing was measured."""
+        for entry in self.plan.runtimes:
+            yield self._failed(self._case(entry, model), error)
+
+    def in_turns(self) -> Iterator[SavedResult]:
+        """Measure all Cases interleaved."""
+        from isobench.measuring import interleaving
+
+        ready: list[Case] = []
+        for model in self.plan.models:
+            for found in self.cases(model):
+                if isinstance(found, SavedResult):
+                    yield found
+                    continue
+                try:
+                    found.prepare(self.ready)
+                    ready.append(found)
+                except IsobenchError as error:
+                    yield self._failed(found, error)
+        self.progress.begin(" and ".join(f"{case.name} on {case.entry.name}" for case in ready))
+        with self._measuring(*ready):
+            outcomes = list(interleaving.measure(ready, self.plan.settings, self.progress.stage))
+        for case, outcome in outcomes:
+            yield self._failed(case, outcome) if isinstance(outcome, IsobenchError) else self._save(outcome, case)
+
+    def _usual_cases(self, entries: Sequence[Entry], model: Model) -> Iterator[Case | SavedResult]:
+        if not entries:
+            return
+        state = State(model=model, settings=self.plan.settings)
+        try:
+            made = builds_of(state, self, onnx=any(entry.build_required for entry in entries))
+        except IsobenchError as error:
+            for entry in entries:
+                yield self._failed(self._case(entry, model), error)
+            return
+        for build in made:
+            for entry in entries:
+                yield self._case(entry, model, build, self._usual_steps(entry, model))
+
+    def _usual_steps(self, entry: Entry, model: Model) -> list[Step]:
+        if not model.is_script:
+            return [Step(tool="load-onnx")]
+        export = Step(tool="export-pytorch", options={"opset": self.plan.settings.opset})
+        return [Step(tool="discover"), *([export] if entry.build_required else [])]
+
+    def _own_cases(self, entry: Entry, model: Model) -> Iterator[Case | SavedResult]:
+        """The Cases of a runtime that has a sequence of its own."""
+        state = State(model=model, settings=self.plan.settings)
+        try:
+            for reached in advance(state, tuple(entry.default_sequence.preparing(model)), self):
+                state = reached
+        except IsobenchError as error:
+            yield self._failed(self._case(entry, model), error)
+            return
+        for build in state.builds:
+            yield self._case(entry, model, build, state.steps)
+
+    @contextmanager
+    def _measuring(self, *cases: Case) -> Iterator[None]:
+        """Hold the device; if it's interrupted, what the Cases' workers left is of no use to anybody."""
+        with self._device():
+            try:
+                yield
+            except KeyboardInterrupt:
+                import shutil
+
+                for run_dir in (run_dir for case in cases for run_dir in case.run_dirs):
+                    shutil.rmtree(run_dir, ignore_errors=True)
+                raise
+
+    def _device(self) -> AbstractContextManager[None]:
+        timeout_s = None if self.plan.wait else 0
+        family = next((entry.cls.hardware for entry in self.plan.runtimes if entry.cls.hardware), "")
+        device = replace(self.plan.device, family=family) if family else self.plan.device
+        return devices.exclusive(device, timeout_s=timeout_s, on_wait=self.progress.stage)
+
+    def _case(self, entry: Entry, model: Model, build: Build | None = None, steps: Sequence[Step] = ()) -> Case:
+        return Case(self.plan, entry, model, build, steps=steps, on_stage=self.progress.stage)
+
+    def _failed(self, case: Case, error: IsobenchError) -> SavedResult:
+        return self._save(case.failed(error), case)
+
+    def _save(self, result: Result, case: Case) -> SavedResult:
+        from isobench import results
+
+        folder = results.save(result, run_dirs=case.run_dirs, root=self.plan.results)
+        self.progress.end(_status(result))
+        return SavedResult(result=result, folder=folder)
+
+
+def _status(result: Result) -> str:
+    """What a Case ended with, in a word or two."""
+    return f"{result.latency.mean_s * 1000:.4g} ms" if isinstance(result.outcome, Measured) else "failed"

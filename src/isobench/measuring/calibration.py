@@ -1,0 +1,56 @@
+"""Measures this machine's noise floor: the same thing, again and again, as if it were two things."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from isobench.errors import UsageError
+from isobench.measuring.case import Plan
+from isobench.results import Measured, SavedResult, compare, noise_floor
+from isobench.results.noise_floor import Floor
+
+
+def calibrate(
+    plan: Plan, measure: Callable[[Plan], Iterable[SavedResult]], *, runs: int, pairs: int
+) -> tuple[Floor, bool]:
+    """Measure a plan's one Case in `runs` processes, then against itself in `pairs` pairs that take turns.
+
+    `measure` is an executor's way to measure a plan.
+
+    What is found is kept for this machine; the Results are saved like any others. Tells, too, whether the machine was
+    quiet meanwhile.
+
+    Raises:
+        UsageError: the plan isn't one Case.
+        IsobenchError: it came to no measurement.
+    """
+    alone = _measured(measure(replace(plan, settings=replace(plan.settings, processes=runs))), 1)
+    [outcome] = [one.result.outcome for one in alone]
+    assert isinstance(outcome, Measured)
+    [entry] = plan.runtimes
+    against_itself = replace(
+        plan, runtimes=[entry, entry], in_turns=True, settings=replace(plan.settings, processes=pairs)
+    )
+    first, second = _measured(measure(against_itself), 2)
+    logs = compare.log_ratios((first.result, first.folder), (second.result, second.folder))
+    found = Floor(
+        runs=statistics.stdev(math.log(each.median_s) for each in outcome.runs),
+        # Their mean is known: nothing differs.
+        pairs=math.sqrt(math.fsum(log**2 for log in logs) / len(logs)),
+        source=f"{first.result.model.name} on {entry.name}, {runs} runs, {pairs} pairs, {datetime.now(UTC):%Y-%m-%d}",
+    )
+    noise_floor.remember(found)
+    return found, outcome.verdict.status == "clean"
+
+
+def _measured(saved: Iterable[SavedResult], wanted: int) -> list[SavedResult]:
+    found = list(saved)
+    for one in found:
+        _ = one.result.latency  # raises where it failed
+    if len(found) != wanted:
+        raise UsageError(f"one model is calibrated with, not {len(found)}", hint="Name one: model.py::HASH")
+    return found

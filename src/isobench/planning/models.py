@@ -1,0 +1,72 @@
+"""The nouns of isobench as frozen records; what is on disk as JSON is one of these, or holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What the user named: a Python script (`script.py`, `script.py::hash`) or an `.onnx` file.
+
+    `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are
+    a script's `sys.argv[1:]`.
+    """
+
+    path: Path
+    hash: str = ""
+    script_args: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def is_script(self) -> bool:
+        return self.path.suffix == ".py"
+
+    @property
+    def name(self) -> str:
+        """The label `name` where there is one, the file's name otherwise."""
+        return self.labels.get("name", (self.path.stem,))[0]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What a worker reads of a script: it, and the folder around it. (An `.onnx` file is copied into its build.)"""
+        path, real = self.path.absolute(), self.path.resolve()
+        return (path, real, path.parent, real.parent) if self.is_script else ()
+
+    def __str__(self) -> str:
+        return f"{self.path}::{self.hash}" if self.hash else str(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """Name, element type (numpy's or ml_dtypes' name) and shape of one input or output; None is a dynamic size."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"{self.name}: {self.dtype}[{sizes}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One tool that a Model went through, with its options; `alters`: what is measured isn't the plain model then."""
+
+    tool: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    alters: bool = False
+
+    def __str__(self) -> str:
+        words = [self.tool]
+        for name, value in self.options.items():
+            if value is not None:
+                values = value if isinstance(value, list | tuple) else [value]
+                words += [f"--{name.replace('_', '-')}", *map(str, values)]
+        return " ".join(words)

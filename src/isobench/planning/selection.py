@@ -1,0 +1,146 @@
+"""From what the user typed to Models: scripts, `.onnx` files, globs, and `.txt` lists of them; labels filter."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from isobench.errors import ModelError, UsageError
+from isobench.planning.models import Model
+
+SUFFIXES = (".py", ".onnx")
+_LABELS = re.compile(r"#+\s*labels(?:(:)|\s|$)(.*)")
+
+
+def select(
+    names: Sequence[str],
+    *,
+    labels: Sequence[str] = (),
+    script_args: Sequence[str] = (),
+    dimensions: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> list[Model]:
+    """The models that `names` stand for, in their order, each once; with `labels`, those that carry every one.
+
+    Raises:
+        ModelError: a file isn't there, or is no model.
+        UsageError: a label isn't `key::value`, or no model carries them.
+    """
+    wanted = dict(_label(text) for text in labels)
+    chosen: dict[tuple[Path, str], Model] = {}
+    for path, chosen_hash in _expand(names, folder=Path()):
+        own = read_labels(path)
+        if all(set(values) & set(own.get(key, ())) for key, values in wanted.items()):
+            chosen.setdefault(
+                (path.resolve(), chosen_hash),
+                Model(
+                    path=path,
+                    hash=chosen_hash,
+                    script_args=tuple(script_args) if path.suffix == ".py" else (),
+                    labels=own,
+                    dimensions=dict(dimensions or {}),
+                    shapes=dict(shapes or {}),
+                ),
+            )
+    if not chosen:
+        raise UsageError(
+            f"no model carries the label {' and '.join(labels)}",
+            hint="Labels stand on a script's first line: # labels: name::bert task::nlp",
+        )
+    return list(chosen.values())
+
+
+def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
+    """The labels on a script's first line (`# labels: name::bert task::nlp,text`); none for other files.
+
+    TurnkeyML's way to write them, `#labels name::bert`, is understood, too.
+    """
+    if path.suffix != ".py":
+        return {}
+    with path.open("rb") as file:
+        line = file.readline(4096).decode("utf-8", errors="replace").strip()
+    found = _LABELS.fullmatch(line)
+    if found is None:
+        return {}
+    words = found[2].split()
+    if not found[1] and not all("::" in word for word in words):
+        return {}  # a comment that happens to begin with this word
+    return dict(_label(text) for text in words)
+
+
+def dimensions(texts: Iterable[str]) -> dict[str, int]:
+    """`batch=8` as a name and a size.
+
+    Raises:
+        UsageError: it isn't of that form.
+    """
+    return {name: _size(text) for name, text in map(_pair, texts)}
+
+
+def shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """`image=1,3,224,224` as a name and sizes.
+
+    Raises:
+        UsageError: it isn't of that form.
+    """
+    return {name: tuple(_size(part) for part in text.split(",")) for name, text in map(_pair, texts)}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.rpartition("=")
+    if not (name and separator and value):
+        raise UsageError(f"{text!r} is not NAME=VALUE", hint="--dim batch=8 --shape image=1,3,224,224")
+    return name, value
+
+
+def _size(text: str) -> int:
+    if not text.strip().isdigit() or int(text) == 0:
+        raise UsageError(f"{text!r} is no size: it is to be a whole number above 0")
+    return int(text)
+
+
+def _label(text: str) -> tuple[str, tuple[str, ...]]:
+    key, separator, values = text.partition("::")
+    if not (key and separator and values):
+        raise UsageError(f"{text!r} is no label", hint="A label is KEY::VALUE, or KEY::VALUE1,VALUE2.")
+    return key, tuple(values.split(","))
+
+
+def _expand(names: Iterable[str], *, folder: Path) -> Iterator[tuple[Path, str]]:
+    for name in names:
+        text, _, chosen_hash = name.partition("::")
+        if any(character in text for character in "*?["):
+            yield from _glob(folder / text, chosen_hash)
+            continue
+        path = folder / text
+        if not path.exists():
+            raise ModelError(f"{path}: no such file")
+        if path.suffix == ".txt":
+            yield from _expand(_lines(path), folder=path.parent)
+        elif path.suffix in SUFFIXES and path.is_file():
+            yield path, chosen_hash
+        else:
+            raise ModelError(
+                f"{path} is no model",
+                hint="A model is a Python script (model.py, model.py::hash), an .onnx file, or a .txt list of these.",
+            )
+
+
+def _glob(pattern: Path, chosen_hash: str) -> Iterator[tuple[Path, str]]:
+    found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    models = [Path(name) for name in found if Path(name).suffix in SUFFIXES]
+    if not models:
+        raise ModelError(f"{pattern}: no .py or .onnx file matches")
+    for path in models:
+        yield path, chosen_hash
+
+
+def _lines(path: Path) -> list[str]:
+    """A list holds a model a line, seen from the list's own folder; what follows a # is a comment."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    models = [line for line in lines if line]
+    if not models:
+        raise ModelError(f"{path} names no model")
+    return models

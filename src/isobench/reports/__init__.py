@@ -1,0 +1,1 @@
+"""Reports: Results as people and other programs read them."""

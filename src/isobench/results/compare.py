@@ -1,0 +1,209 @@
+"""Two Results -> which is faster, by how much, and whether that can be said at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isobench import analysis, results
+from isobench.analysis import Ratio
+from isobench.errors import ResultError
+from isobench.results import Measured, Result, noise_floor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+SMALL = 0.05
+"""An interval of no more than this around no difference is told as such; a wider one tells nothing."""
+LEAST_ROUNDS = 3
+"""Rounds in which both blocks were clean; with fewer, all rounds are taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The second Result beside the first. `paired`: they took turns, and neighbours in time were compared.
+
+    `verdict` is "faster", "slower", "same" or "unknown"; `floor` is the difference below which nothing is claimed;
+    `differences` name what besides the thing in question is not the same.
+    """
+
+    first: str
+    second: str
+    ratio: Ratio
+    paired: bool
+    floor: float
+    verdict: str
+    differences: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The verdict, for people."""
+        low, high = self.ratio.within.low, self.ratio.within.high
+        between = f"ratio {self.ratio.value:.4f}, with 95 % certainty between {low:.4f} and {high:.4f}"
+        if self.verdict == "same":
+            most = max(abs(low - 1), abs(high - 1), self.floor)
+            return f"no difference larger than {most:.1%} between {self.second} and {self.first} ({between})"
+        if self.verdict == "unknown":
+            return f"can't tell whether {self.second} is faster or slower than {self.first} ({between})"
+        return f"{self.second} is {abs(self.ratio.value - 1):.1%} {self.verdict} than {self.first} ({between})"
+
+
+def compare(first: tuple[Result, Path], second: tuple[Result, Path]) -> Comparison:
+    """Compare two measured Results, each with the folder that holds its samples.
+
+    Raises:
+        ResultError: one of them came to no measurement, or its samples are gone or damaged.
+    """
+    measured = [_measured(result) for result, _ in (first, second)]
+    floor = noise_floor.floor()
+    seed = first[0].settings.seed
+    blocks = [_blocks_s(*each) for each in (first, second)]
+    turns = [each.turns for each in measured]
+    paired = turns[0] is not None and turns[1] is not None and turns[0].id == turns[1].id
+    if paired:
+        ratio = analysis.paired(_pairs(measured, blocks), floor=floor.pairs, seed=seed)
+    else:
+        used = [_used(each, runs) for each, runs in zip(measured, blocks, strict=True)]
+        ratio = analysis.unpaired(used[0], used[1], floor=floor.runs, seed=seed)
+    least = floor.pairs if paired else floor.runs
+    return Comparison(
+        first=_name(first[0], second[0]),
+        second=_name(second[0], first[0]),
+        ratio=ratio,
+        paired=paired,
+        floor=least,
+        verdict=_verdict(ratio, least),
+        differences=tuple(_differences(first[0], second[0])),
+    )
+
+
+def log_ratios(first: tuple[Result, Path], second: tuple[Result, Path]) -> list[float]:
+    """Of two Results that took turns: for each pair of processes, the log of the ratio, as `paired` takes it."""
+    measured = [_measured(result) for result, _ in (first, second)]
+    pairs = _pairs(measured, [_blocks_s(*each) for each in (first, second)])
+    return [analysis.middle([math.log(after / before) for before, after in rounds]) for rounds in pairs]
+
+
+def match(first: Iterable[Result], second: Iterable[Result]) -> list[tuple[Result, Result]]:
+    """Pairs of one model on one runtime and device; of several, the newest of each side."""
+    ours, theirs = _newest(first), _newest(second)
+    return [(ours[key], theirs[key]) for key in ours if key in theirs]
+
+
+def unmatched(first: Iterable[Result], second: Iterable[Result]) -> list[Result]:
+    """Of the first side, what the second hasn't measured."""
+    ours, theirs = _newest(first), _newest(second)
+    return [ours[key] for key in ours if key not in theirs]
+
+
+def _newest(side: Iterable[Result]) -> dict[tuple[str, ...], Result]:
+    return {_key(result): result for result in side if isinstance(result.outcome, Measured)}
+
+
+def _key(result: Result) -> tuple[str, ...]:
+    model = result.model
+    return (model.name, model.hash, result.altered, result.runtime.name, result.device.device, *model.script_args)
+
+
+def _measured(result: Result) -> Measured:
+    if not isinstance(result.outcome, Measured):
+        raise ResultError(f"{result.id} can't be compared: it failed: {result.outcome.message}")
+    return result.outcome
+
+
+def _blocks_s(result: Result, folder: Path) -> list[list[Array]]:
+    """For each run, its blocks of seconds an inference; one block where the worker told of none."""
+    import numpy as np
+
+    found = []
+    for run, taken in zip(_measured(result).runs, results.samples_ns(result, folder), strict=True):
+        ends = np.cumsum([block.samples for block in run.blocks])[:-1]
+        found.append(np.split(np.asarray(taken) / (run.group * 1e9), ends))
+    return found
+
+
+def _used(outcome: Measured, runs: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    return [
+        [block for block, used in zip(blocks, run.used or (True,), strict=True) if used]
+        for run, blocks in zip(outcome.runs, runs, strict=True)
+    ]
+
+
+def _pairs(
+    outcomes: Sequence[Measured], blocks: Sequence[Sequence[Sequence[Array]]]
+) -> list[list[tuple[float, float]]]:
+    """For each pair of processes, the medians of both blocks of each round, where both were clean."""
+    import numpy as np
+
+    found = []
+    for one, other, ones, others in zip(outcomes[0].runs, outcomes[1].runs, *blocks, strict=True):
+        medians = [[float(np.median(block)) for block in run] for run in (ones, others)]
+        rounds = [*zip(*medians, strict=True)]
+        clean = [pair for pair, *used in zip(rounds, one.used, other.used, strict=True) if all(used)]
+        found.append(clean if len(clean) >= LEAST_ROUNDS else rounds)
+    return found
+
+
+def _verdict(ratio: Ratio, floor: float) -> str:
+    low, high = ratio.within.low, ratio.within.high
+    if low > 1 and ratio.value > 1 + floor:
+        return "slower"
+    if high < 1 and ratio.value < 1 - floor:
+        return "faster"
+    return "same" if max(abs(low - 1), abs(high - 1)) <= SMALL else "unknown"
+
+
+def _name(result: Result, beside: Result) -> str:
+    """What tells it from the other: the runtime, the model, or else when it was measured."""
+    if result.runtime.name != beside.runtime.name:
+        return result.runtime.name
+    if (result.model.name, result.model.hash) != (beside.model.name, beside.model.hash):
+        return f"{result.model.name}::{result.model.hash}"
+    if result.altered != beside.altered:
+        return result.altered or "as it is"
+    return result.id
+
+
+def _differences(first: Result, second: Result) -> Iterable[str]:
+    """What else is not the same, so that the ratio may be of that instead."""
+    one, other = _measured(first), _measured(second)
+    facts = [
+        ("done to the model", first.altered, second.altered),
+        ("inputs", first.model.inputs_sha256, second.model.inputs_sha256),
+        ("timing contract", one.facts.get("timing"), other.facts.get("timing")),
+        ("machine", _machine(first), _machine(second)),
+        ("device", first.device.device, second.device.device),
+        ("threads", one.runs[0].threads_asked(first.settings), other.runs[0].threads_asked(second.settings)),
+        ("CPUs, priority, memory nodes", first.settings.control, second.settings.control),
+        ("heap", first.settings.heap, second.settings.heap),
+    ]
+    if first.runtime.name == second.runtime.name:
+        facts.append(("environment", _environment(first), _environment(second)))
+    if first.runtime.name.partition("@")[0] == second.runtime.name.partition("@")[0]:
+        facts.append(("arguments", dict(first.runtime.arguments), dict(second.runtime.arguments)))
+    for what, mine, its in facts:
+        if mine != its:
+            yield f"{what}: {_short(mine)} and {_short(its)}"
+    for result, outcome in ((first, one), (second, other)):
+        if not outcome.correctness.ok:
+            yield f"the outputs of {result.id} are wrong"
+
+
+def _machine(result: Result) -> str:
+    host = result.provenance.get("host", {})
+    return f"{host.get('hostname', '?')} ({host.get('cpu', {}).get('model', '?')})"
+
+
+def _environment(result: Result) -> str:
+    environment = result.environment
+    return f"{environment.name} {environment.identity[:12]}" if environment else "none"
+
+
+def _short(value: object) -> str:
+    text = str(value) or "none"
+    return f"{text[:12]}..." if len(text) == 64 else text

@@ -1,0 +1,59 @@
+"""How many samples a run takes: decided block by block, from what the blocks tell, while nothing is timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isobench.analysis import Block
+from isobench.planning.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What a worker tells after its warm-up: blocks of so many samples should take `block_s`.
+
+    The counters need that long to tell what others did; `resolution_s` is how far they may be off.
+    """
+
+    block_samples: int
+    block_s: float
+    group: int
+    resolution_s: float
+
+
+class Sampler:
+    """Asks for blocks until a run has enough.
+
+    With a number of iterations that the user gave: exactly so many. Otherwise at least `settings.iterations` and
+    `settings.min_time_s` in clean blocks (in any, where none are set aside), but no longer than `settings.max_time_s`.
+    Blocks that turn out too short for the counters grow: a warm-up of few iterations may say little of what is to come.
+    """
+
+    def __init__(self, settings: Settings, ready: Ready) -> None:
+        self._settings = settings
+        self._ready = ready
+        self.block_samples = ready.block_samples
+        self._left = -(-settings.iterations // ready.group)
+        self._clean_iterations = 0
+        self._clean_s = 0.0
+        self._total_s = 0.0
+
+    def next(self) -> int:
+        """The samples of the next block; 0: enough."""
+        if self._settings.exactly:
+            # The last block takes what would be too short for one of its own.
+            return self.block_samples if self._left >= 2 * self.block_samples else self._left
+        enough = (
+            self._clean_iterations >= self._settings.iterations and self._clean_s >= self._settings.min_time_s
+        ) or self._total_s >= self._settings.max_time_s
+        return 0 if enough else self.block_samples
+
+    def add(self, block: Block) -> None:
+        """Take note of a block that was measured."""
+        self._left -= block.samples
+        self._total_s += block.wall_s
+        if block.wall_s < self._ready.block_s / 2:
+            self.block_samples *= 2
+        if not (self._settings.select and block.contaminated(self._ready.resolution_s)):
+            self._clean_iterations += block.iterations
+            self._clean_s += block.wall_s

@@ -1,0 +1,358 @@
+"""Starts one worker in an environment, watches over it, and brings back what it wrote.
+
+A worker is started before the host has done its own part: it imports its runtime while the host checks the
+environment, hashes files and waits for the device. `go` hands it the request; only then does it begin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from isobench import paths
+from isobench.environments import store
+from isobench.errors import WorkerError
+from isobench.system import process
+from isobench.workers import protocol
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from isobench.environments import Environment
+    from isobench.environments.container.running import Container
+
+# What a worker may see of the user's environment: no PYTHONPATH, no LD_LIBRARY_PATH, no tokens.
+ALLOWED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "CC",
+    "CXX",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "HF_DATASETS_CACHE",
+    "TRANSFORMERS_OFFLINE",
+    "TORCH_HOME",
+    "CUDA_VISIBLE_DEVICES",
+)
+
+# glibc gives memory back to the kernel and asks for it again in the middle of a measurement: page faults made a
+# convolutional net 57 % slower in torch. Every worker gets the same steady heap instead: nothing is given back, and
+# large tensors come from the heap, too. (To set a trim threshold alone would pin the size from which on each block is
+# mapped anew to 128 KiB: ResNet-18 then takes 18,000 faults an iteration, and twice the time.)
+STEADY_HEAP = {"MALLOC_TOP_PAD_": str(128 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_MMAP_MAX_": "0"}
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class Worker:
+    """One worker process. A context manager: whatever happens, nothing of it is left running at the end.
+
+    In a `container`, the process here is the engine's client; the worker is not a descendant of it.
+    """
+
+    def __init__(
+        self,
+        popen: subprocess.Popen[bytes],
+        run_dir: Path,
+        *,
+        control: int,
+        events: int,
+        spawned_s: float,
+        container: Container | None = None,
+    ) -> None:
+        self._popen = popen
+        self._container = container
+        self._control = control
+        self._events = events
+        self._ending = os.pidfd_open(popen.pid)
+        self._poll = select.poll()
+        for descriptor in (events, self._ending):
+            self._poll.register(descriptor, select.POLLIN)
+        self._ended = False
+        self._lines: deque[dict[str, Any]] = deque()
+        self._rest = b""
+        self._stage = "importing"
+        self._killed_by = 0  # told by the first process of a container
+        self._timeout_s = self._deadline = 0.0
+        self._oom_kills = _oom_kills()
+        self.spawned_s = spawned_s
+        self.run_dir = run_dir
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A client that came to its own end has removed its container.
+        status = process.wait(self._popen, timeout_s=0)
+        process.kill_group(self._popen)
+        if self._container is not None and (status is None or status < 0):
+            self._container.remove()
+        for descriptor in (self._control, self._events, self._ending):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._control = self._events = self._ending = -1
+
+    @property
+    def log_file(self) -> Path:
+        return self.run_dir / protocol.LOG_FILE
+
+    def go(self, request: Mapping[str, Any], *, timeout_s: float) -> None:
+        """Hand over the request and let the worker begin; all that it does is to be done `timeout_s` from now."""
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
+        protocol.write_json(self.run_dir / protocol.REQUEST_FILE, {"schema": protocol.REQUEST_SCHEMA, **request})
+        self._say(b"go\n")
+
+    def ready(self, on_stage: Callable[[str], None]) -> Mapping[str, Any] | None:
+        """Block until the worker is warm and can be asked for blocks; None: it ended, or works by itself.
+
+        Raises:
+            WorkerError: time is up.
+        """
+        return self._hear("ready", on_stage)
+
+    def block(self, samples: int, on_stage: Callable[[str], None]) -> Mapping[str, Any]:
+        """Have the worker take so many samples, and return what it tells of them. We sleep meanwhile.
+
+        Raises:
+            WorkerError: it crashed, told of an error, or time is up.
+        """
+        self._say(json.dumps({"samples": samples}).encode() + b"\n")
+        block = self._hear("block", on_stage)
+        if block is None:
+            self.finish(on_stage)
+            raise self._error("the worker left in the middle of a measurement", kind="protocol")
+        return block
+
+    def end(self) -> None:
+        """Let a worker that was asked for blocks come to its end."""
+        self._say(b'{"samples": 0}\n')
+
+    def finish(self, on_stage: Callable[[str], None]) -> dict[str, Any]:
+        """Block until the worker has ended and return its `outputs.json`.
+
+        Raises:
+            WorkerError: it crashed, took too long, ran out of memory, told of an error, or wrote something else than
+                what the protocol says.
+        """
+        self._hear("", on_stage)
+        status = process.wait(self._popen)
+        assert status is not None
+        try:
+            outputs = protocol.read_json(self.run_dir / protocol.OUTPUTS_FILE, protocol.OUTPUTS_SCHEMA)
+        except FileNotFoundError:
+            raise self._crash(status) from None
+        except protocol.ProtocolError as error:
+            raise self._error(f"the worker wrote what can't be read: {error}", kind="protocol") from None
+        if outputs.get("status") == "ok":
+            return outputs
+        raise self._told(outputs)
+
+    def _say(self, line: bytes) -> None:
+        # It may be dead already; `finish` is where this is told.
+        with suppress(BrokenPipeError):
+            os.write(self._control, line)
+
+    def _hear(self, wanted: str, on_stage: Callable[[str], None]) -> Mapping[str, Any] | None:
+        """Sleep until the worker tells what is `wanted`, or has ended (None); pass on its stages."""
+        while True:
+            while self._lines:
+                message = self._lines.popleft()
+                if "stage" in message:
+                    self._stage = str(message["stage"])
+                    on_stage(self._stage)
+                elif "killed_by" in message:
+                    self._killed_by = int(message["killed_by"])
+                elif wanted in message:
+                    heard: Mapping[str, Any] = message[wanted]
+                    return heard
+            if self._ended or not self._listen():
+                return None
+
+    def _listen(self) -> bool:
+        """Sleep until the worker tells something; False when it has ended.
+
+        Raises:
+            WorkerError: time is up.
+        """
+        ready = self._poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000)
+        if not ready:
+            process.kill_group(self._popen)
+            raise self._error(
+                f"the worker was stopped after {self._timeout_s:g} s while it was {self._stage}",
+                kind="timeout",
+                hint="Give it more time with --timeout SECONDS.",
+            )
+        for descriptor, _ in ready:
+            if descriptor == self._ending:
+                self._ended = True
+        told = b""
+        # What it told before it ended is still in the pipe.
+        while select.select([self._events], [], [], 0)[0] and (part := os.read(self._events, 65536)):
+            told += part
+        if not told and not self._ended:
+            self._poll.unregister(self._events)
+        *lines, self._rest = (self._rest + told).split(b"\n")
+        for line in lines:
+            with suppress(ValueError):  # a line that a dying worker left half-written
+                message = json.loads(line)
+                self._lines.extend([message] if isinstance(message, dict) else [])
+        return not self._ended or bool(self._lines)
+
+    def _told(self, outputs: Mapping[str, Any]) -> WorkerError:
+        error = outputs.get("error")
+        if not isinstance(error, dict):
+            return self._error("the worker reported an error without saying which", kind="protocol")
+        kind, message = str(error.get("type", "error")), str(error.get("message", ""))
+        details = str(error.get("traceback", ""))
+        # Exceptions are named like classes; what a worker refuses on purpose has a word of its own.
+        if not kind[:1].isupper():
+            return WorkerError(message, kind=kind, hint=str(error.get("hint", "")), details=details, refused=True)
+        if kind == "MemoryError":
+            kind = "out-of-memory"
+        stage = error.get("stage") or self._stage
+        what = f"the worker failed while it was {stage}: {error['type']}: {message}"
+        return self._error(what, kind=kind, log=details)
+
+    def _crash(self, status: int) -> WorkerError:
+        if _oom_kills() > self._oom_kills:
+            return self._error(
+                f"the worker was killed for want of memory while it was {self._stage}",
+                kind="out-of-memory",
+                hint="Use a smaller batch, or a machine (or memory limit) with more memory.",
+            )
+        refusal = self._container.refusal(status) if self._container else ""
+        if self._container and refusal:
+            return self._error(refusal, kind="crash", hint=self._container.advice)
+        if self._killed_by:
+            status = -self._killed_by
+        how = f"left with exit code {status} and no result" if status >= 0 else f"was killed by {_signal(-status)}"
+        return self._error(f"the worker {how} while it was {self._stage}", kind="crash")
+
+    def _error(self, message: str, *, kind: str, hint: str = "", log: str = "") -> WorkerError:
+        return WorkerError(message, kind=kind, hint=hint, details=log or process.tail(self.log_file))
+
+
+def start(
+    environment: Environment,
+    script: Path,
+    run_dir: Path,
+    *,
+    threads: int,
+    heap: str = "steady",
+    control: Mapping[str, Any] | None = None,
+    cwd: Path | None = None,
+    reads: Sequence[Path] = (),
+    writes: Sequence[Path] = (),
+    gpus: bool = False,
+) -> Worker:
+    """Start `script` in `environment` with `run_dir` (made here) as its run directory; it waits for `go`.
+
+    `heap` is "steady" or "default" (the C library's own policy); `control` is that of `models.Settings`. `reads` and
+    `writes` are the files and folders that it needs besides, and `gpus` says that it needs those: in a container it
+    sees no others.
+
+    Raises:
+        WorkerError: the interpreter can't be started.
+        ProvisionError: it runs in a container, and none can be run here.
+    """
+    run_dir.mkdir(parents=True)
+    log_file = run_dir / protocol.LOG_FILE
+    env = variables(environment, threads=threads, heap=heap)
+    if control:
+        env["ISOBENCH_CONTROL"] = json.dumps(control)
+    arguments: list[str | Path] = ["-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
+    container = None
+    if environment.image:
+        from isobench.environments.container import running
+
+        container = running.for_worker(
+            environment,
+            arguments,
+            env=env,
+            run_dir=run_dir,
+            cwd=cwd,
+            gpus=gpus,
+            reads=[paths.WORKERS, script.parent, *reads],
+            writes=writes,
+        )
+    spawned_s = time.perf_counter()
+    control_read, control_write = os.pipe()
+    events, events_write = os.pipe()
+    try:
+        if container:
+            popen = process.spawn(
+                container.argv, env=os.environ, log_file=log_file, stdin=control_read, stdout=events_write
+            )
+        else:
+            popen = process.spawn(
+                [environment.python, *arguments],
+                env=env | {"ISOBENCH_EVENTS": str(events_write)},
+                log_file=log_file,
+                cwd=cwd,
+                stdin=control_read,
+                pass_fds=(events_write,),
+            )
+    except OSError as error:
+        os.close(control_write)
+        os.close(events)
+        raise WorkerError(f"the interpreter can't be started: {error}", kind="crash") from None
+    finally:
+        os.close(control_read)
+        os.close(events_write)
+    return Worker(popen, run_dir, control=control_write, events=events, spawned_s=spawned_s, container=container)
+
+
+def variables(environment: Environment, *, threads: int, heap: str = "steady") -> dict[str, str]:
+    """The whole environment that a worker sees."""
+    allowed = {name: os.environ[name] for name in ALLOWED if name in os.environ}
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        if "@" not in os.environ.get(name, "@"):  # with a password in it, it's a secret
+            allowed[name] = os.environ[name]
+    compiled = paths.cache_of("torch-compiled") / environment.folder.name
+    return {
+        **allowed,
+        **store.activated(environment.activation(), allowed.get("PATH", "")),
+        **(STEADY_HEAP if heap == "steady" else {}),
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
+        "TRITON_CACHE_DIR": str(compiled / "triton"),
+        "ISOBENCH_CACHE": str(paths.cache_of("tensorrt")),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as NVML numbers them, so that "the first GPU" is the same to everybody
+    }
+
+
+def _signal(number: int) -> str:
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since it started."""
+    with suppress(OSError), open("/proc/vmstat", encoding="ascii") as file:  # noqa: PTH123
+        for line in file:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

@@ -1,0 +1,245 @@
+"""Facts about the machine, the software and the clock that a result carries, gathered without starting a program.
+
+`host` takes some milliseconds and is called while the worker starts. What can't be read is None or left out; nothing
+is guessed. Of the environment's variables only those are told that `machine.TOLD_VARIABLES` lists.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from isobench.version import VERSION
+from isobench.workers import machine
+
+_CPU = "/sys/devices/system/cpu"
+
+
+def host() -> dict[str, Any]:
+    """Facts about this machine and this process, as JSON."""
+    system = os.uname()
+    quota, _ = machine.cpu_quota()
+    return {
+        "hostname": system.nodename,
+        "cpu": _cpu(),
+        "memory": _memory(),
+        "kernel": {"release": system.release, "version": system.version, "machine": system.machine},
+        "os": _os_name(),
+        "glibc": _glibc(),
+        "hypervisor": _hypervisor(),
+        "container": _container(),
+        "affinity": list(machine.cpus()),
+        "cpu_quota": quota,
+        "load_average": list(os.getloadavg()),
+        "transparent_hugepages": _chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
+        "address_space_randomization": _number("/proc/sys/kernel/randomize_va_space"),
+        "clock": clock(),
+        "python": {"version": sys.version, "executable": sys.executable},
+        "isobench": VERSION,
+        "command": list(sys.argv),
+        "environment": machine.told_variables(),
+    }
+
+
+def cpu_model() -> str:
+    """The CPU's name as its maker calls it; the architecture's where it isn't told."""
+    return str(_cpu()["model"] or os.uname().machine)
+
+
+def clock() -> dict[str, Any]:
+    """The clock that latencies are measured with: its resolution, and what one reading costs."""
+    info = time.get_clock_info("perf_counter")
+    readings = 200
+    read = time.perf_counter_ns
+    started = read()
+    for _ in range(readings):
+        read()
+    cost_s = (read() - started) / readings / 1e9
+    return {
+        "name": info.implementation,
+        "source": _line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "resolution_s": info.resolution,
+        "cost_s": cost_s,
+    }
+
+
+def git(path: Path, *, look_for_changes: bool = True) -> dict[str, Any] | None:
+    """The checkout that `path` lies in: {"commit", "branch", "dirty"}; None where it lies in none.
+
+    The commit is read from git's files. `dirty` says whether `path` itself (a file, or all of a folder) differs from
+    the commit; only git can tell, which costs some 5 ms; None where it wasn't asked, isn't there or refused.
+    """
+    path = path.absolute()
+    for folder in (path, *path.parents):
+        found = folder / ".git"
+        if found.exists():
+            break
+    else:
+        return None
+    commit, branch = _head(found)
+    return {"commit": commit, "branch": branch, "dirty": _is_dirty(path) if look_for_changes else None}
+
+
+def _head(git_folder: Path) -> tuple[str | None, str | None]:
+    """The commit and the branch (None: a detached head) that are checked out."""
+    if git_folder.is_file():  # a worktree or a submodule: the file says where the folder is
+        git_folder = git_folder.parent / _text(git_folder).removeprefix("gitdir:").strip()
+    head = _text(git_folder / "HEAD").strip()
+    if not head.startswith("ref:"):
+        return head or None, None
+    reference = head.removeprefix("ref:").strip()
+    # Branches are shared by all worktrees of a repository; `commondir` leads there.
+    common = git_folder / (_text(git_folder / "commondir").strip() or ".")
+    commit = _text(common / reference).strip()
+    if not commit:
+        packed = (line.partition(" ") for line in _text(common / "packed-refs").splitlines())
+        commit = next((value for value, _, name in packed if name == reference), "")
+    return commit or None, reference.removeprefix("refs/heads/")
+
+
+def _is_dirty(path: Path) -> bool | None:
+    from isobench.system.process import capture
+
+    folder = path if path.is_dir() else path.parent
+    # Neither a lock of the index nor a monitor that the checkout's own settings would start.
+    command = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "status", "--porcelain"]
+    if path.is_file():
+        command.append("--ignored")  # a script that git ignores is in no commit either
+    command += ["--", str(path)]
+    passed = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    try:
+        return bool(capture(command, cwd=folder, env=passed, timeout_s=10).strip())
+    except OSError:
+        return None
+
+
+def _cpu() -> dict[str, Any]:
+    # One processor's entry is enough, and the kernel makes no more of this long file than is read.
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        entry = file.read(8192).split("\n\n", 1)[0]
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in entry.splitlines())}
+    online = machine.parse_cpu_list(_line(f"{_CPU}/online") or "") or machine.cpus()
+    cores = machine.physical_cores(online)
+    sockets = {_line(f"{_CPU}/cpu{cpu}/topology/physical_package_id") for cpu in cores}
+    governors = {_line(f"{_CPU}/cpu{cpu}/cpufreq/scaling_governor") for cpu in cores}
+    return {
+        "model": fields.get("model name"),
+        "vendor": fields.get("vendor_id") or fields.get("CPU implementer"),
+        "family": fields.get("cpu family"),
+        "model_number": fields.get("model") or fields.get("CPU part"),
+        "stepping": fields.get("stepping") or fields.get("CPU revision"),
+        "microcode": fields.get("microcode"),
+        "flags": sorted((fields.get("flags") or fields.get("Features") or "").split()),
+        "logical_cores": len(online),
+        "physical_cores": len(cores),
+        "sockets": len(sockets),
+        "smt": _line(f"{_CPU}/smt/control"),
+        "caches": _caches(online[0]),
+        "max_mhz": _megahertz(f"{_CPU}/cpu{online[0]}/cpufreq/cpuinfo_max_freq"),
+        "now_mhz": float(fields["cpu MHz"]) if "cpu MHz" in fields else None,
+        "driver": _line(f"{_CPU}/cpu{online[0]}/cpufreq/scaling_driver"),
+        "governors": sorted(governor for governor in governors if governor),
+        "turbo": _turbo(),
+    }
+
+
+def _caches(cpu: int) -> list[dict[str, Any]]:
+    caches = []
+    for index in range(8):
+        folder = f"{_CPU}/cpu{cpu}/cache/index{index}"
+        level = _number(f"{folder}/level")
+        if level is None:
+            break
+        caches.append({"level": level, "type": _line(f"{folder}/type"), "size": _line(f"{folder}/size")})
+    return caches
+
+
+def _turbo() -> bool | None:
+    """Whether the CPU may exceed its nominal frequency, as far as the kernel's driver tells."""
+    forbidden = _number(f"{_CPU}/intel_pstate/no_turbo")
+    if forbidden is not None:
+        return not forbidden
+    boost = _number(f"{_CPU}/cpufreq/boost")
+    return None if boost is None else bool(boost)
+
+
+def _memory() -> dict[str, int | None]:
+    lines = (line.split() for line in _text("/proc/meminfo").splitlines())
+    size_bytes = {words[0]: int(words[1]) * 1024 for words in lines if words[-1] == "kB"}
+    return {
+        "total_bytes": size_bytes.get("MemTotal:"),
+        "available_bytes": size_bytes.get("MemAvailable:"),
+        "swap_bytes": size_bytes.get("SwapTotal:"),
+        "limit_bytes": machine.memory_limit(),
+    }
+
+
+def _os_name() -> str | None:
+    for line in _text("/etc/os-release").splitlines():
+        name, _, value = line.partition("=")
+        if name == "PRETTY_NAME":
+            return value.strip("\"'")
+    return None
+
+
+def _glibc() -> str | None:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    except (ValueError, OSError):  # another C library
+        return None
+
+
+def _hypervisor() -> dict[str, Any]:
+    """Whether a hypervisor runs below us, and what the (virtual) hardware says of its maker."""
+    return {
+        "present": " hypervisor" in _text("/proc/cpuinfo", limit=8192) or bool(_line("/sys/hypervisor/type")),
+        "type": _line("/sys/hypervisor/type"),
+        "vendor": _line("/sys/class/dmi/id/sys_vendor"),
+        "product": _line("/sys/class/dmi/id/product_name"),
+    }
+
+
+def _container() -> str | None:
+    """The kind of container this process runs in, by the marks that the engines leave; None: no mark."""
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return "kubernetes"
+    for mark, kind in (("/run/.containerenv", "podman"), ("/.dockerenv", "docker")):
+        if os.path.exists(mark):  # noqa: PTH110
+            return kind
+    groups = _text("/proc/self/cgroup")
+    for sign, kind in (("kubepods", "kubernetes"), ("docker", "docker"), ("libpod", "podman"), ("/lxc", "lxc")):
+        if sign in groups:
+            return kind
+    return _line("/run/systemd/container")
+
+
+def _chosen(path: str) -> str | None:
+    """The bracketed word of `always [madvise] never`."""
+    _, bracket, rest = (_line(path) or "").partition("[")
+    return rest.partition("]")[0] if bracket else None
+
+
+def _megahertz(path: str) -> float | None:
+    kilohertz = _number(path)
+    return None if kilohertz is None else kilohertz / 1000
+
+
+def _number(path: str) -> int | None:
+    line = _line(path)
+    return int(line) if line is not None and line.isdigit() else None
+
+
+def _line(path: str) -> str | None:
+    """What a file of one line holds; None where it isn't there, can't be read or is empty."""
+    return _text(path).strip() or None
+
+
+def _text(path: str | Path, limit: int = -1) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return file.read(limit)
+    except OSError:
+        return ""

@@ -1,0 +1,255 @@
+"""What was changed by hand is refused by its name; what only looks changed is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from isobench import environments
+from isobench.errors import ProvisionError
+
+pytestmark = pytest.mark.integration
+
+REMEDY = "isobench env remove tiny && isobench env create tiny"
+
+
+@pytest.fixture
+def made(world):
+    return world.create()
+
+
+def by_hand(environment, command, *arguments):
+    """What people do: `uv pip install` into an environment that isn't theirs."""
+    argv = [command.binary(), "pip", command, "--quiet", "--python", environment.python, *arguments]
+    subprocess.run(argv, check=True)
+
+
+def install(environment, *arguments):
+    by_hand(environment, "install", "--no-index", *arguments)
+
+
+def replace(file, text):
+    """Put another file in the place of one, which may be linked from elsewhere."""
+    file.unlink(missing_ok=True)
+    file.write_text(text)
+
+
+def refusal(environment):
+    with pytest.raises(ProvisionError) as caught:
+        environments.check(environment)
+    assert caught.value.hint == REMEDY
+    assert f"in {environment.folder}" in caught.value.details
+    beginning = "the tiny environment isn't what its lock says any more: "
+    assert caught.value.message.startswith(beginning)
+    return caught.value.message.removeprefix(beginning)
+
+
+def test_a_package_replaced_by_another_version_is_refused(made):
+    install(made, "alpha==2.0")
+    assert refusal(made) == "alpha 1.0 was replaced by 2.0"
+
+
+def test_a_package_added_by_hand_is_refused(world, made):
+    world.wheel("gamma", "0.1")
+    install(made, "gamma")
+    assert refusal(made) == "gamma 0.1 was added"
+
+
+def test_a_package_removed_by_hand_is_refused(made):
+    by_hand(made, "uninstall", "beta")
+    assert refusal(made) == "beta 1.0 was removed"
+
+
+def test_another_build_of_the_same_version_is_refused(world, made):
+    world.wheel("alpha", "1.0", files={"alpha/more.py": "value = 3\n"})
+    install(made, "--reinstall", "--no-cache", "alpha==1.0")
+    assert refusal(made).startswith("alpha 1.0 was installed again: its RECORD is another")
+
+
+@pytest.mark.parametrize("text", ["value = 2\n", "value = 10\n", ""], ids=["of the same size", "longer", "emptied"])
+def test_an_edited_file_is_refused_by_its_name(made, text):
+    replace(made.site_packages / "alpha" / "more.py", text)
+    assert refusal(made) == "alpha 1.0: alpha/more.py was changed"
+
+
+def test_a_missing_file_is_refused_by_its_name(made):
+    (made.site_packages / "alpha" / "more.py").unlink()
+    assert refusal(made) == "alpha 1.0: alpha/more.py is missing"
+
+
+@pytest.mark.parametrize(
+    "name", ["stray.pth", "sitecustomize.py", "json.py", "alpha/extra.py", "native.so", "hidden.pyc", "new/__init__.py"]
+)
+def test_a_stray_file_is_refused_by_its_name(made, name):
+    file = made.site_packages / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("import os\n")
+    assert refusal(made) == f"{file.relative_to(made.folder)} was added and belongs to no package"
+
+
+def test_a_folder_that_is_linked_in_is_refused_by_its_name(world, made):
+    (world.root / "mine").mkdir()
+    link = made.site_packages / "mine"
+    link.symlink_to(world.root / "mine")
+    assert refusal(made) == f"{link.relative_to(made.folder)} was added and belongs to no package"
+
+
+def test_a_package_moved_away_and_linked_to_is_refused(world, made):
+    package = made.site_packages / "alpha"
+    package.rename(world.root / "alpha")
+    package.symlink_to(world.root / "alpha")
+    assert refusal(made) == f"{package.relative_to(made.folder)} was added and belongs to no package"
+
+
+def test_an_edited_file_of_no_package_is_refused_by_its_name(made):
+    replace(made.folder / "bin" / "activate", "echo hello\n")
+    assert refusal(made) == "bin/activate was changed"
+
+
+def test_a_link_that_leads_elsewhere_is_refused_by_its_name(made):
+    link = made.folder / "bin" / "python3"
+    link.unlink()
+    link.symlink_to("/bin/true")
+    assert refusal(made) == "bin/python3 was changed"
+
+
+def test_another_interpreter_is_refused(made):
+    made.python.unlink()
+    shutil.copy("/bin/true", made.python)
+    assert refusal(made).startswith(f"its Python is another: {made.python} was replaced or updated")
+
+
+def test_an_interpreter_that_is_gone_is_refused_with_its_path(made):
+    path = made.python.resolve()
+    made.python.unlink()
+    assert refusal(made) == f"its Python, {path}, is gone; bin/python is missing"
+
+
+def test_settings_of_the_interpreter_are_part_of_the_environment(made):
+    settings = made.folder / "pyvenv.cfg"
+    settings.write_text(settings.read_text().replace("packages = false", "packages = true"))
+    assert refusal(made) == "pyvenv.cfg was changed"
+
+
+def test_a_manifest_of_another_lock_is_refused(made):
+    manifest = json.loads(made.marker.read_text()) | {"lock_sha256": "0" * 64}
+    made.marker.write_text(json.dumps(manifest))
+    assert refusal(made) == "its manifest is of another lock"
+
+
+@pytest.mark.parametrize(
+    "record", [b"", b"\xff\x00\r,\n\x00,sha256=x\n", b'"', None], ids=["empty", "bytes", "quote", "gone"]
+)
+def test_a_damaged_record_is_refused(made, record):
+    file = made.site_packages / "alpha-1.0.dist-info" / "RECORD"
+    file.unlink()
+    if record is not None:
+        file.write_bytes(record)
+    assert refusal(made).startswith("alpha 1.0 was installed again: its RECORD is another; ")
+
+
+def test_a_file_that_was_merely_touched_is_no_drift(made):
+    for file in (made.site_packages / "alpha" / "more.py", made.folder / "bin" / "activate"):
+        os.utime(file)
+    environments.check(made)
+
+
+def test_the_same_package_installed_again_is_no_drift(made):
+    install(made, "--reinstall", "alpha==1.0")
+    environments.check(made)
+
+
+def test_bytecode_that_comes_and_goes_is_no_drift(made, run_python):
+    shutil.rmtree(made.site_packages / "alpha" / "__pycache__")
+    environments.check(made)
+    subprocess.run([made.python, "-I", "-c", "import alpha.more"], check=True)
+    assert (made.site_packages / "alpha" / "__pycache__").is_dir()
+    environments.check(made)
+
+
+def test_three_differences_are_told_and_the_others_are_listed(made):
+    for number in range(6):
+        (made.site_packages / f"stray{number}.py").touch()
+    install(made, "alpha==2.0")
+    with pytest.raises(ProvisionError) as caught:
+        environments.check(made)
+    told = caught.value.message.split(": ", 1)[1].split("; ")
+    assert (told[0], len(told), told[-1]) == ("alpha 1.0 was replaced by 2.0", 4, "and 4 more")
+    assert caught.value.details.count(" was added and belongs to no package\n") == 4
+    assert len(environments.verify(made)) == 7
+
+
+def test_verifying_sees_a_change_that_left_size_and_time_as_they_were(made):
+    file = made.site_packages / "alpha" / "more.py"
+    times = file.stat()
+    replace(file, "value = 2\n")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert environments.verify(made) == ["alpha 1.0: alpha/more.py was changed"]
+
+
+def test_an_environment_made_anew_is_right_again(world, made):
+    install(made, "alpha==2.0")
+    environments.remove("tiny")
+    environments.check(world.create())
+
+
+def test_an_edit_in_one_environment_reaches_no_other_and_not_the_cache(world, made):
+    other = world.create(world.spec(world.alpha, name="other", smoke="import alpha\n"))
+    with (other.site_packages / "alpha" / "more.py").open("r+") as file:
+        file.write("value = 6\n")
+    environments.check(made)
+    new = world.create(world.spec(world.alpha + world.beta + world.wheel("gamma", "0.1"), name="new"))
+    assert environments.verify(new) == []
+    assert "fetching them anew" not in "\n".join(world.said)
+
+
+@pytest.fixture
+def linked(world, monkeypatch):
+    """An environment of somebody who has uv link files, as it does by itself on most file systems."""
+    monkeypatch.setenv("UV_LINK_MODE", "hardlink")
+    return world.create()
+
+
+def poison(environment):
+    """Edit a file in place: the same file lies in uv's cache."""
+    file = environment.site_packages / "alpha" / "more.py"
+    assert file.stat().st_nlink > 1
+    with file.open("r+") as opened:
+        opened.write("value = 6\n")
+    return file
+
+
+def test_an_edit_that_reached_the_cache_reaches_no_new_environment(world, linked, run_python):
+    poison(linked)
+    assert refusal(linked) == "alpha 1.0: alpha/more.py was changed"
+    new = world.create(world.spec(world.alpha + world.beta + world.wheel("gamma", "0.1"), name="new"))
+    assert "new: the cache holds changed files of alpha: fetching them anew" in world.said
+    assert run_python(new, "import alpha.more; print(alpha.more.value)") == "1"
+    assert environments.verify(new) == []
+
+
+def test_an_edit_that_reached_the_cache_is_mended_by_the_remedy(world, linked):
+    file = poison(linked)
+    environments.remove("tiny")
+    assert world.create() == linked
+    assert file.read_text() == "value = 1\n"
+    environments.check(linked)
+
+
+def test_an_edit_in_one_environment_is_refused_in_all_that_share_the_file(world, linked):
+    other = world.create(world.spec(world.alpha, name="other", smoke="import alpha\n"))
+    poison(other)
+    assert refusal(linked) == "alpha 1.0: alpha/more.py was changed"
+
+
+def test_a_poisoned_cache_and_no_place_to_fetch_from_is_told(world, linked):
+    poison(linked)
+    environments.remove("tiny")
+    (world.wheels / "alpha-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(ProvisionError, match=r"no index set up here has alpha==1\.0"):
+        world.create()
+    assert environments.find(world.spec()) is None

@@ -1,0 +1,37 @@
+"""What rattler says, as rattler 0.28 does (cut to what counts), and what the user is told of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from isobench.environments.conda import errors
+
+SAYINGS = {
+    ("SolverError", "Cannot solve the request because of: No candidates were found for x 9.*."): "no packages satisfy",
+    ("SolverError", "gputool 1.0 would require\n   └─ __cuda >=12, for which no candidates were found."): "no __cuda",
+    ("GatewayError", "Request failed after 3 retries\nCaused by: tcp connect error"): "can't be reached",
+    ("GatewayError", "Caused by: dns error\nCaused by: error resolving DNS"): "can't be reached",
+    ("OSError", "an error occurred during a range request: Request failed after 2 retries"): "can't be reached",
+    ("GatewayError", "could not find subdir 'noarch' in channel 'file:///c/'"): "there is no channel at file:///c/",
+    ("InstallerError", "HTTP status client error (404 Not Found)"): "hasn't got it (404)",
+    ("InstallerError", "HTTP status client error (403 Forbidden)"): "refused access",
+    ("IoError", "failed to copy: No space left on device (os error 28)"): "the disk is full",
+    ("IoError", "failed to create: Disk quota exceeded (os error 122)"): "the disk quota is used up",
+    ("IoError", "failed to create: Permission denied (os error 13)"): "can't be written to",
+    ("PanicException", "called `Option::unwrap()` on a `None` value"): "rattler failed",
+    ("timeout", "nothing happened for 60 s while it was fetching python"): "nothing happened for 60 s",
+    ("ModuleNotFoundError", "No module named 'conda_lock'"): "conda-lock, by which locks are written, isn't",
+}
+
+
+@pytest.mark.parametrize(("said", "told"), SAYINGS.items())
+def test_what_rattler_says_is_explained(said, told):
+    why, hint = errors.explain(*said, relock="isobench env lock ort", spec="envs/ort/environment.yml")
+    assert told in why
+    assert hint
+    assert "{" not in why + hint
+
+
+def test_names_passwords_and_tokens_in_addresses_are_never_repeated():
+    text = "https://me:secret@example.org/c and https://example.org/t/secret/c (secretive)"
+    assert errors.redacted(text) == "https://***@example.org/c and https://example.org/t/***/c (secretive)"

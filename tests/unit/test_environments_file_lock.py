@@ -1,0 +1,82 @@
+"""The file lock: one works, the others wait; it holds as long as anybody who works under it lives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from isobench.environments import file_lock
+from isobench.errors import ProvisionError
+
+
+def test_the_second_waits_for_the_first_and_says_for_whom(tmp_path):
+    lock_file, order, said = tmp_path / "x.lock", [], []
+
+    def second():
+        with file_lock.held(lock_file, making="ort", progress=said.append):
+            order.append("second")
+
+    with file_lock.held(lock_file, making="ort", progress=said.append):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not said:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert said == [f"waiting for another isobench (pid {os.getpid()}) that is making ort"]
+    assert not lock_file.exists()
+
+
+def test_the_lock_outlives_its_holder_while_a_child_works_under_it(tmp_path):
+    lock_file, go = tmp_path / "x.lock", tmp_path / "go"
+    code = (
+        "import os, subprocess\nfrom pathlib import Path\nfrom isobench.environments import file_lock\n"
+        f"with file_lock.held(Path({str(lock_file)!r}), making='ort', progress=print) as lock:\n"
+        f"    subprocess.Popen(['/bin/sh', '-c', 'until [ -e {go} ]; do sleep 0.02; done'], pass_fds=[lock])\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    said = []
+
+    def progress(line):
+        said.append(line)
+        go.touch()
+
+    with file_lock.held(lock_file, making="ort", progress=progress):
+        assert len(said) == 1, "it was waited for until the child had ended"
+
+
+def test_many_threads_are_never_in_at_once(tmp_path):
+    inside, most = 0, 0
+
+    def work():
+        nonlocal inside, most
+        for _ in range(5):
+            with file_lock.held(tmp_path / "x.lock", making="it", progress=lambda _line: None):
+                inside += 1
+                most = max(most, inside)
+                time.sleep(0.002)
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(ProvisionError, match="can't be made") as caught,
+        file_lock.held(tmp_path / "file" / "x.lock", making="it", progress=print),
+    ):
+        pass
+    assert "ISOBENCH_HOME" in caught.value.hint

@@ -1,0 +1,61 @@
+"""What a run on a GPU is judged by: the used blocks, of both contracts alike."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from isobench.analysis import Block, GpuBlock
+from isobench.measuring import evaluation
+from isobench.planning.settings import Settings
+from isobench.workers.protocol import Tensor
+
+GPU = GpuBlock(enqueue_s=1e-5, inferences=41, energy_j=8.2, slowed_s=0.0)
+BLOCK = Block(
+    samples=20,
+    iterations=20,
+    started_s=1.0,
+    wall_s=0.1,
+    cpu_own_s=0.1,
+    cpu_others_s=0.0,
+    steal_s=0.0,
+    throttled_s=0.0,
+    involuntary_switches=0,
+    minor_faults=0,
+    major_faults=0,
+    gpu=GPU,
+)
+SLOWED = replace(BLOCK, gpu=replace(GPU, slowed_s=0.05, energy_j=80.0))
+OUTPUT = Tensor("output", "float32", (1,), b"\0\0\0\0")
+
+
+def test_a_slowed_block_is_set_aside_from_both_contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
+    runtime: Any = SimpleNamespace(
+        outputs={"facts": {"timing": "device", "compile_s": 3.0}},
+        blocks=(BLOCK, SLOWED),
+        resolution_s=0.01,
+        group=1,
+        samples_ns=array("q", [2_000_000] * 20 + [4_000_000] * 20),
+        end_to_end_ns=array("q", [3_000_000] * 20 + [6_000_000] * 20),
+        stats=SimpleNamespace(values={}),
+        output_tensors=lambda: [OUTPUT],
+    )
+    performance: Any = SimpleNamespace(runtime_version="11.4", device="NVIDIA H100")
+    settings = Settings(threads=1)
+    finished = evaluation.finished(runtime, performance, [OUTPUT], datetime.now(UTC), "run-1", settings)
+    outcome = evaluation.judge([finished], settings).measured
+    assert (outcome.latency.median_s, outcome.latency.iterations) == (0.002, 20)
+    assert outcome.end_to_end is not None
+    assert (outcome.end_to_end.mean_s, outcome.end_to_end.iterations) == (0.003, 20)
+    assert outcome.gpu is not None
+    assert outcome.gpu.energy_per_inference_j == pytest.approx(0.2)
+    assert outcome.set_aside_s == pytest.approx(0.1)
+    assert outcome.runs[0].cold_start.compile_s == 3.0
+    assert outcome.verdict.status == "clean"

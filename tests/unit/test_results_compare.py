@@ -1,0 +1,223 @@
+"""What is said of two Results, on samples that are made up."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sample_results import BLOCK, make, measured
+
+from isobench.errors import ResultError
+from isobench.results import Failed, Measured, Result, Turns, compare, noise_floor
+from isobench.results.noise_floor import Floor
+
+Runs = Sequence[Sequence[float]]
+"""For each run, the milliseconds of each of its blocks."""
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path / "home"))
+
+
+def outcome_of(
+    runs: Runs, *, used: Sequence[Sequence[bool]] | None = None, turns: str = "", group: int = 1, place: int = 0
+) -> Measured:
+    [run] = measured(4.0).runs
+    return replace(
+        measured(4.0),
+        runs=tuple(
+            replace(
+                run,
+                group=group,
+                blocks=(BLOCK,) * len(blocks),
+                used=tuple(used[number]) if used else (True,) * len(blocks),
+                samples_file=f"run-{number}.bin",
+            )
+            for number, blocks in enumerate(runs)
+        ),
+        turns=Turns(id=turns, place=place, seed=0, order=()) if turns else None,
+    )
+
+
+def saved(folder: Path, name: str, runs: Runs, **changes: Any) -> tuple[Result, Path]:
+    """A Result with samples beside it: those of a block lie around its milliseconds."""
+    group = changes.get("group", 1)
+    own = {key: changes.pop(key) for key in [*changes] if key in {"used", "turns", "group", "place"}}
+    folder = folder / name
+    folder.mkdir()
+    for number, blocks in enumerate(runs):
+        samples = array("q", [round(each * part * group * 1e6) for each in blocks for part in (0.9, 0.99, 1.01, 1.5)])
+        (folder / f"run-{number}.bin").write_bytes(samples.tobytes())
+    return make(outcome=outcome_of(runs, **own), id=name, **changes), folder
+
+
+def noise(runs: int, blocks: int, share: float, seed: int) -> np.ndarray[Any, Any]:
+    generator = np.random.default_rng(seed)
+    return np.asarray(np.exp(share * generator.standard_normal((runs, blocks))))
+
+
+def in_turns(folder: Path, ratio: float, *, pairs: int = 10, share: float = 0.002, **second: Any) -> Any:
+    ours, theirs = (noise(pairs, 30, share, seed) for seed in (1, 2))
+    return compare.compare(
+        saved(folder, "first", (4 * ours).tolist(), turns="t"),
+        saved(folder, "second", (4 * ratio * theirs).tolist(), **{"turns": "t", **second}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "verdict", "words"),
+    [
+        (1.1, "slower", "second is 10.0% slower than first (ratio 1.1"),
+        (0.9, "faster", "second is 10.0% faster than first (ratio 0.9"),
+        (1.0, "same", "no difference larger than 1.0% between second and first (ratio "),
+    ],
+)
+def test_a_difference_is_told_with_its_direction(tmp_path: Path, ratio: float, verdict: str, words: str) -> None:
+    found = in_turns(tmp_path, ratio)
+    assert (found.paired, found.verdict) == (True, verdict)
+    assert found.sentence.startswith(words)
+    assert found.ratio.value == pytest.approx(ratio, rel=0.002)
+
+
+def test_an_interval_that_holds_both_tells_nothing(tmp_path: Path) -> None:
+    found = in_turns(tmp_path, 1.03, pairs=1, share=0.3)
+    assert found.verdict == "unknown"
+    assert found.sentence.startswith("can't tell whether second is faster or slower than first (ratio ")
+
+
+@pytest.mark.parametrize("ratio", [1.008, 0.992])
+def test_less_than_the_noise_floor_is_claimed_only_where_the_machine_is_known_to_be_quieter(
+    tmp_path: Path, ratio: float
+) -> None:
+    (tmp_path / "assumed").mkdir()
+    assumed = in_turns(tmp_path / "assumed", ratio)
+    assert not assumed.ratio.within.low <= 1 <= assumed.ratio.within.high
+    assert (assumed.verdict, assumed.floor) == ("same", 0.01)
+    noise_floor.remember(Floor(runs=0.02, pairs=0.003, source="measured"))
+    found = in_turns(tmp_path, ratio)
+    assert (found.verdict, found.floor) == ("slower" if ratio > 1 else "faster", 0.003)
+
+
+def test_two_that_did_not_take_turns_together_are_compared_by_their_runs(tmp_path: Path) -> None:
+    found = in_turns(tmp_path, 1.2, turns="another time")
+    assert (found.paired, found.floor, found.verdict) == (False, 0.03, "slower")
+    assert found.ratio.value == pytest.approx(1.2, rel=0.01)
+
+
+def test_rounds_in_which_one_was_disturbed_do_not_count(tmp_path: Path) -> None:
+    calm, disturbed = [4.0] * 6, [4.0, 40.0, 4.0, 0.4, 4.0, 4.0]
+    used = [[True, False, True, False, True, True]]
+    found = compare.compare(
+        saved(tmp_path, "first", [calm], turns="t"), saved(tmp_path, "second", [disturbed], turns="t", used=used)
+    )
+    assert found.ratio.value == pytest.approx(1)
+    assert compare.log_ratios(
+        saved(tmp_path, "third", [disturbed], turns="t", used=used), saved(tmp_path, "fourth", [calm], turns="t")
+    ) == [pytest.approx(0)]
+
+
+def test_where_too_few_rounds_were_clean_all_of_them_count(tmp_path: Path) -> None:
+    used = [[True, True, False, False]]
+    found = compare.compare(
+        saved(tmp_path, "first", [[4.0] * 4], turns="t"),
+        saved(tmp_path, "second", [[4.0, 4.0, 8.0, 8.0]], turns="t", used=used),
+    )
+    assert found.ratio.value == pytest.approx(2**0.5)
+
+
+def test_blocks_that_were_set_aside_are_in_no_ratio_of_runs(tmp_path: Path) -> None:
+    used = [[True, True, True, False, False]]
+    slow = saved(tmp_path, "second", [[4.4, 4.4, 4.4, 40.0, 40.0]], used=used)
+    found = compare.compare(saved(tmp_path, "first", [[4.0] * 5]), slow)
+    assert found.ratio.value == pytest.approx(1.1)
+
+
+def test_a_sample_may_be_of_several_iterations(tmp_path: Path) -> None:
+    found = compare.compare(saved(tmp_path, "first", [[0.02] * 9]), saved(tmp_path, "second", [[0.022] * 9], group=50))
+    assert found.ratio.value == pytest.approx(1.1, rel=0.001)
+
+
+def test_a_worker_that_told_of_no_blocks_is_one_block(tmp_path: Path) -> None:
+    result, folder = saved(tmp_path, "second", [[4.4] * 5])
+    assert isinstance(result.outcome, Measured)
+    [run] = result.outcome.runs
+    result = replace(result, outcome=replace(result.outcome, runs=(replace(run, blocks=(), used=()),)))
+    assert compare.compare(saved(tmp_path, "first", [[4.0] * 5]), (result, folder)).ratio.value == pytest.approx(1.1)
+
+
+def test_what_failed_can_not_be_compared(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="second can't be compared: it failed: it crashed"):
+        compare.compare(
+            saved(tmp_path, "first", [[4.0]]),
+            (make(id="second", outcome=Failed(kind="crash", message="it crashed")), tmp_path),
+        )
+
+
+def changed(result: Result, **outcome: Any) -> Result:
+    assert isinstance(result.outcome, Measured)
+    return replace(result, outcome=replace(result.outcome, **outcome))
+
+
+PLAIN = make()
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (replace(PLAIN, model=replace(PLAIN.model, inputs_sha256="e" * 64)), "inputs: none and eeeeeeeeeeee..."),
+        (changed(PLAIN, facts={"timing": "device"}), "timing contract: None and device"),
+        (
+            replace(PLAIN, provenance={"host": {"hostname": "two", "cpu": {"model": "Another"}}}),
+            "machine: ? (A CPU) and two (Another)",
+        ),
+        (replace(PLAIN, device=replace(PLAIN.device, device="x86::amd")), "device: x86 and x86::amd"),
+        (replace(PLAIN, settings=replace(PLAIN.settings, heap="default")), "heap: steady and default"),
+        (
+            replace(PLAIN, settings=replace(PLAIN.settings, nice=5)),
+            "CPUs, priority, memory nodes: {} and {'nice': 5}",
+        ),
+        (
+            replace(PLAIN, runtime=replace(PLAIN.runtime, arguments={"spinning": False})),
+            "arguments: {'spinning': True} and {'spinning': False}",
+        ),
+        (replace(PLAIN, environment=None), "environment: ort aaaaaaaaaaaa and none"),
+    ],
+)
+def test_what_else_differs_is_told(other: Result, told: str) -> None:
+    assert [*compare._differences(PLAIN, other)] == [told]
+
+
+def test_threads_are_those_that_were_asked_for() -> None:
+    assert isinstance(PLAIN.outcome, Measured)
+    [run] = PLAIN.outcome.runs
+    other = changed(PLAIN, runs=(replace(run, threads={"requested": 1}),))
+    assert [*compare._differences(PLAIN, other)] == ["threads: 2 and 1"]
+
+
+def test_wrong_outputs_are_told_whichever_has_them() -> None:
+    wrong = make(id="wrong", outcome=measured(4.0, ok=False, reasons=("far off",)))
+    assert [*compare._differences(PLAIN, wrong)] == ["the outputs of wrong are wrong"]
+    assert [*compare._differences(wrong, PLAIN)] == ["the outputs of wrong are wrong"]
+
+
+def test_another_runtimes_arguments_and_environment_are_its_own() -> None:
+    other = make("torch-eager")
+    other = replace(other, runtime=replace(other.runtime, arguments={"mode": "x"}), environment=None)
+    assert [*compare._differences(PLAIN, other)] == []
+
+
+def test_one_model_on_one_runtime_and_device_is_compared_with_its_like_the_newest_of_each_side() -> None:
+    ours = [make(id="old"), make(id="new"), make("torch-eager", id="eager"), make("trt", id="trt")]
+    failed = make("trt", outcome=Failed(kind="crash", message="it crashed"))
+    elsewhere = make("torch-eager")
+    elsewhere = replace(elsewhere, device=replace(elsewhere.device, device="nvidia"))
+    theirs = [make(id="theirs"), failed, elsewhere]
+    assert [(one.id, other.id) for one, other in compare.match(ours, theirs)] == [("new", "theirs")]
+    assert [result.id for result in compare.unmatched(ours, theirs)] == ["eager", "trt"]
+    assert compare.unmatched(ours, ours) == []
