@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isobench.environments.conda import errors
+from isobench.environments.redaction import redacted
 
 SAYINGS = {
     ("SolverError", "Cannot solve the request because of: No candidates were found for x 9.*."): "no packages satisfy",
@@ -34,4 +35,4 @@ def test_what_rattler_says_is_explained(said, told):
 
 def test_names_passwords_and_tokens_in_addresses_are_never_repeated():
     text = "https://me:secret@example.org/c and https://example.org/t/secret/c (secretive)"
-    assert errors.redacted(text) == "https://***@example.org/c and https://example.org/t/***/c (secretive)"
+    assert redacted(text) == "https://***@example.org/c and https://example.org/t/***/c (secretive)"

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from isobench.environments import file_lock
+from isobench.environments.file_lock import FileLock
 from isobench.errors import ProvisionError
 
 
@@ -18,10 +18,10 @@ def test_the_second_waits_for_the_first_and_says_for_whom(tmp_path):
     lock_file, order, said = tmp_path / "x.lock", [], []
 
     def second():
-        with file_lock.held(lock_file, making="ort", progress=said.append):
+        with FileLock(lock_file, making="ort", progress=said.append):
             order.append("second")
 
-    with file_lock.held(lock_file, making="ort", progress=said.append):
+    with FileLock(lock_file, making="ort", progress=said.append):
         thread = threading.Thread(target=second)
         thread.start()
         while not said:
@@ -36,8 +36,8 @@ def test_the_second_waits_for_the_first_and_says_for_whom(tmp_path):
 def test_the_lock_outlives_its_holder_while_a_child_works_under_it(tmp_path):
     lock_file, go = tmp_path / "x.lock", tmp_path / "go"
     code = (
-        "import os, subprocess\nfrom pathlib import Path\nfrom isobench.environments import file_lock\n"
-        f"with file_lock.held(Path({str(lock_file)!r}), making='ort', progress=print) as lock:\n"
+        "import os, subprocess\nfrom pathlib import Path\nfrom isobench.environments.file_lock import FileLock\n"
+        f"with FileLock(Path({str(lock_file)!r}), making='ort', progress=print) as lock:\n"
         f"    subprocess.Popen(['/bin/sh', '-c', 'until [ -e {go} ]; do sleep 0.02; done'], pass_fds=[lock])\n"
         "    os.kill(os.getpid(), 9)\n"
     )
@@ -48,7 +48,7 @@ def test_the_lock_outlives_its_holder_while_a_child_works_under_it(tmp_path):
         said.append(line)
         go.touch()
 
-    with file_lock.held(lock_file, making="ort", progress=progress):
+    with FileLock(lock_file, making="ort", progress=progress):
         assert len(said) == 1, "it was waited for until the child had ended"
 
 
@@ -58,7 +58,7 @@ def test_many_threads_are_never_in_at_once(tmp_path):
     def work():
         nonlocal inside, most
         for _ in range(5):
-            with file_lock.held(tmp_path / "x.lock", making="it", progress=lambda _line: None):
+            with FileLock(tmp_path / "x.lock", making="it", progress=lambda _line: None):
                 inside += 1
                 most = max(most, inside)
                 time.sleep(0.002)
@@ -72,11 +72,11 @@ def test_many_threads_are_never_in_at_once(tmp_path):
     assert most == 1
 
 
-def test_a_folder_that_is_a_file_is_told(tmp_path):
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(ProvisionError, match="can't be made") as caught,
-        file_lock.held(tmp_path / "file" / "x.lock", making="it", progress=print),
+        pytest.raises(ProvisionError, match="can't be created") as caught,
+        FileLock(tmp_path / "file" / "x.lock", making="it", progress=print),
     ):
         pass
     assert "ISOBENCH_HOME" in caught.value.hint

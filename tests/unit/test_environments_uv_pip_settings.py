@@ -7,6 +7,7 @@ import os
 import pytest
 
 from isobench.environments import config
+from isobench.environments.redaction import redacted
 from isobench.environments.uv import command, pip_settings
 
 
@@ -137,7 +138,7 @@ def test_whether_pythons_are_downloaded_is_left_to_the_user(monkeypatch):
     ],
 )
 def test_credentials_are_never_shown(told, shown):
-    assert command.redacted(told) == shown
+    assert redacted(told) == shown
 
 
 def test_a_user_whose_home_nobody_knows_has_no_settings(monkeypatch):

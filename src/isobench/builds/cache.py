@@ -21,6 +21,7 @@ from typing import Any
 from isobench import paths
 from isobench.builds.build import Build, from_json
 from isobench.planning.models import Model
+from isobench.system import files
 from isobench.workers import protocol
 
 SCHEMA = "isobench.index/1"
@@ -41,7 +42,7 @@ class Dependency:
         """Describe `path` as it is now; `sha256` where it's known already."""
         found = os.stat(path)  # noqa: PTH116
         return cls(
-            path=str(path), sha256=sha256 or sha256_of(path), size_bytes=found.st_size, mtime_ns=found.st_mtime_ns
+            path=str(path), sha256=sha256 or files.sha256(path), size_bytes=found.st_size, mtime_ns=found.st_mtime_ns
         )
 
     def unchanged(self) -> bool:
@@ -52,15 +53,9 @@ class Dependency:
                 return False
             if self.size_bytes > LARGE_BYTES and found.st_mtime_ns == self.mtime_ns:
                 return True
-            return sha256_of(self.path) == self.sha256
+            return files.sha256(self.path) == self.sha256
         except OSError:
             return False
-
-
-def sha256_of(path: Path | str) -> str:
-    """The file's SHA-256, as hex."""
-    with open(path, "rb") as file:  # noqa: PTH123
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def key(asked: Mapping[str, Any]) -> str:

@@ -12,11 +12,12 @@ from typing import Any
 from isobench import paths
 from isobench.builds import onnx_file
 from isobench.builds.build import BUILD_FILE, EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx
-from isobench.builds.cache import key, look_up, remember, sha256_of, store
+from isobench.builds.cache import key, look_up, remember, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.planning.models import TensorSpec
 from isobench.planning.settings import Settings
+from isobench.system import files
 from isobench.workers import protocol
 
 
@@ -42,7 +43,7 @@ def derive(
     build.require_onnx()
     assert build.onnx_file is not None
     # Another worker by the same name makes something else, maybe.
-    asked = {"derived": 1, "of": build.id, "worker": sha256_of(paths.WORKERS / worker), "options": dict(options)}
+    asked = {"derived": 1, "of": build.id, "worker": files.sha256(paths.WORKERS / worker), "options": dict(options)}
     index_key = key({**asked, "environment": environment.identity})
     known = look_up(index_key, build.model)
     if known:
@@ -74,7 +75,7 @@ def _described(build: Build, made: Path) -> Build:
     assert build.onnx is not None
     found = onnx_file.read(made / ONNX_FILE)
     sha256 = onnx_file.content_hash(found.path, found.external_files)
-    parts = (build.id, sha256, sha256_of(made / INPUTS_FILE), sha256_of(made / EXPECTED_FILE))
+    parts = (build.id, sha256, files.sha256(made / INPUTS_FILE), files.sha256(made / EXPECTED_FILE))
     identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     there = {spec.name for spec in found.inputs}
     inputs = {tensor.name: tensor for tensor in protocol.read_tensors(made / INPUTS_FILE)}

@@ -10,11 +10,12 @@ from pathlib import Path
 from isobench import paths
 from isobench.builds import onnx_file
 from isobench.builds.build import BUILD_FILE, EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx
-from isobench.builds.cache import Dependency, sha256_of, store
+from isobench.builds.cache import Dependency, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.planning.models import Model, TensorSpec
 from isobench.planning.settings import Settings
+from isobench.system import files
 from isobench.workers import protocol
 
 
@@ -56,7 +57,7 @@ def build(
 def _describe(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSpec], made: Path) -> Build:
     content = onnx_file.content_hash(found.path, found.external_files)
     signature = ", ".join(f"{spec.name}={spec.dtype}{list(spec.shape)}" for spec in inputs)
-    parts = (content, sha256_of(made / INPUTS_FILE), sha256_of(made / EXPECTED_FILE))
+    parts = (content, files.sha256(made / INPUTS_FILE), files.sha256(made / EXPECTED_FILE))
     identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return Build(
         id=identity,

@@ -18,12 +18,13 @@ from isobench.builds.build import (
     Build,
     Onnx,
 )
-from isobench.builds.cache import Dependency, sha256_of, store
+from isobench.builds.cache import Dependency, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError
 from isobench.planning.models import Model, TensorSpec
 from isobench.planning.settings import Settings
+from isobench.system import files
 from isobench.workers import protocol
 
 
@@ -73,7 +74,7 @@ def build(
         "export_worker.py", arguments, run_dir, environment, settings, on_stage, reads=model.files, cwd=Path.cwd()
     )
     dependencies = [Dependency.of(entry["path"], entry["sha256"]) for entry in outputs["dependencies"]]
-    script_sha256 = sha256_of(model.path)
+    script_sha256 = files.sha256(model.path)
     builds = [
         _keep(entry, run_dir / entry["folder"], model, script_sha256, alone=outputs["alone"])
         for entry in outputs["models"]
@@ -88,7 +89,12 @@ def _keep(entry: Mapping[str, Any], folder: Path, model: Model, script_sha256: s
     if onnx_error:
         shutil.copyfile(folder.parent / protocol.LOG_FILE, folder / EXPORT_LOG_FILE)
     content = hashlib.sha256()
-    parts = [entry["hash"], entry["weights_sha256"], sha256_of(folder / INPUTS_FILE), sha256_of(folder / EXPECTED_FILE)]
+    parts = [
+        entry["hash"],
+        entry["weights_sha256"],
+        files.sha256(folder / INPUTS_FILE),
+        files.sha256(folder / EXPECTED_FILE),
+    ]
     for part in (*parts, onnx.sha256 if onnx else "no export" if onnx_error else ""):
         content.update(f"{part}\n".encode())
     identity = content.hexdigest()[:16]

@@ -10,6 +10,7 @@ from pathlib import Path
 from isobench import paths
 from isobench.builds import build
 from isobench.errors import UsageError
+from isobench.system.names import by_prefix
 from isobench.workers import protocol
 
 
@@ -39,7 +40,7 @@ def find(name: str) -> Kept:
     Raises:
         UsageError: there is none, or there are several.
     """
-    found = [one for one in every() if name and one.id.startswith(name)]
+    found = by_prefix(name, every(), lambda one: one.id)
     if len(found) == 1:
         return found[0]
     if found:

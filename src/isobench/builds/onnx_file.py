@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from isobench.errors import ModelError, UsageError
 from isobench.planning.models import TensorSpec
+from isobench.system import files
 from isobench.workers import protocol
 
 if TYPE_CHECKING:
@@ -76,14 +77,12 @@ def check_exported(path: Path) -> str:
 
 def content_hash(path: Path, external_files: Sequence[Path]) -> str:
     """The SHA-256 of a file and, if it has any, of its external data by name; of one file it's the file's own."""
-    with path.open("rb") as file:
-        own = hashlib.file_digest(file, "sha256")
+    own = files.sha256(path)
     if not external_files:
-        return own.hexdigest()
-    together = hashlib.sha256(own.digest())
+        return own
+    together = hashlib.sha256(bytes.fromhex(own))
     for other in sorted(external_files):
-        with other.open("rb") as file:
-            together.update(other.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+        together.update(other.name.encode() + b"\0" + bytes.fromhex(files.sha256(other)))
     return together.hexdigest()
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.environments import file_lock, provision, store, verification
+from isobench.environments import provision, store, verification
 from isobench.environments.conda import activation
-from isobench.environments.providers import Site
+from isobench.environments.file_lock import FileLock
+from isobench.environments.providers import InstallContext
 from isobench.environments.specs import Spec, platform_name
 from isobench.environments.store import Environment
 from isobench.errors import ProvisionError, UsageError
@@ -55,13 +56,13 @@ def adopt(spec: Spec, prefix_or_python: Path, *, progress: Callable[[str], None]
     activated = activation.variables(seen.prefix) if contents["conda_packages"] else {}
     # One at a time for all of an environment's: two would remove each other's.
     one_for_all = paths.environments() / f"{spec.name}-adopted.lock"
-    with file_lock.held(one_for_all, making=spec.name, progress=progress) as lock:
-        site = Site(folder=folder, log_file=provision.beside(folder, ".log"), lock=lock, progress=progress)
-        site.log_file.unlink(missing_ok=True)
+    with FileLock(one_for_all, making=spec.name, progress=progress) as lock:
+        context = InstallContext(folder=folder, log_file=provision.beside(folder, ".log"), lock=lock, progress=progress)
+        context.log_file.unlink(missing_ok=True)
         progress(f"{spec.name}: trying {python}")
-        provision.smoke(spec, seen, site, activated)
+        provision.smoke(spec, seen, context, activated)
         folder.mkdir(parents=True, exist_ok=True)
-        site.log_file.replace(folder / "provision.log")
+        context.log_file.replace(folder / "provision.log")
         python_facts = {key: about[key] for key in ("version", "implementation")} | verification.interpreter(python)
         manifest = verification.manifest(
             seen, spec, contents, python=python_facts, tools={}, adopted=elsewhere, activation=activated

@@ -1,67 +1,83 @@
-"""File locks: one process makes a thing, the others wait and then use it."""
+"""File locks: one process makes something, the others wait and then use it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from isobench.errors import ProvisionError
 
 
-@contextmanager
-def held(lock_file: Path, *, making: str, progress: Callable[[str], None]) -> Iterator[int]:
-    """Hold a file lock, and hand out its descriptor; say for whom we wait, where we must.
+class FileLock:
+    """An exclusive lock on a file, held within the `with` block, which receives the descriptor.
 
-    A child that inherits the descriptor keeps the lock for as long as it lives, even if we are killed. The
-    file is removed on the way out, so one that is waited for may be gone by the time that the lock is had; then the
-    lock is worth nothing and is tried for anew.
+    A child that inherits the descriptor keeps the lock for as long as it lives, even if we are killed. The file is
+    removed on the way out, so the one we waited for may be gone once we hold its lock; that lock excludes nobody, and
+    we try again.
+
+    `making` names what the lock protects; `progress` receives a line if we have to wait.
 
     Raises:
-        ProvisionError: the file can't be made.
+        ProvisionError: on entry, if the file can't be created or locked.
     """
-    import fcntl
 
-    told = False
-    while True:
-        descriptor = _opened(lock_file)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not told:
-                    holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "?"
-                    progress(f"waiting for another isobench (pid {holder}) that is making {making}")
-                    told = True
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:
-                break
-        except OSError as error:
-            os.close(descriptor)
-            raise ProvisionError(
-                f"{lock_file} can't be locked: {error.strerror}", hint="set ISOBENCH_HOME to a local disk"
-            ) from None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield descriptor
-    finally:
+    def __init__(self, file: Path, *, making: str, progress: Callable[[str], None]) -> None:
+        self._file = file
+        self._making = making
+        self._progress = progress
+        self._reported = False
+        self._descriptor = -1
+
+    def __enter__(self) -> int:
+        self._descriptor = self._acquired()
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        return self._descriptor
+
+    def __exit__(self, *_exception: object) -> None:
         with suppress(OSError):
-            lock_file.unlink()
-        os.close(descriptor)
+            self._file.unlink()
+        os.close(self._descriptor)
+
+    def _acquired(self) -> int:
+        while True:
+            descriptor = _opened(self._file)
+            try:
+                self._lock(descriptor)
+                if os.fstat(descriptor).st_nlink:
+                    return descriptor
+            except OSError as error:
+                os.close(descriptor)
+                raise ProvisionError(
+                    f"{self._file} can't be locked: {error.strerror}",
+                    hint="Set ISOBENCH_HOME to a folder on a local disk.",
+                ) from None
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        import fcntl
+
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not self._reported:
+                holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "?"
+                self._progress(f"waiting for another isobench (pid {holder}) that is making {self._making}")
+                self._reported = True
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def _opened(lock_file: Path) -> int:
+def _opened(file: Path) -> int:
     try:
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise ProvisionError(
-            f"{error.filename or lock_file} can't be made: {error.strerror}",
-            hint="set ISOBENCH_HOME to a folder that you can write to",
+            f"{error.filename or file} can't be created: {error.strerror}",
+            hint="Set ISOBENCH_HOME to a folder that you can write to.",
         ) from None

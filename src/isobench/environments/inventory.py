@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from isobench.environments.specs import normalised
+from isobench.system import files
 
 # Bytecode is made anew from its source as needed. Headers are many, half of all files with torch, and only `verify`
 # looks at them.
@@ -93,11 +94,9 @@ def all_altered(found: dict[str, Package]) -> dict[str, list[str]]:
 def _sha256(path: str) -> str | None:
     """The file's SHA-256 as RECORD writes it; None where the file isn't there or can't be read."""
     import base64
-    import hashlib
 
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - 20,000 files: Path's share would show
-            digest = hashlib.file_digest(file, "sha256").digest()
+        digest = bytes.fromhex(files.sha256(path))
     except (OSError, ValueError):  # ValueError: a damaged RECORD may list what can't be a path
         return None
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -110,11 +109,11 @@ def unowned(prefix: Path, tops: Iterable[Path], owned: AbstractSet[str]) -> dict
     """
     there = []
     for top in tops:
-        for parent, folders, files in os.walk(top):
+        for parent, folders, names in os.walk(top):
             if _CACHE in folders:
                 folders.remove(_CACHE)
             links = [name for name in folders if os.path.islink(f"{parent}/{name}")]  # noqa: PTH114 - many
-            there += [f"{parent}/{name}" for name in (*files, *links) if f"{parent}/{name}" not in owned]
+            there += [f"{parent}/{name}" for name in (*names, *links) if f"{parent}/{name}" not in owned]
     return {os.path.relpath(path, prefix): _content(path) for path in sorted(there)}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from isobench.environments.specs import NO_PACKAGES, Spec, normalised
 from isobench.environments.uv import requirements_lock
 from isobench.errors import ProvisionError, UsageError
+from isobench.system.files import write_atomically
 
 
 def lock(
@@ -72,7 +73,7 @@ def _lock_nothing(spec: Spec, check: bool) -> list[str]:
         return []
     if not check:
         try:
-            requirements_lock.write_whole(spec.lock_file, NO_PACKAGES)
+            write_atomically(spec.lock_file, NO_PACKAGES)
         except OSError as error:
             raise ProvisionError(
                 f"{spec.lock_file} can't be written: {error.strerror}", hint="lock in a folder of yours"

@@ -11,7 +11,7 @@ from isobench.environments.specs import Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class InstallContext:
     """Where a provider works: the empty `folder` to fill, the `log_file` that its tools write to.
 
     `lock` is the descriptor of the file lock that is held for the folder. Every process that writes into it
@@ -29,12 +29,12 @@ class Provider(Protocol):
 
     name: str
 
-    def lay_down(self, spec: Spec, site: Site) -> dict[str, str]:
+    def install(self, spec: Spec, context: InstallContext) -> dict[str, str]:
         """Lay the environment down: `folder/bin/python` and its packages; return versions of the tools, by name.
 
         Raises:
             ProvisionError: it couldn't; the folder is in an unknown state and will be removed.
         """
 
-    def mend_cache(self, packages: list[str], site: Site) -> bool:
+    def purge_cache(self, packages: list[str], context: InstallContext) -> bool:
         """Throw these packages out of the provider's cache, whose files were found changed; False: there is none."""

@@ -15,16 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.environments import file_lock, inventory, store, verification
+from isobench.environments import inventory, store, verification
 from isobench.environments.conda import activation, meta
 from isobench.environments.conda.provider import Conda
 from isobench.environments.container.provider import Container
-from isobench.environments.providers import Provider, Site
+from isobench.environments.file_lock import FileLock
+from isobench.environments.providers import InstallContext, Provider
 from isobench.environments.specs import Spec, names, unknown
 from isobench.environments.store import Environment
 from isobench.environments.uv.provider import Venv
 from isobench.errors import ProvisionError
 from isobench.system import process
+from isobench.system.files import write_atomically
 
 PROVIDERS: dict[str, Callable[[], Provider]] = {"conda": Conda, "container": Container, "venv": Venv}
 
@@ -39,12 +41,12 @@ def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
     """
     environment = store.expected(spec)
     folder = environment.folder
-    with file_lock.held(beside(folder, ".lock"), making=spec.name, progress=progress) as lock:
+    with FileLock(beside(folder, ".lock"), making=spec.name, progress=progress) as lock:
         if not store.is_ready(folder):
-            site = Site(folder=folder, log_file=beside(folder, ".log"), lock=lock, progress=progress)
-            site.log_file.unlink(missing_ok=True)
+            context = InstallContext(folder=folder, log_file=beside(folder, ".log"), lock=lock, progress=progress)
+            context.log_file.unlink(missing_ok=True)
             try:
-                _make(spec, environment, PROVIDERS[spec.provider](), site)
+                _make(spec, environment, PROVIDERS[spec.provider](), context)
             except OSError as error:
                 raise ProvisionError(
                     f"the {spec.name} environment can't be made: {error.filename or folder}: {error.strerror}",
@@ -56,37 +58,39 @@ def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
     return environment
 
 
-def _make(spec: Spec, environment: Environment, provider: Provider, site: Site) -> None:
+def _make(spec: Spec, environment: Environment, provider: Provider, context: InstallContext) -> None:
     start = time.monotonic()
-    _empty(site.folder)
-    tools = provider.lay_down(spec, site)
+    _empty(context.folder)
+    tools = provider.install(spec, context)
     spoilt = inventory.all_altered(verification.layer(environment))
     if spoilt:
-        site.progress(f"{spec.name}: the cache holds changed files of {', '.join(sorted(spoilt))}: fetching them anew")
-        provider.mend_cache(sorted(spoilt), site)
-        _empty(site.folder)
-        tools = provider.lay_down(spec, site)
+        context.progress(
+            f"{spec.name}: the cache holds changed files of {', '.join(sorted(spoilt))}: fetching them anew"
+        )
+        provider.purge_cache(sorted(spoilt), context)
+        _empty(context.folder)
+        tools = provider.install(spec, context)
         spoilt = inventory.all_altered(verification.layer(environment))
     problems = [f"{name}: {line}" for name, lines in sorted(spoilt.items()) for line in lines]
-    problems += meta.altered(site.folder, meta.packages(site.folder))
+    problems += meta.altered(context.folder, meta.packages(context.folder))
     problems += verification.lock_problems(spec, environment)
     if problems:
         raise ProvisionError(
             f"what was laid down for {spec.name} isn't what its lock says: {problems[0]}",
-            details="\n".join([*problems[:20], f"log: {site.log_file}"]),
+            details="\n".join([*problems[:20], f"log: {context.log_file}"]),
             hint="empty uv's cache (uv cache clean), then try again",
         )
-    activated = activation.variables(site.folder) if spec.provider == "conda" else {}
-    site.progress(f"{spec.name}: trying what was installed")
-    smoke(spec, environment, site, activated)
+    activated = activation.variables(context.folder) if spec.provider == "conda" else {}
+    context.progress(f"{spec.name}: trying what was installed")
+    smoke(spec, environment, context, activated)
     manifest = verification.describe(environment, spec, tools, activated)
     # The log is worth keeping, and what is renamed after the marker might be missed by a crash in between.
-    site.log_file.replace(site.folder / "provision.log")
+    context.log_file.replace(context.folder / "provision.log")
     mark(environment.marker, manifest)
-    site.progress(f"{spec.name}: ready after {time.monotonic() - start:.1f} s in {site.folder}")
+    context.progress(f"{spec.name}: ready after {time.monotonic() - start:.1f} s in {context.folder}")
 
 
-def smoke(spec: Spec, environment: Environment, site: Site, activated: dict[str, str]) -> None:
+def smoke(spec: Spec, environment: Environment, context: InstallContext, activated: dict[str, str]) -> None:
     """Try an environment: run its smoke test, or only its interpreter where there is none.
 
     Raises:
@@ -102,10 +106,10 @@ def smoke(spec: Spec, environment: Environment, site: Site, activated: dict[str,
 
         box = running.of(environment, argv[1:], env={}, reads=[spec.smoke_file])
         argv, kept = box.argv, dict(os.environ)
-    start = site.log_file.stat().st_size if site.log_file.exists() else 0
+    start = context.log_file.stat().st_size if context.log_file.exists() else 0
     try:
         status = process.run_logged(
-            argv, env=kept, log_file=site.log_file, timeout_s=_SMOKE_TIMEOUT_S, pass_fds=[site.lock]
+            argv, env=kept, log_file=context.log_file, timeout_s=_SMOKE_TIMEOUT_S, pass_fds=[context.lock]
         )
         outcome = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
     except TimeoutError as error:
@@ -114,10 +118,10 @@ def smoke(spec: Spec, environment: Environment, site: Site, activated: dict[str,
         if box is not None:
             box.remove()
     if status:
-        said = site.log_file.read_bytes()[start:].decode(errors="replace").splitlines()[-20:]
+        said = context.log_file.read_bytes()[start:].decode(errors="replace").splitlines()[-20:]
         raise ProvisionError(
             f"the new {spec.name} environment doesn't work: its smoke test ({spec.smoke_file}) {outcome}",
-            details="\n".join([*said, f"log: {site.log_file}"]),
+            details="\n".join([*said, f"log: {context.log_file}"]),
             hint="the packages in the lock may not suit this machine; the log says more",
         )
 
@@ -126,18 +130,7 @@ def mark(marker: Path, manifest: dict[str, Any]) -> None:
     """Write the marker so that it's there whole or not at all, also after a power cut."""
     import json
 
-    temporary = marker.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(marker)
-    folder = os.open(marker.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_atomically(marker, json.dumps(manifest, indent=1) + "\n", durable=True)
 
 
 def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[Path]:
@@ -156,7 +149,7 @@ def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[
         if not folders and name not in names():
             raise unknown(name, sorted({*names(), *(environment.name for environment in store.ready())}))
     for folder in folders:
-        with file_lock.held(beside(folder, ".lock"), making=folder.name, progress=progress):
+        with FileLock(beside(folder, ".lock"), making=folder.name, progress=progress):
             try:
                 _empty(folder)
                 beside(folder, ".log").unlink(missing_ok=True)

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.environments import file_lock
+from isobench.environments.file_lock import FileLock
 from isobench.environments.specs import LOCK_FILE, REQUIREMENTS_FILE, Spec, platform_name, spec
 from isobench.environments.uv import requirements_lock
 from isobench.errors import ModelError, ProvisionError
+from isobench.system.files import write_atomically
 
 # The expression is part of the standard: all tools are to see the same blocks.
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
@@ -46,7 +47,7 @@ def for_script(script: Path, base: str, *, progress: Callable[[str], None]) -> S
     folder = paths.locks() / hashlib.sha256("\n".join(parts).encode()).hexdigest()
     lock_file = folder / LOCK_FILE
     if not lock_file.is_file():
-        with file_lock.held(folder.with_suffix(".lock"), making=f"the lock of {script.name}", progress=progress):
+        with FileLock(folder.with_suffix(".lock"), making=f"the lock of {script.name}", progress=progress):
             if not lock_file.is_file():
                 progress(f"{script.name}: resolving its dependencies ({', '.join(dependencies)})")
                 _resolve(wanted, folder, ground, script, progress)
@@ -136,7 +137,7 @@ def _resolve(wanted: str, folder: Path, ground: Spec, script: Path, progress: Ca
     extra, draft = folder / REQUIREMENTS_FILE, folder / "draft.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        requirements_lock.write_whole(extra, wanted)
+        write_atomically(extra, wanted)
         draft.unlink(missing_ok=True)
         requirements_lock.resolve(
             [ground.requirements_file, extra],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from isobench import paths, plugins
 from isobench.errors import ProvisionError, UsageError
+from isobench.system import files
 
 if TYPE_CHECKING:
     from isobench.environments.container.images import Image
@@ -135,10 +136,8 @@ class Spec:
         return self.provider == "container" and nothing_asked
 
     def _sha256(self, file: Path) -> str:
-        import hashlib
-
         try:
-            return hashlib.sha256(file.read_bytes()).hexdigest()
+            return files.sha256(file)
         except FileNotFoundError:
             raise self.unlocked() from None
         except OSError as error:
@@ -275,8 +274,9 @@ def _python_of(folder: Path) -> str:
 
 def unknown(name: str, known: list[str]) -> UsageError:
     """The error for a name that isn't there, with the closest that is."""
-    import difflib
+    from isobench.system.names import did_you_mean
 
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {close[0]}?" if close else ""
-    return UsageError(f"there is no environment {name!r}{meant}", hint=f"the environments are: {', '.join(known)}")
+    return UsageError(
+        f"there is no environment {name!r}{did_you_mean(name, known)}",
+        hint=f"The environments are: {', '.join(known)}.",
+    )

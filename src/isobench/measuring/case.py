@@ -313,10 +313,10 @@ def _model_record(model: Model, build: Build | None) -> ModelRecord:
 
 def _sha256_of(path: Path) -> str:
     """The file's hash; "" where it's gone, or can't be read."""
-    from isobench.builds.cache import sha256_of
+    from isobench.system import files
 
     try:
-        return sha256_of(path)
+        return files.sha256(path)
     except OSError:
         return ""
 

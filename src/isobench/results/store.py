@@ -12,6 +12,7 @@ from isobench import paths
 from isobench.errors import ResultError
 from isobench.results.decoding import decode
 from isobench.results.records import SCHEMA, Measured, Result
+from isobench.system.names import by_prefix
 from isobench.workers import protocol
 
 RESULT_FILE = "result.json"
@@ -153,10 +154,9 @@ def _find(name: str, root: Path) -> Path:
         return path
     if (path / RESULT_FILE).exists():
         return path / RESULT_FILE
-    found = [file for file in files(root) if name and file.parent.name.startswith(name)]
-    exact = [file for file in found if file.parent.name == name]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
+    found = by_prefix(name, files(root), lambda file: file.parent.name)
+    if len(found) == 1:
+        return found[0]
     if found:
         several = ", ".join(file.parent.name for file in found[-5:])
         newest = ", the newest" if len(found) > 5 else ""

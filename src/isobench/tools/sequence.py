@@ -94,10 +94,9 @@ def parse(words: Words[str], tools: Mapping[str, type[Tool]], sequences: Mapping
 
 def unknown(name: str, known: Words[str]) -> UsageError:
     """The error for a tool that isn't there, with the closest that is."""
-    import difflib
+    from isobench.system.names import did_you_mean
 
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {close[0]}?" if close else ""
+    meant = did_you_mean(name, known)
     return UsageError(f"there is no tool {name!r}{meant}", hint=f"The tools and sequences are: {', '.join(known)}.")
 
 

@@ -20,16 +20,16 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
-from isobench.environments.conda.events import Teller
+from isobench.environments.conda.events import EventWriter
 
 
-def answer(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
+def answer(request: Mapping[str, Any], events: EventWriter) -> dict[str, Any]:
     """Do what is asked for."""
     action = request["action"]
     if action == "lock":
         from isobench.environments.conda import solving
 
-        return solving.lock(request, tell)
+        return solving.lock(request, events)
     if action == "read-spec":
         from isobench.environments.conda import solving
 
@@ -37,7 +37,7 @@ def answer(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
     if action == "install":
         from isobench.environments.conda import installing
 
-        return _run(installing.install(request, tell))
+        return _run(installing.install(request, events))
     if action == "probe":
         from isobench.environments.conda import channels
 
@@ -52,9 +52,9 @@ def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Read the request, answer it, and be gone."""
-    tell = Teller(int(sys.argv[1]))
+    events = EventWriter(int(sys.argv[1]))
     try:
-        tell(answer=answer(json.load(sys.stdin), tell))
+        events.write(answer=answer(json.load(sys.stdin), events))
         code = 0
     except BaseException as error:  # noqa: BLE001 - a panic in rattler is a BaseException; whatever it was, it's told
         import traceback
@@ -62,7 +62,7 @@ def main() -> None:
         with suppress(OSError):  # the log may lie on the disk that is full
             traceback.print_exc()
             sys.stderr.flush()
-        tell(error={"kind": type(error).__name__, "message": str(error)})
+        events.write(error={"kind": type(error).__name__, "message": str(error)})
         code = 1
     os._exit(code)
 

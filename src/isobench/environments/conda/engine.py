@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from isobench.environments.conda import errors
+from isobench.environments.redaction import redacted
 from isobench.errors import ProvisionError, UsageError
 from isobench.system import process
 
@@ -30,7 +31,7 @@ class EngineError(Exception):
     def __init__(self, kind: str, message: str, log_file: Path) -> None:
         super().__init__(message)
         self.kind = kind
-        self.message = errors.redacted(message)
+        self.message = redacted(message)
         self.log_file = log_file
 
     def explained(self, what: str, *, relock: str, spec: str, keep_log: bool = True) -> ProvisionError:
@@ -78,8 +79,8 @@ def ask(
         EngineError: it failed, crashed, or was stopped.
     """
     silence_s = silence_s or patience_s()
-    heard, tell = os.pipe()
-    argv: list[str | Path] = [sys.executable, "-P", "-B", "-m", _CHILD, str(tell)]
+    events, events_write = os.pipe()
+    argv: list[str | Path] = [sys.executable, "-P", "-B", "-m", _CHILD, str(events_write)]
     try:
         with process.temporary_folder(log_file) as temporary:
             with tempfile.TemporaryFile() as stdin:
@@ -89,20 +90,20 @@ def ask(
                     env=_variables(temporary),
                     log_file=log_file,
                     stdin=stdin.fileno(),
-                    pass_fds=(tell, *pass_fds),
+                    pass_fds=(events_write, *pass_fds),
                     cwd=log_file.parent,
                 )
-            os.close(tell)
-            tell = -1
+            os.close(events_write)
+            events_write = -1
             deadline = _Deadline(silence_s, limit_s)
             try:
-                return _listen(heard, deadline, progress, log_file, lambda: process.wait(child, 10))
+                return _listen(events, deadline, progress, log_file, lambda: process.wait(child, 10))
             finally:
                 process.kill_group(child)
     finally:
-        os.close(heard)
-        if tell >= 0:
-            os.close(tell)
+        os.close(events)
+        if events_write >= 0:
+            os.close(events_write)
 
 
 def _variables(temporary: str) -> dict[str, str]:

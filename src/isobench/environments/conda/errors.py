@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_SECRETS = re.compile(r"(?<=://)[^/\s@\"'`]+(?=@)|(?<=/t/)[^/\s\"'`]+(?=/)")
 _REACH = (
     "check the network, the proxy and rattler's mirrors (~/.config/rattler/config.toml); without the channel,"
     " --provider venv"
@@ -108,8 +107,3 @@ def explain(kind: str, message: str, *, relock: str = "", spec: str = "environme
         if match:
             return meaning.why.format(*match.groups()), meaning.hint.format(relock=relock, spec=spec)
     return "rattler failed", "see what it said"
-
-
-def redacted(text: str) -> str:
-    """Text without the user names, passwords and tokens in its addresses."""
-    return _SECRETS.sub("***", text)

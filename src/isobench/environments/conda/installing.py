@@ -6,7 +6,6 @@ verified in full, file by file, before anything is taken from it, and files are 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -19,7 +18,8 @@ from rattler.package_cache import PackageCache, ValidationMode
 
 from isobench.environments.conda import channels
 from isobench.environments.conda.channels import LockError
-from isobench.environments.conda.events import Teller
+from isobench.environments.conda.events import EventWriter
+from isobench.system import files
 
 
 class HashMismatchError(Exception):
@@ -30,14 +30,14 @@ class MachineError(Exception):
     """The machine lacks what a locked package needs."""
 
 
-async def install(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
+async def install(request: Mapping[str, Any], events: EventWriter) -> dict[str, Any]:
     """Install the packages of `lock_file` for `platform` into `prefix`; what was installed is the answer."""
     records = channels.locked_records(request["lock_file"], request["platform"])
     _check_lock(records)
     _check_machine(records)
     for record in records:
-        _check_local(record, tell)
-    tell(stage=f"installing {len(records)} packages")
+        _check_local(record, events)
+    events.write(stage=f"installing {len(records)} packages")
     await rattler.install(
         records,
         request["prefix"],
@@ -47,7 +47,7 @@ async def install(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
         ),
         client=channels.client(),
         config=channels.config(),
-        reporter=_Reporter(tell),  # type: ignore[abstract]  # the protocol's methods have empty bodies, on purpose
+        reporter=_Reporter(events),  # type: ignore[abstract]  # the protocol's methods have empty bodies, on purpose
         execute_link_scripts=False,
     )
     return {
@@ -68,21 +68,21 @@ async def install(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
 class _Reporter(InstallerReporter):
     """Tells the host that something moves."""
 
-    def __init__(self, tell: Teller) -> None:
-        self._tell = tell
+    def __init__(self, events: EventWriter) -> None:
+        self._events = events
         self._megabytes: dict[int, int] = {}
 
     def on_populate_cache_start(self, operation: int, package_name: str) -> int:
-        self._tell(stage=f"fetching {package_name}")
+        self._events.write(stage=f"fetching {package_name}")
         return operation
 
     def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:
         if progress >> 20 != self._megabytes.get(download_idx):
             self._megabytes[download_idx] = progress >> 20
-            self._tell()
+            self._events.write()
 
     def on_link_start(self, operation: int, package_name: str) -> int:
-        self._tell(stage=f"laying down {package_name}")
+        self._events.write(stage=f"laying down {package_name}")
         return operation
 
 
@@ -118,13 +118,12 @@ def _check_machine(records: Sequence[RepoDataRecord]) -> None:
                     raise MachineError(f"{record.name.normalized} needs {text}; this machine has {there}")
 
 
-def _check_local(record: RepoDataRecord, tell: Teller) -> None:
+def _check_local(record: RepoDataRecord, events: EventWriter) -> None:
     path = channels.local_path(record.url)
     if path is None:
         return
-    tell()
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    events.write()
+    actual = files.sha256(path)
     wanted = (record.sha256 or b"").hex()
     if actual != wanted:
         raise HashMismatchError(f"{path} has the SHA-256 {actual}; the lock says {wanted}")

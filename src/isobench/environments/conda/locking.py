@@ -10,8 +10,8 @@ from pathlib import Path
 
 from isobench.environments.conda import engine, provider
 from isobench.environments.specs import Spec
-from isobench.environments.uv import requirements_lock
 from isobench.errors import ProvisionError, UsageError
+from isobench.system.files import write_atomically
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def lock(
         answer = _ask("lock", spec, request, Path(folder), lambda text: progress(f"{spec.name}: {text}"))
         if draft.exists():
             try:
-                requirements_lock.write_whole(spec.conda_lock_file, draft.read_text(encoding="utf-8"))
+                write_atomically(spec.conda_lock_file, draft.read_text(encoding="utf-8"))
             except OSError as error:
                 raise ProvisionError(
                     f"{spec.conda_lock_file} can't be written: {error.strerror}", hint="lock in a folder of yours"

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from isobench.system import files
+
 FOLDER = "conda-meta"
 
 
@@ -37,7 +39,7 @@ class CondaPackage:
     @cached_property
     def record_sha256(self) -> str:
         """The SHA-256 of the record itself."""
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+        return files.sha256(self.file)
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Path in the prefix and SHA-256 of every file; of a link it's that of the path it names, "" if unknown."""
@@ -85,7 +87,6 @@ def _sha256(path: str) -> str | None:
     except OSError:
         pass
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - thousands of files
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256(path)
     except (OSError, ValueError):
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from isobench import paths
 from isobench.environments import inventory
 from isobench.environments.conda import engine, meta
-from isobench.environments.providers import Site
+from isobench.environments.providers import InstallContext
 from isobench.environments.specs import Spec, subdir
 from isobench.environments.uv import command
 from isobench.errors import ProvisionError
@@ -22,20 +22,20 @@ class Conda:
 
     name = "conda"
 
-    def lay_down(self, spec: Spec, site: Site) -> dict[str, str]:
+    def install(self, spec: Spec, context: InstallContext) -> dict[str, str]:
         """Lay the environment down. See `providers.Provider`."""
         what = f"the {spec.name} environment can't be laid down"
-        site.progress(f"{spec.name}: laying down the conda packages of {spec.conda_lock_file}")
+        context.progress(f"{spec.name}: laying down the conda packages of {spec.conda_lock_file}")
         try:
             installed = engine.ask(
                 "install",
-                {**request(), "lock_file": str(spec.conda_lock_file), "prefix": str(site.folder)},
-                log_file=site.log_file,
-                pass_fds=(site.lock,),
+                {**request(), "lock_file": str(spec.conda_lock_file), "prefix": str(context.folder)},
+                log_file=context.log_file,
+                pass_fds=(context.lock,),
             )
         except engine.EngineError as error:
             raise error.explained(what, relock=spec.relock, spec=str(spec.environment_file)) from None
-        theirs = _distributions(spec, site.folder)
+        theirs = _distributions(spec, context.folder)
         locked = spec.locked()
         both = sorted((theirs & locked.keys()) - set(spec.sdists))  # those, conda has built
         if both:
@@ -46,20 +46,20 @@ class Conda:
         tools = {"rattler": installed["rattler"]}
         if not locked:
             return tools
-        site.progress(f"{spec.name}: laying down {len(locked)} packages over them with uv {command.version()}")
+        context.progress(f"{spec.name}: laying down {len(locked)} packages over them with uv {command.version()}")
         try:
             # A sync would remove what the conda part brought along.
-            command.install_locked(spec, site, command="install" if theirs else "sync")
+            command.install_locked(spec, context, command="install" if theirs else "sync")
         except command.UvError as error:
             loosen = f"the lock contradicts itself; make it anew: {spec.relock}"
             raise error.explained(what, relock=spec.relock, loosen=loosen) from None
         return {**tools, "uv": command.version()}
 
-    def mend_cache(self, packages: list[str], site: Site) -> bool:
+    def purge_cache(self, packages: list[str], context: InstallContext) -> bool:
         """Throw packages out of uv's cache; rattler's own is verified each time. See `providers.Provider`."""
         from isobench.environments.uv.provider import Venv
 
-        return Venv().mend_cache(packages, site)
+        return Venv().purge_cache(packages, context)
 
 
 def request() -> dict[str, str]:

@@ -24,12 +24,12 @@ from conda_lock.virtual_package import FakeRepoData, default_virtual_package_rep
 from rattler import BuildString, Gateway, GenericVirtualPackage, PackageName, RepoDataRecord, Subdir, Version
 
 from isobench.environments.conda import channels
-from isobench.environments.conda.events import Teller
+from isobench.environments.conda.events import EventWriter
+from isobench.environments.redaction import has_secret
 
 _HEADER = """\
 # Made by `isobench env lock` in conda-lock's format, version 1: conda-lock reads it, too. Not to be edited by hand.
 """
-_SECRET = re.compile(r"://[^/@]*@|/t/[^/]+/")
 
 
 class SpecError(Exception):
@@ -43,7 +43,7 @@ def read_spec(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"pip": pip, "platforms": list(content.get("platforms") or ())}
 
 
-def lock(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
+def lock(request: Mapping[str, Any], events: EventWriter) -> dict[str, Any]:
     """Solve `environment_file` for `platforms` and write the lock to `output`, other platforms of `old` kept.
 
     `update` are the names to be taken anew ("*": all); `check` solves nothing. The answer: `changed`, a line for each
@@ -64,7 +64,7 @@ def lock(request: Mapping[str, Any], tell: Teller) -> dict[str, Any]:
         return {"changed": [], "stale": stale, "platforms": platforms}
     packages: list[LockedDependency] = []
     for platform in platforms:
-        tell(stage=f"solving for {platform}")
+        events.write(stage=f"solving for {platform}")
         records = asyncio.run(_solve(request, spec, platform, _held(request, old, platform, update), defaults))
         packages += [_locked(record, platform) for record in records]
     fresh = Lockfile(
@@ -102,7 +102,7 @@ def _yaml(file: Path) -> dict[str, Any]:
     if not addresses:
         raise SpecError("it names no channels")
     for address in addresses:
-        if _SECRET.search(str(address)):
+        if has_secret(str(address)):
             raise SpecError("the address of a channel carries a password or a token, which a lock would give away")
     return content
 

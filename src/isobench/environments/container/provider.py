@@ -15,7 +15,7 @@ from typing import Any
 from isobench.environments.container import engine, images, running
 from isobench.environments.container.engine import Engine
 from isobench.environments.container.images import Image
-from isobench.environments.providers import Site
+from isobench.environments.providers import InstallContext
 from isobench.environments.specs import Spec
 from isobench.environments.uv.provider import Venv
 from isobench.errors import ProvisionError
@@ -25,7 +25,7 @@ FACTS_FILE = "container.json"
 
 # Run by the image's interpreter, alone: what it is, and what it brings along.
 _ASK = """
-import importlib.metadata, json, os, platform, site, sys
+import importlib.metadata, json, os, platform, context, sys
 base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 folders = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
 print(json.dumps({
@@ -42,17 +42,17 @@ class Container:
 
     name = "container"
 
-    def lay_down(self, spec: Spec, site: Site) -> dict[str, str]:
+    def install(self, spec: Spec, context: InstallContext) -> dict[str, str]:
         """Lay the environment down. See `providers.Provider`."""
         image = spec.image
         assert image is not None
         using = engine.find()
-        found = _present(image, using, spec, site)
+        found = _present(image, using, spec, context)
         about = _about(image, using, spec)
         tools = {using.name: using.version}
         if spec.locked():
-            tools |= Venv().lay_down(spec, site)
-        _point(site.folder, about, spec, image)
+            tools |= Venv().install(spec, context)
+        _point(context.folder, about, spec, image)
         facts = {
             "image": image.reference,
             "id": f"sha256:{found['Id'].removeprefix('sha256:')}",
@@ -60,12 +60,12 @@ class Container:
             "libc": about["libc"],
             "packages": [{"name": name, "version": version} for name, version in about["packages"] if image.packages],
         }
-        (site.folder / FACTS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        (context.folder / FACTS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
         return tools
 
-    def mend_cache(self, packages: list[str], site: Site) -> bool:
+    def purge_cache(self, packages: list[str], context: InstallContext) -> bool:
         """Throw packages out of uv's cache; images are verified by the engine. See `providers.Provider`."""
-        return Venv().mend_cache(packages, site)
+        return Venv().purge_cache(packages, context)
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def facts(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _present(image: Image, using: Engine, spec: Spec, site: Site) -> dict[str, Any]:
+def _present(image: Image, using: Engine, spec: Spec, context: InstallContext) -> dict[str, Any]:
     """What the engine knows of the image, which is pulled where it isn't there.
 
     Raises:
@@ -87,23 +87,23 @@ def _present(image: Image, using: Engine, spec: Spec, site: Site) -> dict[str, A
             hint=f"load or build it with {using.name}, or name one that can be pulled: NAME@sha256:...",
         )
     if found is None:
-        site.progress(f"{spec.name}: pulling {image.reference} with {using.name} {using.version}")
+        context.progress(f"{spec.name}: pulling {image.reference} with {using.name} {using.version}")
         try:
             status = process.run_logged(
                 [using.program, "pull", image.reference],
                 env=os.environ,
-                log_file=site.log_file,
+                log_file=context.log_file,
                 timeout_s=_PULL_TIMEOUT_S,
-                pass_fds=[site.lock],
+                pass_fds=[context.lock],
             )
         except TimeoutError as error:
             status = 1
-            site.progress(str(error))
+            context.progress(str(error))
         found = using.inspect(image.reference) if status == 0 else None
     if found is None:
         raise ProvisionError(
             f"{using.name} can't pull {image.reference}, which the {spec.name} environment runs in",
-            details=f"{process.tail(site.log_file)}\nlog: {site.log_file}",
+            details=f"{process.tail(context.log_file)}\nlog: {context.log_file}",
             hint=f"try it by hand: {using.name} pull {image.reference}",
         )
     return found

@@ -10,12 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isobench.environments.redaction import redacted
 from isobench.environments.uv import errors, pip_settings
 from isobench.errors import ProvisionError
 from isobench.system import process
 
 if TYPE_CHECKING:
-    from isobench.environments.providers import Site
+    from isobench.environments.providers import InstallContext
     from isobench.environments.specs import Spec
 
 # What would make uv work on another environment, or on other packages, than those it is told here.
@@ -48,7 +49,6 @@ _DROPPED = (
 )
 # uv asks sysconfig, whose table two threads must not fill at once (environments are made side by side).
 _ONE_AT_A_TIME = threading.Lock()
-_SECRETS = re.compile(r"(?<=://)[^/\s@\"'`]+(?=@)")
 # 2.13.0+cpu is a 2.13.0, too, and uv likes it better wherever an index here has it.
 _WOULD_TAKE_LOCAL = re.compile(r"^([\w.-]+)==(?=[^\s+]+(?:\s|$))", re.MULTILINE)
 
@@ -170,17 +170,17 @@ def run_with_torch(
             raise UvError(f"{error.output}\n{second.output}", log_file) from None
 
 
-def install_locked(spec: Spec, site: Site, *, command: str) -> None:
-    """Lay the spec's locked packages down for `site.folder/bin/python`: `pip sync`, or `pip install` without solving.
+def install_locked(spec: Spec, context: InstallContext, *, command: str) -> None:
+    """Install the spec's locked packages for `context.folder/bin/python`: `pip sync`, or `pip install` without solving.
 
     Raises:
         UvError: it failed.
     """
-    exactly = site.folder / "requirements.txt"
+    exactly = context.folder / "requirements.txt"
     arguments: list[str | Path] = ["pip", command, "--require-hashes", "--compile-bytecode"]
     if command == "install":
         arguments += ["--no-deps", "--break-system-packages", "--requirement"]
-    arguments += [exactly, "--python", site.folder / "bin" / "python"]
+    arguments += [exactly, "--python", context.folder / "bin" / "python"]
     variables = {}
     if spec.sdists:
         from isobench.environments.uv import sources
@@ -191,14 +191,15 @@ def install_locked(spec: Spec, site: Site, *, command: str) -> None:
         arguments.append("--no-build")  # a build brings in packages that no lock names
     exactly.write_text(_WOULD_TAKE_LOCAL.sub(r"\1===", spec.lock_file.read_text(encoding="utf-8")), encoding="utf-8")
     try:
-        run_with_torch(arguments, log_file=site.log_file, env=variables, pass_fds=[site.lock], progress=site.progress)
+        run_with_torch(
+            arguments,
+            log_file=context.log_file,
+            env=variables,
+            pass_fds=[context.lock],
+            progress=context.progress,
+        )
     finally:
         exactly.unlink(missing_ok=True)
-
-
-def redacted(text: str) -> str:
-    """Text without the user names and passwords in its addresses."""
-    return _SECRETS.sub("***", text)
 
 
 def _redact_file(log_file: Path, start: int) -> str:

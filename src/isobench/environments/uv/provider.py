@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from isobench.environments.providers import Site
+from isobench.environments.providers import InstallContext
+from isobench.environments.redaction import redacted
 from isobench.environments.specs import Spec
 from isobench.environments.uv import command
 from isobench.errors import ProvisionError
@@ -23,36 +24,36 @@ class Venv:
 
     name = "venv"
 
-    def lay_down(self, spec: Spec, site: Site) -> dict[str, str]:
+    def install(self, spec: Spec, context: InstallContext) -> dict[str, str]:
         """Lay the environment down. See `providers.Provider`."""
         if spec.sdists:
             from isobench.environments.uv import sources
 
             sources.check(spec)
         interpreter = find_interpreter(spec.python)
-        site.progress(
+        context.progress(
             f"{spec.name}: laying down {len(spec.locked())} packages from the lock with uv {command.version()}"
         )
         try:
             # --no-project: the user's may be in a folder above; --clear: what is there is an unfinished build of ours.
-            self._uv(["venv", "--no-project", "--clear", "--python", interpreter, site.folder], site)
-            command.install_locked(spec, site, command="sync")
+            self._uv(["venv", "--no-project", "--clear", "--python", interpreter, context.folder], context)
+            command.install_locked(spec, context, command="sync")
         except command.UvError as error:
             what = f"the {spec.name} environment can't be laid down"
             loosen = f"the lock contradicts itself; make it anew: {spec.relock}"
             raise error.explained(what, relock=spec.relock, loosen=loosen) from None
         return {"uv": command.version()}
 
-    def mend_cache(self, packages: list[str], site: Site) -> bool:
+    def purge_cache(self, packages: list[str], context: InstallContext) -> bool:
         """Throw packages out of uv's cache. See `providers.Provider`."""
         try:
-            self._uv(["cache", "clean", *packages], site)
+            self._uv(["cache", "clean", *packages], context)
         except command.UvError:
             return False  # it's in use, or not ours to write: then the second try finds the same and says so
         return True
 
-    def _uv(self, arguments: list[str | Path], site: Site) -> None:
-        command.run(arguments, log_file=site.log_file, pass_fds=[site.lock])
+    def _uv(self, arguments: list[str | Path], context: InstallContext) -> None:
+        command.run(arguments, log_file=context.log_file, pass_fds=[context.lock])
 
 
 def find_interpreter(minor: str) -> Path:
@@ -70,7 +71,7 @@ def find_interpreter(minor: str) -> Path:
     except OSError as error:
         raise ProvisionError(
             f"Python {minor}, which the lock is for, can't be found on this machine",
-            details=command.redacted(str(error)).strip(),
+            details=redacted(str(error)).strip(),
             hint=f"install it: {command.binary()} python install {minor}, or the system's package of it",
         ) from None
     return Path(found.strip()).resolve()

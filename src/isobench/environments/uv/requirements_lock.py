@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from isobench.environments.specs import Spec, platform_name
 from isobench.environments.uv import command
 from isobench.errors import ProvisionError
+from isobench.system.files import write_atomically
 
 # The oldest C library that the locks are for; uv resolves for it on whatever machine the lock is made.
 _PLATFORM = "x86_64-manylinux_2_28"
@@ -62,7 +62,7 @@ def lock(
     changed = not sound or pins(old) != pins(new)
     if not check and new != old:
         try:
-            write_whole(spec.lock_file, new)
+            write_atomically(spec.lock_file, new)
         except OSError as error:
             raise ProvisionError(
                 f"{spec.lock_file} can't be written: {error.strerror}", hint="lock in a checkout of isobench"
@@ -127,13 +127,3 @@ def pins(lock_text: str) -> list[str]:
 def is_sound(lock_text: str) -> bool:
     """Whether it's a lock from end to end. (That it was cut off between two packages can't be seen.)"""
     return _SOUND.fullmatch(lock_text) is not None
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
