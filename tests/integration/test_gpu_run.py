@@ -16,7 +16,7 @@ import isobench
 from isobench import results
 from isobench.cli.main import main
 from isobench.environments import Environment
-from isobench.reports import table
+from isobench.reports import details
 from isobench.results import Failed, Measured
 from isobench.runtimes.nvidia import TrtRT
 from isobench.workers import nvml, protocol
@@ -90,7 +90,7 @@ def test_a_result_holds_both_contracts_the_evidence_and_the_gpus_name(
     assert len(protocol.read_samples(kept)) == 30
     assert "trt: end to end, with the copies to the GPU and back: mean" in told.out
     assert "on nvidia (Stand-in)" in told.out
-    assert "1980 to 1980 MHz, 100 W" in table.details(result, home)
+    assert "1980 to 1980 MHz, 100 W" in details.details(result, home)
 
 
 def test_an_environment_that_does_not_suit_the_driver_becomes_a_result_that_says_so(

@@ -78,7 +78,7 @@ def test_a_number_of_threads_that_is_the_runtimes_own_is_recorded_and_said(model
     result, outcome = measured(model, intra_op_threads=1)
     assert (outcome.runs[0].threads["requested"], outcome.runs[0].threads["runtime"]) == (1, 1)
     assert not [reason for reason in outcome.verdict.reasons if "asked for" in reason]
-    assert "ort: its arguments ask for 1 thread, in place of the above" in table.run_table([result])
+    assert "ort: its arguments request 1 thread, which overrides --threads" in table.run_table([result])
 
 
 def test_ort_never_falls_back_without_a_word(model: Path) -> None:

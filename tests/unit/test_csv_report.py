@@ -62,7 +62,7 @@ def test_a_result_is_a_row_with_the_names_and_units_of_old(tmp_path: Path) -> No
         "processes": "1",
         "environment": "ort",
         "provider": "venv",
-        "environment_id": "a" * 64,
+        "environment_identity": "a" * 64,
         "result_id": result.id,
         "folder": str(tmp_path / "results" / result.id),
     }

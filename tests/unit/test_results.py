@@ -14,7 +14,8 @@ from sample_results import BLOCK, make, measured, save
 from isobench import results
 from isobench.analysis import GpuBlock, summarize, summarize_gpu
 from isobench.errors import ResultError
-from isobench.reports import table
+from isobench.reports import details, table
+from isobench.reports.format import milliseconds, rate
 from isobench.results import Failed, Measured, Result
 from isobench.workers import protocol
 
@@ -170,14 +171,14 @@ def test_a_table_without_torch_eager_compares_with_nothing() -> None:
 
 @pytest.mark.parametrize(("per_second", "text"), [(12345.6, "12,346"), (41.26, "41.3"), (2.0, "2.00"), (0.25, "0.250")])
 def test_rates_keep_their_digits(per_second: float, text: str) -> None:
-    assert table.rate(per_second) == text
+    assert rate(per_second) == text
 
 
 def test_what_was_set_aside_is_shown_beside_what_was_used() -> None:
     text = table.run_table([make("ort", measured(4.0, set_aside_s=0.2))])
     assert "4 of 6" in text
     assert (
-        "ort: 0.2 s set aside, in which others used the machine; with them: mean 8.000, median 8.000, p99 8.000 ms"
+        "ort: 0.2 s set aside, because others used the machine; with them: mean 8.000, median 8.000, p99 8.000 ms"
         in text
     )
 
@@ -203,7 +204,7 @@ def test_each_model_has_a_table_of_its_own() -> None:
 
 
 def test_one_result_is_shown_in_full() -> None:
-    shown = table.details(make(), Path("/results/x"))
+    shown = details.details(make(), Path("/results/x"))
     for text in ("opset", "xyz"):
         assert text not in shown
     for text in (
@@ -216,7 +217,7 @@ def test_one_result_is_shown_in_full() -> None:
         "stolen 0.0%",
         "/results/x",
         "15 iterations in 0.1 s, settled: 5.000 after 6, 4.000 after 11",
-        "the clock costs 100 ns a sample",
+        "one iteration per sample; the clock costs 100 ns per sample",
         "median 3.600 to 4.400",
         "3.0% between identical runs (assumed)",
     ):
@@ -227,7 +228,7 @@ def test_one_result_is_shown_in_full() -> None:
     ("seconds", "text"), [(0.0000054, "0.00540"), (0.0003217, "0.3217"), (0.003217, "3.217"), (0.32168, "321.7")]
 )
 def test_milliseconds_keep_their_digits(seconds: float, text: str) -> None:
-    assert table.milliseconds(seconds) == text
+    assert milliseconds(seconds) == text
 
 
 def on_gpu() -> Result:
@@ -248,8 +249,8 @@ def on_gpu() -> Result:
 def test_a_result_of_a_gpu_comes_back_and_tells_of_both_contracts(tmp_path: Path) -> None:
     result = on_gpu()
     assert results.load(str(save(result, tmp_path))) == result
-    shown = table.details(result, Path("/results/x"))
-    end_to_end = "mean 5.000, median 5.000, p99 5.000 ms; 0.5 J an inference"
+    shown = details.details(result, Path("/results/x"))
+    end_to_end = "mean 5.000, median 5.000, p99 5.000 ms; 0.5 J per inference"
     assert f"trt: end to end, with the copies to the GPU and back: {end_to_end}" in shown
     gpu = "driver 580.65.06, 1980 to 1980 MHz, 400 W, at most 60 \u00b0C, queueing an inference takes 10 \u00b5s"
     assert re.search(rf"^gpu +{re.escape(gpu)}$", shown, re.MULTILINE)

@@ -41,7 +41,7 @@ def calibrate(
     from isobench import api, paths
     from isobench.console import Console
     from isobench.measuring import calibration
-    from isobench.reports import table
+    from isobench.reports.format import percent
 
     console = Console()
     plan = api.plan(
@@ -58,8 +58,8 @@ def calibrate(
     )
     found, quiet = calibration.calibrate(plan, lambda each: api.measure(each, console), runs=runs, pairs=pairs)
     console.clear()
-    click.echo(f"identical runs differ by {table.percent(found.runs)} (standard deviation of {runs} medians)")
-    click.echo(f"identical pairs that take turns differ by {table.percent(found.pairs)} ({pairs} pairs)")
+    click.echo(f"identical runs differ by {percent(found.runs)} (standard deviation of {runs} medians)")
+    click.echo(f"identical pairs that take turns differ by {percent(found.pairs)} ({pairs} pairs)")
     click.echo(f"kept for this machine in {paths.calibration()}")
     if not quiet:
         click.echo("others used the machine meanwhile: calibrate again when it is as quiet as when you measure")

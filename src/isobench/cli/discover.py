@@ -49,7 +49,7 @@ def discover(
 
 
 def _description(entry: dict[str, Any]) -> str:
-    from isobench.reports import table
+    from isobench.reports.format import count
 
     margin = "  " * entry["depth"]
     times = f"called {entry['invocations']} time{'s' if entry['invocations'] != 1 else ''}"
@@ -58,7 +58,7 @@ def _description(entry: dict[str, Any]) -> str:
     no_model = not entry["depth"] and not entry["is_case"]
     note = "  (a part without weights: measured only by its hash)" if no_model else ""
     lines = [
-        f"{entry['hash']}  {entry['name']}  {table.count(entry['parameters'])} parameters{note}",
+        f"{entry['hash']}  {entry['name']}  {count(entry['parameters'])} parameters{note}",
         f"  class    {entry['class']}, made at {entry['instantiated_at']}",
         f"  inputs   {entry['signature']}",
         f"  {times}",

@@ -23,7 +23,7 @@ def doctor(device: str | None, as_json: bool) -> int:
     With --device nvidia, list first what the GPU, its driver and the runtimes' environments need of one another; the
     exit code says whether something is missing.
     """
-    from isobench.reports import table
+    from isobench.reports.format import percent
     from isobench.results import noise_floor
     from isobench.runtimes import registry
     from isobench.system import doctor as checks
@@ -48,7 +48,7 @@ def doctor(device: str | None, as_json: bool) -> int:
     if not found:
         click.echo("nothing that would disturb a measurement was found")
     floor = noise_floor.floor()
-    click.echo(f"noise floor: {table.percent(floor.runs)} between identical runs ({floor.source})")
+    click.echo(f"noise floor: {percent(floor.runs)} between identical runs ({floor.source})")
     return 0
 
 

@@ -44,7 +44,7 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
     ID is a result's id or the beginning of one, its folder, or a result.json.
     """
     from isobench import results
-    from isobench.reports import table
+    from isobench.reports import details
 
     result = results.load(name, root=root)
     if as_json:
@@ -52,7 +52,7 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
 
         click.echo(json.dumps(result.to_json(), indent=1))
     else:
-        click.echo(table.details(result, results.folder_of(name, root=root)))
+        click.echo(details.details(result, results.folder_of(name, root=root)))
 
 
 @click.command()

@@ -1,72 +1,18 @@
-"""Results as CSV: one row a Result, so that two runtimes never share one.
-
-`docs/result-schema.md` describes the columns.
-"""
+"""Results as CSV: one row for each Result, so that two runtimes never share one. `columns.CSV` declares the columns."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from isobench import results
 from isobench.errors import ResultError
-from isobench.planning.settings import Settings
-from isobench.results import EnvironmentRecord, Failed, Measured, Result
-
-COLUMNS = (
-    "model_name",
-    "author",
-    "class",
-    "parameters",
-    "hash",
-    "runtime",
-    "runtime_version",
-    "device_type",
-    "device",
-    "mean_latency",
-    "latency_units",
-    "throughput",
-    "throughput_units",
-    "iterations",
-    "status",
-    "labels",
-    "median_latency_ms",
-    "median_low_ms",
-    "median_high_ms",
-    "p99_latency_ms",
-    "min_latency_ms",
-    "stdev_latency_ms",
-    "end_to_end_mean_ms",
-    "end_to_end_median_ms",
-    "verdict",
-    "verdict_reasons",
-    "outputs",
-    "error",
-    "error_message",
-    "steps",
-    "rt_args",
-    "script_args",
-    "threads",
-    "processes",
-    "environment",
-    "provider",
-    "environment_id",
-    "lock_sha256",
-    "onnx_sha256",
-    "model_path",
-    "started_at",
-    "isobench",
-    "result_id",
-    "folder",
-)
-"""A reader of TurnkeyML's reports finds its own columns first, by their old names. What isn't known is left empty."""
-
-STAT = "stat."
-"""Before the name of each figure that a runtime saved by itself."""
+from isobench.reports import columns
+from isobench.reports.columns import Row
+from isobench.results import Measured, SavedResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,120 +23,51 @@ class Unreadable:
     error: ResultError
 
 
-def gather(places: Iterable[Path]) -> list[tuple[Result, Path] | Unreadable]:
-    """What lies in folders of results (or is one result's own folder), each once, in the order of the folders.
+def gather(places: Iterable[Path]) -> list[SavedResult | Unreadable]:
+    """The Results in folders of results (or in a Result's own folder), each once, in the order of the folders.
 
     Raises:
         ResultError: one of the folders holds no result.
     """
-    found: dict[Path, tuple[Result, Path] | Unreadable] = {}
+    found: dict[Path, SavedResult | Unreadable] = {}
     for place in places:
         files = [place / results.RESULT_FILE] if (place / results.RESULT_FILE).exists() else results.files(place)
         if not files:
-            raise ResultError(f"{place} holds no results", hint="isobench run --output FOLDER puts them there")
+            raise ResultError(f"{place} holds no results", hint="isobench run --output FOLDER writes results there.")
         for file in files:
             folder = file.resolve().parent
             if folder in found:
                 continue
             try:
-                found[folder] = (results.load(str(file)), folder)
+                found[folder] = SavedResult(result=results.load(str(file)), folder=folder)
             except ResultError as error:
                 found[folder] = Unreadable(folder=folder, error=error)
     return list(found.values())
 
 
-def text(found: Sequence[tuple[Result, Path] | Unreadable]) -> str:
-    """The table with its head. The runtimes' own figures are the last columns."""
-    rows = [_unreadable(each) if isinstance(each, Unreadable) else _row(*each) for each in found]
-    own = sorted({name for row in rows for name in row if name.startswith(STAT)})
+def text(found: Sequence[SavedResult | Unreadable]) -> str:
+    """The table with its head. The figures that runtimes saved themselves are the last columns."""
+    outcomes = [one.result.outcome for one in found if isinstance(one, SavedResult)]
+    saved = {name for outcome in outcomes if isinstance(outcome, Measured) for name in outcome.stats}
+    every = [*columns.CSV, *(columns.stat(name) for name in sorted(saved))]
     written = io.StringIO()
-    writer = csv.DictWriter(written, [*COLUMNS, *own], restval="", lineterminator="\n")
+    writer = csv.DictWriter(written, [column.name for column in every], restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for one in found:
+        writer.writerow(_unreadable(one) if isinstance(one, Unreadable) else _fields(one, every))
     return written.getvalue()
 
 
-def _unreadable(one: Unreadable) -> dict[str, Any]:
+def _fields(saved: SavedResult, every: Sequence[columns.Column]) -> dict[str, object]:
+    row = Row(result=saved.result, runtime=saved.result.runtime.name, folder=saved.folder)
+    return {column.name: column.field(row) for column in every}
+
+
+def _unreadable(one: Unreadable) -> dict[str, object]:
     return {
-        "status": "unreadable",
-        "error": type(one.error).__name__,
-        "error_message": one.error.message,
-        "result_id": one.folder.name,
-        "folder": one.folder,
+        columns.STATUS.name: "unreadable",
+        columns.ERROR.name: type(one.error).__name__,
+        columns.ERROR_MESSAGE.name: one.error.message,
+        columns.RESULT_ID.name: one.folder.name,
+        columns.FOLDER.name: one.folder,
     }
-
-
-def _row(result: Result, folder: Path) -> dict[str, Any]:
-    model, outcome = result.model, result.outcome
-    return {
-        "model_name": model.name,
-        "author": ",".join(model.labels.get("author", ())),
-        "class": model.class_name,
-        "parameters": model.parameters,
-        "hash": model.hash,
-        "runtime": result.runtime.name,
-        "runtime_version": result.runtime.version,
-        "device_type": result.device.device,
-        "device": result.device.name,
-        "status": outcome.status,
-        "labels": _pairs({name: ",".join(values) for name, values in model.labels.items()}),
-        "steps": ", ".join(map(str, result.steps)),
-        "rt_args": _pairs(result.runtime.arguments),
-        "script_args": " ".join(model.script_args),
-        "threads": result.settings.threads,
-        "onnx_sha256": model.onnx_sha256,
-        "model_path": model.path,
-        "started_at": result.started_at,
-        "isobench": result.isobench,
-        "result_id": result.id,
-        "folder": folder,
-        **(_measured(outcome, result.settings) if isinstance(outcome, Measured) else _failed(outcome)),
-        **(_environment(result.environment) if result.environment else {}),
-    }
-
-
-def _measured(outcome: Measured, settings: Settings) -> dict[str, Any]:
-    latency, within = outcome.latency, outcome.intervals["median_s"]
-    whole = outcome.end_to_end
-    return {
-        **({"end_to_end_mean_ms": _ms(whole.mean_s), "end_to_end_median_ms": _ms(whole.median_s)} if whole else {}),
-        "mean_latency": _ms(latency.mean_s),
-        "latency_units": "ms",
-        "throughput": f"{latency.throughput_ips:.9g}",
-        "throughput_units": "inferences per second",
-        "iterations": latency.iterations,
-        "median_latency_ms": _ms(latency.median_s),
-        "median_low_ms": _ms(within.low),
-        "median_high_ms": _ms(within.high),
-        "p99_latency_ms": _ms(latency.p99_s),
-        "min_latency_ms": _ms(latency.min_s),
-        "stdev_latency_ms": _ms(latency.stdev_s),
-        "verdict": outcome.verdict.status,
-        "verdict_reasons": "; ".join(outcome.verdict.reasons),
-        "outputs": "correct" if outcome.correctness.ok else "wrong",
-        "processes": len(outcome.runs),
-        "threads": outcome.runs[0].threads_asked(settings),
-        **{STAT + name: value for name, value in outcome.stats.items()},
-    }
-
-
-def _failed(outcome: Failed) -> dict[str, Any]:
-    return {"error": outcome.kind, "error_message": outcome.message}
-
-
-def _environment(environment: EnvironmentRecord) -> dict[str, Any]:
-    return {
-        "environment": environment.name,
-        "provider": environment.provider,
-        "environment_id": environment.identity,
-        "lock_sha256": environment.lock_sha256,
-    }
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    """In the notation of a script's labels and of --rt-args: key::value key::value."""
-    return " ".join(f"{name}::{value}" for name, value in values.items())
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.9g}"

@@ -162,6 +162,8 @@ def _name(result: Result, beside: Result) -> str:
     """What tells it from the other: the runtime, the model, or else when it was measured."""
     if result.runtime.name != beside.runtime.name:
         return result.runtime.name
+    if result.runtime.label != beside.runtime.label:
+        return result.runtime.label or result.runtime.name
     if (result.model.name, result.model.hash) != (beside.model.name, beside.model.hash):
         return f"{result.model.name}::{result.model.hash}"
     if result.altered != beside.altered:

@@ -44,13 +44,15 @@ class ModelRecord:
 class RuntimeRecord:
     """What measured it: `arguments` are the runtime's own, all of them, defaults included.
 
-    `status_stats` are the names of those of its stats that it wants to be seen with the latency.
+    `status_stats` are the names of those of its stats that it wants to be seen with the latency. `label` is the name
+    with the arguments that the user gave; it tells several uses of one runtime apart.
     """
 
     name: str
     version: str
     arguments: Mapping[str, Any]
     status_stats: tuple[str, ...] = ()
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

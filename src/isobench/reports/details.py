@@ -1,0 +1,143 @@
+"""One Result in full, for `isobench show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isobench.reports.format import aligned, milliseconds, pairs, percent
+from isobench.reports.table import run_table
+from isobench.results import EnvironmentRecord, Measured, Result, Run
+
+
+def details(result: Result, folder: Path) -> str:
+    """The Result's table, and below it everything else that is known; `folder` holds the Result."""
+    model, outcome = result.model, result.outcome
+    facts: list[tuple[str, str]] = [
+        ("id", result.id),
+        ("measured", f"{result.started_at} to {result.ended_at} by isobench {result.isobench}"),
+        ("model", f"{model.path} {' '.join(model.script_args)}".rstrip()),
+        ("", _commit(result)),
+        ("class", model.class_name),
+        ("inputs", ", ".join(map(str, model.inputs))),
+        ("onnx", f"opset {model.onnx_opset}, sha256 {model.onnx_sha256[:16]}" if model.onnx_sha256 else ""),
+        ("steps", ", ".join(map(str, result.steps))),
+        ("expected from", model.reference),
+        ("runtime", f"{result.runtime.name} {result.runtime.version} {pairs(result.runtime.arguments)}".rstrip()),
+        ("machine", _machine(result)),
+    ]
+    if result.environment:
+        facts += _environment(result.environment)
+    if isinstance(outcome, Measured):
+        facts += _measurement(outcome)
+    facts.append(("files", str(folder)))
+    return "\n".join([run_table([result]), "", *aligned(facts)])
+
+
+def _environment(environment: EnvironmentRecord) -> list[tuple[str, str]]:
+    lock = f"{environment.lock_file}, sha256 {environment.lock_sha256[:16]}"
+    conda_lock = f"sha256 {environment.conda_lock_sha256[:16]}" if environment.conda_lock_sha256 else ""
+    return [
+        ("environment", f"{environment.name}, {environment.provider}, Python {environment.python}"),
+        ("lock", lock if environment.from_lock else "none: the interpreter was adopted as it was found"),
+        ("conda lock", conda_lock),
+    ]
+
+
+def _measurement(outcome: Measured) -> list[tuple[str, str]]:
+    latency, compared, first = outcome.latency, outcome.correctness, outcome.runs[0]
+    spread = [
+        f"{name} {milliseconds(getattr(latency, f'{name}_s'))}"
+        for name in ("min", "p50", "p90", "p95", "p99", "max", "stdev")
+    ]
+    within = [
+        f"{name.removesuffix('_s')} {milliseconds(interval.low)} to {milliseconds(interval.high)}"
+        for name, interval in outcome.intervals.items()
+    ]
+    cold = first.cold_start
+    start = [
+        f"{name} {value:.3g} s"
+        for name, value in (
+            ("start", cold.start_s),
+            ("import", cold.import_s),
+            ("load", cold.load_s),
+            ("compile", cold.compile_s),
+            ("first inference", cold.first_inference_s),
+        )
+        if value is not None
+    ]
+    facts = [
+        ("latency (ms)", ", ".join(spread)),
+        ("95 % intervals", ", ".join(within)),
+        ("noise floor", f"{percent(outcome.noise_floor)} between identical runs ({outcome.floor_source})"),
+        ("medians of runs", ", ".join(milliseconds(run.median_s) for run in outcome.runs) if outcome.runs[1:] else ""),
+        ("cold start", ", ".join(start)),
+        ("warm-up", _warmup(first)),
+        ("timing", _timing(first)),
+        ("threads", ", ".join(f"{name} {value}" for name, value in first.threads.items())),
+        ("noise", _noise(outcome)),
+        ("gpu", _gpu(outcome)),
+    ]
+    if compared.worst_absolute is not None and compared.worst_relative is not None:
+        error = f"worst absolute {compared.worst_absolute:.3g}, relative {compared.worst_relative:.3g}"
+        facts.append(("error", error + (f", cosine {compared.cosine:.9f}" if compared.cosine is not None else "")))
+    facts += [(name, str(value)) for name, value in outcome.stats.items()]
+    return facts
+
+
+def _warmup(run: Run) -> str:
+    warmup = run.warmup
+    if warmup is None:
+        return ""
+    how = {None: "as requested", True: "settled", False: "not settled"}[warmup.settled]
+    # At most eight points of the curve: most of it happens at the beginning.
+    points = ", ".join(f"{milliseconds(median_s)} after {done:g}" for done, median_s in warmup.curve[:8])
+    return f"{warmup.iterations} iterations in {warmup.wall_s:.2g} s, {how}: {points}"
+
+
+def _timing(run: Run) -> str:
+    if run.timer_s is None:
+        return ""
+    sample = f"{run.group} iterations" if run.group > 1 else "one iteration"
+    return f"{sample} per sample; the clock costs {run.timer_s * 1e9:.0f} ns per sample"
+
+
+def _noise(outcome: Measured) -> str:
+    blocks = [block for run in outcome.runs for block in run.blocks]
+    wall_s = sum(block.wall_s for block in blocks)
+    if not wall_s:
+        return ""
+    others = sum(block.cpu_others_s for block in blocks) / wall_s
+    steal = sum(block.steal_s for block in blocks) / wall_s
+    faults = sum(block.minor_faults for block in blocks) / outcome.latency_all.iterations
+    return (
+        f"{len(blocks)} blocks in {wall_s:.2f} s, {outcome.clean_share:.0%} clean; others used {others:.2f} cores; "
+        f"stolen {steal:.1%}; {faults:.1f} page faults per iteration"
+    )
+
+
+def _gpu(outcome: Measured) -> str:
+    gpu, facts = outcome.gpu, outcome.facts.get("gpu", {})
+    if gpu is None:
+        return ""
+    parts = [
+        f"driver {facts['driver']}" if facts.get("driver") else f"not watched: {facts.get('unwatched')}",
+        f"{gpu.clock_mhz_min:.0f} to {gpu.clock_mhz_max:.0f} MHz" if gpu.clock_mhz_min and gpu.clock_mhz_max else "",
+        f"{gpu.power_w:.0f} W" if gpu.power_w is not None else "",
+        f"at most {gpu.temperature_c_max:.0f} \u00b0C" if gpu.temperature_c_max is not None else "",
+        f"queueing an inference takes {gpu.enqueue_s * 1e6:.3g} \u00b5s",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _commit(result: Result) -> str:
+    git = result.model.git
+    if not git or not git.get("commit"):
+        return ""
+    return f"commit {git['commit'][:12]}" + (" with changes" if git.get("dirty") else "")
+
+
+def _machine(result: Result) -> str:
+    host = result.provenance.get("host", {})
+    cpu = host.get("cpu", {})
+    kernel = host.get("kernel", {})
+    return f"{host.get('hostname', '')}: {cpu.get('model', '')}, {kernel.get('release', '')}" if host else ""

@@ -1,0 +1,61 @@
+"""The columns of the reports: each declared once, printed as its reader expects, and documented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from sample_results import make, measured
+
+from isobench.reports import columns, table
+from isobench.reports.columns import CSV, LISTING, RUN_TABLE, Row
+from isobench.results import Failed, Result, RuntimeRecord
+
+
+def with_label(label: str) -> Result:
+    return replace(make(), runtime=RuntimeRecord(name="ort", version="1.0", arguments={}, label=label))
+
+
+def test_each_column_of_the_csv_has_a_name_of_its_own_and_is_documented() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "result-schema.md").read_text()
+    names = [column.name for column in CSV]
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if f"`{name}`" not in documented]
+    assert all(column.about for column in (*CSV, *RUN_TABLE, *LISTING))
+
+
+def test_each_column_of_a_table_has_a_heading_of_its_own() -> None:
+    for shown in (RUN_TABLE, LISTING):
+        headings = [column.heading for column in shown]
+        assert all(headings)
+        assert len(set(headings)) == len(headings)
+
+
+def test_one_column_prints_a_value_for_people_and_for_programs() -> None:
+    row = Row(result=make(outcome=measured(4.0, ok=False)), runtime="ort")
+    assert (columns.MEAN.cell(row), columns.MEAN.field(row)) == ("4.000", "4")
+    assert (columns.OUTPUTS.cell(row), columns.OUTPUTS.field(row)) == ("WRONG", "wrong")
+
+
+def test_what_does_not_apply_is_a_dash_in_tables_and_empty_in_the_csv() -> None:
+    row = Row(result=make(outcome=Failed(kind="crash", message="it crashed")), runtime="ort")
+    assert (columns.MEAN.cell(row), columns.MEAN.field(row)) == ("-", "")
+    assert (columns.ERROR.field(row), columns.VERDICT_OR_FAILURE.cell(row)) == ("crash", "failed: crash")
+
+
+def test_runtimes_of_one_name_are_called_by_their_labels() -> None:
+    basic, every = with_label("ort:graph_optimization=basic"), with_label("ort")
+    assert columns.runtime_names([basic, every, make("torch-eager")]) == [
+        "ort:graph_optimization=basic",
+        "ort",
+        "torch-eager",
+    ]
+    assert columns.runtime_names([basic, basic]) == ["ort", "ort"]
+
+
+def test_tables_and_their_notes_show_the_labels() -> None:
+    noisy = replace(with_label("ort:spinning=False"), outcome=measured(4.0, reasons=("others used the machine",)))
+    text = table.run_table([noisy, make()])
+    assert "ort:spinning=False" in text.splitlines()[5]
+    assert "ort:spinning=False: noisy: others used the machine" in text
+    assert "ort:spinning=False" in table.listing([noisy, make()])
