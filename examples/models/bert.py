@@ -2,7 +2,7 @@
 # /// script
 # dependencies = ["transformers==5.23.0"]
 # ///
-"""BERT from the transformers library, small and with random weights: its inline block gets it an environment."""
+"""BERT from the transformers library, small and with random weights; the inline block above gives it an environment."""
 
 import argparse
 

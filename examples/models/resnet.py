@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around which the input is carried, through a 1x1 convolution where sizes differ."""
+    """Two 3x3 convolutions with a shortcut, which is a 1x1 convolution where sizes differ."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
 # labels: name::two-models task::tabular,sequence
-"""Two models in one script: each is a case of its own, or one is chosen by its hash (`isobench discover`)."""
+"""Two models in one script: each is a case of its own; a hash selects one (`isobench discover` lists them)."""
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ class Perceptron(nn.Module):
 
 
 class Tagger(nn.Module):
-    """Tokens to one of 12 tags for each, and how sure it is."""
+    """Tokens to one of 12 tags each, with a certainty."""
 
     def __init__(self) -> None:
         super().__init__()

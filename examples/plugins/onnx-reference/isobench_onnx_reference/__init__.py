@@ -1,6 +1,6 @@
-"""A whole runtime: ONNX's reference evaluator, which computes each operator by numpy, in an environment of its own.
+"""A complete runtime: ONNX's reference evaluator, which computes each operator with numpy, in its own environment.
 
-It's the slowest of all, and what the standard itself says that a model computes.
+It is the slowest runtime, and the standard's own definition of what a model computes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from isobench.runtimes.worker_rt import WorkerRT
 
 
 class OnnxReferenceRT(WorkerRT):
-    """The reference evaluator; `check_shapes` lets it compare each tensor's shape with what the file says."""
+    """The reference evaluator; with `check_shapes` it compares each tensor's shape with the one in the file."""
 
     environment = "onnx-reference"
     worker = "onnx_reference_worker.py"
@@ -19,7 +19,7 @@ class OnnxReferenceRT(WorkerRT):
         super().__init__(check_shapes=check_shapes)
 
     def throughput(self) -> float:
-        """As isobench has it, and kept as a figure of its own: nodes of the graph in a second."""
+        """Inferences per second; also saves a figure of its own, nodes of the graph per second."""
         throughput = super().throughput()
         self.stats.save_model_eval_stat("nodes_per_s", throughput * self.outputs["facts"]["nodes"])
         return throughput

@@ -1,4 +1,4 @@
-"""A tool: how exact must weights be? It rounds each to so many bits, by a worker in isobench's `onnx` environment."""
+"""A tool: how precise must weights be? A worker in isobench's `onnx` environment rounds them to `bits` bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isobench.tools.export_pytorch import ExportPytorch
 
 
 class RoundWeights(Tool):
-    """Round the float32 weights of each ONNX file to `bits` bits behind the first (23 are all that there are)."""
+    """Round the float32 weights of each ONNX file to `bits` bits of the mantissa (a float32 has 23)."""
 
     name = "round-weights"
     needs = ("models", "onnx")

@@ -1,7 +1,7 @@
-"""A device with parts and configs, a runtime for it that uses isobench's own worker, and the sequence that it goes by.
+"""A device with parts and configs, a runtime for it that uses isobench's own worker, and its default sequence.
 
-The device is this machine's processor as others see it who share it: `polite` lets ONNX Runtime's threads sleep between
-two operators, `greedy` lets them spin; the config says how far the graph is optimised.
+The device is this machine's processor, shared with others. Its part says what ONNX Runtime's threads do between two
+operators: `polite` lets them sleep, `greedy` lets them spin. Its config is the level of graph optimisation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from isobench.tools.optimize_ort import OptimizeOrt
 
 
 class SharedCpuRT(OrtRT):
-    """ONNX Runtime as the device says; it takes no arguments of its own."""
+    """ONNX Runtime with the settings of the device; it has no arguments of its own."""
 
     hardware = "cpu"
 
@@ -35,7 +35,7 @@ class SharedCpuRT(OrtRT):
 
 def check() -> None:
     """Raises:
-    RuntimeError: nobody is there to share with.
+    RuntimeError: the processor is not shared.
     """
     if os.environ.get("SHARED_CPU_ALONE"):
         raise RuntimeError("this processor is shared with nobody (SHARED_CPU_ALONE is set)")

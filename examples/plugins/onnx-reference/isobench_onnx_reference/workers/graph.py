@@ -1,4 +1,4 @@
-"""What the worker wants to know of a graph: a module beside it, which it imports like isobench's own."""
+"""Facts about a graph: a module in the worker's folder, which the worker imports like isobench's own."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import onnx
 
 
 def nodes(onnx_file: str) -> int:
-    """How many nodes a run goes through."""
+    """The number of nodes that an inference executes."""
     return len(onnx.load(onnx_file, load_external_data=False).graph.node)

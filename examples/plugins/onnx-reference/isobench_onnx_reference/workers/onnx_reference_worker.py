@@ -1,6 +1,6 @@
 """Runs in the `onnx-reference` environment, where neither isobench nor this package is installed.
 
-`harness`, `protocol` and `tensors` are isobench's, and `graph` lies beside this file.
+`harness`, `protocol` and `tensors` are isobench's; `graph` is in this folder.
 """
 
 from __future__ import annotations
