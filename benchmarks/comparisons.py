@@ -77,7 +77,7 @@ def _compare(
         runtimes=["ort"],
         threads=threads,
         seed=seed,
-        in_turns=True,
+        interleaved=True,
         results=folder / "results",
         **settings,
     )

@@ -193,7 +193,7 @@ def test_without_a_build_the_worker_gets_the_module_and_its_inputs() -> None:
 
 
 def test_an_exception_of_one_runtime_leaves_the_others_their_turns() -> None:
-    options = {"in_turns": True, "min_time_s": 0.05, "max_time_s": 0.5}
+    options = {"interleaved": True, "min_time_s": 0.05, "max_time_s": 0.5}
     startled, measured = isobench.benchmark_all([SCRIPT], runtimes=["startles", "module"], **options)
     assert isinstance(startled.outcome, Failed)
     assert startled.outcome.message == "startles failed: LookupError: the accelerator has no firmware"

@@ -163,7 +163,7 @@ def test_one_model_is_compared_in_two_environments(model: Path, adopted_ort: Env
         [str(model)],
         runtimes=["ort", "ort@older-ort", f"ort@{adopted_ort.folder.name}"],
         dimensions={"batch": 8},
-        in_turns=True,
+        interleaved=True,
         min_time_s=0.1,
         max_time_s=1.0,
         threads=1,

@@ -35,7 +35,7 @@ def ready(block_samples: int, group: int = 1) -> Ready:
 
 
 def test_an_exact_number_is_taken_exactly_and_ends_with_no_scrap() -> None:
-    settings = Settings(threads=1, iterations=100, exactly=True)
+    settings = Settings(threads=1, iterations=100)
     assert asked(settings, ready(30)) == [30, 30, 40]
     assert asked(settings, ready(200)) == [100]
     assert asked(settings, ready(30, group=2)) == [50]

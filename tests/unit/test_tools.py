@@ -13,12 +13,15 @@ from isobench import api
 from isobench.cli.main import main
 from isobench.errors import UsageError
 from isobench.planning.models import Step
+from isobench.planning.settings import Settings
 from isobench.runtimes import registry
 from isobench.tools import registry as tools
 from isobench.tools.benchmark import Benchmark
 from isobench.tools.sequence import parse
+from isobench.workers import machine
 
 DISCOVERED = "discover export-pytorch"
+CPU = machine.cpus()[0]
 
 
 @pytest.fixture(autouse=True)
@@ -44,24 +47,20 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
 
 def test_tools_take_their_own_options_after_their_names() -> None:
     words = "discover --max-depth 1 export-pytorch --opset=17 "
-    words += "benchmark --runtime ort x --rt-args a::1 flag --iterations 5"
+    words += f"benchmark --runtime ort x --rt-args a::1 flag --iterations 5 --precision 1% --cpus {CPU}"
     made = list(parse(words.split(), tools.tools(), tools.sequences()))
     assert [str(Step(tool=tool.name, options=tool.options())) for tool in made[:2]] == [
         "discover --max-depth 1",
         "export-pytorch --opset 17",
     ]
     assert isinstance(made[2], Benchmark)
-    assert made[2].plan_options() | {"device": "x86"} == {
+    options = made[2].plan_options()
+    assert {name: options.pop(name) for name in ("runtimes", "device", "rt_args")} == {
         "runtimes": ["ort", "x"],
         "device": "x86",
         "rt_args": {"a": "1", "flag": True},
-        "iterations": 5,
-        "min_time_s": 0.5,
-        "max_time_s": None,
-        "warmup": None,
-        "processes": 1,
-        "threads": None,
     }
+    assert Settings.of(**options) == Settings.of(iterations=5, precision=0.01, cpus=(CPU,))
 
 
 def test_a_named_sequence_stands_for_its_tools() -> None:
@@ -92,7 +91,7 @@ def test_a_named_sequence_stands_for_its_tools() -> None:
         ("model.py", f"{DISCOVERED} benchmark --runtime trot", "there is no runtime 'trot'", "ort, torch-compiled"),
         ("model.py", f"{DISCOVERED} benchmark --device abacus", "'abacus' is of no known family", "x86"),
         ("model.py", f"{DISCOVERED} benchmark --rt-args x::1", "ort takes no argument 'x'", "graph_optimization"),
-        ("model.py", f"{DISCOVERED} benchmark --iterations 0", "iterations is 0", ""),
+        ("model.py", f"{DISCOVERED} benchmark --iterations 0", "--iterations must be at least 1, got 0", ""),
         ("model.py", f"{DISCOVERED} --opset new", "export-pytorch: opset is 'new', and it is to be int", "It takes"),
         ("model.py", f"{DISCOVERED} --colour", "export-pytorch takes no argument 'colour'", "It takes opset"),
         ("model.py", "discover -x", "discover takes no option '-x'", "isobench sequence discover -h"),

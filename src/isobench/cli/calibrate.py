@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, control, environment_options
+from isobench.cli.parameters import SCRIPT_ARGS, WAIT, environment_options, settings_options
 from isobench.cli.words import DEVICE
+from isobench.planning.settings import CALIBRATE_DEFAULTS
 
 
 @click.command()
@@ -14,8 +17,8 @@ from isobench.cli.words import DEVICE
 @DEVICE
 @click.option("--runs", type=click.IntRange(3), default=12, show_default=True, help="Processes, one after the other.")
 @click.option("--pairs", type=click.IntRange(3), default=8, show_default=True, help="Pairs that take turns.")
-@click.option("--min-time", "min_time_s", type=float, default=1.0, show_default=True, help="Clean seconds of each.")
-@control
+@settings_options(but=["iterations", "processes", "precision"], defaults=CALIBRATE_DEFAULTS)
+@WAIT
 @environment_options
 @SCRIPT_ARGS
 def calibrate(
@@ -24,13 +27,9 @@ def calibrate(
     device: str,
     runs: int,
     pairs: int,
-    min_time_s: float,
-    threads: int | None,
-    cpus: tuple[int, ...],
-    nice: int,
-    memory_nodes: tuple[int, ...],
     wait: bool,
     script_args: tuple[str, ...],
+    **settings: Any,
 ) -> None:
     """Measure how far identical runs differ on this machine.
 
@@ -48,13 +47,9 @@ def calibrate(
         [model],
         runtimes=[runtime] if runtime else (),
         device=device,
-        min_time_s=min_time_s,
-        threads=threads,
-        cpus=cpus,
-        nice=nice,
-        memory_nodes=memory_nodes,
         wait=wait,
         script_args=script_args,
+        **settings,
     )
     found, quiet = calibration.calibrate(plan, lambda each: api.measure(each, console), runs=runs, pairs=pairs)
     console.clear()

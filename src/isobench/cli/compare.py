@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_options
+from isobench.cli.parameters import PERCENT, SCRIPT_ARGS, WAIT, environment_options, settings_options
 from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand
 from isobench.errors import ResultError, UsageError
+from isobench.planning.settings import COMPARE_DEFAULTS
 
 if TYPE_CHECKING:
     from isobench.results import Result, SavedResult
@@ -25,34 +26,24 @@ TOO_SLOW = 8
 @click.option("-r", "--runtime", "runtimes", multiple=True, metavar="NAME[@ENV]", help="May be given again.")
 @DEVICE
 @RT_ARGS
-@click.option("--processes", type=int, default=3, show_default=True, help="Pairs of processes that take turns.")
-@click.option("--min-time", "min_time_s", type=float, default=2.0, show_default=True, help="Clean seconds of each.")
-@click.option("--max-time", "max_time_s", type=float, default=20.0, show_default=True, help="Most seconds of each.")
-@control
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of turns, and of random numbers.")
+@settings_options(but=["iterations"], defaults=COMPARE_DEFAULTS)
+@WAIT
 @environment_options
 @SCRIPT_ARGS
 @click.option("--anyway", is_flag=True, help="Compare results although more differs than that, or some are missing.")
-@click.option("--fail-if-slower", "limit", type=SHARE, metavar="PERCENT", help=f"Exit with {TOO_SLOW} if so.")
+@click.option("--fail-if-slower", "limit", type=PERCENT, metavar="PERCENT", help=f"Exit with {TOO_SLOW} if so.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 def compare(
     what: tuple[str, ...],
     runtimes: tuple[str, ...],
     device: str,
     rt_args: tuple[str, ...],
-    processes: int,
-    min_time_s: float,
-    max_time_s: float,
-    threads: int | None,
-    cpus: tuple[int, ...],
-    nice: int,
-    memory_nodes: tuple[int, ...],
     wait: bool,
-    seed: int,
     script_args: tuple[str, ...],
     anyway: bool,
     limit: float | None,
     as_json: bool,
+    **settings: Any,
 ) -> int:
     """Is SECOND faster than FIRST, or slower, and by how much?
 
@@ -77,17 +68,10 @@ def compare(
             runtimes=runtimes,
             device=device,
             rt_args=from_words(rt_args),
-            processes=processes,
-            min_time_s=min_time_s,
-            max_time_s=max_time_s,
-            threads=threads,
-            cpus=cpus,
-            nice=nice,
-            memory_nodes=memory_nodes,
             wait=wait,
-            seed=seed,
             script_args=script_args,
-            in_turns=True,
+            interleaved=True,
+            **settings,
         )
         if len(plan.models) * len(plan.runtimes) == 1 and not plan.models[0].is_script:
             raise UsageError(f"{what[0]} on one runtime is nothing to compare", hint=HINT)

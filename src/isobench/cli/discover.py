@@ -6,20 +6,16 @@ from typing import Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, environment_options
+from isobench.cli.parameters import SCRIPT_ARGS, environment_options, settings_options
 
 
 @click.command()
 @click.argument("script", metavar="SCRIPT")
 @environment_options
 @SCRIPT_ARGS
-@click.option("--max-depth", type=int, default=0, show_default=True, help="List sub-models down to this depth.")
-@click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for the script.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the script's random numbers.")
+@settings_options(only=["max_depth", "timeout_s", "seed"])
 @click.option("--json", "as_json", is_flag=True, help="Print the models as JSON.")
-def discover(
-    script: str, script_args: tuple[str, ...], max_depth: int, timeout_s: float, seed: int, as_json: bool
-) -> None:
+def discover(script: str, script_args: tuple[str, ...], as_json: bool, **settings: Any) -> None:
     """List the models that a script calls.
 
     The script runs in its own environment. What is listed by its hash can be measured by it: isobench run
@@ -30,14 +26,7 @@ def discover(
 
     console = Console()
     console.begin(f"running {script}")
-    models = api.discover(
-        script,
-        script_args=script_args,
-        max_depth=max_depth,
-        timeout_s=timeout_s,
-        seed=seed,
-        progress=console,
-    )
+    models = api.discover(script, script_args=script_args, progress=console, **settings)
     console.clear()
     if as_json:
         import json

@@ -1,13 +1,16 @@
-"""What several commands take, turned from text into values."""
+"""Options that several commands share, and their values from text."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import click
+
+from isobench.planning import settings
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -68,57 +71,64 @@ SCRIPT_ARGS = click.option(
 )
 
 
-class _Share(click.ParamType[float]):
-    """A share, as people write it: 1%, 0.5%."""
+class _Parsed(click.ParamType[Any]):
+    """A value that `parse` reads from text."""
 
-    name = "PERCENT"
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
 
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
             return value
         try:
-            share = float(value.removesuffix("%")) / 100
-        except ValueError:
-            share = -1.0
-        if not (value.endswith("%") and 0 < share < 1):
-            self.fail(f"{value!r} is no share: write it like 1% or 0.5%", param, ctx)
-        return share
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-SHARE = _Share()
+PERCENT = _Parsed("PERCENT", settings.percent)
+_TYPES: dict[settings.Kind, click.ParamType[Any]] = {
+    "integer": click.INT,
+    "seconds": click.FLOAT,
+    "percent": PERCENT,
+    "switch": click.BOOL,
+    "list": _Parsed("LIST", settings.number_list),
+}
 
 
-class _Numbers(click.ParamType[tuple[int, ...]]):
-    """Numbers in the kernel's notation: 0-3,8."""
+def settings_options(
+    *, but: Sequence[str] = (), only: Sequence[str] = (), defaults: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[_Command], _Command]:
+    """The options of `Settings` (all, all `but` some, or `only` some), as `isobench.planning.settings` declares them.
 
-    name = "LIST"
+    `defaults` go over those that are declared. The command gets them by the names of the fields.
+    """
 
-    def convert(
-        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        from isobench.workers import machine
+    def decorate(command: _Command) -> _Command:
+        names = [name for name in only or settings.OPTIONS if name not in but]
+        for name in reversed(names):  # the last decorator's option is the first in the help
+            command = _settings_option(settings.OPTIONS[name], defaults.get(name))(command)
+        return command
 
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = machine.parse_cpu_list(value)
-        except ValueError:
-            numbers = ()
-        if not numbers:
-            self.fail(f"{value!r} is no list of numbers: write it like 0-3,8", param, ctx)
-        return numbers
+    return decorate
 
 
-def control(command: _Command) -> _Command:
-    """The options by which all runtimes get the same share of the machine."""
-    for option in reversed(
-        [
-            click.option("--threads", type=int, help="Threads of each runtime.  [default: the physical cores at hand]"),
-            click.option("--cpus", type=_Numbers(), default=(), help="CPUs of each worker, like 0-3,8."),
-            click.option("--nice", type=int, default=0, help="Priority of each worker, from -20 (first) to 19 (last)."),
-            click.option("--memory-nodes", type=_Numbers(), default=(), help="NUMA nodes that memory is taken from."),
-            click.option("--wait/--no-wait", default=True, help="Wait for a device that is in use.  [default: wait]"),
-        ]
-    ):
-        command = option(command)
-    return command
+def _settings_option(option: settings.Option, default: Any) -> Callable[[_Command], _Command]:
+    given = option.default if default is None else default
+    text = option.help
+    if option.kind == "switch":
+        text += f"  [default: {'' if given else 'no-'}{option.flag[2:]}]"
+        return click.option(f"{option.flag}/--no-{option.flag[2:]}", option.name, default=given, help=text)
+    if given not in (None, ()):
+        text += f"  [default: {option.shown(given)}]"
+    elif option.unset:
+        text += f"  [default: {option.unset}]"
+    kind = click.Choice(option.choices) if option.choices else _TYPES[option.kind]
+    metavar = None if option.choices else option.metavar
+    return click.option(option.flag, option.name, type=kind, default=given, metavar=metavar, help=text)
+
+
+WAIT = click.option(
+    "--wait/--no-wait", default=True, help="Wait for a device that is in use, or exit.  [default: wait]"
+)

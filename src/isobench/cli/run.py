@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, SHARE, control, environment_options
+from isobench.cli.parameters import SCRIPT_ARGS, WAIT, environment_options, settings_options
 from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand
 
 if TYPE_CHECKING:
@@ -31,33 +31,11 @@ WRONG_OUTPUTS = 7
 )
 @DEVICE
 @RT_ARGS
-@click.option("--iterations", type=int, help="Exactly so many timed.  [default: 100 and --min-time at least]")
-@click.option("--min-time", "min_time_s", type=float, default=0.5, show_default=True, help="Clean seconds in each run.")
-@click.option("--max-time", "max_time_s", type=float, help="Seconds that a run may be timed.  [default: 10]")
-@click.option("--processes", type=int, default=1, show_default=True, help="Runs of a case, each a process of its own.")
-@click.option(
-    "--precision",
-    type=SHARE,
-    metavar="PERCENT",
-    help="As many runs as it takes to know each median to, say, 1%.  [--max-time for all of them; default: 60]",
-)
-@click.option("--interleave", "in_turns", is_flag=True, help="All cases take turns, block by block, in random order.")
-@click.option("--warmup", type=int, help="Exactly so many untimed.  [default: until it has settled]")
-@click.option("--select/--no-select", default=True, help="Set aside what others disturbed.  [default: select]")
-@click.option(
-    "--heap",
-    type=click.Choice(["steady", "default"]),
-    default="steady",
-    show_default=True,
-    help="Memory that is freed: kept for the next iteration, or as the C library does by default.",
-)
-@control
-@click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")
+@settings_options()
+@click.option("--interleave", "interleaved", is_flag=True, help="Measure all cases block by block, in random order.")
+@WAIT
 @environment_options
 @SCRIPT_ARGS
-@click.option("--max-depth", type=int, default=0, show_default=True, help="Look for sub-models down to this depth.")
-@click.option("--opset", type=int, help="ONNX opset of the export.  [default: the exporter's]")
 @click.option("--shape", "shapes", multiple=True, metavar="INPUT=N,N,...", help="The shape of an .onnx file's input.")
 @click.option("--dim", "dimensions", multiple=True, metavar="NAME=N", help="A dynamic dimension of an .onnx file.")
 @click.option("--label", "labels", multiple=True, metavar="KEY::VALUE", help="Only scripts that carry this label.")
@@ -68,30 +46,15 @@ def run(
     runtimes: tuple[str, ...],
     device: str,
     rt_args: tuple[str, ...],
-    iterations: int | None,
-    min_time_s: float,
-    max_time_s: float | None,
-    processes: int,
-    precision: float | None,
-    in_turns: bool,
-    warmup: int | None,
-    select: bool,
-    heap: str,
-    threads: int | None,
-    cpus: tuple[int, ...],
-    nice: int,
-    memory_nodes: tuple[int, ...],
+    interleaved: bool,
     wait: bool,
-    timeout_s: float,
-    seed: int,
     script_args: tuple[str, ...],
-    max_depth: int,
-    opset: int | None,
     shapes: tuple[str, ...],
     dimensions: tuple[str, ...],
     labels: tuple[str, ...],
     output: Path | None,
     as_json: bool,
+    **settings: Any,
 ) -> int:
     """Measure models on runtimes.
 
@@ -108,29 +71,14 @@ def run(
         runtimes=runtimes,
         device=device,
         rt_args=from_words(rt_args),
-        iterations=iterations,
-        min_time_s=min_time_s,
-        max_time_s=max_time_s,
-        processes=processes,
-        precision=precision,
-        in_turns=in_turns,
-        warmup=warmup,
-        select=select,
-        heap=heap,
-        threads=threads,
-        cpus=cpus,
-        nice=nice,
-        memory_nodes=memory_nodes,
+        interleaved=interleaved,
         wait=wait,
-        seed=seed,
-        timeout_s=timeout_s,
-        opset=opset,
-        max_depth=max_depth,
         script_args=script_args,
         shapes=selection.shapes(shapes),
         dimensions=selection.dimensions(dimensions),
         labels=labels,
         results=output.absolute() if output else None,
+        **settings,
     )
     console = Console()
     saved = list(api.measure(plan, console))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, environment_options
+from isobench.cli.parameters import SCRIPT_ARGS, environment_options, settings_options
 from isobench.cli.words import Words, WordsCommand, is_model
 
 
@@ -54,8 +55,7 @@ class _SequenceCommand(WordsCommand):
     help="Models: scripts, .onnx files, globs, .txt lists of these.",
 )
 @click.option("--label", "labels", multiple=True, metavar="KEY::VALUE", help="Only scripts that carry this label.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the script's and the inputs' random numbers.")
-@click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="Seconds for each worker.")
+@settings_options(only=["seed", "timeout_s"])
 @environment_options
 @SCRIPT_ARGS
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Save results in this folder.")
@@ -64,12 +64,11 @@ class _SequenceCommand(WordsCommand):
 def sequence(
     models: tuple[str, ...],
     labels: tuple[str, ...],
-    seed: int,
-    timeout_s: float,
     script_args: tuple[str, ...],
     output: Path | None,
     as_json: bool,
     words: tuple[str, ...],
+    **settings: Any,
 ) -> int:
     """Take models through tools, each with its own options after its name.
 
@@ -94,10 +93,9 @@ def sequence(
             tools,
             script_args=script_args,
             labels=labels,
-            seed=seed,
-            timeout_s=timeout_s,
             results=output.absolute() if output else None,
             progress=console,
+            **settings,
         )
     )
     console.clear()

@@ -28,8 +28,8 @@ from isobench.tools.sequence import advance
 def run(plan: Plan, progress: Progress) -> Iterator[SavedResult]:
     """Measure the plan's Cases, model by model or all of them in turns; each Result is on disk before it is yielded."""
     work = _Work(plan, progress)
-    if plan.in_turns:
-        yield from work.in_turns()
+    if plan.interleaved:
+        yield from work.interleaved()
         return
     for model in plan.models:
         for found in work.cases(model):
@@ -158,7 +158,7 @@ class _Work(_Bench):
         for entry in self.plan.runtimes:
             yield self._failed(self._case(entry, model), error)
 
-    def in_turns(self) -> Iterator[SavedResult]:
+    def interleaved(self) -> Iterator[SavedResult]:
         """Measure all Cases interleaved."""
         from isobench.measuring import interleaving
 

@@ -33,7 +33,7 @@ def calibrate(
     assert isinstance(outcome, Measured)
     [entry] = plan.runtimes
     against_itself = replace(
-        plan, runtimes=[entry, entry], in_turns=True, settings=replace(plan.settings, processes=pairs)
+        plan, runtimes=[entry, entry], interleaved=True, settings=replace(plan.settings, processes=pairs)
     )
     first, second = _measured(measure(against_itself), 2)
     logs = compare.log_ratios((first.result, first.folder), (second.result, second.folder))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Plan:
     """All that one call is to measure: every model on every runtime.
 
-    `in_turns`: block by block, interleaved; `wait`: until the device is free, where somebody else measures on it.
+    `interleaved`: block by block, interleaved; `wait`: until the device is free, where somebody else measures on it.
     """
 
     models: Sequence[Model]
@@ -41,7 +41,7 @@ class Plan:
     device: Device
     settings: Settings
     rt_args: Mapping[str, Any] = field(default_factory=dict)
-    in_turns: bool = False
+    interleaved: bool = False
     wait: bool = True
     command: tuple[str, ...] = ()
     results: Path | None = None

@@ -1,44 +1,274 @@
-"""Settings: how a Case is built and measured."""
+"""Settings: how a Case is built and measured. Each option is declared here and nowhere else.
+
+The options of the command line, the keywords of `isobench.benchmark` and of the `benchmark` tool, their checks and the
+documentation's table are made from the fields of `Settings`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal
+
+from isobench.errors import UsageError
+from isobench.workers import machine
+
+LEAST_ITERATIONS = 100
+"""Timed iterations of a run where the user gives no number."""
+
+MAX_TIME_S = 10.0
+MAX_TIME_WITH_PRECISION_S = 60.0
+
+COMPARE_DEFAULTS = {"processes": 3, "min_time_s": 2.0, "max_time_s": 20.0}
+CALIBRATE_DEFAULTS = {"min_time_s": 1.0, "max_time_s": 10.0}
+"""What `isobench compare` and `isobench calibrate` use in place of the defaults below."""
+
+Kind = Literal["integer", "seconds", "percent", "switch", "list", "choice"]
+_TYPES: dict[Kind, tuple[tuple[type, ...], str]] = {
+    "integer": ((int,), "an integer"),
+    "seconds": ((int, float), "a number of seconds"),
+    "percent": ((int, float), "a number such as 0.01"),
+    "switch": ((bool,), "true or false"),
+    "list": ((tuple,), "a list of numbers"),
+    "choice": ((str,), "a word"),
+}
+_METAVARS: dict[Kind, str] = {"integer": "N", "seconds": "SECONDS", "percent": "PERCENT", "list": "LIST"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One field of `Settings` as users see it.
+
+    `default` is None where it depends on something else; `unset` then says on what. Both limits are inclusive.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    default: Any
+    unset: str
+    least: float | None
+    most: float | None
+    choices: tuple[str, ...]
+
+    @property
+    def flag(self) -> str:
+        """The option as it is typed: `--min-time`."""
+        return f"--{self.name.removesuffix('_s').replace('_', '-')}"
+
+    @property
+    def metavar(self) -> str:
+        return _METAVARS.get(self.kind, "|".join(self.choices))
+
+    @property
+    def allowed(self) -> str:
+        """Which values it takes, in words: "at least 1"; "" for any value of its kind."""
+        if self.choices:
+            return " or ".join(self.choices)
+        if self.least is None:
+            return ""
+        least = self.shown(self.least)
+        return f"at least {least}" if self.most is None else f"from {least} to {self.shown(self.most)}"
+
+    def shown(self, value: Any) -> str:
+        """A value as the user would type it."""
+        if self.kind == "percent" and isinstance(value, int | float):
+            return f"{value * 100:g}%"
+        if self.kind == "switch":
+            return "on" if value else "off"
+        return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+    def check(self, value: Any) -> None:
+        """Raises:
+        UsageError: `value` isn't one that this option takes.
+        """
+        if value is None and self.unset:
+            return
+        if not self._is_of_kind(value):
+            raise UsageError(f"{self.flag} must be {_TYPES[self.kind][1]}, got {value!r}")
+        below = self.least is not None and not value >= self.least
+        above = self.most is not None and not value <= self.most
+        if below or above or (self.choices and value not in self.choices):
+            got = repr(value) if self.choices else self.shown(value)
+            raise UsageError(f"{self.flag} must be {self.allowed}, got {got}")
+
+    def _is_of_kind(self, value: Any) -> bool:
+        if self.kind == "list":
+            return isinstance(value, tuple) and all(type(number) is int for number in value)
+        return isinstance(value, _TYPES[self.kind][0]) and (type(value) is not bool or self.kind == "switch")
+
+
+def option(
+    kind: Kind,
+    help: str,  # noqa: A002 - click's and argparse's own word for it
+    *,
+    default: Any = MISSING,
+    unset: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A field of `Settings`: what `Option` says of it."""
+    described = {"kind": kind, "help": help, "unset": unset, "least": least, "most": most, "choices": choices}
+    return field(default=default, metadata=described)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a Case is built and measured.
+    """How a Case is built and measured; every value is concrete. `Settings.of` makes them from what a user gave.
 
-    `exactly` says that the user gave `iterations`; otherwise they are the least, and so is `min_time_s` of clean time
-    in each run, but none lasts longer than `max_time_s`. `warmup` is the number of untimed iterations, the first one
-    included; None: until the latency has settled. `select` sets contaminated blocks aside. `processes` is the number
-    of runs; where `precision` (half an interval's width, as a share of the median) is given, it's the least.
-    `threads` is one number for all runtimes, as are `cpus` and `memory_nodes` (none: all that this process may use)
-    and the priority `nice` (0: the usual one). `heap` is "steady" or "default"; `timeout_s` bounds each worker;
-    `opset` None leaves the choice to the exporter.
+    Raises:
+        UsageError: a value isn't allowed.
     """
 
-    iterations: int = 100
-    exactly: bool = False
-    min_time_s: float = 0.5
-    max_time_s: float = 10.0
-    warmup: int | None = None
-    select: bool = True
-    processes: int = 1
-    precision: float | None = None
-    threads: int
-    cpus: tuple[int, ...] = ()
-    nice: int = 0
-    memory_nodes: tuple[int, ...] = ()
-    heap: str = "steady"
-    seed: int = 0
-    timeout_s: float = 900.0
-    opset: int | None = None
-    max_depth: int = 0
+    iterations: int | None = option(
+        "integer",
+        "Time exactly this many iterations of each run.",
+        default=None,
+        unset=f"at least {LEAST_ITERATIONS}, for --min-time or longer",
+        least=1,
+    )
+    min_time_s: float = option("seconds", "Undisturbed time to measure in each run.", default=0.5, least=0)
+    max_time_s: float = option(
+        "seconds",
+        "Stop timing a run after this long; with --precision, all runs together.",
+        default=MAX_TIME_S,
+        unset=f"{MAX_TIME_S:g}; {MAX_TIME_WITH_PRECISION_S:g} with --precision",
+        least=0,
+    )
+    warmup: int | None = option(
+        "integer",
+        "Run exactly this many untimed iterations first.",
+        default=None,
+        unset="until the latency has settled",
+        least=1,
+    )
+    select: bool = option("switch", "Set aside blocks that other processes disturbed.", default=True)
+    processes: int = option("integer", "Runs of each case, each in a new process.", default=1, least=1)
+    precision: float | None = option(
+        "percent",
+        "Add runs until each median is known to this precision, such as 1%.",
+        default=None,
+        unset="no more runs than --processes",
+        least=1e-4,
+        most=1,
+    )
+    threads: int = option("integer", "Threads of each runtime.", unset="the available physical cores", least=1)
+    cpus: tuple[int, ...] = option("list", "CPUs that each worker may use, such as 0-3,8.", default=())
+    nice: int = option(
+        "integer", "Priority of each worker, from -20 (highest) to 19 (lowest).", default=0, least=-20, most=19
+    )
+    memory_nodes: tuple[int, ...] = option("list", "NUMA nodes to allocate memory from, such as 0,1.", default=())
+    heap: str = option(
+        "choice",
+        "Freed memory: reuse it for the next iteration (steady), or leave it to the C library.",
+        default="steady",
+        choices=("steady", "default"),
+    )
+    seed: int = option(
+        "integer", "Seed of all random numbers, the script's included.", default=0, least=0, most=2**32 - 1
+    )
+    timeout_s: float = option("seconds", "Stop a worker after this long.", default=900.0, least=0.1)
+    opset: int | None = option(
+        "integer", "ONNX opset of the export.", default=None, unset="the exporter's choice", least=1
+    )
+    max_depth: int = option("integer", "Look for sub-models down to this depth.", default=0, least=0)
+
+    def __post_init__(self) -> None:
+        for name, one in OPTIONS.items():
+            one.check(getattr(self, name))
+
+    @classmethod
+    def of(cls, **given: Any) -> Settings:
+        """The settings with `given` values; what is missing or None gets its default, threads those of this machine.
+
+        Raises:
+            UsageError: a name is unknown, or a value isn't allowed, or names a CPU or memory node that isn't available.
+        """
+        unknown = [name for name in given if name not in OPTIONS]
+        if unknown:
+            raise UsageError(f"unknown option {unknown[0]!r}", hint=f"The options are: {', '.join(OPTIONS)}.")
+        values = {name: value for name, value in given.items() if value is not None}
+        for name, available in (("cpus", machine.cpus), ("memory_nodes", machine.memory_nodes)):
+            values[name] = tuple(sorted(set(values.get(name, ()))))
+            OPTIONS[name].check(values[name])
+            if values[name]:
+                _check_available(OPTIONS[name], values[name], available())
+        if "threads" not in values:
+            from isobench.system.devices import default_threads
+
+            values["threads"] = default_threads(values["cpus"])
+        if "max_time_s" not in values and "precision" in values:
+            values["max_time_s"] = MAX_TIME_WITH_PRECISION_S
+        return cls(**values)
 
     @property
-    def control(self) -> dict[str, Any]:
-        """What of the machine the workers get, as far as it was asked for; as JSON."""
-        asked = {"cpus": list(self.cpus), "nice": self.nice, "memory_nodes": list(self.memory_nodes)}
-        return {name: value for name, value in asked.items() if value}
+    def worker_iterations(self) -> int:
+        """The iterations that a worker's `_execute` gets: the number that the user gave, or else the least."""
+        return LEAST_ITERATIONS if self.iterations is None else self.iterations
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """The CPUs, priority and memory nodes that were requested for the workers; as JSON."""
+        requested = {"cpus": list(self.cpus), "nice": self.nice, "memory_nodes": list(self.memory_nodes)}
+        return {name: value for name, value in requested.items() if value}
+
+
+def _option(name: str, default: Any, described: Any) -> Option:
+    return Option(name=name, default=None if default is MISSING or described["unset"] else default, **described)
+
+
+OPTIONS = {one.name: _option(one.name, one.default, one.metadata) for one in fields(Settings)}
+"""Every option, by the name of its field."""
+
+BUILD_OPTIONS = ("seed", "timeout_s", "opset", "max_depth")
+"""The options of the builds; all others are of measuring."""
+
+
+def percent(text: str) -> float:
+    """`1%` as 0.01.
+
+    Raises:
+        ValueError: it isn't of that form.
+    """
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not (text.endswith("%") and 0 < share < 1):
+        raise ValueError(f"must be a percentage such as 1% or 0.5%, got {text!r}")
+    return share
+
+
+def number_list(text: str) -> tuple[int, ...]:
+    """`0-3,8` as numbers.
+
+    Raises:
+        ValueError: it isn't of that form.
+    """
+    try:
+        numbers = machine.parse_cpu_list(text)
+    except ValueError:
+        numbers = ()
+    if not numbers:
+        raise ValueError(f"must be a list of numbers such as 0-3,8, got {text!r}")
+    return numbers
+
+
+def markdown_table(names: Iterable[str] = tuple(OPTIONS)) -> str:
+    """The options as the documentation lists them: flag, keyword, default, values, what it does."""
+    lines = ["| option | keyword | default | values | |", "| --- | --- | --- | --- | --- |"]
+    for one in map(OPTIONS.__getitem__, names):
+        flag = f"{one.flag} {one.metavar}".strip() if one.kind != "switch" else f"{one.flag}, --no-{one.flag[2:]}"
+        default = one.unset or one.shown(one.default) if one.default != () else "all"
+        lines.append(f"| `{flag.replace('|', ', ')}` | `{one.name}` | {default} | {one.allowed} | {one.help} |")
+    return "\n".join(lines)
+
+
+def _check_available(one: Option, requested: Iterable[int], available: Iterable[int]) -> None:
+    missing = sorted(set(requested) - set(available))
+    if missing:
+        raise UsageError(
+            f"{one.flag} must be among those that this process may use, got {machine.cpu_list(missing)}",
+            hint=f"Available: {machine.cpu_list(tuple(available)) or 'none'}.",
+        )

@@ -181,7 +181,7 @@ def _differences(first: Result, second: Result) -> Iterable[str]:
         ("machine", _machine(first), _machine(second)),
         ("device", first.device.device, second.device.device),
         ("threads", one.runs[0].threads_asked(first.settings), other.runs[0].threads_asked(second.settings)),
-        ("CPUs, priority, memory nodes", first.settings.control, second.settings.control),
+        ("CPUs, priority, memory nodes", first.settings.resources, second.settings.resources),
         ("heap", first.settings.heap, second.settings.heap),
     ]
     if first.runtime.name == second.runtime.name:

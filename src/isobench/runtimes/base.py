@@ -165,7 +165,7 @@ class BaseRT(ABC):
         outputs_file.unlink(missing_ok=True)
         self._setup()
         onnx_file = str(self.build.onnx_file or "")
-        self._execute(str(context.run_dir), onnx_file, str(outputs_file), context.settings.iterations)
+        self._execute(str(context.run_dir), onnx_file, str(outputs_file), context.settings.worker_iterations)
         return self.performance()
 
     def performance(self) -> MeasuredPerformance:
@@ -206,7 +206,7 @@ class BaseRT(ABC):
             WorkerError: it told of no latency.
         """
         if not self.samples_ns:
-            iterations = self._bound().settings.iterations
+            iterations = self._bound().settings.worker_iterations
             together_s = performance.mean_latency / 1000 * iterations
             self.outputs = {**self.outputs, "group": iterations, "latency_s": [together_s]}
             self.samples_ns = self._samples(self.outputs)

@@ -50,12 +50,13 @@ def keywords(takes: Callable[..., Any]) -> tuple[list[Keyword], bool]:
         hints = typing.get_type_hints(target)
     except (NameError, TypeError):  # names that are there for a type checker only
         hints = {}
+    declared = hasattr(takes, "__signature__")  # made from data: its annotations are types, not their names
     found, open_ended = [], False
     for parameter in inspect.signature(takes).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
             open_ended = True
         elif parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
-            kind = hints.get(parameter.name, Any)
+            kind = parameter.annotation if declared else hints.get(parameter.name, Any)
             found.append(Keyword(name=parameter.name, kind=kind, default=parameter.default))
     return found, open_ended
 

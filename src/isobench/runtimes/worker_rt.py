@@ -65,7 +65,7 @@ class WorkerRT(BaseRT):
             context.run_dir,
             threads=context.settings.threads,
             heap=context.settings.heap,
-            control=context.settings.control,
+            control=context.settings.resources,
             reads=[self.build.folder, *self.build.model.files],
             cwd=Path.cwd() if self.build.model.is_script else None,
             gpus=context.device.family == "nvidia",
@@ -117,7 +117,7 @@ class WorkerRT(BaseRT):
                 "threads": settings.threads,
                 "seed": settings.seed,
                 "warmup": settings.warmup,
-                "exactly": settings.exactly,
+                "exactly": settings.iterations is not None,
                 "in_turns": in_turns,
                 "device": str(context.device),
                 "model": self.build.request(),
@@ -141,7 +141,7 @@ class WorkerRT(BaseRT):
         arguments = (str(context.run_dir), str(self.build.onnx_file or ""), str(outputs_file))
         ready = None
         if self.takes_turns():
-            ready = self.warm_up(*arguments, context.settings.iterations, in_turns=True)
+            ready = self.warm_up(*arguments, context.settings.worker_iterations, in_turns=True)
         if ready is None:
             if self._process is not None:
                 self._process.finish(context.on_stage)  # tells of it, if it crashed

@@ -24,7 +24,7 @@ class Ready:
 class Sampler:
     """Asks for blocks until a run has enough.
 
-    With a number of iterations that the user gave: exactly so many. Otherwise at least `settings.iterations` and
+    With a number of iterations that the user gave: exactly so many. Otherwise at least `LEAST_ITERATIONS` and
     `settings.min_time_s` in clean blocks (in any, where none are set aside), but no longer than `settings.max_time_s`.
     Blocks that turn out too short for the counters grow: a warm-up of few iterations may say little of what is to come.
     """
@@ -33,18 +33,18 @@ class Sampler:
         self._settings = settings
         self._ready = ready
         self.block_samples = ready.block_samples
-        self._left = -(-settings.iterations // ready.group)
+        self._left = -(-settings.worker_iterations // ready.group)
         self._clean_iterations = 0
         self._clean_s = 0.0
         self._total_s = 0.0
 
     def next(self) -> int:
         """The samples of the next block; 0: enough."""
-        if self._settings.exactly:
+        if self._settings.iterations is not None:
             # The last block takes what would be too short for one of its own.
             return self.block_samples if self._left >= 2 * self.block_samples else self._left
         enough = (
-            self._clean_iterations >= self._settings.iterations and self._clean_s >= self._settings.min_time_s
+            self._clean_iterations >= self._settings.worker_iterations and self._clean_s >= self._settings.min_time_s
         ) or self._total_s >= self._settings.max_time_s
         return 0 if enough else self.block_samples
 

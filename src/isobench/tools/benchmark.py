@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from isobench.errors import UsageError
+from isobench.planning.settings import BUILD_OPTIONS, OPTIONS, Option, number_list, percent
 from isobench.runtimes import registry
 from isobench.tools.base import State, Tool, Work, require
+
+_BY_KEYWORD = {
+    option.flag.removeprefix("--").replace("-", "_"): option
+    for option in OPTIONS.values()
+    if option.name not in BUILD_OPTIONS
+}
+"""The options of measuring, by the keywords of the tool: `--min-time` is `min_time`."""
+
+_TYPES: dict[str, Any] = {"integer": int, "seconds": float, "percent": str, "switch": bool, "list": str}
+
+
+def _signature() -> inspect.Signature:
+    """What `keywords` reads: the options of `Settings`, each with its type and default."""
+    known: list[tuple[str, Any, Any]] = [("runtime", list[str], []), ("device", str, "x86"), ("rt_args", list[str], [])]
+    for name, option in _BY_KEYWORD.items():
+        kind = Literal[option.choices] if option.choices else _TYPES[option.kind]
+        optional = option.unset or option.kind == "list"
+        known.append((name, kind | None if optional else kind, None if optional else option.default))
+    return inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            for name, kind, default in known
+        ]
+    )
+
+
+def _value(option: Option, given: Any) -> Any:
+    parse = {"percent": percent, "list": number_list}.get(option.kind)
+    if parse is None or not isinstance(given, str):
+        return given
+    try:
+        return parse(given)
+    except ValueError as error:
+        raise UsageError(f"benchmark: {option.flag} {error}") from None
 
 
 class Benchmark(Tool):
@@ -19,45 +56,35 @@ class Benchmark(Tool):
     name = "benchmark"
     needs = ("models",)
     gives = ("results",)
+    __signature__ = _signature()
 
     def __init__(
         self,
         *,
-        runtime: list[str] | None = None,
+        runtime: Iterable[str] = (),
         device: str = "x86",
-        rt_args: list[str] | None = None,
-        iterations: int | None = None,
-        min_time: float = 0.5,
-        max_time: float | None = None,
-        warmup: int | None = None,
-        processes: int = 1,
-        threads: int | None = None,
+        rt_args: Iterable[str] = (),
+        **settings: Any,
     ) -> None:
-        self.runtime = runtime
+        self.runtime = list(runtime)
         self.device = device
-        self.rt_args = rt_args
-        self.iterations = iterations
-        self.min_time = min_time
-        self.max_time = max_time
-        self.warmup = warmup
-        self.processes = processes
-        self.threads = threads
+        self.rt_args = list(rt_args)
+        unknown = [name for name in settings if name not in _BY_KEYWORD]
+        if unknown:
+            raise UsageError(f"benchmark has no option {unknown[0]!r}", hint=f"It has {', '.join(_BY_KEYWORD)}.")
+        for name, option in _BY_KEYWORD.items():
+            setattr(self, name, settings.get(name, None if option.default == () else option.default))
 
     def plan_options(self) -> dict[str, Any]:
-        """The options by the names that `api.plan` has for them."""
+        """The options by the names that `api.plan` has for them.
+
+        Raises:
+            UsageError: a text isn't a value of its option.
+        """
         from isobench.runtimes.keywords import from_words
 
-        return {
-            "runtimes": self.runtime or (),
-            "device": self.device,
-            "rt_args": from_words(self.rt_args or ()),
-            "iterations": self.iterations,
-            "min_time_s": self.min_time,
-            "max_time_s": self.max_time,
-            "warmup": self.warmup,
-            "processes": self.processes,
-            "threads": self.threads,
-        }
+        chosen = {"runtimes": self.runtime, "device": self.device, "rt_args": from_words(self.rt_args)}
+        return chosen | {option.name: _value(option, getattr(self, name)) for name, option in _BY_KEYWORD.items()}
 
     def check(self, facts: frozenset[str]) -> frozenset[str]:
         where = registry.device(self.device)

@@ -1,0 +1,82 @@
+"""Settings: every option is declared once, and a value that isn't allowed is refused in the same words everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from isobench import api
+from isobench.cli.calibrate import calibrate
+from isobench.cli.compare import compare
+from isobench.cli.run import run
+from isobench.errors import UsageError
+from isobench.planning import settings
+from isobench.planning.settings import OPTIONS, Settings
+from isobench.runtimes.keywords import keywords
+from isobench.tools.benchmark import Benchmark
+from isobench.workers import machine
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"threads": 0}, "--threads must be at least 1, got 0"),
+        ({"iterations": "5"}, "--iterations must be an integer, got '5'"),
+        ({"iterations": True}, "--iterations must be an integer, got True"),
+        ({"min_time_s": float("nan")}, "--min-time must be at least 0, got nan"),
+        ({"nice": 20}, "--nice must be from -20 to 19, got 20"),
+        ({"precision": 2}, "--precision must be from 0.01% to 100%, got 200%"),
+        ({"heap": "none"}, "--heap must be steady or default, got 'none'"),
+        ({"select": 1}, "--select must be true or false, got 1"),
+        ({"cpus": "0-3"}, "--cpus must be a list of numbers, got ('-', '0', '3')"),
+        ({"cpus": [100_000, 100_001]}, "--cpus must be among those that this process may use, got 100000-100001"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused_by_the_name_of_its_option(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Settings.of(**given)
+    assert caught.value.message == message
+
+
+def test_an_unknown_option_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(UsageError, match="unknown option 'min_time'") as caught:
+        api.plan([__file__], min_time=1.0)
+    assert "min_time_s, max_time_s" in caught.value.hint
+
+
+def test_what_depends_on_the_machine_or_on_other_options_becomes_a_number() -> None:
+    made = Settings.of(cpus=machine.cpus()[:1])
+    assert (made.threads, made.max_time_s) == (1, settings.MAX_TIME_S)
+    assert Settings.of(precision=0.01).max_time_s == settings.MAX_TIME_WITH_PRECISION_S
+    assert Settings.of(precision=0.01, max_time_s=5).max_time_s == 5
+
+
+def test_a_worker_gets_a_number_of_iterations_in_any_case() -> None:
+    assert Settings(threads=1).worker_iterations == settings.LEAST_ITERATIONS
+    assert Settings(threads=1, iterations=7).worker_iterations == 7
+
+
+def test_every_command_has_the_options_that_are_declared() -> None:
+    names = {one.name for one in fields(Settings)}
+    assert names == OPTIONS.keys()
+    assert names <= {parameter.name for parameter in run.params}
+    assert names - {"iterations"} <= {parameter.name for parameter in compare.params}
+    assert names - {"iterations", "processes", "precision"} <= {parameter.name for parameter in calibrate.params}
+    measuring = {OPTIONS[name].flag for name in names - {*settings.BUILD_OPTIONS}}
+    assert measuring <= {f"--{one.name.replace('_', '-')}" for one in keywords(Benchmark)[0]}
+
+
+def test_commands_with_defaults_of_their_own_show_and_use_them() -> None:
+    for command, own in ((compare, settings.COMPARE_DEFAULTS), (calibrate, settings.CALIBRATE_DEFAULTS)):
+        defaults = {parameter.name: parameter for parameter in command.params}
+        for name, value in own.items():
+            assert defaults[name].default == value
+            assert f"[default: {value:g}]" in defaults[name].help  # type: ignore[attr-defined]
+
+
+def test_the_documentations_table_has_a_row_for_each_option() -> None:
+    table = settings.markdown_table()
+    assert table.count("\n") == len(OPTIONS) + 1
+    assert "| `--min-time SECONDS` | `min_time_s` | 0.5 | at least 0 |" in table
