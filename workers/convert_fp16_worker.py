@@ -13,13 +13,14 @@ from onnxruntime.transformers import float16
 import protocol
 import tensors
 from harness import Refused, serve, stage
+from protocol import FailureKind, Phase
 
 _LARGE_BYTES = 1 << 30
 """From here on weights go into a file beside: an ONNX file itself can't be larger than two of these."""
 
 
 def _execute(onnx_file: str, output_dir: str, inputs_file: str, expected_file: str) -> dict[str, Any]:
-    stage("converting to float16")
+    stage(Phase.CONVERTING)
     large = sum(entry.stat().st_size for entry in os.scandir(os.path.dirname(onnx_file))) > _LARGE_BYTES
     # Shapes can't be inferred of a model that is too large for one message; the exporters write them down.
     model = float16.convert_float_to_float16(onnx.load(onnx_file), keep_io_types=False, disable_shape_infer=large)
@@ -46,7 +47,7 @@ def _halved(what: str, tensor: protocol.Tensor) -> protocol.Tensor:
     lost = np.isinf(half) & np.isfinite(values)
     if lost.any():
         raise Refused(
-            "model-error",
+            FailureKind.MODEL_ERROR,
             f"the {what} {tensor.name} holds {values[lost].flat[0]:g}, which is beyond what float16 can hold (65504)",
             "This model can't be measured in float16 with these inputs.",
         )

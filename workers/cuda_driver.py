@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import Refused
+from protocol import FailureKind
 
 NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: the stream doesn't wait for the default one."""
@@ -241,5 +242,7 @@ class Pycuda(Libcuda):
 def no_driver(why: str) -> Refused:
     """What is told where CUDA can't be used at all."""
     return Refused(
-        "no-gpu", f"no NVIDIA GPU can be used here: {why}", "isobench doctor --device nvidia says what is missing."
+        FailureKind.NO_GPU,
+        f"no NVIDIA GPU can be used here: {why}",
+        "isobench doctor --device nvidia says what is missing.",
     )

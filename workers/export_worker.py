@@ -17,6 +17,7 @@ import protocol
 import pytrees
 import to_onnx
 from harness import Refused, serve, stage
+from protocol import FailureKind, Phase
 
 
 def _execute(
@@ -41,7 +42,7 @@ def _execute(
 
 
 def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: int | None) -> dict[str, Any]:
-    stage(f"computing the expected outputs of {model.name}")
+    stage(Phase.COMPUTING_EXPECTED, model.name)
     module = model.module.eval()
     weights_sha256 = describe.weights_sha256(module)
     inputs = [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves_of_call(model.args, model.kwargs)]
@@ -51,7 +52,7 @@ def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: in
     protocol.write_tensors(os.path.join(folder, "expected.msgpack"), expected)
     made: dict[str, Any] = {"weights_sha256": weights_sha256, "deterministic": deterministic}
     if onnx:
-        stage(f"exporting {model.name} to ONNX")
+        stage(Phase.EXPORTING, model.name)
         args, kwargs = pytrees.copied(model.args), pytrees.copied(model.kwargs)
         file = os.path.join(folder, "model.onnx")
         names = [tensor.name for tensor in expected]
@@ -68,7 +69,7 @@ def _outputs(model: observe.Observed, module: torch.nn.Module, seed: int) -> lis
     outputs = [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves("output", value)]
     if not outputs:
         raise Refused(
-            "model-error",
+            FailureKind.MODEL_ERROR,
             f"{model.name} returns no tensor ({type(value).__name__}), so its outputs can't be checked",
             "A model is to return what it computes.",
         )

@@ -21,6 +21,7 @@ import machine
 import nvml
 from cuda_driver import Buffer, Libcuda
 from harness import Refused
+from protocol import FailureKind
 
 CHUNK = 50
 """Inferences that are queued before they are waited for. Before each chunk goes one that isn't timed: so the GPU has
@@ -170,7 +171,7 @@ def _check_all_was_timed(in_stream_ns: int, leftover_ns: int) -> None:
     """
     if leftover_ns > LEFTOVER_NS and leftover_ns > LEFTOVER_SHARE * in_stream_ns:
         raise Refused(
-            "asynchronous",
+            FailureKind.ASYNCHRONOUS,
             f"the runtime works outside of the stream that is timed: {leftover_ns / 1e6:.3g} ms of work were left "
             f"when the stream had ended after {in_stream_ns / 1e6:.3g} ms",
             "Such a latency would be wrong. Please tell isobench's authors which model this is.",

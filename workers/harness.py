@@ -15,6 +15,7 @@ A worker is as small as this:
 from __future__ import annotations
 
 import gc
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -34,14 +35,15 @@ _control = -1
 _events = -1
 _started_ns = 0
 _served_ns = 0
-_stage = "importing"
+_phase = protocol.Phase.IMPORTING
+_detail = ""
 _request: dict[str, Any] = {}
 
 
 class Refused(Exception):  # noqa: N818 - a word of the protocol, not only an exception
-    """The work can't be done, for a reason that is the user's to mend: shown as it is, without isobench's traceback.
+    """The work can't be done, for a reason that the user can fix: shown as it is, without isobench's traceback.
 
-    `kind` is a short word for programs ("script-error", "model-error", ...), `traceback` the user's own, if any.
+    `kind` is a `protocol.FailureKind`, or a plugin's own word; `traceback` the user's own, if any.
     """
 
     def __init__(self, kind: str, message: str, hint: str = "", traceback: str = "") -> None:
@@ -63,15 +65,22 @@ def request() -> dict[str, Any]:
     return _request
 
 
-def stage(text: str) -> None:
-    """Tell the host what is going on now. Costs some microseconds; never called while something is timed."""
-    global _stage
-    _stage = text
-    _tell({"stage": text})
+def stage(phase: str, detail: str = "") -> None:
+    """Report the phase of the work to the host. Costs some microseconds; never called while something is timed.
+
+    `phase` is a `protocol.Phase`; any other text is a detail of the present phase.
+    """
+    global _phase, _detail
+    try:
+        _phase, _detail = protocol.Phase(phase), detail
+    except ValueError:
+        _detail = phase
+    _tell(current_stage())
 
 
-def current_stage() -> str:
-    return _stage
+def current_stage() -> dict[str, str]:
+    """The phase of the work and its detail."""
+    return {"phase": _phase, "detail": _detail}
 
 
 def log_tail(lines: int) -> str:
@@ -97,13 +106,13 @@ def serve(execute: Callable[..., dict[str, Any] | None]) -> None:
     _served_ns = time.perf_counter_ns()
     _wait_for_go()
     _request = protocol.read_json(_path(protocol.REQUEST_FILE), protocol.REQUEST_SCHEMA)
-    stage("loading")
+    stage(protocol.Phase.LOADING)
     value = execute(**_request["arguments"])
     if value is not None:
         protocol.write_json(_path(protocol.OUTPUTS_FILE), {"schema": protocol.OUTPUTS_SCHEMA, "status": "ok", **value})
     elif not os.path.exists(_request["arguments"].get("outputs_file", _path(protocol.OUTPUTS_FILE))):
         raise Refused(
-            "protocol",
+            protocol.FailureKind.PROTOCOL,
             "the worker came to its end without a result",
             "Its _execute is to call harness.measure, or to write outputs_file by itself.",
         )
@@ -132,13 +141,13 @@ def measure(
     clock isn't enough (`gpu_timing.Inference.samples`): single iterations, then. Without a host, it's `iterations`
     times.
     """
-    stage("warming up")
+    stage(protocol.Phase.WARMING_UP)
     warmup = timing.warm_up(call, request().get("warmup"))
     timer_ns = timing.timer_cost_ns()
     group = timing.group_size(warmup.typical_ns, timer_ns) if taker is None else 1
     while request().get("exactly") and iterations % group:
         group -= 1
-    stage("measuring")
+    stage(protocol.Phase.MEASURING)
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()  # a collection in the middle of an iteration would be charged to the model
@@ -159,7 +168,7 @@ def measure(
     samples.close()
     if collecting:
         gc.enable()
-    stage("writing")
+    stage(protocol.Phase.WRITING)
     protocol.write_tensors(_path(protocol.OUTPUT_TENSORS_FILE), outputs(samples.value))
     protocol.write_json(
         outputs_file,
@@ -199,8 +208,6 @@ def _asked(samples: int, block_samples: int, block_s: float, group: int) -> Iter
             samples -= count
             yield count
         return
-    import json
-
     resolution_s = machine.cpu_resolution_s()
     ready = {"block_samples": block_samples, "block_s": block_s, "group": group, "resolution_s": resolution_s}
     _tell({"ready": ready})
@@ -211,8 +218,6 @@ def _asked(samples: int, block_samples: int, block_s: float, group: int) -> Iter
 def _tell(message: dict[str, Any]) -> None:
     """Tell the host, which sleeps until then."""
     if _events >= 0:
-        import json
-
         # Where the host no longer listens, the guard is about to end this process.
         with suppress(BrokenPipeError):
             os.write(_events, json.dumps(message).encode() + b"\n")

@@ -103,18 +103,18 @@ def _supervise(run_dir: str) -> tuple[int, int, int, int]:
 
 
 def _failure(error: BaseException) -> dict[str, str]:
-    """What is told of an exception: its type, its message, and the traceback without isobench's own frames."""
+    """The error for outputs.json: `kind` of a refusal or `type` of an exception, without isobench's own frames."""
     import traceback
 
     import harness
 
     if isinstance(error, harness.Refused):
         return {
-            "type": error.kind,
+            "kind": error.kind,
             "message": error.message,
             "hint": error.hint,
             "traceback": error.traceback,
-            "stage": harness.current_stage(),
+            **harness.current_stage(),
         }
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
@@ -124,7 +124,7 @@ def _failure(error: BaseException) -> dict[str, str]:
         "message": left or str(error),
         "hint": "",
         "traceback": "".join(lines),
-        "stage": harness.current_stage(),
+        **harness.current_stage(),
     }
 
 
@@ -134,6 +134,7 @@ def _control_with(asked: str) -> None:
     import json
 
     import harness
+    import protocol
     import resource_limits
 
     try:
@@ -141,7 +142,7 @@ def _control_with(asked: str) -> None:
     except OSError as error:
         what = f"{resource_limits.describe(json.loads(asked))} can't be had: {error.strerror or error}"
         hint = "A priority below 0 and CPUs outside one's control group need privileges."
-        raise harness.Refused("refused", what, hint) from None
+        raise harness.Refused(protocol.FailureKind.REFUSED, what, hint) from None
 
 
 def main(worker: str, run_dir: str) -> int:

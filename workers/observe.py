@@ -15,6 +15,7 @@ import torch
 import describe
 import pytrees
 from harness import Refused, stage
+from protocol import FailureKind, Phase
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))
@@ -83,7 +84,7 @@ def run_script(
     """
     import script_errors
 
-    stage("running the script")
+    stage(Phase.RUNNING_SCRIPT)
     if not gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     watcher = _Watcher(script, max_depth)
@@ -114,7 +115,9 @@ def find(observation: Observation, wanted: str) -> Observed:
         return found[0]
     known = ", ".join(f"{model.hash} ({model.name})" for model in observation.models)
     what = "begins several models' hashes" if found else "is the hash of no model that the script calls"
-    raise Refused("unknown-hash", f"{wanted} {what}", f"There are: {known}. Parts of models are found by --max-depth.")
+    raise Refused(
+        FailureKind.UNKNOWN_HASH, f"{wanted} {what}", f"There are: {known}. Parts of models are found by --max-depth."
+    )
 
 
 class _Watcher:

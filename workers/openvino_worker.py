@@ -16,6 +16,7 @@ from openvino import _pyopenvino
 import protocol
 import tensors
 from harness import Refused, measure, request, serve, stage
+from protocol import FailureKind, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +40,16 @@ def _execute(
     started = time.perf_counter()
     network, reshaped = _read(core, onnx_file, named)
     load_s = time.perf_counter() - started
-    stage("compiling")
+    stage(Phase.COMPILING)
     started = time.perf_counter()
     compiled = core.compile_model(network, "CPU", _config(precision, threads, pinning=pinning))
     compile_s = time.perf_counter() - started
     used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     if precision not in {AUTO, used}:
         raise Refused(
-            "precision", f"{precision} was asked for, and OpenVINO would compute in {used}", "Ask for precision::auto."
+            FailureKind.PRECISION,
+            f"{precision} was asked for, and OpenVINO would compute in {used}",
+            "Ask for precision::auto.",
         )
     call, read_outputs = _bind(compiled, named, model["onnx_outputs"])
     measure(
@@ -90,7 +93,7 @@ def _read(core: openvino.Core, onnx_file: str, inputs: dict[str, protocol.Tensor
         if dynamic:
             network.reshape({name: list(tensor.shape) for name, tensor in inputs.items()})
     except Exception as error:  # noqa: BLE001 - OpenVINO raises RuntimeError and whatever its frontends raise
-        raise Refused("model-error", f"OpenVINO can't read the model: {error}", "Does ort run it?") from None
+        raise Refused(FailureKind.MODEL_ERROR, f"OpenVINO can't read the model: {error}", "Does ort run it?") from None
     return network, dynamic
 
 

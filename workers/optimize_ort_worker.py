@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 
 from harness import Refused, serve
+from protocol import FailureKind
 
 LEVELS = {
     "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -38,7 +39,7 @@ def _execute(
     try:
         onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
-        raise Refused("model-error", f"ONNX Runtime can't optimise the model: {error}") from None
+        raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't optimise the model: {error}") from None
     _rename_new(onnx_file, written)
     return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
 

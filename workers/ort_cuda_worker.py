@@ -17,6 +17,7 @@ import protocol
 import tensors
 from harness import Refused, log_tail, measure, request, serve
 from ort_worker import LEVELS
+from protocol import FailureKind
 
 PROVIDER = "CUDAExecutionProvider"
 # The numbers of ONNX's types (onnx.TensorProto), by which memory is bound that ONNX Runtime didn't allocate.
@@ -162,7 +163,7 @@ def _bind_outputs(
 
 def _fallback(why: str, hint: str = "") -> Refused:
     return Refused(
-        "fallback",
+        FailureKind.PROVIDER_FALLBACK,
         f"ONNX Runtime would not run this on the GPU: {why}",
         hint or "isobench doctor --device nvidia says what this machine lacks.",
         log_tail(8),  # a library that it can't load is told there, and nowhere else

@@ -14,6 +14,7 @@ import onnxruntime
 import protocol
 import tensors
 from harness import Refused, measure, request, serve
+from protocol import FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,10 +92,10 @@ def _session(onnx_file: str, options: onnxruntime.SessionOptions, provider: str)
     """
     known = onnxruntime.get_available_providers()
     if provider not in known:
-        raise Refused("no-provider", f"this ONNX Runtime has no {provider}", f"It has {', '.join(known)}.")
+        raise Refused(FailureKind.NO_PROVIDER, f"this ONNX Runtime has no {provider}", f"It has {', '.join(known)}.")
     if options.execution_mode == MODES["parallel"] and options.inter_op_num_threads < 2:
         raise Refused(
-            "bad-argument",
+            FailureKind.BAD_ARGUMENT,
             "with one thread, ONNX Runtime runs operators in sequence whatever the execution mode",
             "Give inter_op_threads::2, or --threads 2.",
         )
@@ -106,13 +107,13 @@ def _session(onnx_file: str, options: onnxruntime.SessionOptions, provider: str)
         if provider == CPU:
             raise
         raise Refused(
-            "provider-fallback",
+            FailureKind.PROVIDER_FALLBACK,
             f"{provider} can't run the whole model: {error}",
             "A part of it would run on the CPU without a word; leave execution_provider out to run all of it there.",
         ) from None
     if session.get_providers()[0] != provider:
         used = ", ".join(session.get_providers())
-        raise Refused("provider-fallback", f"{provider} was asked for, and ONNX Runtime would use {used}")
+        raise Refused(FailureKind.PROVIDER_FALLBACK, f"{provider} was asked for, and ONNX Runtime would use {used}")
     return session
 
 

@@ -18,10 +18,10 @@ where `data` is the C-contiguous, little-endian bytes and `dtype` is one of `DTY
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from array import array
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 REQUEST_SCHEMA = "isobench.request/1"
@@ -59,6 +59,58 @@ DTYPES = {
 }
 
 
+class FailureKind(StrEnum):
+    """Why there is no measurement: one word for programs. `isobench.failures` has the exit code and meaning of each."""
+
+    USAGE = "usage"
+    MODEL_ERROR = "model-error"
+    SCRIPT_ERROR = "script-error"
+    SCRIPT_EXIT = "script-exit"
+    NO_MODEL = "no-model"
+    MODEL_NEVER_CALLED = "model-never-called"
+    UNKNOWN_HASH = "unknown-hash"
+    ENVIRONMENT = "environment"
+    CRASH = "crash"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out-of-memory"
+    PROTOCOL = "protocol"
+    REQUIREMENT = "requirement"
+    REFUSED = "refused"
+    BAD_ARGUMENT = "bad-argument"
+    NO_PROVIDER = "no-provider"
+    PROVIDER_FALLBACK = "provider-fallback"
+    PRECISION = "precision"
+    NO_GPU = "no-gpu"
+    ASYNCHRONOUS = "asynchronous"
+    NO_COMPILER = "no-compiler"
+    COMPILE_ERROR = "compile-error"
+    ENGINE_ERROR = "engine-error"
+    IMPORT_ERROR = "import-error"
+    EXCEPTION = "exception"
+    RESULT = "result"
+    INTERNAL = "internal"
+
+
+class Phase(StrEnum):
+    """What a worker is doing, so that it reads well after "while"."""
+
+    IMPORTING = "importing"
+    LOADING = "loading"
+    RUNNING_SCRIPT = "running the script"
+    COMPUTING_EXPECTED = "computing the expected outputs"
+    EXPORTING = "exporting to ONNX"
+    CONVERTING = "converting to float16"
+    PARSING = "parsing"
+    COMPILING = "compiling"
+    BUILDING_ENGINE = "building the engine"
+    TRYING_ENGINES = "comparing the engines"
+    CAPTURING_GRAPH = "capturing the CUDA graph"
+    MOVING_TO_GPU = "moving the model to the GPU"
+    WARMING_UP = "warming up"
+    MEASURING = "measuring"
+    WRITING = "writing the outputs"
+
+
 class ProtocolError(ValueError):
     """A file of the exchange is not what its schema says."""
 
@@ -82,7 +134,9 @@ class Tensor(NamedTuple):
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as JSON so that a reader sees the whole file or none (write, then rename)."""
-    # Python's NaN and Infinity are no JSON: refused here, where it can still be told who produced them.
+    import json  # not above: the host looks its environments up without it
+
+    # Python's NaN and Infinity are not JSON: refused here, where the traceback still names who produced them.
     write_bytes(path, json.dumps(value, indent=1, allow_nan=False).encode() + b"\n")
 
 
@@ -93,6 +147,8 @@ def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ProtocolError: it is no JSON object, or (SchemaError) one of another schema.
     """
+    import json
+
     with open(path, "rb") as file:
         raw = file.read()
     try:

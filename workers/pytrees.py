@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 import protocol
 from harness import Refused
+from protocol import FailureKind
 
 
 def leaves(prefix: str, tree: Any) -> Iterator[tuple[str, Any]]:
@@ -86,7 +87,9 @@ def to_file(name: str, tensor: torch.Tensor) -> protocol.Tensor:
     """
     dtype = dtype_name(tensor)
     if dtype not in protocol.DTYPES or tensor.layout != torch.strided:
-        raise Refused("model-error", f"{name} is a {tensor.layout} tensor of {dtype}, which isobench can't compare")
+        raise Refused(
+            FailureKind.MODEL_ERROR, f"{name} is a {tensor.layout} tensor of {dtype}, which isobench can't compare"
+        )
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     data = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
     return protocol.Tensor(name, dtype, tuple(tensor.shape), data)

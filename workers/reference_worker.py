@@ -9,6 +9,7 @@ import onnxruntime
 import protocol
 import tensors
 from harness import Refused, serve
+from protocol import FailureKind
 
 
 def _execute(onnx_file: str, inputs_file: str, expected_file: str) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def _execute(onnx_file: str, inputs_file: str, expected_file: str) -> dict[str, 
         values = session.run_with_ort_values(names, {name: value for name, value in inputs.items() if name in wanted})
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
         hint = "Is it meant for another runtime?"
-        raise Refused("model-error", f"ONNX Runtime can't run the model: {error}", hint) from None
+        raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't run the model: {error}", hint) from None
     expected = [tensors.from_ortvalue(name, value) for name, value in zip(names, values, strict=True)]
     protocol.write_tensors(expected_file, expected)
     return {"onnxruntime": onnxruntime.__version__}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness import Refused, log_tail
+from protocol import FailureKind
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -28,38 +29,38 @@ def run(script: str) -> tuple[str, dict[str, Any]]:
             return f"sys.exit({exit_.code or ''})", {}
         printed = log_tail(5) if isinstance(exit_.code, int) else ""
         raise Refused(
-            "script-exit",
+            FailureKind.SCRIPT_EXIT,
             f"{name} left by sys.exit({exit_.code!r}) before its end",
             "Does it want arguments? Give them with --script-args.",
             own_traceback(exit_, without=_LIBRARY) + printed,
         ) from None
     except ModuleNotFoundError as error:
         raise Refused(
-            "script-error",
+            FailureKind.SCRIPT_ERROR,
             f"{name} needs the package {error.name}, which isn't in its environment",
             f'Declare it at the top of the script, in an inline block (PEP 723): # dependencies = ["{error.name}"]',
             own_traceback(error),
         ) from None
     except BaseException as error:  # noqa: BLE001 - whatever the script raises, its user is shown it
         message = f"{name} raised {type(error).__name__}: {error}".rstrip(": ")
-        raise Refused("script-error", message, "", own_traceback(error)) from None
+        raise Refused(FailureKind.SCRIPT_ERROR, message, "", own_traceback(error)) from None
 
 
 def nothing_called(script: str, made: Sequence[tuple[str, str]], left: str) -> Refused:
     """Why there is nothing to measure in a script that came to its end."""
     name = os.path.basename(script)
     if left:
-        return Refused("script-exit", f"{name} left by {left} before it called a model")
+        return Refused(FailureKind.SCRIPT_EXIT, f"{name} left by {left} before it called a model")
     if not made:
         return Refused(
-            "no-model",
+            FailureKind.NO_MODEL,
             f"{name} makes no model: no torch.nn.Module was instantiated",
             "Make the model and call it at the script's top level, or under `if __name__ == '__main__':`.",
         )
     models = ", ".join(f"{kind} ({where})" if where else kind for kind, where in made[:5])
     more = f" and {len(made) - 5} more" if len(made) > 5 else ""
     return Refused(
-        "model-never-called",
+        FailureKind.MODEL_NEVER_CALLED,
         f"{name} makes a model but never calls it: {models}{more}",
         "Call it once with the inputs that are to be measured: model(inputs).",
     )

@@ -14,6 +14,7 @@ from torch.jit import TracerWarning
 
 import pytrees
 from harness import stage
+from protocol import Phase
 
 _NOT_THE_MODELS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, __file__))
 
@@ -31,7 +32,7 @@ def export(
     for exporter, dynamo in (("dynamo", True), ("torchscript", False)):
         if failures:
             _remove_all_of(path)
-            stage("exporting with the older exporter")
+            stage(Phase.EXPORTING, "with the older exporter")
         flat = _Flat(module, args, kwargs)
         try:
             with torch.no_grad(), warnings.catch_warnings():

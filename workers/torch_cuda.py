@@ -12,6 +12,7 @@ import cuda_driver
 import gpu_timing
 import pytrees
 from harness import Refused
+from protocol import FailureKind
 
 
 def placed(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[torch.nn.Module, Any, Any]:
@@ -117,7 +118,7 @@ def _on_host(tensor: torch.Tensor) -> torch.Tensor:
 
 def _left(what: str) -> Refused:
     return Refused(
-        "fallback",
+        FailureKind.PROVIDER_FALLBACK,
         f"{what} would stay on the CPU while the model runs on the GPU",
         "Register it as a parameter or a buffer, and make tensors on the device of the inputs.",
     )

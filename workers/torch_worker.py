@@ -14,6 +14,7 @@ import torch
 import describe
 import script_model
 from harness import Refused, log_tail, measure, request, serve, stage
+from protocol import FailureKind, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,14 +47,14 @@ def _execute(
         torch_cuda.use_tf32(tf32)
     facts: dict[str, Any] = _facts(module, compiled=compiled)
     if device == "cuda":
-        stage("moving the model to the GPU")
+        stage(Phase.MOVING_TO_GPU)
         started = time.perf_counter()
         module, args, kwargs = torch_cuda.placed(module, args, kwargs)
         load_s += time.perf_counter() - started
     with torch.inference_mode():
         called: Callable[..., Any] = module
         if compiled:
-            stage("compiling")
+            stage(Phase.COMPILING)
             called, compile_facts = _compile(
                 module, args, kwargs, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph
             )
@@ -105,7 +106,7 @@ def _compile(
     try:
         compiled = torch.compile(module, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
     except (RuntimeError, ValueError) as error:
-        raise Refused("bad-argument", f"torch.compile refuses its arguments: {error}") from None
+        raise Refused(FailureKind.BAD_ARGUMENT, f"torch.compile refuses its arguments: {error}") from None
     started = time.perf_counter()
     try:
         compiled(*args, **kwargs)
@@ -132,7 +133,7 @@ def _refusal(error: Exception) -> Refused:
     text = "".join(traceback.format_exception_only(error)).strip()
     if any(told in text for told in ("InvalidCxxCompiler", "No working C++ compiler", "Failed to find C compiler")):
         return Refused(
-            "no-compiler",
+            FailureKind.NO_COMPILER,
             "torch.compile needs a C++ compiler, and none works here",
             "Install g++ or clang++, or name one in the variable CXX (on a GPU, a C compiler in CC).",
             text,
@@ -140,7 +141,9 @@ def _refusal(error: Exception) -> Refused:
     if "CalledProcessError" in text:  # what the compiler itself said stands in the log
         text += f"\n{log_tail(10)}"
     lines = [line for line in text.splitlines() if line.strip()]
-    return Refused("compile-error", f"torch.compile failed: {lines[0]}", "torch-eager runs it as it is.", text)
+    return Refused(
+        FailureKind.COMPILE_ERROR, f"torch.compile failed: {lines[0]}", "torch-eager runs it as it is.", text
+    )
 
 
 if __name__ == "__main__":

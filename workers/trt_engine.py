@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import protocol
 from harness import Refused, stage
+from protocol import FailureKind, Phase
 
 # TensorRT's names of types -> the exchange's.
 DTYPES = {
@@ -74,8 +75,8 @@ def library() -> Any:
         except ModuleNotFoundError:
             continue
         except Exception as error:  # noqa: BLE001 - a library that isn't there raises what it likes
-            raise Refused("import-error", f"TensorRT can't be loaded: {error}") from None
-    raise Refused("import-error", "this environment has no TensorRT")
+            raise Refused(FailureKind.IMPORT_ERROR, f"TensorRT can't be loaded: {error}") from None
+    raise Refused(FailureKind.IMPORT_ERROR, "this environment has no TensorRT")
 
 
 def name_of(trt: Any) -> str:
@@ -100,10 +101,11 @@ def logger(trt: Any) -> Any:
     return Log()
 
 
-def refusal(kind: str, what: str, log: Any, hint: str = "") -> Refused:
-    """The error for something that TensorRT didn't do, with what it said last."""
-    said = [line.strip() for line in log.errors[-5:]]
-    return Refused(kind, f"{what}: {said[-1]}" if said else what, hint, "\n".join(said))
+def refusal(what: str, log: Any, hint: str = "") -> Refused:
+    """The error for a step of TensorRT that failed, with the last errors of its log."""
+    last = [line.strip() for line in log.errors[-5:]]
+    message = f"{what}: {last[-1]}" if last else what
+    return Refused(FailureKind.ENGINE_ERROR, message, hint, "\n".join(last))
 
 
 class Network:
@@ -115,13 +117,13 @@ class Network:
         try:
             self.builder = trt.Builder(log)
         except TypeError:  # what the bindings make of a null pointer
-            raise refusal("engine-error", "TensorRT makes no builder", log, DOCTOR) from None
+            raise refusal("TensorRT makes no builder", log, DOCTOR) from None
         flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
         self.network = self.builder.create_network(0 if flag is None else 1 << int(flag))
         self.parser = trt.OnnxParser(self.network, log)
         self._timings: Any = None
         self._cache = "none"
-        stage("parsing")
+        stage(Phase.PARSING)
         if not self.parser.parse_from_file(onnx_file):
             raise self._parse_error(os.path.basename(onnx_file))
 
@@ -132,7 +134,7 @@ class Network:
         first = lines[0] if lines else "it doesn't say why"
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         hint = "Other runtimes may know these operators: -r ort, -r torch-eager."
-        return Refused("model-error", f"TensorRT can't parse {name}: {first}{more}", hint, "\n".join(lines))
+        return Refused(FailureKind.MODEL_ERROR, f"TensorRT can't parse {name}: {first}{more}", hint, "\n".join(lines))
 
     def configuration(self, options: Options, given: dict[str, protocol.Tensor], cache: bytes | None) -> Any:
         """How it's to be built. `given` are the inputs; `cache` holds timings of earlier builds.
@@ -152,7 +154,7 @@ class Network:
         renamed = [tensor.name for tensor in inputs if tensor.name not in given]
         if renamed:
             raise Refused(
-                "model-error",
+                FailureKind.MODEL_ERROR,
                 f"TensorRT's parser has given inputs other names, which trt can't measure yet: {', '.join(renamed)}",
                 "It does so where an input is an output, too. -r ort and -r torch-eager can.",
             )
@@ -188,13 +190,13 @@ class Network:
         Raises:
             Refused: TensorRT can't.
         """
-        stage("building the engine")
+        stage(Phase.BUILDING_ENGINE)
         started = time.perf_counter()
         plan = self.builder.build_serialized_network(self.network, config)
         build_s = time.perf_counter() - started
         if plan is None:
             hint = "More workspace may help (--rt-args workspace::BYTES), or another optimisation level."
-            raise refusal("engine-error", "TensorRT can't build the engine", self.log, hint)
+            raise refusal("TensorRT can't build the engine", self.log, hint)
         digest = hashlib.sha256(plan).hexdigest()
         return Built(plan, build_s, int(plan.nbytes), digest, self._cache)
 
@@ -215,11 +217,11 @@ def deserialized(trt: Any, log: Any, plan: Any) -> tuple[Any, Any, Any]:
     runtime = trt.Runtime(log)
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
-        raise refusal("engine-error", "TensorRT can't load the engine that it has built", log, DOCTOR)
+        raise refusal("TensorRT can't load the engine that it has built", log, DOCTOR)
     context = engine.create_execution_context(*_specialized(trt, engine))
     if context is None:
         hint = "Is there enough of the GPU's memory left?"
-        raise refusal("engine-error", "TensorRT makes no execution context of the engine", log, hint)
+        raise refusal("TensorRT makes no execution context of the engine", log, hint)
     return runtime, engine, context
 
 
@@ -244,7 +246,9 @@ def dtype_of(engine: Any, name: str) -> str:
     """
     kind = engine.get_tensor_dtype(name).name
     if kind not in DTYPES:
-        raise Refused("model-error", f"the tensor {name} is of TensorRT's type {kind}, which isobench can't compare")
+        raise Refused(
+            FailureKind.MODEL_ERROR, f"the tensor {name} is of TensorRT's type {kind}, which isobench can't compare"
+        )
     return DTYPES[kind]
 
 

@@ -13,6 +13,7 @@ import gpu_timing
 import protocol
 import trt_engine
 from harness import Refused, measure, request, serve, stage
+from protocol import FailureKind, Phase
 from trt_engine import Built, Network, Options
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _execute(
     run = loaded[chosen]
     enqueue: Callable[[], Any] = run.enqueue
     if cuda_graph:
-        stage("capturing the CUDA graph")
+        stage(Phase.CAPTURING_GRAPH)
         enqueue = _captured(cuda, run)
     run.transfers.clear_outputs()
     inference = gpu_timing.Inference(
@@ -135,7 +136,7 @@ class _Loaded:
 
         def enqueue() -> None:
             if not execute(handle):
-                raise trt_engine.refusal("engine-error", "TensorRT can't run the engine", log)
+                raise trt_engine.refusal("TensorRT can't run the engine", log)
 
         self.enqueue = enqueue
 
@@ -150,9 +151,11 @@ class _Loaded:
     def _bind_input(self, trt: Any, name: str, tensor: protocol.Tensor) -> None:
         expected = trt_engine.dtype_of(self.engine, name)
         if expected != tensor.dtype:
-            raise Refused("model-error", f"the input {name} is {tensor.dtype}, and the engine takes {expected}")
+            raise Refused(
+                FailureKind.MODEL_ERROR, f"the input {name} is {tensor.dtype}, and the engine takes {expected}"
+            )
         if -1 in tuple(self.engine.get_tensor_shape(name)) and not self.context.set_input_shape(name, tensor.shape):
-            raise trt_engine.refusal("engine-error", f"TensorRT doesn't take the shape of {name}", self._log)
+            raise trt_engine.refusal(f"TensorRT doesn't take the shape of {name}", self._log)
         if self.engine.get_tensor_location(name) == trt.TensorLocation.HOST:  # what shapes are computed from
             self._host.append(self.cuda.page_locked(len(tensor.data)))
             self._host[-1].view[:] = tensor.data
@@ -165,7 +168,7 @@ class _Loaded:
         dtype, shape = trt_engine.dtype_of(self.engine, name), tuple(self.context.get_tensor_shape(name))
         if any(size < 0 for size in shape):
             raise Refused(
-                "model-error",
+                FailureKind.MODEL_ERROR,
                 f"the shape of the output {name} depends on the values of the inputs, which trt can't measure yet",
                 "-r ort and -r torch-eager can.",
             )
@@ -174,14 +177,14 @@ class _Loaded:
 
     def _set_address(self, name: str, address: int) -> None:
         if not self.context.set_tensor_address(name, address):
-            raise trt_engine.refusal("engine-error", f"TensorRT doesn't take the address of {name}", self._log)
+            raise trt_engine.refusal(f"TensorRT doesn't take the address of {name}", self._log)
 
 
 def _chosen(loaded: list[_Loaded]) -> tuple[int, list[float | None]]:
     """Which engine is measured, and what each took: of several the one in the middle, the slower of two."""
     if len(loaded) == 1:
         return 0, [None]
-    stage("trying the engines")
+    stage(Phase.TRYING_ENGINES)
     medians = [_median_s(one) for one in loaded]
     return sorted(range(len(loaded)), key=medians.__getitem__)[len(loaded) // 2], [*medians]
 
@@ -213,7 +216,9 @@ def _captured(cuda: cuda_driver.Libcuda, run: _Loaded) -> Callable[[], None]:
         return cuda.captured(run.stream, run.enqueue)
     except cuda_driver.CudaError as error:
         hint = "Leave out --rt-args cuda_graph: some layers can't be captured."
-        raise Refused("engine-error", f"the engine can't be captured as a CUDA graph: {error}", hint) from None
+        raise Refused(
+            FailureKind.ENGINE_ERROR, f"the engine can't be captured as a CUDA graph: {error}", hint
+        ) from None
 
 
 def _cache_file(trt: Any, gpu_facts: dict[str, Any]) -> str:

@@ -1,58 +1,88 @@
-"""Every error that isobench raises on purpose, each with the exit code that the command line gives it."""
+"""Every error that isobench raises on purpose. Its kind (`failures`) decides the exit code of the command line."""
 
 from __future__ import annotations
+
+from typing import ClassVar
+
+from isobench.failures import FailureKind, Phase, exit_code
 
 
 class IsobenchError(Exception):
     """Something the user can act on.
 
-    `message` says what failed, `details` shows the evidence (a traceback, the last lines of a log), `hint` says what
-    to do next.
+    `message` says what failed, `details` shows the evidence (a traceback, the last lines of a log), `hint` is the next
+    step. `kind` is the class's own unless one is given. `phase` is what a worker was doing, None where none was
+    running; `cause` an exception's class name, or the word of a plugin's worker that is no `FailureKind`.
     """
 
-    exit_code = 1
+    default_kind: ClassVar[FailureKind] = FailureKind.INTERNAL
 
-    def __init__(self, message: str, *, hint: str = "", details: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        details: str = "",
+        kind: FailureKind | None = None,
+        phase: Phase | None = None,
+        cause: str = "",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.details = details
+        self.kind = kind or self.default_kind
+        self.phase = phase
+        self.cause = cause
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command line."""
+        return exit_code(self.kind)
 
 
 class UsageError(IsobenchError):
-    """The request can't be carried out as it was put: refused before any work."""
+    """The request is invalid: refused before any work."""
 
-    exit_code = 2
+    default_kind = FailureKind.USAGE
 
 
 class ModelError(IsobenchError):
-    """The model can't be read, run, exported or is not there."""
+    """The model is missing, or can't be read, run or exported."""
 
-    exit_code = 3
+    default_kind = FailureKind.MODEL_ERROR
 
 
 class ProvisionError(IsobenchError):
-    """An environment is missing, can't be laid down, or is not what its lock says."""
+    """An environment is missing, can't be installed, or differs from its lock."""
 
-    exit_code = 4
+    default_kind = FailureKind.ENVIRONMENT
 
 
 class WorkerError(IsobenchError):
-    """A worker crashed, ran out of time or memory, or reported an error.
+    """A worker crashed, ran out of time or memory, raised an exception, or refused its request.
 
-    `kind` is "crash", "timeout", "out-of-memory", "protocol", or what the worker said ("RuntimeError", "script-error");
-    `refused` tells the last from an exception that the worker didn't expect.
+    `refused`: the worker refused on purpose, so its message is complete without the log.
     """
 
-    exit_code = 5
+    default_kind = FailureKind.CRASH
 
-    def __init__(self, message: str, *, kind: str, hint: str = "", details: str = "", refused: bool = False) -> None:
-        super().__init__(message, hint=hint, details=details)
-        self.kind = kind
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FailureKind,
+        hint: str = "",
+        details: str = "",
+        phase: Phase | None = None,
+        cause: str = "",
+        refused: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint, details=details, kind=kind, phase=phase, cause=cause)
         self.refused = refused
 
 
 class ResultError(IsobenchError):
-    """A result can't be found or read."""
+    """A result is missing, or can't be read or written."""
 
-    exit_code = 6
+    default_kind = FailureKind.RESULT

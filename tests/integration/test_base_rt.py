@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 import isobench
 from isobench import results
 from isobench.environments import Environment
+from isobench.failures import FailureKind
 from isobench.results import Failed, Measured
 from isobench.runtimes import registry
 
@@ -179,7 +180,7 @@ def test_no_outputs_and_an_exception_are_failures_that_say_what_it_was(model: Pa
     stumbled = isobench.benchmark(model, runtime="stumbles").outcome
     assert isinstance(stumbled, Failed)
     assert stumbled.message == "stumbles failed: LookupError: the accelerator has no firmware"
-    assert (stumbled.kind, stumbled.exit_code) == ("LookupError", 5)
+    assert (stumbled.kind, stumbled.cause, stumbled.exit_code) == (FailureKind.EXCEPTION, "LookupError", 5)
     assert "in _setup" in stumbled.details
 
 

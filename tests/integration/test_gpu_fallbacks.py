@@ -92,11 +92,11 @@ def test_onnx_runtime_that_would_take_the_cpu_is_refused(ort_python: Path, tmp_p
     file = tmp_path / "relu.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
     no_build, no_session, on_cpu = _told(ort_python, ORT, file=str(file))
-    assert no_build[0] == "fallback"
+    assert no_build[0] == "provider-fallback"
     assert "this build of ONNX Runtime has no CUDAExecutionProvider" in no_build[1]
     assert "isobench doctor --device nvidia" in no_build[2]
     for kind, message, _ in (no_session, on_cpu):
-        assert kind == "fallback"
+        assert kind == "provider-fallback"
         assert message.startswith("ONNX Runtime would not run this on the GPU: ")
 
 
@@ -104,7 +104,7 @@ def test_a_module_that_would_stay_on_the_cpu_is_refused(torch_python: Path) -> N
     without_cuda, left = _told(torch_python, TORCH)
     assert without_cuda[0] == "no-gpu"
     assert "a build without CUDA, finds none" in without_cuda[1]
-    assert left[0] == "fallback"
+    assert left[0] == "provider-fallback"
     assert left[1] == "the module's table would stay on the CPU while the model runs on the GPU"
     assert "Register it as a parameter or a buffer" in left[2]
 

@@ -16,6 +16,7 @@ import isobench
 from isobench import results
 from isobench.cli.main import main
 from isobench.environments import Environment
+from isobench.failures import FailureKind
 from isobench.reports import details
 from isobench.results import Failed, Measured
 from isobench.runtimes.nvidia import TrtRT
@@ -106,7 +107,7 @@ def test_an_environment_that_does_not_suit_the_driver_becomes_a_result_that_says
     monkeypatch.setattr(TrtRT, "_setup", _with_manifest(of_cuda_13, TrtRT._setup))
     outcome = isobench.benchmark(model, device="nvidia").outcome
     assert isinstance(outcome, Failed)
-    assert outcome.kind == "UsageError"
+    assert outcome.kind is FailureKind.USAGE
     assert "CUDA 13 (tensorrt-cu13-libs 11.4.0.106) with driver 570.86.10" in outcome.message
     assert "driver 580 or later" in outcome.hint
 

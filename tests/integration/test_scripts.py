@@ -174,7 +174,7 @@ def test_a_script_that_is_no_python_is_told_with_the_line(tmp_path: Path) -> Non
 def test_a_script_that_never_ends_is_stopped() -> None:
     with pytest.raises(WorkerError) as caught:
         isobench.discover(SCRIPTS / "never_ends.py", timeout_s=6)
-    assert "was stopped after 6 s while it was running the script" in caught.value.message
+    assert "was stopped after 6 s (--timeout) while running the script" in caught.value.message
 
 
 def test_a_hash_that_no_model_has_is_told_with_those_that_there_are() -> None:

@@ -53,4 +53,11 @@ def run_worker(
             error.hint = error.hint or f"The whole log: {run_dir / protocol.LOG_FILE}"
             raise
         shutil.rmtree(run_dir)
-        raise ModelError(error.message, hint=error.hint, details=error.details) from None
+        raise ModelError(
+            error.message,
+            hint=error.hint,
+            details=error.details,
+            kind=error.kind,
+            phase=error.phase,
+            cause=error.cause,
+        ) from None

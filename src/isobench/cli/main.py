@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from isobench.errors import IsobenchError
+from isobench.failures import FailureKind, exit_code
 from isobench.version import VERSION
 
 _OF_THE_DISK = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
@@ -86,7 +87,7 @@ def main() -> NoReturn:
         what = f"{where} can't be used: {error.strerror}" if where else str(error)
         hint = "free some space, or set ISOBENCH_HOME to a folder that you can write to"
         complain(IsobenchError(what, hint=hint))
-        sys.exit(IsobenchError.exit_code)
+        sys.exit(exit_code(FailureKind.INTERNAL))
 
 
 def complain(error: IsobenchError) -> None:

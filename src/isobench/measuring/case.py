@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from isobench import environments, paths
 from isobench.environments import Environment, Spec
-from isobench.errors import IsobenchError, ModelError, WorkerError
+from isobench.errors import IsobenchError, ModelError
 from isobench.planning.models import Model, Step
 from isobench.planning.settings import Settings
-from isobench.runtimes.base import BaseRT, Context, explained
+from isobench.runtimes.base import BaseRT, Context, as_worker_error
 from isobench.runtimes.registry import Entry
 from isobench.runtimes.worker_rt import WorkerRT
 from isobench.system.devices import Device
@@ -206,7 +206,7 @@ class Case:
         except IsobenchError:
             raise
         except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything, and the other Cases go on
-            raise explained(error, self.entry.name) from None
+            raise as_worker_error(error, self.entry.name) from None
         finally:
             runtime.close()
 
@@ -216,7 +216,9 @@ class Case:
 
         return self._result(
             Failed(
-                kind=error.kind if isinstance(error, WorkerError) else type(error).__name__,
+                kind=error.kind,
+                phase=error.phase,
+                cause=error.cause,
                 message=error.message,
                 hint=error.hint,
                 details=error.details,

@@ -18,7 +18,7 @@ from isobench.errors import IsobenchError
 from isobench.measuring.case import Case
 from isobench.planning.settings import Settings
 from isobench.results import Turns
-from isobench.runtimes.base import explained
+from isobench.runtimes.base import as_worker_error
 from isobench.runtimes.worker_rt import WorkerRT, no_turns
 from isobench.supervisor.sampling import Sampler
 
@@ -77,7 +77,7 @@ def _apart(case: Case, errors: dict[Case, IsobenchError]) -> Iterator[None]:
     except IsobenchError as error:
         errors[case] = error
     except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
-        errors[case] = explained(error, case.entry.name)
+        errors[case] = as_worker_error(error, case.entry.name)
 
 
 def _rounds(

@@ -6,6 +6,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from typing import Any
 
 
@@ -27,6 +28,8 @@ def decode(kind: Any, value: Any, where: str) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         items = _typed(dict, value, where).items()
         return {name: decode(arguments[1], item, f"{where}.{name}") for name, item in items}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _decode_member(kind, value, where)
     if kind is float and type(value) is int:
         return float(value)
     return _typed(kind, value, where)
@@ -62,6 +65,13 @@ def _decode_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
         if not options:
             raise ValueError(f"{where}.status is {status!r}")
     return decode(options[0], value, where)
+
+
+def _decode_member(kind: type[Enum], value: Any, where: str) -> Enum:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{where} must be one of {', '.join(str(one.value) for one in kind)}, got {value!r}") from None
 
 
 def _default(kind: Any, name: str) -> Any:

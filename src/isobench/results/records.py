@@ -9,6 +9,7 @@ from typing import Any
 from isobench.analysis import Block, GpuSummary, Interval, Summary, Verdict
 from isobench.analysis.correctness import Comparison
 from isobench.errors import ResultError
+from isobench.failures import FailureKind, Phase
 from isobench.planning.models import Step, TensorSpec
 from isobench.planning.settings import Settings
 
@@ -184,13 +185,19 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """A Case that came to none. `kind` is a word for programs, the rest is for people."""
+    """A Case without a measurement. `kind` is for programs, `message`, `hint` and `details` are for people.
 
-    kind: str
+    `phase` is what the worker was doing, None where none was running. `cause` is an exception's class name, or the word
+    of a plugin's worker that is no FailureKind.
+    """
+
+    kind: FailureKind
     message: str
     hint: str = ""
     details: str = ""
     exit_code: int = 1
+    phase: Phase | None = None
+    cause: str = ""
     status: str = "failed"
 
 

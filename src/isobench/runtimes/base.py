@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isobench.errors import WorkerError
+from isobench.failures import FailureKind
 from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.workers import protocol
@@ -237,11 +238,11 @@ class BaseRT(ABC):
             self.end_to_end_ns = protocol.read_samples(end_to_end) if end_to_end.exists() else array("q")
             told = sum(block.samples for block in self.blocks)
         except (FileNotFoundError, ValueError) as error:
-            raise WorkerError(f"the worker left no measurement: {error}", kind="protocol") from None
+            raise WorkerError(f"the worker left no measurement: {error}", kind=FailureKind.PROTOCOL) from None
         for samples in filter(None, (self.samples_ns, self.end_to_end_ns)):
             if self.blocks and told != len(samples):
                 found = f"the worker's blocks hold {told} samples, its file {len(samples)}"
-                raise WorkerError(found, kind="protocol")
+                raise WorkerError(found, kind=FailureKind.PROTOCOL)
 
     def _samples(self, outputs: Mapping[str, Any]) -> array[int]:
         file = self._bound().run_dir / protocol.SAMPLES_FILE
@@ -260,12 +261,13 @@ class BaseRT(ABC):
         return self.context
 
 
-def explained(error: Exception, who: str) -> WorkerError:
-    """An exception of a runtime's own code as one that is told: with its type, message and traceback."""
+def as_worker_error(error: Exception, runtime: str) -> WorkerError:
+    """An exception that a runtime's own code raised, as an error with its class, message and traceback."""
     import traceback
 
     return WorkerError(
-        f"{who} failed: {type(error).__name__}: {error}".rstrip(": "),
-        kind=type(error).__name__,
+        f"{runtime} failed: {type(error).__name__}: {error}".rstrip(": "),
+        kind=FailureKind.OUT_OF_MEMORY if isinstance(error, MemoryError) else FailureKind.EXCEPTION,
+        cause=type(error).__name__,
         details="".join(traceback.format_tb(error.__traceback__)).rstrip(),
     )

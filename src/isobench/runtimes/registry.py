@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from isobench import plugins
 from isobench.errors import IsobenchError, ProvisionError, UsageError, WorkerError
+from isobench.failures import FailureKind
 from isobench.system import devices
 from isobench.system.devices import Device
 
@@ -132,7 +133,9 @@ class Entry:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it's the runtime's message
             said = str(error) or type(error).__name__
-            raise WorkerError(f"{self.name} can't be used here: {said}", kind="requirement", refused=True) from None
+            raise WorkerError(
+                f"{self.name} can't be used here: {said}", kind=FailureKind.REQUIREMENT, refused=True
+            ) from None
 
 
 def device(text: str) -> Device:

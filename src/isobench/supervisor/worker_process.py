@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from isobench import paths
 from isobench.environments import store
 from isobench.errors import WorkerError
+from isobench.failures import FailureKind, Phase, kind_and_cause
 from isobench.system import process
 from isobench.workers import protocol
 
@@ -89,7 +90,7 @@ class Worker:
         self._ended = False
         self._lines: deque[dict[str, Any]] = deque()
         self._rest = b""
-        self._stage = "importing"
+        self._phase, self._detail = Phase.IMPORTING, ""
         self._killed_by = 0  # told by the first process of a container
         self._timeout_s = self._deadline = 0.0
         self._oom_kills = _oom_kills()
@@ -139,7 +140,7 @@ class Worker:
         block = self._hear("block", on_stage)
         if block is None:
             self.finish(on_stage)
-            raise self._error("the worker left in the middle of a measurement", kind="protocol")
+            raise self._error("the worker left in the middle of a measurement", kind=FailureKind.PROTOCOL)
         return block
 
     def end(self) -> None:
@@ -161,7 +162,7 @@ class Worker:
         except FileNotFoundError:
             raise self._crash(status) from None
         except protocol.ProtocolError as error:
-            raise self._error(f"the worker wrote what can't be read: {error}", kind="protocol") from None
+            raise self._error(f"the worker wrote what can't be read: {error}", kind=FailureKind.PROTOCOL) from None
         if outputs.get("status") == "ok":
             return outputs
         raise self._told(outputs)
@@ -176,8 +177,8 @@ class Worker:
         while True:
             while self._lines:
                 message = self._lines.popleft()
-                if "stage" in message:
-                    self._stage = str(message["stage"])
+                if "phase" in message:
+                    self._phase, self._detail = Phase(message["phase"]), str(message.get("detail", ""))
                     on_stage(self._stage)
                 elif "killed_by" in message:
                     self._killed_by = int(message["killed_by"])
@@ -197,9 +198,9 @@ class Worker:
         if not ready:
             process.kill_group(self._popen)
             raise self._error(
-                f"the worker was stopped after {self._timeout_s:g} s while it was {self._stage}",
-                kind="timeout",
-                hint="Give it more time with --timeout SECONDS.",
+                f"the worker was stopped after {self._timeout_s:g} s (--timeout) while {self._stage}",
+                kind=FailureKind.TIMEOUT,
+                hint="Allow more time with --timeout SECONDS.",
             )
         for descriptor, _ in ready:
             if descriptor == self._ending:
@@ -220,35 +221,48 @@ class Worker:
     def _told(self, outputs: Mapping[str, Any]) -> WorkerError:
         error = outputs.get("error")
         if not isinstance(error, dict):
-            return self._error("the worker reported an error without saying which", kind="protocol")
-        kind, message = str(error.get("type", "error")), str(error.get("message", ""))
-        details = str(error.get("traceback", ""))
-        # Exceptions are named like classes; what a worker refuses on purpose has a word of its own.
-        if not kind[:1].isupper():
-            return WorkerError(message, kind=kind, hint=str(error.get("hint", "")), details=details, refused=True)
-        if kind == "MemoryError":
-            kind = "out-of-memory"
-        stage = error.get("stage") or self._stage
-        what = f"the worker failed while it was {stage}: {error['type']}: {message}"
-        return self._error(what, kind=kind, log=details)
+            return self._error("the worker reported a failure, but no error", kind=FailureKind.PROTOCOL)
+        message, traceback = str(error.get("message", "")), str(error.get("traceback", ""))
+        if "kind" in error:
+            kind, cause = kind_and_cause(str(error["kind"]))
+            hint = str(error.get("hint", ""))
+            return WorkerError(
+                message, kind=kind, phase=self._phase, cause=cause, hint=hint, details=traceback, refused=True
+            )
+        name = str(error.get("type", "Exception"))
+        what = f"the worker failed while {self._stage}: {name}: {message}".rstrip(": ")
+        return self._error(what, kind=self._kind_of(name), cause=name, log=traceback)
+
+    def _kind_of(self, exception: str) -> FailureKind:
+        if exception == "MemoryError":
+            return FailureKind.OUT_OF_MEMORY
+        if self._phase is Phase.IMPORTING and exception in {"ImportError", "ModuleNotFoundError"}:
+            return FailureKind.IMPORT_ERROR
+        return FailureKind.EXCEPTION
+
+    @property
+    def _stage(self) -> str:
+        """The phase and its detail, for people."""
+        return f"{self._phase} ({self._detail})" if self._detail else str(self._phase)
 
     def _crash(self, status: int) -> WorkerError:
         if _oom_kills() > self._oom_kills:
             return self._error(
-                f"the worker was killed for want of memory while it was {self._stage}",
-                kind="out-of-memory",
+                f"out of memory: the kernel killed the worker while {self._stage}",
+                kind=FailureKind.OUT_OF_MEMORY,
                 hint="Use a smaller batch, or a machine (or memory limit) with more memory.",
             )
         refusal = self._container.refusal(status) if self._container else ""
         if self._container and refusal:
-            return self._error(refusal, kind="crash", hint=self._container.advice)
+            return self._error(refusal, kind=FailureKind.CRASH, hint=self._container.advice)
         if self._killed_by:
             status = -self._killed_by
-        how = f"left with exit code {status} and no result" if status >= 0 else f"was killed by {_signal(-status)}"
-        return self._error(f"the worker {how} while it was {self._stage}", kind="crash")
+        how = f"exited with code {status} and no result" if status >= 0 else f"was killed by {_signal(-status)}"
+        return self._error(f"the worker {how} while {self._stage}", kind=FailureKind.CRASH)
 
-    def _error(self, message: str, *, kind: str, hint: str = "", log: str = "") -> WorkerError:
-        return WorkerError(message, kind=kind, hint=hint, details=log or process.tail(self.log_file))
+    def _error(self, message: str, *, kind: FailureKind, hint: str = "", cause: str = "", log: str = "") -> WorkerError:
+        details = log or process.tail(self.log_file)
+        return WorkerError(message, kind=kind, phase=self._phase, cause=cause, hint=hint, details=details)
 
 
 def start(
@@ -314,7 +328,7 @@ def start(
     except OSError as error:
         os.close(control_write)
         os.close(events)
-        raise WorkerError(f"the interpreter can't be started: {error}", kind="crash") from None
+        raise WorkerError(f"the interpreter can't be started: {error}", kind=FailureKind.CRASH) from None
     finally:
         os.close(control_read)
         os.close(events_write)

@@ -84,8 +84,8 @@ def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_el
     ("script", "kind", "message"),
     [
         ("segfaults", "crash", "was killed by SIGSEGV"),
-        ("raises", "RuntimeError", "failed while it was thinking: RuntimeError: no such operator"),
-        ("exits", "SystemExit", "left by itself"),
+        ("raises", "exception", "failed while loading (thinking): RuntimeError: no such operator"),
+        ("exits", "exception", "left by itself"),
         ("hangs", "timeout", "was stopped after 2 s"),
     ],
 )
