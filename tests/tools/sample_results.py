@@ -18,12 +18,54 @@ from isobench.results import (
     Failed,
     Measured,
     ModelRecord,
+    Provenance,
     Result,
     Run,
     RuntimeRecord,
     Warmup,
 )
+from isobench.system.facts import Cache, Clock, Cpu, Git, Host, Hypervisor, Kernel, Memory, Python
 from isobench.workers import protocol
+
+HOST = Host(
+    hostname="one",
+    cpu=Cpu(
+        model="A CPU",
+        vendor="A maker",
+        family="6",
+        model_number="143",
+        stepping="8",
+        microcode=None,
+        flags=("avx2", "fma"),
+        logical_cores=4,
+        physical_cores=4,
+        sockets=1,
+        smt="off",
+        caches=(Cache(level=1, type="Data", size="32K"),),
+        max_mhz=None,
+        now_mhz=2000.0,
+        driver="intel_pstate",
+        governors=("performance",),
+        turbo=False,
+    ),
+    memory=Memory(total_bytes=16 << 30, available_bytes=8 << 30, swap_bytes=0, limit_bytes=None),
+    kernel=Kernel(release="6.1.0", version="#1 SMP", machine="x86_64"),
+    os="Debian GNU/Linux 12 (bookworm)",
+    glibc="glibc 2.36",
+    hypervisor=Hypervisor(present=False, type=None, vendor=None, product=None),
+    container=None,
+    affinity=(0, 1, 2, 3),
+    cpu_quota=None,
+    load_average=(0.0, 0.0, 0.0),
+    transparent_hugepages="madvise",
+    address_space_randomization=2,
+    clock=Clock(name="clock_gettime(CLOCK_MONOTONIC)", source="tsc", resolution_s=1e-9, cost_s=5e-8),
+    python=Python(version="3.11.7", executable="/usr/bin/python3"),
+    isobench="0.1.0",
+    command=("isobench", "run"),
+    environment={},
+)
+"""A quiet machine, on which nothing disturbs."""
 
 BLOCK = Block(
     samples=4,
@@ -94,7 +136,7 @@ def make(runtime: str = "ort", outcome: Measured | Failed | None = None, **chang
             parameters=11_689_512,
             signature="(float32[1, 3])",
             inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),),
-            git={"commit": "c" * 40, "branch": "main", "dirty": True},
+            git=Git(commit="c" * 40, branch="main", dirty=True),
         ),
         runtime=RuntimeRecord(name=runtime, version="1.0", arguments={"spinning": True}),
         device=DeviceRecord(device="x86", name="A CPU"),
@@ -109,7 +151,7 @@ def make(runtime: str = "ort", outcome: Measured | Failed | None = None, **chang
         ),
         settings=Settings(threads=2),
         outcome=outcome or measured(4.0),
-        provenance={"host": {"cpu": {"model": "A CPU"}}},
+        provenance=Provenance(host=HOST),
     )
     return replace(result, **changes)
 

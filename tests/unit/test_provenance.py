@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 import isobench
 from isobench.system import provenance
+from isobench.system.facts import Git
 
 
 @pytest.fixture
@@ -29,8 +31,14 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, cwd=folder, env=clean, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def known(path: Path, *, look_for_changes: bool = True) -> Git:
+    found = provenance.git(path, look_for_changes=look_for_changes)
+    assert found is not None
+    return found
+
+
 def test_facts_about_the_host_are_json_and_true() -> None:
-    facts = json.loads(json.dumps(provenance.host(), allow_nan=False))
+    facts = json.loads(json.dumps(asdict(provenance.host()), allow_nan=False))
     assert facts["isobench"] == isobench.__version__
     assert facts["python"]["executable"] == sys.executable
     assert facts["kernel"]["release"] == os.uname().release
@@ -49,78 +57,78 @@ def test_facts_about_the_host_start_no_program(monkeypatch: pytest.MonkeyPatch) 
     for name in ("fork", "posix_spawn", "system"):
         monkeypatch.setattr(os, name, refuse)
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    assert provenance.host()["cpu"]["model"]
+    assert provenance.host().cpu.model
 
 
-def test_no_secret_of_the_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_of_the_environment_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", "hunter2")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     facts = provenance.host()
-    assert "hunter2" not in json.dumps(facts)
-    assert facts["environment"]["OMP_NUM_THREADS"] == "5"
+    assert "hunter2" not in json.dumps(asdict(facts))
+    assert facts.environment["OMP_NUM_THREADS"] == "5"
 
 
 def test_the_clock_is_described_and_one_reading_is_cheap() -> None:
     clock = provenance.clock()
-    assert 0 < clock["resolution_s"] < 1e-3
-    assert 0 < clock["cost_s"] < 1e-4
+    assert 0 < clock.resolution_s < 1e-3
+    assert 0 < clock.cost_s < 1e-4
 
 
 def test_a_commit_and_its_branch_are_read(checkout: Path) -> None:
     commit = git(checkout, "rev-parse", "HEAD")
-    assert provenance.git(checkout / "model.py") == {"commit": commit, "branch": "trunk", "dirty": False}
+    assert provenance.git(checkout / "model.py") == Git(commit=commit, branch="trunk", dirty=False)
 
 
 def test_a_changed_script_is_dirty_and_another_files_change_is_not_its_own(checkout: Path) -> None:
     (checkout / "other.py").write_text("new\n")
-    assert provenance.git(checkout / "model.py")["dirty"] is False
-    assert provenance.git(checkout)["dirty"] is True
+    assert known(checkout / "model.py").dirty is False
+    assert known(checkout).dirty is True
     (checkout / "model.py").write_text("two\n")
-    assert provenance.git(checkout / "model.py")["dirty"] is True
+    assert known(checkout / "model.py").dirty is True
 
 
 def test_a_script_that_git_does_not_have_is_dirty(checkout: Path) -> None:
     (checkout / ".gitignore").write_text("ignored.py\n")
     for name in ("ignored.py", "untracked.py"):
         (checkout / name).write_text("new\n")
-        assert provenance.git(checkout / name)["dirty"] is True
+        assert known(checkout / name).dirty is True
 
 
 def test_changes_are_not_looked_for_unasked(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert provenance.git(checkout / "model.py", look_for_changes=False)["dirty"] is None
+    assert known(checkout / "model.py", look_for_changes=False).dirty is None
 
 
 def test_without_git_the_commit_is_still_known(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = git(checkout, "rev-parse", "HEAD")
     monkeypatch.setenv("PATH", str(checkout))
-    assert provenance.git(checkout / "model.py") == {"commit": commit, "branch": "trunk", "dirty": None}
+    assert provenance.git(checkout / "model.py") == Git(commit=commit, branch="trunk", dirty=None)
 
 
 def test_a_detached_head_has_no_branch(checkout: Path) -> None:
     commit = git(checkout, "rev-parse", "HEAD")
     git(checkout, "checkout", "--quiet", "--detach")
-    found = provenance.git(checkout / "model.py")
-    assert (found["commit"], found["branch"]) == (commit, None)
+    found = known(checkout / "model.py")
+    assert (found.commit, found.branch) == (commit, None)
 
 
 def test_packed_references_are_read(checkout: Path) -> None:
     commit = git(checkout, "rev-parse", "HEAD")
     git(checkout, "pack-refs", "--all")
-    assert provenance.git(checkout / "model.py")["commit"] == commit
+    assert known(checkout / "model.py").commit == commit
 
 
 def test_a_worktree_has_its_own_branch(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     tree = tmp_path_factory.mktemp("trees") / "side"
     git(checkout, "worktree", "add", "--quiet", "-b", "side/one", str(tree))
     found = provenance.git(tree / "model.py")
-    assert found == {"commit": git(checkout, "rev-parse", "HEAD"), "branch": "side/one", "dirty": False}
+    assert found == Git(commit=git(checkout, "rev-parse", "HEAD"), branch="side/one", dirty=False)
 
 
 def test_a_checkout_without_commits_has_none(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--initial-branch=trunk")
-    found = provenance.git(tmp_path)
-    assert (found["commit"], found["branch"]) == (None, "trunk")
+    found = known(tmp_path)
+    assert (found.commit, found.branch) == (None, "trunk")
 
 
 def test_outside_of_a_checkout_there_is_nothing(tmp_path: Path) -> None:

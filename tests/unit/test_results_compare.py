@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_results import BLOCK, make, measured
+from sample_results import BLOCK, HOST, make, measured
 
 from isobench.errors import ResultError
-from isobench.results import Failed, Measured, Result, Turns, compare, noise_floor
+from isobench.results import Failed, Measured, Provenance, Result, Turns, compare, noise_floor
 from isobench.results.noise_floor import Floor
 
 Runs = Sequence[Sequence[float]]
@@ -173,8 +173,8 @@ PLAIN = make()
         (replace(PLAIN, model=replace(PLAIN.model, inputs_sha256="e" * 64)), "inputs: none and eeeeeeeeeeee..."),
         (changed(PLAIN, facts={"timing": "device"}), "timing contract: None and device"),
         (
-            replace(PLAIN, provenance={"host": {"hostname": "two", "cpu": {"model": "Another"}}}),
-            "machine: ? (A CPU) and two (Another)",
+            replace(PLAIN, provenance=Provenance(host=replace(HOST, hostname="two"))),
+            "machine: one (A CPU) and two (A CPU)",
         ),
         (replace(PLAIN, device=replace(PLAIN.device, device="x86::amd")), "device: x86 and x86::amd"),
         (replace(PLAIN, settings=replace(PLAIN.settings, heap="default")), "heap: steady and default"),

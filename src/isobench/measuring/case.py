@@ -24,7 +24,7 @@ from isobench.version import VERSION
 if TYPE_CHECKING:
     from isobench.builds import Build
     from isobench.measuring.evaluation import Finished
-    from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Result, Turns
+    from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Provenance, Result, Turns
     from isobench.runtimes.base import MeasuredPerformance
     from isobench.workers.protocol import Tensor
 
@@ -71,7 +71,7 @@ class Case:
         self._spec: Spec | None = None
         self._environment: Environment | None = None
         self._arguments: dict[str, Any] = {}
-        self._provenance: dict[str, Any] = {}
+        self._provenance: Provenance | None = None
         self._record: ModelRecord | None = None
         self._expected: Sequence[Tensor] = ()
 
@@ -133,7 +133,8 @@ class Case:
 
     def _judged(self, runs: Sequence[Finished], measured: Measured) -> Result:
         last = runs[-1]
-        self._provenance["worker"] = last.process
+        assert self._provenance is not None
+        self._provenance = replace(self._provenance, worker=last.process)
         return self._result(measured, version=last.version, device_name=last.device_name)
 
     def begin(self) -> BaseRT:
@@ -163,13 +164,15 @@ class Case:
         """
         if self._environment is not None:
             environments.check(self._environment)
+        from isobench.results import Provenance
         from isobench.system import provenance
 
-        self._provenance = {"host": provenance.host()}
+        container = None
         if self._environment is not None and self._environment.image:
             from isobench.environments.container import running
 
-            self._provenance["container"] = running.record(self._environment)
+            container = running.record(self._environment)
+        self._provenance = Provenance(host=provenance.host(), container=container)
         from isobench.workers import protocol
 
         assert self.build is not None
@@ -227,7 +230,7 @@ class Case:
         )
 
     def _result(self, outcome: Measured | Failed, *, version: str = "", device_name: str = "") -> Result:
-        from isobench.results import DeviceRecord, Result, RuntimeRecord
+        from isobench.results import DeviceRecord, Provenance, Result, RuntimeRecord
 
         return Result(
             id=_new_id(self._started, self.name, self.entry.name),
@@ -246,7 +249,7 @@ class Case:
             environment=self._environment_record(),
             settings=self.plan.settings,
             outcome=outcome,
-            provenance=self._provenance,
+            provenance=self._provenance or Provenance(),
             steps=self.steps,
         )
 

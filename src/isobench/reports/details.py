@@ -131,13 +131,11 @@ def _gpu(outcome: Measured) -> str:
 
 def _commit(result: Result) -> str:
     git = result.model.git
-    if not git or not git.get("commit"):
+    if git is None or not git.commit:
         return ""
-    return f"commit {git['commit'][:12]}" + (" with changes" if git.get("dirty") else "")
+    return f"commit {git.commit[:12]}" + (" with changes" if git.dirty else "")
 
 
 def _machine(result: Result) -> str:
-    host = result.provenance.get("host", {})
-    cpu = host.get("cpu", {})
-    kernel = host.get("kernel", {})
-    return f"{host.get('hostname', '')}: {cpu.get('model', '')}, {kernel.get('release', '')}" if host else ""
+    host = result.provenance.host
+    return f"{host.hostname}: {host.cpu.model or 'unknown CPU'}, {host.kernel.release}" if host else ""

@@ -197,8 +197,8 @@ def _differences(first: Result, second: Result) -> Iterable[str]:
 
 
 def _machine(result: Result) -> str:
-    host = result.provenance.get("host", {})
-    return f"{host.get('hostname', '?')} ({host.get('cpu', {}).get('model', '?')})"
+    host = result.provenance.host
+    return f"{host.hostname} ({host.cpu.model or '?'})" if host else "?"
 
 
 def _environment(result: Result) -> str:

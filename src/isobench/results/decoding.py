@@ -9,9 +9,14 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+OPEN = {"open": True}
+"""Metadata of a field whose records are open to additions: members that this version doesn't know are left out."""
 
-def decode(kind: Any, value: Any, where: str) -> Any:
-    """Check `value`, read from JSON, against a type, and build what the type says.
+
+def decode(kind: Any, value: Any, where: str, *, is_open: bool = False) -> Any:
+    """Check `value`, read from JSON, against a type, and return an object of that type.
+
+    `where` names the value in messages; in what `is_open`, unknown members are left out.
 
     Raises:
         ValueError: it doesn't fit; the message says where.
@@ -20,14 +25,15 @@ def decode(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
     if is_dataclass(kind):
-        return _decode_record(kind, value, where)
+        return _decode_record(kind, value, where, is_open)
     if origin in {types.UnionType, typing.Union}:
-        return _decode_union(arguments, value, where)
+        return _decode_union(arguments, value, where, is_open)
     if origin is tuple:
-        return tuple(decode(arguments[0], item, f"{where}[{n}]") for n, item in enumerate(_typed(list, value, where)))
+        items = enumerate(_typed(list, value, where))
+        return tuple(decode(arguments[0], item, f"{where}[{n}]", is_open=is_open) for n, item in items)
     if origin is not None and issubclass(origin, Mapping):
-        items = _typed(dict, value, where).items()
-        return {name: decode(arguments[1], item, f"{where}.{name}") for name, item in items}
+        members = _typed(dict, value, where).items()
+        return {name: decode(arguments[1], item, f"{where}.{name}", is_open=is_open) for name, item in members}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _decode_member(kind, value, where)
     if kind is float and type(value) is int:
@@ -35,7 +41,7 @@ def decode(kind: Any, value: Any, where: str) -> Any:
     return _typed(kind, value, where)
 
 
-def _decode_record(kind: Any, value: Any, where: str) -> Any:
+def _decode_record(kind: Any, value: Any, where: str, is_open: bool) -> Any:
     given = _typed(dict, value, where)
     hints = typing.get_type_hints(kind)
     known = {entry.name: entry for entry in fields(kind)}
@@ -44,18 +50,26 @@ def _decode_record(kind: Any, value: Any, where: str) -> Any:
         for name, entry in known.items()
         if name not in given and entry.default is MISSING and entry.default_factory is MISSING
     ]
-    unknown = [name for name in given if name not in known]
-    if missing or unknown:
-        raise ValueError(
-            f"{where}: "
-            + "; ".join(
-                f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("knows no", unknown)) if names
+    unknown = [] if is_open else [name for name in given if name not in known]
+    problems = [
+        f"{what} {', '.join(names)}"
+        for what, names in (("missing member", missing), ("unknown member", unknown))
+        if names
+    ]
+    if problems:
+        raise ValueError(f"{where}: {'; '.join(problems)}")
+    return kind(
+        **{
+            name: decode(
+                hints[name], given[name], f"{where}.{name}", is_open=is_open or bool(entry.metadata.get("open"))
             )
-        )
-    return kind(**{name: decode(hints[name], item, f"{where}.{name}") for name, item in given.items()})
+            for name, entry in known.items()
+            if name in given
+        }
+    )
 
 
-def _decode_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+def _decode_union(kinds: tuple[Any, ...], value: Any, where: str, is_open: bool) -> Any:
     if value is None and types.NoneType in kinds:
         return None
     options = [kind for kind in kinds if kind is not types.NoneType]
@@ -64,7 +78,7 @@ def _decode_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
         options = [kind for kind in options if is_dataclass(kind) and status == _default(kind, "status")]
         if not options:
             raise ValueError(f"{where}.status is {status!r}")
-    return decode(options[0], value, where)
+    return decode(options[0], value, where, is_open=is_open)
 
 
 def _decode_member(kind: type[Enum], value: Any, where: str) -> Enum:
@@ -81,5 +95,5 @@ def _default(kind: Any, name: str) -> Any:
 def _typed(kind: type, value: Any, where: str) -> Any:
     # A bool is an int to Python, not to a schema.
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ValueError(f"{where} is {type(value).__name__}, not {kind.__name__}")
+        raise ValueError(f"{where} must be {kind.__name__}, got {type(value).__name__}")
     return value

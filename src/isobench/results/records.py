@@ -12,6 +12,8 @@ from isobench.errors import ResultError
 from isobench.failures import FailureKind, Phase
 from isobench.planning.models import Step, TensorSpec
 from isobench.planning.settings import Settings
+from isobench.results.decoding import OPEN
+from isobench.system.facts import ContainerFacts, Git, Host
 
 SCHEMA = "isobench.result/2"
 
@@ -38,7 +40,7 @@ class ModelRecord:
     exporter: str = ""
     reference: str = ""
     deterministic: bool | None = None
-    git: Mapping[str, Any] | None = None
+    git: Git | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,18 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Facts about the machine (`host`), the last run's process (`worker`), and the container that it ran in.
+
+    None and empty where the Case failed before they were known.
+    """
+
+    host: Host | None = None
+    worker: Mapping[str, Any] = field(default_factory=dict)
+    container: ContainerFacts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One Case's outcome. `steps` are the tools that the model went through, the measuring last."""
 
@@ -216,7 +230,7 @@ class Result:
     environment: EnvironmentRecord | None
     settings: Settings
     outcome: Measured | Failed
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance, metadata=OPEN)
     steps: tuple[Step, ...] = ()
     schema: str = SCHEMA
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from isobench.system.facts import Cpu, Host, Memory
 from isobench.workers import machine
 
 WATCHED_S = 1.0
@@ -47,12 +47,12 @@ def watch(seconds: float = WATCHED_S) -> Busy:
     return Busy(processes=used, steal_share=after["steal_s"] / after["wall_s"])
 
 
-def findings(host: Mapping[str, Any], busy: Busy) -> list[Finding]:
+def findings(host: Host, busy: Busy) -> list[Finding]:
     """What disturbs, from the facts of `provenance.host` and from what was seen of other processes."""
-    return [*_others(busy, host), *_frequency(host["cpu"]), *_sharing(host), *_memory(host)]
+    return [*_others(busy, host), *_frequency(host.cpu), *_sharing(host), *_memory(host.memory)]
 
 
-def _others(busy: Busy, host: Mapping[str, Any]) -> Iterator[Finding]:
+def _others(busy: Busy, host: Host) -> Iterator[Finding]:
     for pid, name, cores in busy.processes[:5]:
         yield Finding(
             what=f"{name} (pid {pid}) uses {cores:.0%} of a core", advice="end it, or wait until it has ended"
@@ -62,60 +62,59 @@ def _others(busy: Busy, host: Mapping[str, Any]) -> Iterator[Finding]:
             what=f"the hypervisor takes {busy.steal_share:.0%} of the time",
             advice="measure when the machine's neighbours are quiet, or on a machine of your own",
         )
-    load = host["load_average"][0]
+    load = host.load_average[0]
     if not busy.processes and load > 0.5:
         yield Finding(what=f"the load was {load:.1f} in the last minute", advice="wait until it has gone down")
 
 
-def _frequency(cpu: Mapping[str, Any]) -> Iterator[Finding]:
-    governors = [governor for governor in cpu["governors"] if governor != "performance"]
+def _frequency(cpu: Cpu) -> Iterator[Finding]:
+    governors = [governor for governor in cpu.governors if governor != "performance"]
     if governors:
         yield Finding(
             what=f"the frequency is governed by {', '.join(governors)}: it follows the load",
             advice="sudo cpupower frequency-set --governor performance",
         )
-    if cpu["turbo"]:
+    if cpu.turbo:
         intel = "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo"
         other = "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost"
         yield Finding(
             what="turbo is on: the frequency depends on temperature and on what other cores do",
-            advice=intel if cpu["driver"] == "intel_pstate" else other,
+            advice=intel if cpu.driver == "intel_pstate" else other,
         )
-    if cpu["smt"] == "on" and cpu["logical_cores"] > cpu["physical_cores"]:
+    if cpu.smt == "on" and cpu.logical_cores > cpu.physical_cores:
         yield Finding(
             what="two threads share a core (SMT): what runs on the other slows this one",
             advice="--cpus with one thread of each core, or echo off | sudo tee /sys/devices/system/cpu/smt/control",
         )
 
 
-def _sharing(host: Mapping[str, Any]) -> Iterator[Finding]:
-    hypervisor = host["hypervisor"]
-    if hypervisor["present"]:
-        maker = " ".join(filter(None, (hypervisor["vendor"], hypervisor["product"]))) or "of unknown make"
+def _sharing(host: Host) -> Iterator[Finding]:
+    hypervisor = host.hypervisor
+    if hypervisor.present:
+        maker = " ".join(filter(None, (hypervisor.vendor, hypervisor.product))) or "of unknown make"
         yield Finding(
             what=f"this is a virtual machine ({maker}): others may share its cores, caches and memory",
             advice="compare only what takes turns (isobench compare), and calibrate",
         )
-    quota = host["cpu_quota"]
+    quota = host.cpu_quota
     if quota is not None:
         yield Finding(
             what=f"a control group allows {quota:g} CPUs' worth of time, then it throttles",
             advice=f"use no more threads than that (--threads {max(1, int(quota))}), or lift the limit",
         )
-    affinity, logical = len(host["affinity"]), host["cpu"]["logical_cores"]
+    affinity, logical = len(host.affinity), host.cpu.logical_cores
     if affinity < logical and quota is None:
         yield Finding(what=f"this process may use {affinity} of {logical} CPUs", advice="taskset, or the batch system")
-    clock = host["clock"]
-    if clock["source"] not in {None, "tsc", "kvm-clock", "arch_sys_counter"}:
+    clock = host.clock
+    if clock.source not in {None, "tsc", "kvm-clock", "arch_sys_counter"}:
         yield Finding(
-            what=f"the clock is {clock['source']}: a reading costs {clock['cost_s'] * 1e9:.0f} ns",
+            what=f"the clock is {clock.source}: a reading costs {clock.cost_s * 1e9:.0f} ns",
             advice="boot with clocksource=tsc, where the processor's counter is reliable",
         )
 
 
-def _memory(host: Mapping[str, Any]) -> Iterator[Finding]:
-    memory = host["memory"]
-    available, total = memory["available_bytes"], memory["total_bytes"]
+def _memory(memory: Memory) -> Iterator[Finding]:
+    available, total = memory.available_bytes, memory.total_bytes
     if available is not None and total and available < 0.1 * total:
         yield Finding(
             what=f"only {available / 2**30:.1f} of {total / 2**30:.1f} GiB of memory are free",

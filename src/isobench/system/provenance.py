@@ -1,7 +1,7 @@
-"""Facts about the machine, the software and the clock that a result carries, gathered without starting a program.
+"""Gathers the facts about the machine, the software and the clock that a Result carries, without starting a program.
 
-`host` takes some milliseconds and is called while the worker starts. What can't be read is None or left out; nothing
-is guessed. Of the environment's variables only those are told that `machine.TOLD_VARIABLES` lists.
+`host` takes some milliseconds and is called while the worker starts. What can't be read is None; nothing is guessed. Of
+the environment's variables only those are recorded that `machine.TOLD_VARIABLES` lists.
 """
 
 from __future__ import annotations
@@ -9,48 +9,49 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from isobench.system.facts import Cache, Clock, Cpu, Git, Host, Hypervisor, Kernel, Memory, Python
 from isobench.version import VERSION
 from isobench.workers import machine
 
 _CPU = "/sys/devices/system/cpu"
 
 
-def host() -> dict[str, Any]:
-    """Facts about this machine and this process, as JSON."""
+def host() -> Host:
+    """Facts about this machine and this process."""
     system = os.uname()
     quota, _ = machine.cpu_quota()
-    return {
-        "hostname": system.nodename,
-        "cpu": _cpu(),
-        "memory": _memory(),
-        "kernel": {"release": system.release, "version": system.version, "machine": system.machine},
-        "os": _os_name(),
-        "glibc": _glibc(),
-        "hypervisor": _hypervisor(),
-        "container": _container(),
-        "affinity": list(machine.cpus()),
-        "cpu_quota": quota,
-        "load_average": list(os.getloadavg()),
-        "transparent_hugepages": _chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
-        "address_space_randomization": _number("/proc/sys/kernel/randomize_va_space"),
-        "clock": clock(),
-        "python": {"version": sys.version, "executable": sys.executable},
-        "isobench": VERSION,
-        "command": list(sys.argv),
-        "environment": machine.told_variables(),
-    }
+    return Host(
+        hostname=system.nodename,
+        cpu=_cpu(),
+        memory=_memory(),
+        kernel=Kernel(release=system.release, version=system.version, machine=system.machine),
+        os=_os_name(),
+        glibc=_glibc(),
+        hypervisor=_hypervisor(),
+        container=_container(),
+        affinity=tuple(machine.cpus()),
+        cpu_quota=quota,
+        load_average=os.getloadavg(),
+        transparent_hugepages=_chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
+        address_space_randomization=_number("/proc/sys/kernel/randomize_va_space"),
+        clock=clock(),
+        python=Python(version=sys.version, executable=sys.executable),
+        isobench=VERSION,
+        command=tuple(sys.argv),
+        environment=machine.told_variables(),
+    )
 
 
 def cpu_model() -> str:
-    """The CPU's name as its maker calls it; the architecture's where it isn't told."""
-    return str(_cpu()["model"] or os.uname().machine)
+    """The CPU's name as its maker has it; the architecture's where that is unknown."""
+    return _cpu().model or os.uname().machine
 
 
-def clock() -> dict[str, Any]:
-    """The clock that latencies are measured with: its resolution, and what one reading costs."""
+def clock() -> Clock:
+    """The clock that latencies are measured with; takes 200 readings."""
     info = time.get_clock_info("perf_counter")
     readings = 200
     read = time.perf_counter_ns
@@ -58,19 +59,19 @@ def clock() -> dict[str, Any]:
     for _ in range(readings):
         read()
     cost_s = (read() - started) / readings / 1e9
-    return {
-        "name": info.implementation,
-        "source": _line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        "resolution_s": info.resolution,
-        "cost_s": cost_s,
-    }
+    return Clock(
+        name=info.implementation,
+        source=_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        resolution_s=info.resolution,
+        cost_s=cost_s,
+    )
 
 
-def git(path: Path, *, look_for_changes: bool = True) -> dict[str, Any] | None:
-    """The checkout that `path` lies in: {"commit", "branch", "dirty"}; None where it lies in none.
+def git(path: Path, *, look_for_changes: bool = True) -> Git | None:
+    """The checkout that `path` lies in; None where it lies in none.
 
     The commit is read from git's files. `dirty` says whether `path` itself (a file, or all of a folder) differs from
-    the commit; only git can tell, which costs some 5 ms; None where it wasn't asked, isn't there or refused.
+    the commit. Only git knows, which costs some 5 ms; it is None where git wasn't asked, isn't installed or refused.
     """
     path = path.absolute()
     for folder in (path, *path.parents):
@@ -80,7 +81,7 @@ def git(path: Path, *, look_for_changes: bool = True) -> dict[str, Any] | None:
     else:
         return None
     commit, branch = _head(found)
-    return {"commit": commit, "branch": branch, "dirty": _is_dirty(path) if look_for_changes else None}
+    return Git(commit=commit, branch=branch, dirty=_is_dirty(path) if look_for_changes else None)
 
 
 def _head(git_folder: Path) -> tuple[str | None, str | None]:
@@ -116,7 +117,7 @@ def _is_dirty(path: Path) -> bool | None:
         return None
 
 
-def _cpu() -> dict[str, Any]:
+def _cpu() -> Cpu:
     # One processor's entry is enough, and the kernel makes no more of this long file than is read.
     with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
         entry = file.read(8192).split("\n\n", 1)[0]
@@ -125,40 +126,38 @@ def _cpu() -> dict[str, Any]:
     cores = machine.physical_cores(online)
     sockets = {_line(f"{_CPU}/cpu{cpu}/topology/physical_package_id") for cpu in cores}
     governors = {_line(f"{_CPU}/cpu{cpu}/cpufreq/scaling_governor") for cpu in cores}
-    return {
-        "model": fields.get("model name"),
-        "vendor": fields.get("vendor_id") or fields.get("CPU implementer"),
-        "family": fields.get("cpu family"),
-        "model_number": fields.get("model") or fields.get("CPU part"),
-        "stepping": fields.get("stepping") or fields.get("CPU revision"),
-        "microcode": fields.get("microcode"),
-        "flags": sorted((fields.get("flags") or fields.get("Features") or "").split()),
-        "logical_cores": len(online),
-        "physical_cores": len(cores),
-        "sockets": len(sockets),
-        "smt": _line(f"{_CPU}/smt/control"),
-        "caches": _caches(online[0]),
-        "max_mhz": _megahertz(f"{_CPU}/cpu{online[0]}/cpufreq/cpuinfo_max_freq"),
-        "now_mhz": float(fields["cpu MHz"]) if "cpu MHz" in fields else None,
-        "driver": _line(f"{_CPU}/cpu{online[0]}/cpufreq/scaling_driver"),
-        "governors": sorted(governor for governor in governors if governor),
-        "turbo": _turbo(),
-    }
+    return Cpu(
+        model=fields.get("model name"),
+        vendor=fields.get("vendor_id") or fields.get("CPU implementer"),
+        family=fields.get("cpu family"),
+        model_number=fields.get("model") or fields.get("CPU part"),
+        stepping=fields.get("stepping") or fields.get("CPU revision"),
+        microcode=fields.get("microcode"),
+        flags=tuple(sorted((fields.get("flags") or fields.get("Features") or "").split())),
+        logical_cores=len(online),
+        physical_cores=len(cores),
+        sockets=len(sockets),
+        smt=_line(f"{_CPU}/smt/control"),
+        caches=tuple(_caches(online[0])),
+        max_mhz=_megahertz(f"{_CPU}/cpu{online[0]}/cpufreq/cpuinfo_max_freq"),
+        now_mhz=float(fields["cpu MHz"]) if "cpu MHz" in fields else None,
+        driver=_line(f"{_CPU}/cpu{online[0]}/cpufreq/scaling_driver"),
+        governors=tuple(sorted(governor for governor in governors if governor)),
+        turbo=_turbo(),
+    )
 
 
-def _caches(cpu: int) -> list[dict[str, Any]]:
-    caches = []
+def _caches(cpu: int) -> Iterator[Cache]:
     for index in range(8):
         folder = f"{_CPU}/cpu{cpu}/cache/index{index}"
         level = _number(f"{folder}/level")
         if level is None:
             break
-        caches.append({"level": level, "type": _line(f"{folder}/type"), "size": _line(f"{folder}/size")})
-    return caches
+        yield Cache(level=level, type=_line(f"{folder}/type"), size=_line(f"{folder}/size"))
 
 
 def _turbo() -> bool | None:
-    """Whether the CPU may exceed its nominal frequency, as far as the kernel's driver tells."""
+    """Whether the CPU may exceed its nominal frequency, as far as the kernel's driver knows."""
     forbidden = _number(f"{_CPU}/intel_pstate/no_turbo")
     if forbidden is not None:
         return not forbidden
@@ -166,15 +165,15 @@ def _turbo() -> bool | None:
     return None if boost is None else bool(boost)
 
 
-def _memory() -> dict[str, int | None]:
+def _memory() -> Memory:
     lines = (line.split() for line in _text("/proc/meminfo").splitlines())
     size_bytes = {words[0]: int(words[1]) * 1024 for words in lines if words[-1] == "kB"}
-    return {
-        "total_bytes": size_bytes.get("MemTotal:"),
-        "available_bytes": size_bytes.get("MemAvailable:"),
-        "swap_bytes": size_bytes.get("SwapTotal:"),
-        "limit_bytes": machine.memory_limit(),
-    }
+    return Memory(
+        total_bytes=size_bytes.get("MemTotal:"),
+        available_bytes=size_bytes.get("MemAvailable:"),
+        swap_bytes=size_bytes.get("SwapTotal:"),
+        limit_bytes=machine.memory_limit(),
+    )
 
 
 def _os_name() -> str | None:
@@ -192,18 +191,17 @@ def _glibc() -> str | None:
         return None
 
 
-def _hypervisor() -> dict[str, Any]:
-    """Whether a hypervisor runs below us, and what the (virtual) hardware says of its maker."""
-    return {
-        "present": " hypervisor" in _text("/proc/cpuinfo", limit=8192) or bool(_line("/sys/hypervisor/type")),
-        "type": _line("/sys/hypervisor/type"),
-        "vendor": _line("/sys/class/dmi/id/sys_vendor"),
-        "product": _line("/sys/class/dmi/id/product_name"),
-    }
+def _hypervisor() -> Hypervisor:
+    return Hypervisor(
+        present=" hypervisor" in _text("/proc/cpuinfo", limit=8192) or bool(_line("/sys/hypervisor/type")),
+        type=_line("/sys/hypervisor/type"),
+        vendor=_line("/sys/class/dmi/id/sys_vendor"),
+        product=_line("/sys/class/dmi/id/product_name"),
+    )
 
 
 def _container() -> str | None:
-    """The kind of container this process runs in, by the marks that the engines leave; None: no mark."""
+    """The kind of container this process runs in, by the marks that engines leave; None: no mark."""
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         return "kubernetes"
     for mark, kind in (("/run/.containerenv", "podman"), ("/.dockerenv", "docker")):
@@ -233,7 +231,7 @@ def _number(path: str) -> int | None:
 
 
 def _line(path: str) -> str | None:
-    """What a file of one line holds; None where it isn't there, can't be read or is empty."""
+    """What a file of one line holds; None where it is missing, can't be read or is empty."""
     return _text(path).strip() or None
 
 

@@ -12,11 +12,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from isobench.environments.container import engine
 from isobench.environments.container.engine import Engine
 from isobench.environments.store import Environment
+from isobench.system.facts import ContainerFacts
 from isobench.workers import machine
 
 TEMPORARY = "/isobench-tmp"
@@ -93,7 +93,7 @@ def of(
     )
 
 
-def record(environment: Environment) -> dict[str, Any]:
+def record(environment: Environment) -> ContainerFacts:
     """What a result says of the engine and the image; on the way, what a killed host left behind is removed.
 
     Raises:
@@ -102,14 +102,14 @@ def record(environment: Environment) -> dict[str, Any]:
     using = engine.find()
     using.remove_leftovers()
     told = environment.manifest()["container"]
-    return {
-        "engine": using.name,
-        "version": using.version,
-        "rootless": using.rootless,
-        "image": told["image"],
-        "id": told["id"],
-        "libc": told["libc"],
-    }
+    return ContainerFacts(
+        engine=using.name,
+        version=using.version,
+        rootless=using.rootless,
+        image=told["image"],
+        id=told["id"],
+        libc=told["libc"],
+    )
 
 
 def for_worker(
