@@ -53,7 +53,7 @@ def test_a_result_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("schema",), "isobench.result/1", "has the schema 'isobench.result/1': this isobench reads isobench.result/2"),
+        (("schema",), "isobench.result/1", "has schema 'isobench.result/1'; this isobench reads isobench.result/3"),
         (("outcome", "latency", "mean_s"), "fast", "result.outcome.latency.mean_s must be float, got str"),
         (("outcome", "status"), "splendid", "result.outcome.status is 'splendid'"),
         (("outcome", "runs", 0, "group"), True, r"result.outcome.runs\[0\].group must be int, got bool"),
@@ -96,7 +96,7 @@ def test_a_missing_member_is_named(tmp_path: Path) -> None:
 
 def test_a_result_of_another_schema_says_what_reads_it(tmp_path: Path) -> None:
     file = save(make(), tmp_path) / results.RESULT_FILE
-    for schema, hint in (("isobench.result/3", "Read it with the isobench that wrote it"), (None, "^$")):
+    for schema, hint in (("isobench.result/4", "Read it with the isobench that wrote it"), (None, "^$")):
         file.write_text(json.dumps({"schema": schema}))
         with pytest.raises(ResultError) as caught:
             results.load(str(file))

@@ -344,6 +344,12 @@ CSV = (
     ),
     OUTPUTS,
     ERROR,
+    Column(name="error_phase", about="what was being done when it failed", get=_of_failed(lambda one: one.phase)),
+    Column(
+        name="error_cause",
+        about="the exception's class, or a plugin's own word, where the kind alone doesn't say",
+        get=_of_failed(lambda one: one.cause),
+    ),
     ERROR_MESSAGE,
     Column(
         name="steps",

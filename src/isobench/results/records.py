@@ -15,7 +15,7 @@ from isobench.planning.settings import Settings
 from isobench.results.decoding import OPEN
 from isobench.system.facts import ContainerFacts, Git, Host
 
-SCHEMA = "isobench.result/2"
+SCHEMA = "isobench.result/3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

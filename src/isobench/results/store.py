@@ -7,11 +7,13 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from isobench import paths
-from isobench.errors import ResultError
+from isobench.errors import ResultError, UsageError
 from isobench.results.decoding import decode
 from isobench.results.records import SCHEMA, Measured, Result
+from isobench.results.upgrades import UPGRADES, upgrade
 from isobench.system.names import by_prefix
 from isobench.workers import protocol
 
@@ -65,28 +67,40 @@ def run_folder(number: int) -> str:
 
 
 def load(name: str, *, root: Path | None = None) -> Result:
-    """The Result of an id (or the beginning of one that is like no other), a folder, or a `result.json`.
+    """The Result of an id (or of an unambiguous beginning of one), a folder, or a `result.json`.
 
     Raises:
-        ResultError: there is none, there are several, or it's not what the schema says.
+        ResultError: none or several match, or the file isn't as the schema says.
     """
     file = _find(name, root or paths.results())
     try:
-        value = protocol.read_json(file, SCHEMA)
-        result: Result = decode(Result, value, "result")
+        result: Result = decode(Result, _read(file), "result")
     except FileNotFoundError:
-        raise ResultError(f"there is no {file}") from None
+        raise ResultError(f"{file} does not exist", hint="List all results: isobench list") from None
     except OSError as error:
         raise ResultError(f"{file} can't be read: {error.strerror}") from None
     except protocol.SchemaError as error:
         ours = str(error.found).startswith(SCHEMA.partition("/")[0])
-        hint = "Read it with the isobench that wrote it: its member `isobench` says which version." if ours else ""
-        raise ResultError(f"{file} has the schema {error.found!r}: this isobench reads {SCHEMA}", hint=hint) from None
+        hint = "Read it with the isobench that wrote it: its member `isobench` is the version." if ours else ""
+        readable = ", ".join([SCHEMA, *UPGRADES])
+        raise ResultError(f"{file} has schema {error.found!r}; this isobench reads {readable}", hint=hint) from None
     except protocol.ProtocolError as error:
         raise ResultError(str(error)) from None
     except ValueError as error:
-        raise ResultError(f"{file} is no result of this version: {error}") from None
+        raise ResultError(f"{file} is corrupted, or from another version: {error}") from None
+    except UsageError as error:  # a value that Settings refuses
+        raise ResultError(f"{file} is corrupted, or from another version: {error.message}") from None
     return result
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The JSON of a Result, in the present schema."""
+    try:
+        return protocol.read_json(file, SCHEMA)
+    except protocol.SchemaError as error:
+        if error.found not in UPGRADES:
+            raise
+        return upgrade(protocol.read_json(file, str(error.found)))
 
 
 def load_all(root: Path | None = None) -> Iterator[Result | ResultError]:

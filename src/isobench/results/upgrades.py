@@ -1,0 +1,36 @@
+"""Results that an earlier isobench wrote, brought to the present schema before they are decoded: JSON to JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isobench.failures import kind_and_cause
+
+
+def _from_2(old: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 had `settings.exactly`, and kinds of failures that were class names.
+
+    `iterations` was a number even where the user gave none. What isn't as schema 2 had it is left for the decoding to
+    refuse.
+    """
+    new = {**old, "schema": "isobench.result/3"}
+    settings, outcome = old.get("settings"), old.get("outcome")
+    if isinstance(settings, dict) and "exactly" in settings:
+        new["settings"] = {name: value for name, value in settings.items() if name != "exactly"}
+        if not settings["exactly"]:
+            new["settings"]["iterations"] = None
+    if isinstance(outcome, dict) and outcome.get("status") == "failed":
+        kind, cause = kind_and_cause(str(outcome.get("kind")))
+        new["outcome"] = {**outcome, "kind": kind, "cause": cause}
+    return new
+
+
+UPGRADES = {"isobench.result/2": _from_2}
+"""For each earlier schema that can be read, what makes the next one of it."""
+
+
+def upgrade(value: dict[str, Any]) -> dict[str, Any]:
+    """The Result in the present schema."""
+    while value["schema"] in UPGRADES:
+        value = UPGRADES[value["schema"]](value)
+    return value
