@@ -19,12 +19,12 @@ from isobench import paths
 from isobench.console import Console, Progress
 from isobench.environments import choice
 from isobench.errors import UsageError
-from isobench.executors.local import run, run_sequence
-from isobench.measuring.case import Plan
+from isobench.executors.local import LocalExecutor
 from isobench.planning import selection
 from isobench.planning.models import Model
+from isobench.planning.plan import Plan
+from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import Settings
-from isobench.results import SavedResult
 from isobench.runtimes import registry
 from isobench.runtimes.worker_rt import no_turns
 from isobench.tools.base import Tool
@@ -32,13 +32,14 @@ from isobench.tools.benchmark import Benchmark
 from isobench.tools.sequence import Sequence as Tools
 
 if TYPE_CHECKING:
-    from isobench.results import Result
+    from isobench.executors.base import Executor
+    from isobench.results import Result, SavedResult
 
 
 def plan(
     models: Sequence[str],
     *,
-    runtimes: Sequence[str] = (),
+    runtimes: Sequence[str | RuntimeChoice] = (),
     device: str = "x86",
     rt_args: Mapping[str, Any] | None = None,
     script_args: Sequence[str] = (),
@@ -64,12 +65,13 @@ def plan(
             hint="Use --min-time, --processes and --precision instead of --iterations.",
         )
     where = registry.device(device)
-    names = runtimes or (registry.default(where),)
-    entries = [registry.get(name, where) for name in dict.fromkeys(names)]
+    choices = [_choice(one) for one in runtimes] or [RuntimeChoice(name=registry.default(where))]
+    choices = list({str(one): one for one in choices}.values())
+    entries = [registry.get(one, where) for one in choices]
     for entry in entries:
         entry.make(rt_args or {})
         if interleaved and not entry.cls.takes_turns():
-            raise no_turns(entry.name)
+            raise no_turns(entry.label)
     if where.family == "nvidia":
         from isobench.system import nvidia
 
@@ -77,13 +79,14 @@ def plan(
     choice.wanted()
     chosen = selection.select(models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes)
     for entry in entries:
-        for model in chosen if entry.default_sequence is not None else ():
-            entry.default_sequence.preparing(model).check(model)
+        if entry.default_sequence is not None:
+            for model in chosen:
+                entry.default_sequence.preparing(model).check(model)
     _check_folder(results or paths.results())
     return Plan(
-        models=chosen,
-        runtimes=entries,
-        device=where,
+        models=tuple(chosen),
+        runtimes=tuple(choices),
+        device=device,
         settings=chosen_settings,
         rt_args=dict(rt_args or {}),
         interleaved=interleaved,
@@ -119,7 +122,12 @@ def sequence(
     plans: dict[Tool, Plan] = {
         tool: plan(models, **(shared | tool.plan_options())) for tool in tools if isinstance(tool, Benchmark)
     }
-    return run_sequence(tools, chosen, chosen_settings, plans, progress or Console(quiet=True))
+    executor = LocalExecutor()
+    return executor.run_sequence(tools, chosen, chosen_settings, plans, progress or Console(quiet=True))
+
+
+def _choice(given: str | RuntimeChoice) -> RuntimeChoice:
+    return RuntimeChoice.parse(given) if isinstance(given, str) else given
 
 
 def _check_folder(results: Path) -> None:
@@ -135,12 +143,12 @@ def _check_folder(results: Path) -> None:
         )
 
 
-def measure(of: Plan, progress: Progress | None = None) -> Iterator[SavedResult]:
-    """Measure a plan's Cases; each Result is on disk when it is yielded."""
-    return run(of, progress or Console(quiet=True))
+def measure(of: Plan, progress: Progress | None = None, *, executor: Executor | None = None) -> Iterator[SavedResult]:
+    """Measure a plan's Cases, by default on this machine; each Result is saved before it is yielded."""
+    return (executor or LocalExecutor()).run(of, progress or Console(quiet=True))
 
 
-def benchmark(model: str | Path, *, runtime: str = "", device: str = "x86", **options: Any) -> Result:
+def benchmark(model: str | Path, *, runtime: str | RuntimeChoice = "", device: str = "x86", **options: Any) -> Result:
     """Measure one model on one runtime and return the Result; `options` are those of `plan`.
 
     Where it came to no measurement, the Result's `outcome` is `Failed` and says why; its `latency` then raises.
@@ -157,7 +165,9 @@ def benchmark(model: str | Path, *, runtime: str = "", device: str = "x86", **op
     return saved[0].result
 
 
-def benchmark_all(models: Sequence[str | Path], *, runtimes: Sequence[str] = (), **options: Any) -> list[Result]:
+def benchmark_all(
+    models: Sequence[str | Path], *, runtimes: Sequence[str | RuntimeChoice] = (), **options: Any
+) -> list[Result]:
     """Measure every model on every runtime; a Case that fails is a Result, too. `options` are those of `plan`."""
     return [one.result for one in measure(plan([str(model) for model in models], runtimes=runtimes, **options))]
 
@@ -191,4 +201,15 @@ def discover(
     return [entry for entry in found if entry["hash"].startswith(chosen.hash)]
 
 
-__all__ = ["Model", "benchmark", "benchmark_all", "discover", "measure", "plan", "sequence"]
+__all__ = [
+    "Model",
+    "Plan",
+    "RuntimeChoice",
+    "Settings",
+    "benchmark",
+    "benchmark_all",
+    "discover",
+    "measure",
+    "plan",
+    "sequence",
+]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isobench.cli.parameters import PERCENT, SCRIPT_ARGS, WAIT, environment_options, settings_options
-from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand
+from isobench.cli.words import DEVICE, RT_ARGS, RUNTIMES, WordsCommand
 from isobench.errors import ResultError, UsageError
 from isobench.planning.settings import COMPARE_DEFAULTS
 
@@ -23,7 +23,7 @@ TOO_SLOW = 8
 
 @click.command(cls=WordsCommand)
 @click.argument("what", nargs=-1, required=True, metavar="FIRST [SECOND]")
-@click.option("-r", "--runtime", "runtimes", multiple=True, metavar="NAME[@ENV]", help="May be given again.")
+@RUNTIMES
 @DEVICE
 @RT_ARGS
 @settings_options(but=["iterations"], defaults=COMPARE_DEFAULTS)
@@ -51,6 +51,7 @@ def compare(
     isobench compare a.py b.py                       two models on one runtime, interleaved
     isobench compare model.py -r ort -r torch-eager  one model on two runtimes, interleaved
     isobench compare model.py -r ort -r ort@mine     one model in two environments (mine: see isobench env list)
+    isobench compare model.py -r ort -r ort:spinning=false   one model with two settings of a runtime
     isobench compare ID_1 ID_2                       two results (ids, folders, result.json)
     isobench compare baseline/ results/              two folders of results, each model on each runtime
 
@@ -103,7 +104,7 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
     alone = all(len(side) == 1 for side in sides)
     pairs = [(sides[0][0], sides[1][0])] if alone else compare.match(*sides)
     left_out += [
-        f"{one.model.name}::{one.model.hash} on {one.runtime.name} is not measured in {what[1]}"
+        f"{one.model.name}::{one.model.hash} on {one.runtime.label or one.runtime.name} is not measured in {what[1]}"
         for one in ([] if alone else compare.unmatched(*sides))
     ]
     if left_out and whole and not anyway:
@@ -139,7 +140,7 @@ def _of_two(saved: list[SavedResult]) -> Comparison:
     from isobench.results import compare
 
     if len(saved) != 2:
-        names = ", ".join(f"{one.result.model.name} on {one.result.runtime.name}" for one in saved)
+        names = ", ".join(f"{one.result.model.name} on {one.result.runtime.label}" for one in saved)
         raise UsageError(f"two can be compared, not {len(saved)}: {names}", hint=HINT)
     return compare.compare(*((one.result, one.folder) for one in saved))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isobench.cli.parameters import SCRIPT_ARGS, WAIT, environment_options, settings_options
-from isobench.cli.words import DEVICE, RT_ARGS, WordsCommand
+from isobench.cli.words import DEVICE, RT_ARGS, RUNTIMES, WordsCommand
 
 if TYPE_CHECKING:
     from isobench.results import SavedResult
@@ -21,14 +21,7 @@ WRONG_OUTPUTS = 7
 
 @click.command(cls=WordsCommand)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option(
-    "-r",
-    "--runtime",
-    "runtimes",
-    multiple=True,
-    metavar="NAME[@ENV]",
-    help="A runtime, in its own environment or another; may be given again.  [default: the device's first]",
-)
+@RUNTIMES
 @DEVICE
 @RT_ARGS
 @settings_options()

@@ -71,6 +71,15 @@ RT_ARGS = click.option(
     help="The runtime's own arguments, blanks between them: mode::fast sizes::[1,2] flag. A name alone is True. What "
     "ends in .py, .onnx or .txt, is a glob or names a file is a model again. isobench benchmark -h lists them all.",
 )
+RUNTIMES = click.option(
+    "-r",
+    "--runtime",
+    "runtimes",
+    multiple=True,
+    metavar="NAME[@ENV][:ARG=VALUE,...]",
+    help="A runtime, by its name, with another environment (ort@mine), with arguments for it alone "
+    "(ort:graph_optimization=basic,spinning=false). May be repeated.  [default: the device's first]",
+)
 DEVICE = click.option(
     "--device",
     default="x86",

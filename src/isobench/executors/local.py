@@ -1,4 +1,4 @@
-"""Cases -> Results: builds what is missing, measures one Case after the other, and saves each Result as it comes.
+"""LocalExecutor: measures on this machine, one Case after the other, and saves each Result at once.
 
 Whatever goes wrong with one Case becomes its Result; the others go on.
 """
@@ -8,68 +8,80 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from isobench import environments
-from isobench.builds import Build
-from isobench.console import Progress
 from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, ModelError, UsageError
-from isobench.measuring.case import Case, Plan
+from isobench.measuring.case import Case
 from isobench.planning.models import Model, Step
 from isobench.planning.settings import Settings
-from isobench.results import Measured, Result, SavedResult
+from isobench.runtimes import registry
 from isobench.runtimes.registry import Entry
 from isobench.system import devices
 from isobench.tools.base import State, Tool, builds_of
-from isobench.tools.sequence import Sequence as Tools
+from isobench.tools.sequence import Sequence as ToolSequence
 from isobench.tools.sequence import advance
 
-
-def run(plan: Plan, progress: Progress) -> Iterator[SavedResult]:
-    """Measure the plan's Cases, model by model or all of them in turns; each Result is on disk before it is yielded."""
-    work = _Work(plan, progress)
-    if plan.interleaved:
-        yield from work.interleaved()
-        return
-    for model in plan.models:
-        for found in work.cases(model):
-            yield found if isinstance(found, SavedResult) else work.measured(found)
+if TYPE_CHECKING:
+    from isobench.builds import Build
+    from isobench.console import Progress
+    from isobench.planning.plan import Plan
+    from isobench.results import Result, SavedResult
 
 
-def run_sequence(
-    tools: Tools, models: Sequence[Model], settings: Settings, plans: Mapping[Tool, Plan], progress: Progress
-) -> Iterator[SavedResult]:
-    """Take each model through the tools; `plans` say what each of those that measure is to do.
+class LocalExecutor:
+    """Measures on this machine."""
 
-    Where a tool fails with one model, the measurements that were to come are Results that say so, and the others go on.
-    Where nothing is measured, it's told where that lies which was made.
+    def run(self, plan: Plan, progress: Progress) -> Iterator[SavedResult]:
+        """Measure the plan's Cases, model by model or interleaved; each Result is saved before it is yielded."""
+        work = _Work(plan, progress)
+        if plan.interleaved:
+            yield from work.interleaved()
+            return
+        for model in plan.models:
+            for found in work.cases(model):
+                yield work.measured(found) if isinstance(found, Case) else found
 
-    Raises:
-        IsobenchError: a tool failed, and no measurement was to come after it.
-    """
-    at_work = _Sequence(plans, progress)
-    failures = []
-    for model in models:
-        state, done = State(model=model, settings=settings), 0
-        steps = tuple(tools)
-        try:
-            for reached in advance(state, steps, at_work):
-                yield from reached.results[len(state.results) :]
-                state, done = reached, done + 1
-        except IsobenchError as error:
-            lost = [plans[tool] for tool in steps[done:] if tool in plans]
-            for plan in lost:
-                yield from _Work(plan, progress).failed_on_all(model, error)
-            failures += [] if lost else [error]
-            continue
-        for build in state.builds if not plans else ():
-            progress.note(f"{build.name}::{build.hash} {build.signature}  in {build.folder}")
-    if failures:
-        raise failures[0]
+    def run_sequence(
+        self,
+        tools: ToolSequence,
+        models: Sequence[Model],
+        settings: Settings,
+        plans: Mapping[Tool, Plan],
+        progress: Progress,
+    ) -> Iterator[SavedResult]:
+        """Take each model through the tools; `plans` holds one for each tool that measures.
+
+        Where a tool fails with one model, each measurement after it becomes a Result that says so, and the other models
+        go on. Where nothing is measured, the folders of the builds are reported.
+
+        Raises:
+            IsobenchError: a tool failed, and no measurement was to come after it.
+        """
+        at_work = _Sequence(plans, progress)
+        failures = []
+        for model in models:
+            state, done = State(model=model, settings=settings), 0
+            steps = tuple(tools)
+            try:
+                for reached in advance(state, steps, at_work):
+                    yield from reached.results[len(state.results) :]
+                    state, done = reached, done + 1
+            except IsobenchError as error:
+                lost = [plans[tool] for tool in steps[done:] if tool in plans]
+                for plan in lost:
+                    yield from _Work(plan, progress).failed_on_all(model, error)
+                failures += [] if lost else [error]
+                continue
+            for build in state.builds if not plans else ():
+                progress.note(f"{build.name}::{build.hash} {build.signature}  in {build.folder}")
+        if failures:
+            raise failures[0]
 
 
 class _Bench:
-    """What every kind of work needs: environments, and somebody to tell."""
+    """What every kind of work needs: environments and progress."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -81,7 +93,7 @@ class _Bench:
         self.progress.stage(text)
 
     def ready(self, spec: Spec) -> Environment:
-        """The environment, made from its lock if it isn't there yet; one that is there is never changed."""
+        """The environment, created from its lock unless it exists; one that exists is never changed."""
         chosen = environments.choose(spec, note=self.progress.note)
         found = environments.find(chosen)
         if found is not None:
@@ -91,13 +103,13 @@ class _Bench:
 
     def measure(self, tool: Tool, state: State) -> Sequence[SavedResult]:
         """Raises:
-        UsageError: where a model is only made ready, nothing is measured.
+        UsageError: always; a model is only prepared here.
         """
-        raise UsageError(f"{tool.name} can't measure here: the measuring comes after these tools")
+        raise UsageError(f"{tool.name} can't measure in a runtime's default_sequence, which only prepares a model")
 
 
 class _Sequence(_Bench):
-    """A sequence at work."""
+    """A sequence of tools at work."""
 
     def __init__(self, plans: Mapping[Tool, Plan], progress: Progress) -> None:
         super().__init__(progress)
@@ -115,18 +127,20 @@ class _Work(_Bench):
     def __init__(self, plan: Plan, progress: Progress) -> None:
         super().__init__(progress)
         self.plan = plan
+        self.device = registry.device(plan.device)
+        self.entries = tuple(registry.get(choice, self.device) for choice in plan.runtimes)
 
     def cases(self, model: Model) -> Iterator[Case | SavedResult]:
-        """The Cases of a model, each with its build; of those that can't be measured, the Result that says so."""
+        """The Cases of a model, each with its build; for those that can't be measured, a Result that says why."""
         able = []
-        for entry in self.plan.runtimes:
+        for entry in self.entries:
             refusal = entry.cls.takes_scripts_only
             if refusal and not model.is_script:
-                reason = f"{entry.name} can't run {model.path.name}: {refusal}"
+                reason = f"{entry.label} can't run {model.path.name}: {refusal}"
                 yield self._failed(self._case(entry, model), ModelError(reason, hint="Give the script, or use -r ort."))
             else:
                 able.append(entry)
-        # Runtimes without a sequence of their own share what is made once.
+        # Runtimes without a sequence of their own share their builds.
         usual = [entry for entry in able if entry.default_sequence is None]
         yield from self._usual_cases(usual, model)
         for entry in able:
@@ -137,7 +151,7 @@ class _Work(_Bench):
         """Measure one Case. A failure is a Result, too."""
         try:
             case.prepare(self.ready)
-            self.progress.begin(f"{case.name} on {case.entry.name}")
+            self.progress.begin(case.label)
             with self._measuring(case):
                 result = case.measure()
         except IsobenchError as error:
@@ -145,17 +159,17 @@ class _Work(_Bench):
         return self._save(result, case)
 
     def measured_all(self, state: State) -> list[SavedResult]:
-        """Measure what a sequence has come to, on every runtime."""
-        steps = state.steps[:-1]  # the last is the measuring itself
+        """Measure the builds of a sequence on every runtime."""
+        steps = state.steps[:-1]  # the last is the benchmark itself
         return [
             self.measured(self._case(entry, state.model, build, steps))
             for build in state.builds
-            for entry in self.plan.runtimes
+            for entry in self.entries
         ]
 
     def failed_on_all(self, model: Model, error: IsobenchError) -> Iterator[SavedResult]:
-        """A Result for each runtime that says why nothing was measured."""
-        for entry in self.plan.runtimes:
+        """For each runtime, a Result that says why nothing was measured."""
+        for entry in self.entries:
             yield self._failed(self._case(entry, model), error)
 
     def interleaved(self) -> Iterator[SavedResult]:
@@ -165,7 +179,7 @@ class _Work(_Bench):
         ready: list[Case] = []
         for model in self.plan.models:
             for found in self.cases(model):
-                if isinstance(found, SavedResult):
+                if not isinstance(found, Case):
                     yield found
                     continue
                 try:
@@ -173,7 +187,7 @@ class _Work(_Bench):
                     ready.append(found)
                 except IsobenchError as error:
                     yield self._failed(found, error)
-        self.progress.begin(" and ".join(f"{case.name} on {case.entry.name}" for case in ready))
+        self.progress.begin(" and ".join(case.label for case in ready))
         with self._measuring(*ready):
             outcomes = list(interleaving.measure(ready, self.plan.settings, self.progress.stage))
         for case, outcome in outcomes:
@@ -203,7 +217,10 @@ class _Work(_Bench):
         """The Cases of a runtime that has a sequence of its own."""
         state = State(model=model, settings=self.plan.settings)
         try:
-            for reached in advance(state, tuple(entry.default_sequence.preparing(model)), self):
+            assert entry.default_sequence is not None
+            preparing = entry.default_sequence.preparing(model)
+            assert isinstance(preparing, ToolSequence)
+            for reached in advance(state, tuple(preparing), self):
                 state = reached
         except IsobenchError as error:
             yield self._failed(self._case(entry, model), error)
@@ -213,7 +230,7 @@ class _Work(_Bench):
 
     @contextmanager
     def _measuring(self, *cases: Case) -> Iterator[None]:
-        """Hold the device; if it's interrupted, what the Cases' workers left is of no use to anybody."""
+        """Hold the device; on an interrupt, remove what the Cases' workers wrote."""
         with self._device():
             try:
                 yield
@@ -226,8 +243,8 @@ class _Work(_Bench):
 
     def _device(self) -> AbstractContextManager[None]:
         timeout_s = None if self.plan.wait else 0
-        family = next((entry.cls.hardware for entry in self.plan.runtimes if entry.cls.hardware), "")
-        device = replace(self.plan.device, family=family) if family else self.plan.device
+        family = next((entry.cls.hardware for entry in self.entries if entry.cls.hardware), "")
+        device = replace(self.device, family=family) if family else self.device
         return devices.exclusive(device, timeout_s=timeout_s, on_wait=self.progress.stage)
 
     def _case(self, entry: Entry, model: Model, build: Build | None = None, steps: Sequence[Step] = ()) -> Case:
@@ -238,6 +255,7 @@ class _Work(_Bench):
 
     def _save(self, result: Result, case: Case) -> SavedResult:
         from isobench import results
+        from isobench.results import SavedResult
 
         folder = results.save(result, run_dirs=case.run_dirs, root=self.plan.results)
         self.progress.end(_status(result))
@@ -245,5 +263,7 @@ class _Work(_Bench):
 
 
 def _status(result: Result) -> str:
-    """What a Case ended with, in a word or two."""
+    """How a Case ended, in a word or two."""
+    from isobench.results import Measured
+
     return f"{result.latency.mean_s * 1000:.4g} ms" if isinstance(result.outcome, Measured) else "failed"

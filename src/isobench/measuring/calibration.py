@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from isobench.errors import UsageError
-from isobench.measuring.case import Plan
+from isobench.planning.plan import Plan
 from isobench.results import Measured, SavedResult, compare, noise_floor
 from isobench.results.noise_floor import Floor
 
@@ -31,9 +31,9 @@ def calibrate(
     alone = _measured(measure(replace(plan, settings=replace(plan.settings, processes=runs))), 1)
     [outcome] = [one.result.outcome for one in alone]
     assert isinstance(outcome, Measured)
-    [entry] = plan.runtimes
+    [runtime] = plan.runtimes
     against_itself = replace(
-        plan, runtimes=[entry, entry], interleaved=True, settings=replace(plan.settings, processes=pairs)
+        plan, runtimes=(runtime, runtime), interleaved=True, settings=replace(plan.settings, processes=pairs)
     )
     first, second = _measured(measure(against_itself), 2)
     logs = compare.log_ratios((first.result, first.folder), (second.result, second.folder))
@@ -41,7 +41,7 @@ def calibrate(
         runs=statistics.stdev(math.log(each.median_s) for each in outcome.runs),
         # Their mean is known: nothing differs.
         pairs=math.sqrt(math.fsum(log**2 for log in logs) / len(logs)),
-        source=f"{first.result.model.name} on {entry.name}, {runs} runs, {pairs} pairs, {datetime.now(UTC):%Y-%m-%d}",
+        source=f"{first.result.model.name} on {runtime}, {runs} runs, {pairs} pairs, {datetime.now(UTC):%Y-%m-%d}",
     )
     noise_floor.remember(found)
     return found, outcome.verdict.status == "clean"

@@ -1,11 +1,11 @@
-"""One Case at work: its runtime, its environment, its worker, and the Result that comes of them."""
+"""One Case: its runtime, its environment, its workers, and the Result of measuring it."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from isobench import environments, paths
 from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, ModelError
+from isobench.planning.case_key import CaseKey
 from isobench.planning.models import Model, Step
-from isobench.planning.settings import Settings
+from isobench.planning.plan import Plan
 from isobench.runtimes.base import BaseRT, Context, as_worker_error
 from isobench.runtimes.registry import Entry
 from isobench.runtimes.worker_rt import WorkerRT
@@ -24,31 +25,13 @@ from isobench.version import VERSION
 if TYPE_CHECKING:
     from isobench.builds import Build
     from isobench.measuring.evaluation import Finished
-    from isobench.results import EnvironmentRecord, Failed, Measured, ModelRecord, Provenance, Result, Turns
+    from isobench.results import Failed, Measured, ModelRecord, Provenance, Result, Turns
     from isobench.runtimes.base import MeasuredPerformance
     from isobench.workers.protocol import Tensor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that one call is to measure: every model on every runtime.
-
-    `interleaved`: block by block, interleaved; `wait`: until the device is free, where somebody else measures on it.
-    """
-
-    models: Sequence[Model]
-    runtimes: Sequence[Entry]
-    device: Device
-    settings: Settings
-    rt_args: Mapping[str, Any] = field(default_factory=dict)
-    interleaved: bool = False
-    wait: bool = True
-    command: tuple[str, ...] = ()
-    results: Path | None = None
-
-
 class Case:
-    """One model on one runtime; `build` is None where it came to none."""
+    """One model on one runtime; `build` is None where building failed."""
 
     def __init__(
         self,
@@ -71,6 +54,7 @@ class Case:
         self._spec: Spec | None = None
         self._environment: Environment | None = None
         self._arguments: dict[str, Any] = {}
+        self._key: CaseKey | None = None
         self._provenance: Provenance | None = None
         self._record: ModelRecord | None = None
         self._expected: Sequence[Tensor] = ()
@@ -80,21 +64,34 @@ class Case:
         return self.build.name if self.build else self.model.name
 
     @property
+    def label(self) -> str:
+        """The Case in words, for progress and messages."""
+        return f"{self.name} on {self.entry.label}"
+
+    @property
     def device(self) -> Device:
-        """The device, with the part and config that this runtime has as its defaults."""
-        return self.entry.device or self.plan.device
+        """The device, with the default part and config of this runtime."""
+        assert self.entry.device is not None, "the registry looks each runtime up for a device"
+        return self.entry.device
+
+    @property
+    def key(self) -> CaseKey:
+        """The identity of what is measured, known once the Case is prepared."""
+        if self._key is None:
+            self._key = self._make_key()
+        return self._key
 
     def prepare(self, ready: Callable[[Spec], Environment]) -> None:
-        """Have `ready` find or make the environment that is needed.
+        """Have `ready` find or create the environment.
 
         Raises:
-            IsobenchError: there is no ONNX file for a runtime that needs one, or the runtime lacks something, or the
-                environment can't be had.
+            IsobenchError: the runtime needs an ONNX file and there is none, or a requirement of it is missing, or the
+                environment can't be created.
         """
         assert self.build is not None
         if self.entry.build_required:
             self.build.require_onnx()
-        self.entry.require()  # before anything is laid down
+        self.entry.require()  # before anything is installed
         self._environment = self.entry.environment
         if self._environment is None:
             self._spec = self.entry.cls.environment_for(self.model, self._on_stage)
@@ -105,12 +102,12 @@ class Case:
             self.entry.check_package(self._environment)
 
     def measure(self) -> Result:
-        """Measure in as many runs as are asked for, or as it takes, and judge what came of them.
+        """Measure in the requested number of runs, or until the precision is reached, and evaluate them.
 
-        To be called after `prepare`, with the device to itself.
+        Call it after `prepare`, while the device is held.
 
         Raises:
-            IsobenchError: it came to no measurement.
+            IsobenchError: a run failed.
         """
         settings = self.plan.settings
         self._started = datetime.now(UTC)
@@ -126,7 +123,7 @@ class Case:
         return self._judged(runs, judged.measured)
 
     def result(self, runs: Sequence[Finished], turns: Turns) -> Result:
-        """The Result of runs that took turns with those of other Cases."""
+        """The Result of runs that were interleaved with those of other Cases."""
         from isobench.measuring import evaluation
 
         return self._judged(runs, replace(evaluation.judge(runs, self.plan.settings).measured, turns=turns))
@@ -137,8 +134,39 @@ class Case:
         self._provenance = replace(self._provenance, worker=last.process)
         return self._result(measured, version=last.version, device_name=last.device_name)
 
+    def _make_key(self) -> CaseKey:
+        from isobench.measuring.case_records import source_sha256
+
+        build = self.build
+        return CaseKey(
+            source_sha256=source_sha256(self.model, build),
+            model_hash=build.hash if build else self.model.hash,
+            weights_sha256=build.weights_sha256 if build else "",
+            script_args=self.model.script_args,
+            dimensions=self.model.dimensions,
+            shapes=self.model.shapes,
+            steps=self.steps,
+            runtime=self.entry.name,
+            arguments=self.entry.make(self.plan.rt_args).rt_args,
+            environment=self._environment_identity(),
+            device=str(self.device),
+            settings=self.plan.settings,
+            interleaved=self.plan.interleaved,
+        )
+
+    def _environment_identity(self) -> str:
+        """The identity of the environment, also of one that couldn't be created; "" for a runtime without any."""
+        if self._environment is not None:
+            return self._environment.identity
+        try:
+            name = self.entry.cls.environment
+            spec = self._spec or (environments.spec(name) if name else None)
+            return environments.choose(spec, note=lambda _note: None).identity() if spec else ""
+        except IsobenchError:
+            return ""
+
     def begin(self) -> BaseRT:
-        """Start a worker: it imports its runtime while the host does its own part."""
+        """Start a worker: it imports its runtime while the host does its own part (`check`)."""
         runtime = self.entry.make(self.plan.rt_args)
         runtime.build = self.build
         runtime.context = Context(
@@ -155,15 +183,16 @@ class Case:
         return runtime
 
     def check(self) -> None:
-        """The host's part: is everything as it should be, and what is there to know of this machine and the model?
+        """The host's part: verify the environment, gather the provenance, and read the expected outputs.
 
-        After this, nothing is read of the build any more: it may be removed while it's measured.
+        After this the build isn't read again: it may be removed while it is measured.
 
         Raises:
-            IsobenchError: the environment was changed, or the build is gone.
+            IsobenchError: the environment was changed, or the build was removed.
         """
         if self._environment is not None:
             environments.check(self._environment)
+        from isobench.measuring.case_records import model_record
         from isobench.results import Provenance
         from isobench.system import provenance
 
@@ -179,11 +208,15 @@ class Case:
         try:
             self._expected = protocol.read_tensors(self.build.expected_file)
         except FileNotFoundError:
-            raise ModelError(f"what was built is gone from {self.build.folder}", hint="Run it again.") from None
-        self._record = _model_record(self.model, self.build)
+            raise ModelError(
+                f"the build of {self.name} was removed from {self.build.folder}",
+                hint="Repeat the command to rebuild it.",
+            ) from None
+        self._record = model_record(self.model, self.build)
+        _ = self.key  # the model's file may change while it is measured
 
     def finished(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> Finished:
-        """What a worker left, as one run."""
+        """The run of a worker that has ended."""
         from isobench import results
         from isobench.measuring import evaluation
 
@@ -202,7 +235,7 @@ class Case:
                 self.check()
             else:
                 self.entry.require()
-            # While the worker is still at its imports: what its outputs and samples are going to be judged by.
+            # While the worker is still importing: load what its outputs and samples are evaluated with.
             if isinstance(runtime, WorkerRT):
                 evaluation.prepare()
             return self.finished(runtime, runtime.benchmark(), began)
@@ -214,7 +247,7 @@ class Case:
             runtime.close()
 
     def failed(self, error: IsobenchError) -> Result:
-        """The Result of a Case that came to no measurement."""
+        """The Result of a Case that wasn't measured."""
         from isobench.results import Failed
 
         return self._result(
@@ -230,103 +263,38 @@ class Case:
         )
 
     def _result(self, outcome: Measured | Failed, *, version: str = "", device_name: str = "") -> Result:
+        from isobench.measuring.case_records import environment_record, model_record
         from isobench.results import DeviceRecord, Provenance, Result, RuntimeRecord
 
         return Result(
-            id=_new_id(self._started, self.name, self.entry.name),
+            id=_new_id(self._started, self.name, self.entry.label),
+            case_key=str(self.key),
             isobench=VERSION,
             started_at=self._started.isoformat(timespec="milliseconds"),
             ended_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             command=self.plan.command,
-            model=self._record or _model_record(self.model, self.build),
+            model=self._record or model_record(self.model, self.build),
             runtime=RuntimeRecord(
                 name=self.entry.name,
+                label=self.entry.label,
                 version=version,
                 arguments=self._arguments,
                 status_stats=self.entry.status_stats,
             ),
             device=DeviceRecord(device=str(self.device), name=device_name),
-            environment=self._environment_record(),
+            environment=environment_record(self._environment, self._spec) if self._environment else None,
             settings=self.plan.settings,
             outcome=outcome,
             provenance=self._provenance or Provenance(),
             steps=self.steps,
         )
 
-    def _environment_record(self) -> EnvironmentRecord | None:
-        from isobench.results import EnvironmentRecord
-
-        if self._environment is None:
-            return None
-        environment = self._environment
-        manifest = environment.manifest()
-        lock_file = self._spec.lock_file if self._spec else manifest["lock_file"]
-        return EnvironmentRecord(
-            name=environment.name,
-            provider=environment.provider,
-            identity=environment.identity,
-            lock_sha256=environment.lock_sha256,
-            lock_file=str(lock_file) if environment.lock_sha256 else "",
-            conda_lock_sha256=environment.conda_lock_sha256,
-            python=manifest["python"]["version"],
-            packages=tuple(f"{package['name']}=={package['version']}" for package in manifest["packages"]),
-            conda_packages=tuple(
-                f"{package['name']}={package['version']}={package['build']}"
-                for package in manifest.get("conda_packages", ())
-            ),
-            image=environment.image,
-            image_packages=tuple(
-                f"{package['name']}=={package['version']}"
-                for package in manifest.get("container", {}).get("packages", ())
-            ),
-        )
-
-
-def _model_record(model: Model, build: Build | None) -> ModelRecord:
-    from isobench.results import ModelRecord
-    from isobench.system import provenance
-
-    record: dict[str, Any] = {
-        "name": build.name if build else model.name,
-        "path": str(model.path.absolute()),
-        "source_sha256": build.model_sha256 if build else _sha256_of(model.path),
-        "script_args": model.script_args,
-        "labels": dict(model.labels),
-        "git": provenance.git(model.path),
-    }
-    if build:
-        record |= {
-            "class_name": build.class_name,
-            "hash": build.hash,
-            "parameters": build.parameters,
-            "signature": build.signature,
-            "inputs": build.inputs,
-            "weights_sha256": build.weights_sha256,
-            "build": build.id,
-            "inputs_sha256": _sha256_of(build.inputs_file),
-            "reference": build.reference,
-            "deterministic": build.deterministic,
-        }
-        if build.onnx:
-            record |= {
-                "onnx_sha256": build.onnx.sha256,
-                "onnx_opset": build.onnx.opset,
-                "exporter": build.onnx.exporter,
-            }
-    return ModelRecord(**record)
-
-
-def _sha256_of(path: Path) -> str:
-    """The file's hash; "" where it's gone, or can't be read."""
-    from isobench.system import files
-
-    try:
-        return files.sha256(path)
-    except OSError:
-        return ""
-
 
 def _new_id(started: datetime, name: str, runtime: str) -> str:
-    """Sorts by time, says what it is, and is like no other even where several start in one second."""
-    slug = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[:40]
-    return f"{started:%Y%m%dT%H%M%S}-{slug}-{runtime}-{os.urandom(2).hex()}"
+    """An id that sorts by time, names model and runtime, is unique, and is safe as a file's name."""
+    return f"{started:%Y%m%dT%H%M%S}-{_slug(name, '.')}-{_slug(runtime, '.@_')}-{os.urandom(2).hex()}"
+
+
+def _slug(text: str, further: str) -> str:
+    """The text with its letters, digits and `further` characters, at most 40, and dashes for the others."""
+    return re.sub(rf"[^A-Za-z0-9{further}]+", "-", text).strip("-.")[:40].rstrip("-.")

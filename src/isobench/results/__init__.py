@@ -1,7 +1,7 @@
 """Results: what came of a Case, with everything that is needed to judge it and to repeat it.
 
 A Result is written as soon as its Case has ended, and never changed. `records` are its parts, `store` is where it lies,
-`decoding` reads it back.
+`isobench.codec` reads it back.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from typing import Any
 
 from isobench.analysis import Block, GpuSummary, Interval, Summary, Verdict
 from isobench.analysis.correctness import Comparison
+from isobench.codec import OPEN
 from isobench.errors import ResultError
 from isobench.failures import FailureKind, Phase
 from isobench.planning.models import Step, TensorSpec
 from isobench.planning.settings import Settings
-from isobench.results.decoding import OPEN
 from isobench.system.facts import ContainerFacts, Git, Host
 
 SCHEMA = "isobench.result/3"
@@ -217,7 +217,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One Case's outcome. `steps` are the tools that the model went through, the measuring last."""
+    """One Case's outcome. `steps` are the tools that the model went through, the measuring last.
+
+    `case_key` is equal for Results of the same model, measured in the same way (`planning.case_key`); "" in older ones.
+    """
 
     id: str
     isobench: str
@@ -232,6 +235,7 @@ class Result:
     outcome: Measured | Failed
     provenance: Provenance = field(default_factory=Provenance, metadata=OPEN)
     steps: tuple[Step, ...] = ()
+    case_key: str = ""
     schema: str = SCHEMA
 
     @property

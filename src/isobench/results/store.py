@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.errors import ResultError, UsageError
-from isobench.results.decoding import decode
+from isobench.codec import decode
+from isobench.errors import ResultError
 from isobench.results.records import SCHEMA, Measured, Result
 from isobench.results.upgrades import UPGRADES, upgrade
 from isobench.system.names import by_prefix
@@ -88,8 +88,6 @@ def load(name: str, *, root: Path | None = None) -> Result:
         raise ResultError(str(error)) from None
     except ValueError as error:
         raise ResultError(f"{file} is corrupted, or from another version: {error}") from None
-    except UsageError as error:  # a value that Settings refuses
-        raise ResultError(f"{file} is corrupted, or from another version: {error.message}") from None
     return result
 
 

@@ -16,16 +16,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from isobench import plugins
 from isobench.errors import IsobenchError, ProvisionError, UsageError, WorkerError
 from isobench.failures import FailureKind
+from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.system import devices
 from isobench.system.devices import Device
 
 if TYPE_CHECKING:
     from isobench.environments import Environment
+    from isobench.planning.models import Model
     from isobench.runtimes.base import BaseRT
 
 KEYS = (
@@ -39,14 +41,25 @@ KEYS = (
 )
 
 
+@runtime_checkable
+class PreparingSequence(Protocol):
+    """What a runtime's `default_sequence` must offer: `isobench.tools.Sequence`, which lies a layer above, does."""
+
+    def check(self, model: Model) -> None:
+        """Refuse a model that these tools can't take, with a UsageError."""
+
+    def preparing(self, model: Model) -> PreparingSequence:
+        """The tools that prepare the model for measuring."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A registered runtime; `devices` are those that it supports: family -> part -> configs, in their order.
 
-    `default_sequence` is the `isobench.tools.Sequence` that `run` goes through before it measures; None: the usual one.
-    `device` and `cls` are those of the device that it was looked up for; until then `device` is None. `elsewhere` is
-    the environment that it was asked for in (`ort@mine`) in place of its own, and `environment` the ready one, where
-    that is the name of a folder.
+    `default_sequence` prepares a model before it is measured; None: the usual one. `device`, `cls` and `choice` are set
+    by `get`: the device that it was looked up for, the class for that device, and what the user chose.
+    `environment_override` replaces the runtime's own environment (`ort@mine`), and `environment` is the ready one,
+    where the override names a folder.
     """
 
     name: str
@@ -57,9 +70,10 @@ class Entry:
     docker_required: bool
     requirement_check: Callable[[], object] | None
     status_stats: tuple[str, ...]
-    default_sequence: Any = None
+    default_sequence: PreparingSequence | None = None
     device: Device | None = None
-    elsewhere: str = ""
+    choice: RuntimeChoice | None = None
+    environment_override: str = ""
     environment: Environment | None = None
 
     @property
@@ -69,15 +83,23 @@ class Entry:
     def supports(self, device: Device) -> bool:
         return device.family in self.devices
 
+    @property
+    def label(self) -> str:
+        """What the user typed for it, arguments included; its name where it is only listed."""
+        return str(self.choice) if self.choice else self.name
+
     def make(self, rt_args: Mapping[str, Any]) -> BaseRT:
-        """The runtime with its arguments; text becomes what the annotations say.
+        """The runtime with `rt_args`, and with the user's arguments for it alone, which take precedence.
+
+        Text is converted to the types of the annotations.
 
         Raises:
             UsageError: it doesn't take one of them, or lacks one; the hint lists what it takes.
         """
         from isobench.runtimes.keywords import bind
 
-        return self.cls(**bind(self.cls, rt_args, who=self.name))
+        own = self.choice.arguments if self.choice else {}
+        return self.cls(**bind(self.cls, {**rt_args, **own}, who=self.name))
 
     def within(self, name: str) -> Entry:
         """The same runtime in another environment: one of that name, or in the folder of that name.
@@ -96,7 +118,7 @@ class Entry:
             self,
             name=f"{self.name}@{name}",
             cls=type(self.cls.__name__, (self.cls,), own),
-            elsewhere=name,
+            environment_override=name,
             environment=ready,
         )
 
@@ -113,9 +135,9 @@ class Entry:
                 hint=f"isobench env create {environment.name} --provider container",
             )
         names = [name for name in (self.cls.package, *self.cls.variants) if name]
-        if self.elsewhere and names and not environment.version_of(*names):
+        if self.environment_override and names and not environment.version_of(*names):
             raise ProvisionError(
-                f"{self.name} can't run: the environment {self.elsewhere} has no {' or '.join(names)} in it",
+                f"{self.name} can't run: the environment {self.environment_override} has no {' or '.join(names)} in it",
                 hint=f"isobench env list shows the environments; {self.name.partition('@')[0]} alone takes its own.",
             )
 
@@ -149,15 +171,14 @@ def device(text: str) -> Device:
     return found
 
 
-def get(name: str, device: Device) -> Entry:
-    """The runtime of this name as it is on `device`, whose part and config are the first listed where none is named.
-
-    `NAME@ENVIRONMENT` is the runtime in another environment than its own.
+def get(chosen: RuntimeChoice | str, device: Device) -> Entry:
+    """The runtime that the user chose, as it is on `device`; its first part and config where the device names none.
 
     Raises:
-        UsageError: there is none, or several; it doesn't run on that device; or there is no such environment.
+        UsageError: it's unknown, or known twice; it doesn't run on that device; or its environment is unknown.
     """
-    name, within, environment = name.partition("@")
+    choice = RuntimeChoice.parse(chosen) if isinstance(chosen, str) else chosen
+    name = choice.name
     known = _by_name()
     if name not in known:
         broken = [f"{plugin.name} ({plugin.error})" for plugin in plugins.loaded() if plugin.error]
@@ -174,8 +195,8 @@ def get(name: str, device: Device) -> Entry:
             hint=f"On {device} there are: {', '.join(sorted(others)) or 'none'}.",
         )
     settled = _settled(entry, device)
-    found = replace(entry, device=settled, cls=entry.cls.on(settled))
-    return found.within(environment) if within else found
+    found = replace(entry, device=settled, cls=entry.cls.on(settled), choice=choice)
+    return found.within(choice.environment) if choice.environment else found
 
 
 def default(device: Device) -> str:
@@ -273,11 +294,10 @@ def _names(given: Any) -> tuple[str, ...]:
     return tuple(map(str, given))
 
 
-def _sequence(given: Any) -> Any:
-    # Tools are a floor above: what is known of them here is that a Sequence can be checked.
-    if given is not None and not hasattr(given, "preparing"):
-        raise TypeError(f"default_sequence is {type(given).__name__}, and it is to be an isobench.tools.Sequence")
-    return given
+def _sequence(given: Any) -> PreparingSequence | None:
+    if given is None or isinstance(given, PreparingSequence):
+        return given
+    raise TypeError(f"default_sequence must be an isobench.tools.Sequence, got {type(given).__name__}")
 
 
 def _runtime_class(found: Any) -> type[BaseRT]:

@@ -1,4 +1,4 @@
-"""JSON -> records: every member and its type is checked against the records' own annotations."""
+"""Records to JSON and back: every member and its type is checked against the records' own annotations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
+
+from isobench.errors import IsobenchError
 
 OPEN = {"open": True}
 """Metadata of a field whose records are open to additions: members that this version doesn't know are left out."""
@@ -36,9 +39,13 @@ def decode(kind: Any, value: Any, where: str, *, is_open: bool = False) -> Any:
         return {name: decode(arguments[1], item, f"{where}.{name}", is_open=is_open) for name, item in members}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _decode_member(kind, value, where)
-    if kind is float and type(value) is int:
-        return float(value)
-    return _typed(kind, value, where)
+    return _decode_plain(kind, value, where)
+
+
+def _decode_plain(kind: Any, value: Any, where: str) -> Any:
+    if kind is Path:
+        return Path(_typed(str, value, where))
+    return float(value) if kind is float and type(value) is int else _typed(kind, value, where)
 
 
 def _decode_record(kind: Any, value: Any, where: str, is_open: bool) -> Any:
@@ -58,15 +65,15 @@ def _decode_record(kind: Any, value: Any, where: str, is_open: bool) -> Any:
     ]
     if problems:
         raise ValueError(f"{where}: {'; '.join(problems)}")
-    return kind(
-        **{
-            name: decode(
-                hints[name], given[name], f"{where}.{name}", is_open=is_open or bool(entry.metadata.get("open"))
-            )
-            for name, entry in known.items()
-            if name in given
-        }
-    )
+    values = {
+        name: decode(hints[name], given[name], f"{where}.{name}", is_open=is_open or bool(entry.metadata.get("open")))
+        for name, entry in known.items()
+        if name in given
+    }
+    try:
+        return kind(**values)
+    except IsobenchError as error:  # a record that checks its own values
+        raise ValueError(f"{where}: {error.message}") from None
 
 
 def _decode_union(kinds: tuple[Any, ...], value: Any, where: str, is_open: bool) -> Any:
@@ -97,3 +104,14 @@ def _typed(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ValueError(f"{where} must be {kind.__name__}, got {type(value).__name__}")
     return value
+
+
+def encode(value: Any) -> Any:
+    """Records as JSON values: dataclasses as objects, tuples as lists, paths as text. `decode` is the inverse."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: encode(getattr(value, entry.name)) for entry in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): encode(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

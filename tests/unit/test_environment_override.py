@@ -47,16 +47,15 @@ def holding(packages: str) -> Environment:
 
 def test_a_runtime_is_asked_for_in_an_environment_by_its_name() -> None:
     entry = registry.get("ort@mine", X86)
-    assert (entry.name, entry.elsewhere, entry.environment) == ("ort@mine", "mine", None)
+    assert (entry.name, entry.environment_override, entry.environment) == ("ort@mine", "mine", None)
     assert (entry.cls.environment, entry.cls.__name__) == ("mine", "OrtRT")
     assert registry.get("ort", X86).cls.environment == "ort"
     assert entry.make({"graph_optimization": "basic"}).rt_args["graph_optimization"] == "basic"
 
 
-@pytest.mark.parametrize("name", ["ort@min", "ort@"])
-def test_an_environment_that_is_not_there_is_refused_with_those_that_are(name: str) -> None:
-    with pytest.raises(UsageError, match=r"there is no environment '(min)?'"):
-        registry.get(name, X86)
+def test_an_unknown_environment_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(UsageError, match="there is no environment 'min'"):
+        registry.get("ort@min", X86)
 
 
 def test_a_runtime_that_is_not_there_is_refused_whatever_its_environment() -> None:

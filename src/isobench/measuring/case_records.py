@@ -1,0 +1,84 @@
+"""What a Result says about the model and the environment of a Case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isobench.environments import Environment, Spec
+from isobench.planning.models import Model
+from isobench.results import EnvironmentRecord, ModelRecord
+from isobench.system import provenance
+
+if TYPE_CHECKING:
+    from isobench.builds import Build
+
+
+def model_record(model: Model, build: Build | None) -> ModelRecord:
+    """The model as it was named and, where it was built, what it turned out to be."""
+    record: dict[str, Any] = {
+        "name": build.name if build else model.name,
+        "path": str(model.path.absolute()),
+        "source_sha256": source_sha256(model, build),
+        "script_args": model.script_args,
+        "labels": dict(model.labels),
+        "git": provenance.git(model.path),
+    }
+    if build:
+        record |= {
+            "class_name": build.class_name,
+            "hash": build.hash,
+            "parameters": build.parameters,
+            "signature": build.signature,
+            "inputs": build.inputs,
+            "weights_sha256": build.weights_sha256,
+            "build": build.id,
+            "inputs_sha256": _sha256_of(build.inputs_file),
+            "reference": build.reference,
+            "deterministic": build.deterministic,
+        }
+        if build.onnx:
+            record |= {
+                "onnx_sha256": build.onnx.sha256,
+                "onnx_opset": build.onnx.opset,
+                "exporter": build.onnx.exporter,
+            }
+    return ModelRecord(**record)
+
+
+def source_sha256(model: Model, build: Build | None) -> str:
+    """The hash of the script or `.onnx` file; "" where it can't be read."""
+    return build.model_sha256 if build else _sha256_of(model.path)
+
+
+def environment_record(environment: Environment, spec: Spec | None) -> EnvironmentRecord:
+    """The environment, as its manifest describes it."""
+    manifest = environment.manifest()
+    lock_file = spec.lock_file if spec else manifest["lock_file"]
+    return EnvironmentRecord(
+        name=environment.name,
+        provider=environment.provider,
+        identity=environment.identity,
+        lock_sha256=environment.lock_sha256,
+        lock_file=str(lock_file) if environment.lock_sha256 else "",
+        conda_lock_sha256=environment.conda_lock_sha256,
+        python=manifest["python"]["version"],
+        packages=tuple(f"{package['name']}=={package['version']}" for package in manifest["packages"]),
+        conda_packages=tuple(
+            f"{package['name']}={package['version']}={package['build']}"
+            for package in manifest.get("conda_packages", ())
+        ),
+        image=environment.image,
+        image_packages=tuple(
+            f"{package['name']}=={package['version']}" for package in manifest.get("container", {}).get("packages", ())
+        ),
+    )
+
+
+def _sha256_of(path: Path) -> str:
+    from isobench.system import files
+
+    try:
+        return files.sha256(path)
+    except OSError:
+        return ""

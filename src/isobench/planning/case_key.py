@@ -1,0 +1,51 @@
+"""CaseKey: the identity of a Case, known before it is measured."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isobench.planning.models import Step
+from isobench.planning.settings import Settings
+
+SCHEMA = "isobench.case/1"
+DIGITS = 24
+
+NOT_COUNTED = ("timeout_s",)
+"""Settings that don't change what is measured, nor how: a run that ends in time is the same with any limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseKey:
+    """Everything that decides which figures are measured; `str` is a hash of it.
+
+    `source_sha256` is of the script or `.onnx` file, `model_hash` of the model's structure (or what the user chose by),
+    `weights_sha256` of its weights; `arguments` are all of the runtime's, defaults included; `environment` is its
+    identity. What isn't known, because nothing could be built, is "".
+    """
+
+    source_sha256: str
+    model_hash: str
+    weights_sha256: str
+    script_args: tuple[str, ...]
+    dimensions: Mapping[str, int]
+    shapes: Mapping[str, tuple[int, ...]]
+    steps: tuple[Step, ...]
+    runtime: str
+    arguments: Mapping[str, Any]
+    environment: str
+    device: str
+    settings: Settings
+    interleaved: bool
+
+    def __str__(self) -> str:
+        import json
+
+        from isobench import codec
+
+        value = {"schema": SCHEMA, **codec.encode(self)}
+        value["settings"] = {name: one for name, one in value["settings"].items() if name not in NOT_COUNTED}
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

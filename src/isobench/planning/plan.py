@@ -1,0 +1,56 @@
+"""Plan: everything that one call is to measure, as names and values only, so that it can be saved and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from isobench.planning.models import Model
+from isobench.planning.runtime_choice import RuntimeChoice
+from isobench.planning.settings import Settings
+
+SCHEMA = "isobench.plan/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Every model on every runtime.
+
+    `rt_args` are for all runtimes; those of a `RuntimeChoice` take precedence. `interleaved`: all Cases block by block;
+    `wait`: until the device is free. `results` is the folder to save in (None: isobench's own); relative paths start
+    from the folder in which the plan is executed.
+    """
+
+    models: tuple[Model, ...]
+    runtimes: tuple[RuntimeChoice, ...]
+    device: str
+    settings: Settings
+    rt_args: Mapping[str, Any] = field(default_factory=dict)
+    interleaved: bool = False
+    wait: bool = True
+    command: tuple[str, ...] = ()
+    results: Path | None = None
+    schema: str = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON values."""
+        from isobench import codec
+
+        value: dict[str, Any] = codec.encode(self)
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Plan:
+        """The plan that `to_json` returned `value` for.
+
+        Raises:
+            ValueError: it's of another schema, or not what the schema says.
+        """
+        from isobench import codec
+
+        if value.get("schema") != SCHEMA:
+            raise ValueError(f"plan.schema must be {SCHEMA}, got {value.get('schema')!r}")
+        plan: Plan = codec.decode(cls, dict(value), "plan")
+        return plan
