@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import isobench
 from isobench import results
 from isobench.cli.main import main
 from isobench.environments import Environment
+from isobench.environments.manifest import Manifest, Package
 from isobench.failures import FailureKind
 from isobench.reports import details
 from isobench.results import Failed, Measured
@@ -100,9 +102,10 @@ def test_an_environment_that_does_not_suit_the_driver_becomes_a_result_that_says
     gpu |= {"driver": "570.86.10", "cuda": "12.8"}
     manifest = Environment.manifest
 
-    def of_cuda_13(environment: Environment) -> dict[str, Any]:
-        told = manifest(environment)
-        return {**told, "packages": [*told["packages"], {"name": "tensorrt-cu13-libs", "version": "11.4.0.106"}]}
+    def of_cuda_13(environment: Environment) -> Manifest:
+        found = manifest(environment)
+        library = Package(name="tensorrt-cu13-libs", version="11.4.0.106", record_sha256="")
+        return replace(found, contents=replace(found.contents, packages=(*found.packages, library)))
 
     monkeypatch.setattr(TrtRT, "_setup", _with_manifest(of_cuda_13, TrtRT._setup))
     outcome = isobench.benchmark(model, device="nvidia").outcome

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from manifests import manifest_of
 
 from isobench.environments import Environment, store
+from isobench.environments.manifest import Manifest
 from isobench.errors import ProvisionError, UsageError
 from isobench.runtimes import registry
 from isobench.system.devices import Device
@@ -27,8 +29,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Holding(Environment):
     """An environment that holds certain packages."""
 
-    def manifest(self) -> dict[str, object]:
-        return {"packages": [{"name": name, "version": "1.0"} for name in ("numpy", *self.provider.split())]}
+    def manifest(self) -> Manifest:
+        return manifest_of(dict.fromkeys(("numpy", *self.provider.split()), "1.0"))
 
 
 def holding(packages: str) -> Environment:

@@ -115,7 +115,7 @@ def test_an_image_may_be_all_that_there_is_and_then_auto_takes_it(tmp_path, monk
     expected = store.expected(spec)
     assert expected.image == PINNED
     assert expected.folder.name.startswith("vendor-container-")
-    assert [one.provider for one in choice.from_locks(environments.spec("vendor"))] == ["container"]
+    assert [one.provider for one in choice.installable(environments.spec("vendor"))] == ["container"]
     [row] = [row for row in cli_env._rows() if row["name"] == "vendor"]
     assert (row["state"], row["provider"]) == ("not made", "container")
     (folder / "requirements.in").write_text("numpy\n")

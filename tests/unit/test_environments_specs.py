@@ -126,15 +126,18 @@ def test_a_broken_manifest_is_refused_with_the_way_out(tmp_path, monkeypatch, ma
     environment.marker.write_text(manifest, encoding="latin-1")
     with pytest.raises(ProvisionError, match=r"isobench-environment\.json") as caught:
         environments.check(environment)
-    assert caught.value.hint == "isobench env remove ort && isobench env create ort"
+    name = environment.folder.name
+    assert caught.value.hint == f"isobench env remove {name} && isobench env create ort --provider venv"
 
 
-def test_a_missing_lock_is_told(tmp_path):
+def test_a_missing_lock_is_refused_with_the_way_out(tmp_path):
     spec = handmade(tmp_path / "a")
     spec.lock_file.unlink()
-    with pytest.raises(ProvisionError, match=r"the made environment isn't locked: there is no .*") as caught:
-        environments.find(spec)
-    assert caught.value.hint.startswith("isobench env lock made; or take what is there: isobench env adopt made ")
+    assert environments.find(spec) is None
+    with pytest.raises(ProvisionError, match=r"the made environment isn't locked: .* does not exist") as caught:
+        store.expected(spec)
+    assert "isobench env lock made" in caught.value.hint
+    assert "isobench env adopt made " in caught.value.hint
 
 
 @pytest.mark.parametrize("said", [b"3.11.7\n", b"python 3.11", b"", b"3.11\xe9"])

@@ -91,7 +91,7 @@ def test_an_environment_without_a_lock_says_how_it_gets_one(
     with pytest.raises(IsobenchError, match=r"isn't locked|has no conda-lock.yml") as raised:
         environments.find(environments.choose(spec, note=print))
     assert "isobench env lock tensorrt" in raised.value.hint
-    assert choice.from_locks(spec) == []
+    assert choice.installable(spec) == []
 
 
 def test_the_environments_for_gpus_say_so() -> None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from manifests import manifest_of
 
 from isobench import environments
 from isobench.cli.main import main
@@ -291,10 +292,8 @@ def test_what_tensorrt_does_not_take_is_refused_before_any_work(arguments: dict[
 def _at_work(packages: dict[str, str]) -> Any:
     """trt, about to measure in an environment of these packages."""
     runtime: Any = registry.get("trt", NVIDIA).make({})
-    manifest = {"packages": [{"name": name, "version": version} for name, version in packages.items()]}
-    runtime.context = SimpleNamespace(
-        runtime="trt", device=NVIDIA, environment=SimpleNamespace(manifest=lambda: manifest)
-    )
+    environment = SimpleNamespace(manifest=lambda: manifest_of(packages))
+    runtime.context = SimpleNamespace(runtime="trt", device=NVIDIA, environment=environment)
     return runtime
 
 

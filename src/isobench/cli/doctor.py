@@ -83,8 +83,7 @@ def _environment(runtime: str, name: str, facts: Any) -> list[Requirement]:
         if not spec.is_locked:
             return [Requirement(what=what, found=f"{name} isn't locked yet", ok=None, advice=spec.relock)]
         return [Requirement(what=what, found=f"{name} isn't made yet", ok=None, advice=f"isobench env create {name}")]
-    packages = {entry["name"]: str(entry["version"]) for entry in ready.manifest()["packages"]}
-    fits = nvidia.fits(facts, packages, runtime=runtime)
+    fits = nvidia.fits(facts, ready.manifest().versions(), runtime=runtime)
     return fits or [Requirement(what=f"{runtime}: environment", found=f"{name}: {ready.folder}")]
 
 

@@ -115,9 +115,8 @@ def _rows() -> list[dict[str, Any]]:
     broken = [folder for folder in store.marked() if folder not in on_disk]
     rows = []
     for spec in known:
-        folders = [store.folder_of(one) for one in choice.from_locks(spec)]
-        there = [on_disk.pop(folder) for folder in folders if folder in on_disk]
-        there += [on_disk.pop(one.folder) for one in [store.adopted(spec.name)] if one and one.folder in on_disk]
+        there = [on_disk.pop(one.folder) for one in choice.ready(spec) if one.folder in on_disk]
+        folders = [store.folder_of(one) for one in choice.installable(spec)]
         rows += [_row(environment, "ready") for environment in there]
         if not there and not any(folder in broken for folder in folders):
             rows.append(_row_of_missing(spec))
@@ -132,20 +131,20 @@ def _row(environment: Environment, state: str) -> dict[str, Any]:
         "name": environment.name,
         "state": state,
         "provider": environment.provider,
-        "python": manifest["python"]["version"],
-        "packages": len(manifest["packages"]),
-        "conda_packages": len(manifest.get("conda_packages", ())),
+        "python": manifest.python.version,
+        "packages": len(manifest.packages),
+        "conda_packages": len(manifest.conda_packages),
         "folder": str(environment.folder),
         "identity": environment.identity,
         "lock_sha256": environment.lock_sha256,
-        "created_at": manifest["created_at"],
+        "created_at": manifest.created_at,
     }
 
 
 def _row_of_missing(spec: Spec) -> dict[str, Any]:
-    made_of = choice.from_locks(spec)
-    locked = bool(made_of)
-    spec = made_of[0] if locked and made_of[0].provider == "container" else spec
+    chosen = choice.default(spec)
+    locked = chosen is not None
+    spec = chosen or spec
     return {
         "name": spec.name,
         "state": "not made" if locked else "no lock",

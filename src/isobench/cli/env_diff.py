@@ -44,15 +44,11 @@ def _packages(name: str) -> Mapping[str, str]:
     except IsobenchError as error:
         return _packages_of_result(name, error)
     manifest = environment.manifest()
-    image = manifest.get("container", {})
     return {
-        "python": manifest["python"]["version"],
-        **_of_image(image.get("image", ""), [(one["name"], one["version"]) for one in image.get("packages", ())]),
-        **{package["name"]: package["version"] for package in manifest["packages"]},
-        **{
-            f"{package['name']} (conda)": f"{package['version']} {package['build']}"
-            for package in manifest.get("conda_packages", ())
-        },
+        "python": manifest.python.version,
+        **_of_image(environment.image, [(package.name, package.version) for package in manifest.image_packages]),
+        **manifest.versions(),
+        **{f"{package.name} (conda)": f"{package.version} {package.build}" for package in manifest.conda_packages},
     }
 
 

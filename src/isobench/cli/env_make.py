@@ -106,7 +106,7 @@ def _usable(spec: Spec) -> bool:
     if spec.device == "nvidia" and not nvidia.present():
         say(f"{spec.name}: left out, since there is no NVIDIA GPU here")
         return False
-    if not choice.from_locks(spec):
+    if not choice.installable(spec):
         say(f"{spec.name}: left out, since it isn't locked yet: {spec.relock}")
         return False
     return True

@@ -1,4 +1,4 @@
-"""What is installed in an environment's site-packages, read from the files alone: no interpreter is started.
+"""What is installed in an environment, read from its files: no interpreter is started.
 
 Every installed package has a `NAME-VERSION.dist-info` folder whose RECORD lists its files with their hashes.
 """
@@ -11,9 +11,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isobench.environments.specs import normalised
 from isobench.system import files
+
+if TYPE_CHECKING:
+    from isobench.environments.manifest import Interpreter
 
 # Bytecode is made anew from its source as needed. Headers are many, half of all files with torch, and only `verify`
 # looks at them.
@@ -67,7 +71,7 @@ def packages(site_packages: Path) -> dict[str, Package]:
     return found
 
 
-def altered(package: Package) -> list[str]:
+def modified(package: Package) -> list[str]:
     """What of a package isn't as its RECORD says, a line each: "numpy/version.py was changed"."""
     base = str(package.dist_info.parent)
     lines = []
@@ -80,14 +84,14 @@ def altered(package: Package) -> list[str]:
     return lines
 
 
-def all_altered(found: dict[str, Package]) -> dict[str, list[str]]:
-    """`altered` for every package that has something to tell; each processor takes its share of the hashing."""
+def all_modified(found: dict[str, Package]) -> dict[str, list[str]]:
+    """`modified` for every package where it isn't empty; the hashing is shared among the CPUs."""
     from concurrent.futures import ThreadPoolExecutor
 
     # The largest first: one package (torch) may be half of the work.
     order = sorted(found.values(), key=lambda package: len(package.record), reverse=True)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        lines = pool.map(altered, order)
+        lines = pool.map(modified, order)
         return {package.name: found_lines for package, found_lines in zip(order, lines, strict=True) if found_lines}
 
 
@@ -174,3 +178,24 @@ def _walk(folder: str, lines: list[str], skipped: str) -> None:
 def _stamp(entry: os.DirEntry[str]) -> str:
     status = entry.stat(follow_symlinks=False)
     return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def interpreter(python: Path) -> Interpreter | None:
+    """The file that is run as `python`, its links resolved; None if it is missing."""
+    from isobench.environments.manifest import Interpreter
+
+    try:
+        path = python.resolve(strict=True)
+        status = path.stat()
+    except OSError:
+        return None
+    return Interpreter(path=str(path), size_bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def pyvenv_settings(prefix: Path) -> dict[str, str]:
+    """The settings in `pyvenv.cfg`; {} if it is missing."""
+    try:
+        lines = (prefix / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}

@@ -10,34 +10,26 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from isobench import paths
-from isobench.environments import inventory, store, verification
-from isobench.environments.conda import activation, meta
-from isobench.environments.conda.provider import Conda
-from isobench.environments.container.provider import Container
+from isobench.environments import inventory, manifest, providers, store, verification
+from isobench.environments.conda import meta
 from isobench.environments.file_lock import FileLock
-from isobench.environments.providers import InstallContext, Provider
+from isobench.environments.providers import InstallContext
 from isobench.environments.specs import Spec, names, unknown
 from isobench.environments.store import Environment
-from isobench.environments.uv.provider import Venv
 from isobench.errors import ProvisionError
-from isobench.system import process
-from isobench.system.files import write_atomically
-
-PROVIDERS: dict[str, Callable[[], Provider]] = {"conda": Conda, "container": Container, "venv": Venv}
 
 _SMOKE_TIMEOUT_S = 600
 
 
 def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
-    """Make the spec's environment, or wait for whoever is making it; no-op where it's ready.
+    """Create the spec's environment, or wait for the process that is creating it; no-op if it is ready.
 
     Raises:
-        ProvisionError: it couldn't be made. Nothing is left of it but a log, which the message names.
+        ProvisionError: it can't be created. Nothing is left of it but a log, which the message names.
     """
     environment = store.expected(spec)
     folder = environment.folder
@@ -46,11 +38,11 @@ def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
             context = InstallContext(folder=folder, log_file=beside(folder, ".log"), lock=lock, progress=progress)
             context.log_file.unlink(missing_ok=True)
             try:
-                _make(spec, environment, PROVIDERS[spec.provider](), context)
+                _make(spec, environment, context)
             except OSError as error:
                 raise ProvisionError(
-                    f"the {spec.name} environment can't be made: {error.filename or folder}: {error.strerror}",
-                    hint="free some space, or set ISOBENCH_HOME to a folder that you can write to",
+                    f"the {spec.name} environment can't be created: {error.filename or folder}: {error.strerror}",
+                    hint="Free some space, or set ISOBENCH_HOME to a folder that you can write to.",
                 ) from None
             finally:
                 if not store.is_ready(folder):
@@ -58,79 +50,68 @@ def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
     return environment
 
 
-def _make(spec: Spec, environment: Environment, provider: Provider, context: InstallContext) -> None:
+def _make(spec: Spec, environment: Environment, context: InstallContext) -> None:
     start = time.monotonic()
+    provider = providers.get(spec.provider)
     _empty(context.folder)
     tools = provider.install(spec, context)
-    spoilt = inventory.all_altered(verification.layer(environment))
-    if spoilt:
-        context.progress(
-            f"{spec.name}: the cache holds changed files of {', '.join(sorted(spoilt))}: fetching them anew"
-        )
-        provider.purge_cache(sorted(spoilt), context)
+    modified = inventory.all_modified(verification.python_packages(environment))
+    if modified:
+        names = sorted(modified)
+        context.progress(f"{spec.name}: the cache has modified files of {', '.join(names)}: fetching them again")
+        provider.purge_cache(names, context)
         _empty(context.folder)
         tools = provider.install(spec, context)
-        spoilt = inventory.all_altered(verification.layer(environment))
-    problems = [f"{name}: {line}" for name, lines in sorted(spoilt.items()) for line in lines]
-    problems += meta.altered(context.folder, meta.packages(context.folder))
+        modified = inventory.all_modified(verification.python_packages(environment))
+    problems = [f"{name}: {line}" for name, lines in sorted(modified.items()) for line in lines]
+    problems += meta.modified(context.folder, meta.packages(context.folder))
     problems += verification.lock_problems(spec, environment)
     if problems:
         raise ProvisionError(
-            f"what was laid down for {spec.name} isn't what its lock says: {problems[0]}",
+            f"the packages installed for {spec.name} differ from its lock: {problems[0]}",
             details="\n".join([*problems[:20], f"log: {context.log_file}"]),
-            hint="empty uv's cache (uv cache clean), then try again",
+            hint="Empty uv's cache (uv cache clean), then try again.",
         )
-    activated = activation.variables(context.folder) if spec.provider == "conda" else {}
-    context.progress(f"{spec.name}: trying what was installed")
-    smoke(spec, environment, context, activated)
-    manifest = verification.describe(environment, spec, tools, activated)
-    # The log is worth keeping, and what is renamed after the marker might be missed by a crash in between.
+    activation = provider.activation_variables(context.folder)
+    context.progress(f"{spec.name}: running its smoke test")
+    smoke(spec, environment, context, activation)
+    made = verification.describe(environment, spec, tools, activation)
+    # The log must not get lost, and a file that is renamed after the manifest is written might be, in a crash.
     context.log_file.replace(context.folder / "provision.log")
-    mark(environment.marker, manifest)
+    manifest.write(environment.marker, made)
     context.progress(f"{spec.name}: ready after {time.monotonic() - start:.1f} s in {context.folder}")
 
 
-def smoke(spec: Spec, environment: Environment, context: InstallContext, activated: dict[str, str]) -> None:
-    """Try an environment: run its smoke test, or only its interpreter where there is none.
+def smoke(spec: Spec, environment: Environment, context: InstallContext, activation: Mapping[str, str]) -> None:
+    """Run the smoke test of an environment, or only its interpreter if it has none.
 
     Raises:
-        ProvisionError: it fails; the message shows what it printed.
+        ProvisionError: it fails; the details are what it printed.
     """
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    kept |= store.activated(activated, kept.get("PATH", ""))
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    env |= store.activated(activation, env.get("PATH", ""))
     test: list[str | Path] = [spec.smoke_file] if spec.smoke_file.exists() else ["-c", "pass"]
-    argv: Sequence[str | Path] = [environment.python, "-I", "-B", *test]
-    box = None
-    if environment.image:
-        from isobench.environments.container import running
-
-        box = running.of(environment, argv[1:], env={}, reads=[spec.smoke_file])
-        argv, kept = box.argv, dict(os.environ)
     start = context.log_file.stat().st_size if context.log_file.exists() else 0
     try:
-        status = process.run_logged(
-            argv, env=kept, log_file=context.log_file, timeout_s=_SMOKE_TIMEOUT_S, pass_fds=[context.lock]
+        status = providers.get(environment.provider).run(
+            environment,
+            ["-I", "-B", *test],
+            env=env,
+            reads=[spec.smoke_file],
+            log_file=context.log_file,
+            lock=context.lock,
+            timeout_s=_SMOKE_TIMEOUT_S,
         )
-        outcome = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        outcome = f"was killed by signal {-status}" if status < 0 else f"failed with exit code {status}"
     except TimeoutError as error:
-        status, outcome = 1, str(error)
-    finally:
-        if box is not None:
-            box.remove()
+        status, outcome = 1, f"failed: {error}"
     if status:
-        said = context.log_file.read_bytes()[start:].decode(errors="replace").splitlines()[-20:]
+        printed = context.log_file.read_bytes()[start:].decode(errors="replace").splitlines()[-20:]
         raise ProvisionError(
             f"the new {spec.name} environment doesn't work: its smoke test ({spec.smoke_file}) {outcome}",
-            details="\n".join([*said, f"log: {context.log_file}"]),
-            hint="the packages in the lock may not suit this machine; the log says more",
+            details="\n".join([*printed, f"log: {context.log_file}"]),
+            hint="The packages in the lock may not suit this machine; see the log.",
         )
-
-
-def mark(marker: Path, manifest: dict[str, Any]) -> None:
-    """Write the marker so that it's there whole or not at all, also after a power cut."""
-    import json
-
-    write_atomically(marker, json.dumps(manifest, indent=1) + "\n", durable=True)
 
 
 def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobench import paths, plugins
+from isobench.environments import providers
 from isobench.errors import ProvisionError, UsageError
 from isobench.system import files
 
@@ -48,7 +49,7 @@ class Spec:
     folder: Path
     python: str
     lock_file: Path
-    provider: str = "venv"
+    provider: str = providers.DEFAULT
     for_script: bool = False
     in_container: bool = False
 
@@ -67,12 +68,8 @@ class Spec:
 
     @cached_property
     def image(self) -> Image | None:
-        """The image that it runs in, where the provider is `container`. See `container.images.of`."""
-        if self.provider != "container":
-            return None
-        from isobench.environments.container import images
-
-        return images.of(self.name, self.folder, self.python)
+        """The container image that it runs in, if its provider uses one."""
+        return providers.get(self.provider).image(self)
 
     @property
     def smoke_file(self) -> Path:
@@ -109,19 +106,22 @@ class Spec:
 
     @cached_property
     def lock_sha256(self) -> str:
-        """The SHA-256 of the lock's bytes (64 hex digits); "" where an image holds all that is asked for."""
-        return "" if self._is_image_alone else self._sha256(self.lock_file)
+        """The SHA-256 of the lock's bytes (64 hex digits); "" if the provider needs no lock."""
+        return self._sha256(self.lock_file) if self._needs_lock else ""
 
     @cached_property
     def conda_lock_sha256(self) -> str:
-        """The SHA-256 of the bytes of `conda-lock.yml`; "" where the provider doesn't read it."""
-        return self._sha256(self.conda_lock_file) if self.provider == "conda" else ""
+        """The SHA-256 of the bytes of `conda-lock.yml`; "" if the provider doesn't read it."""
+        return self._sha256(self.conda_lock_file) if providers.get(self.provider).reads_conda_lock else ""
 
     def unlocked(self) -> ProvisionError:
-        """The error where a lock is needed and there is none."""
+        """The error for a lock that is missing."""
+        only_conda = self.is_locked and self.environment_file.exists() and not self.conda_lock_file.exists()
+        missing = self.conda_lock_file if only_conda else self.lock_file
         return ProvisionError(
-            f"the {self.name} environment isn't locked: there is no {self.lock_file}",
-            hint=f"{self.relock}; or take what is there: isobench env adopt {self.name} PREFIX_OR_PYTHON",
+            f"the {self.name} environment isn't locked: {missing} does not exist",
+            hint=f"Lock it: {self.relock}; or use an interpreter that exists:"
+            f" isobench env adopt {self.name} PREFIX_OR_PYTHON",
         )
 
     def _text(self, name: str) -> str:
@@ -131,9 +131,8 @@ class Spec:
             return ""
 
     @property
-    def _is_image_alone(self) -> bool:
-        nothing_asked = not (self.lock_file.exists() or self.requirements_file.exists())
-        return self.provider == "container" and nothing_asked
+    def _needs_lock(self) -> bool:
+        return providers.get(self.provider).needs_lock(self)
 
     def _sha256(self, file: Path) -> str:
         try:
@@ -147,29 +146,27 @@ class Spec:
             ) from None
 
     def identity(self) -> str:
-        """The SHA-256 (64 hex digits) of all that decides what the environment holds: another value, another folder."""
+        """The SHA-256 (64 hex digits) of everything that decides what is installed: another value, another folder."""
         import hashlib
 
-        parts = ["isobench.environment/2", self.provider, platform_name(), self.python, self.lock_sha256]
-        parts += [self.conda_lock_sha256] if self.conda_lock_sha256 else []
-        # Not the image's name: a mirror's copy of it is the same.
-        parts += [self.image.digest, self.image.python, str(self.image.packages)] if self.image else []
+        parts = ["isobench.environment/2", self.provider, platform_name(), self.python]
+        parts += providers.get(self.provider).identity_parts(self)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def locked(self) -> dict[str, str]:
-        """Version by name (normalised) of every package in the lock.
+        """Version by name (normalised) of every package in the lock; {} if the provider needs none.
 
         Raises:
-            ProvisionError: it names none.
+            ProvisionError: the lock names no package.
         """
-        if self._is_image_alone:
+        if not self._needs_lock:
             return {}
         text = self.lock_file.read_text(encoding="utf-8", errors="replace")
         pins = _PINNED.findall(text)
         if not pins and text != NO_PACKAGES:
             raise ProvisionError(
                 f"the lock of {self.name}, {self.lock_file}, is damaged: it names no package",
-                hint=f"make it anew: {self.relock}",
+                hint=f"Resolve it again: {self.relock}",
             )
         return {normalised(name): version for name, version in pins}
 

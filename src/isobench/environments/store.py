@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from isobench import paths
-from isobench.environments import specs
+from isobench.environments import providers, specs
 from isobench.environments.specs import Spec
 from isobench.errors import ProvisionError
 
+if TYPE_CHECKING:
+    from isobench.environments.manifest import Manifest
+
 MARKER_FILE = "isobench-environment.json"
-MANIFEST_SCHEMA = "isobench.environment/2"
+"""The manifest. An environment is ready if it has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """A ready environment: `python` is the interpreter to start, `site_packages` where its packages lie.
+    """A ready environment: `python` is the interpreter to start, `site_packages` the folder of its packages.
 
-    `folder` holds the marker, and, unless it was adopted, all the rest. `prefix` is where its files begin. The hashes
-    of the locks are empty where there was none: `conda_lock_sha256` is of the `conda` provider alone. `image`, of the
-    `container` provider alone, is the container image in which `python` is run, and there only: on the host it's a link
-    that leads nowhere, or to another interpreter.
+    `folder` holds the manifest and, unless the interpreter was adopted, everything else; `prefix` is the root of the
+    installed files. The hashes of the locks are empty where there was no lock. `image` is the container image in which
+    `python` must be run, "" if it runs on the host; with an image, `python` is a link that leads nowhere on the host.
     """
 
     name: str
@@ -42,39 +44,33 @@ class Environment:
     def marker(self) -> Path:
         return self.folder / MARKER_FILE
 
-    def manifest(self) -> dict[str, Any]:
-        """What was laid down: provider, platform, Python, lock, packages, and what `drift` compares with.
+    def manifest(self) -> Manifest:
+        """What was installed; it is read each time.
 
         Raises:
-            ProvisionError: the manifest can't be read, so nothing can be said of the environment.
+            ProvisionError: the manifest can't be read, so nothing is known of the environment.
         """
-        import json
+        from isobench.environments import manifest
 
         try:
-            manifest = json.loads(self.marker.read_bytes())
+            return manifest.read(self.marker)
         except (OSError, ValueError) as error:
-            raise ProvisionError(f"{self.marker} can't be read: {error}", hint=remedy(self)) from None
-        if not isinstance(manifest, dict) or manifest.get("schema") != MANIFEST_SCHEMA:
-            raise ProvisionError(f"{self.marker} is not of schema {MANIFEST_SCHEMA}", hint=remedy(self))
-        return manifest
+            raise ProvisionError(f"the manifest {self.marker} can't be read: {error}", hint=remedy(self)) from None
 
     def version_of(self, *names: str) -> str:
-        """The version of the first of these packages that is in it, or in its image, if in use; "" if none is."""
+        """The version of the first of these packages that is installed, or in the image if it is in use; "" if none."""
         manifest = self.manifest()
-        there = [*manifest.get("container", {}).get("packages", ()), *manifest["packages"]]
-        versions = {specs.normalised(one["name"]): str(one["version"]) for one in there}
+        of_image = {specs.normalised(package.name): package.version for package in manifest.image_packages}
+        versions = of_image | manifest.versions()
         wanted = [specs.normalised(name) for name in names]
         return next((versions[name] for name in wanted if name in versions), "")
 
-    def activation(self) -> dict[str, str]:
-        """The variables that conda's activation sets; in PATH, only what comes before the usual. {} without conda."""
-        if self.provider in {"venv", "container"}:
-            return {}  # what every warm run asks: nothing is read for it
-        activation: dict[str, str] = self.manifest().get("activation", {})
-        return activation
+    def activation(self) -> Mapping[str, str]:
+        """The variables that conda's activation sets; PATH holds only what comes before the usual. {} without conda."""
+        return providers.get(self.provider).activation(self)
 
 
-def activated(activation: dict[str, str], path: str) -> dict[str, str]:
+def activated(activation: Mapping[str, str], path: str) -> dict[str, str]:
     """An activation's variables, in front of the usual PATH; {} where nothing is activated."""
     if not activation:
         return {}
@@ -82,26 +78,17 @@ def activated(activation: dict[str, str], path: str) -> dict[str, str]:
 
 
 def remedy(environment: Environment) -> str:
-    """The commands that bring an environment back to what its lock says."""
-    remove = f"isobench env remove {environment.folder.name}"
-    if environment.provider == "adopted":
-        return f"isobench env adopt {environment.name} {environment.python} takes it as it is now"
-    if environment.name.endswith("-script"):
-        return f"{remove} (the next run of its script makes it anew)"
-    if environment.name not in specs.names():
-        return f"{remove} && isobench env create --file FOLDER/environment.yml"
-    if environment.provider != "venv":
-        return f"{remove} && isobench env create {environment.name} --provider {environment.provider}"
-    return f"isobench env remove {environment.name} && isobench env create {environment.name}"
+    """The commands that install an environment again, as its lock says."""
+    return providers.get(environment.provider).remedy(environment)
 
 
 def folder_of(spec: Spec) -> Path:
-    """Where the spec's environment lies, or will lie."""
+    """The folder of the spec's environment, whether it exists or not."""
     return paths.environments() / f"{spec.name}-{spec.provider}-{spec.identity()[:12]}"
 
 
 def expected(spec: Spec) -> Environment:
-    """The spec's environment, whether it's there or not."""
+    """The spec's environment, whether it exists or not."""
     folder = folder_of(spec)
     return Environment(
         name=spec.name,
@@ -123,68 +110,62 @@ def in_folder(name: str) -> Environment | None:
 
 
 def find(spec: Spec) -> Environment | None:
-    """The spec's environment if it's ready; costs one hash of the lock and one look at the marker."""
-    if spec.provider == "adopted":
-        return adopted(spec.name)
-    environment = expected(spec)
-    return environment if is_ready(environment.folder) else None
-
-
-def adopted(name: str) -> Environment | None:
-    """The interpreter that was adopted for an environment, if there is one."""
-    return next(ready(f"{name}-adopted-*"), None)
+    """The environment of the spec and its provider if it is ready; costs one hash of the lock and one `stat`."""
+    return providers.get(spec.provider).find(spec)
 
 
 def is_ready(folder: Path) -> bool:
-    """Whether the marker, which is written last, is there."""
+    """Whether the manifest, which is written last, exists."""
     try:
         return stat.S_ISREG((folder / MARKER_FILE).stat().st_mode)
     except FileNotFoundError:
         return False
     except OSError as error:
         raise ProvisionError(
-            f"{folder} can't be looked at: {error.strerror}", hint="set ISOBENCH_HOME to a folder that you can write to"
+            f"{folder} can't be read: {error.strerror}", hint="Set ISOBENCH_HOME to a folder that you can write to."
         ) from None
 
 
 def opened(folder: Path) -> Environment:
-    """The ready environment in a folder, from its own manifest (its spec may be gone or changed by now).
+    """The ready environment in a folder, from its own manifest: its spec may have been removed or changed.
 
     Raises:
-        OSError, ValueError, KeyError: there is no manifest that can be understood.
+        OSError, ValueError: it has no manifest, or one that this version can't read.
     """
-    import json
+    from isobench.environments import manifest as manifests
 
-    manifest = json.loads((folder / MARKER_FILE).read_bytes())
-    if not isinstance(manifest, dict) or manifest.get("schema") != MANIFEST_SCHEMA:
-        raise ValueError(f"not of schema {MANIFEST_SCHEMA}")
-    minor = ".".join(manifest["python"]["version"].split(".")[:2])
-    elsewhere = manifest.get("adopted")
+    manifest = manifests.read(folder / MARKER_FILE)
+    if manifest.provider not in providers.NAMES:
+        raise ValueError(f"of an unknown provider, {manifest.provider}")
+    minor = ".".join(manifest.python.version.split(".")[:2])
+    place = manifest.adopted or manifests.Adopted(
+        prefix=folder,
+        python=folder / "bin" / "python",
+        site_packages=folder / "lib" / f"python{minor}" / "site-packages",
+    )
     return Environment(
-        name=manifest["name"],
-        provider=manifest["provider"],
-        identity=manifest["identity"],
+        name=manifest.name,
+        provider=manifest.provider,
+        identity=manifest.identity,
         folder=folder,
-        prefix=Path(elsewhere["prefix"]) if elsewhere else folder,
-        python=Path(elsewhere["python"]) if elsewhere else folder / "bin" / "python",
-        site_packages=Path(elsewhere["site_packages"])
-        if elsewhere
-        else folder / "lib" / f"python{minor}" / "site-packages",
-        lock_sha256=manifest["lock_sha256"],
-        conda_lock_sha256=manifest.get("conda_lock_sha256", ""),
-        image=manifest.get("container", {}).get("image", ""),
+        prefix=place.prefix,
+        python=place.python,
+        site_packages=place.site_packages,
+        lock_sha256=manifest.lock_sha256,
+        conda_lock_sha256=manifest.conda_lock_sha256,
+        image=manifest.container.image if manifest.container else "",
     )
 
 
 def ready(pattern: str = "*-*-*") -> Iterator[Environment]:
-    """Every ready environment, also those of other locks and of scripts; one with a broken manifest is left out."""
+    """Every ready environment, also those of other locks and of scripts, but not one with a broken manifest."""
     for folder in marked(pattern):
         try:
             yield opened(folder)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError):
             continue
 
 
 def marked(pattern: str = "*-*-*") -> list[Path]:
-    """The folders of all environments that have a marker, whatever is in it."""
+    """The folders of all environments that have a manifest, whatever is in it."""
     return [marker.parent for marker in sorted(paths.environments().glob(f"{pattern}/{MARKER_FILE}"))]

@@ -54,7 +54,7 @@ def source_sha256(model: Model, build: Build | None) -> str:
 def environment_record(environment: Environment, spec: Spec | None) -> EnvironmentRecord:
     """The environment, as its manifest describes it."""
     manifest = environment.manifest()
-    lock_file = spec.lock_file if spec else manifest["lock_file"]
+    lock_file = spec.lock_file if spec else manifest.lock_file
     return EnvironmentRecord(
         name=environment.name,
         provider=environment.provider,
@@ -62,16 +62,13 @@ def environment_record(environment: Environment, spec: Spec | None) -> Environme
         lock_sha256=environment.lock_sha256,
         lock_file=str(lock_file) if environment.lock_sha256 else "",
         conda_lock_sha256=environment.conda_lock_sha256,
-        python=manifest["python"]["version"],
-        packages=tuple(f"{package['name']}=={package['version']}" for package in manifest["packages"]),
+        python=manifest.python.version,
+        packages=tuple(f"{package.name}=={package.version}" for package in manifest.packages),
         conda_packages=tuple(
-            f"{package['name']}={package['version']}={package['build']}"
-            for package in manifest.get("conda_packages", ())
+            f"{package.name}={package.version}={package.build}" for package in manifest.conda_packages
         ),
         image=environment.image,
-        image_packages=tuple(
-            f"{package['name']}=={package['version']}" for package in manifest.get("container", {}).get("packages", ())
-        ),
+        image_packages=tuple(f"{package.name}=={package.version}" for package in manifest.image_packages),
     )
 
 

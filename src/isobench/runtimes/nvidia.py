@@ -21,7 +21,7 @@ class OnNvidia(WorkerRT):
 
         super()._setup()
         context = self._bound()
-        packages = {entry["name"]: str(entry["version"]) for entry in self._environment().manifest()["packages"]}
+        packages = self._environment().manifest().versions()
         facts = nvidia.gpu(context.device)
         nvidia.refuse([*nvidia.requirements(facts), *nvidia.fits(facts, packages, runtime=context.runtime)])
 

@@ -7,6 +7,7 @@ import pytest
 
 from isobench import environments
 from isobench.environments import verification
+from isobench.environments.manifest import ImagePackage
 from isobench.errors import IsobenchError, ProvisionError
 
 pytestmark = pytest.mark.integration
@@ -17,9 +18,9 @@ def test_the_images_own_packages_can_be_used_and_are_written_down(image, home, t
     (tmp_path / "envs" / "vendor" / "smoke.py").write_text("import in_image\nassert in_image.ANSWER == 42\n")
     environment = container_world.create("vendor")
     manifest = environment.manifest()
-    assert manifest["container"]["packages"] == [{"name": "isobench-in-image", "version": "7.1"}]
-    assert manifest["container"]["image"] == image
-    assert manifest["python"]["path"] == container_world.PYTHON
+    assert manifest.image_packages == (ImagePackage(name="isobench-in-image", version="7.1"),)
+    assert environment.image == image
+    assert manifest.python.interpreter.path == container_world.PYTHON
     assert container_world.create("vendor") == environment
     (tmp_path / "envs" / "bare" / "smoke.py").write_text("import in_image\n")
     with pytest.raises(ProvisionError, match="its smoke test") as caught:

@@ -38,11 +38,11 @@ def test_an_interpreter_is_adopted_by_its_prefix_or_by_its_path(world, venv, wha
     assert (made.provider, made.python, made.prefix) == ("adopted", venv / "bin" / "python", venv)
     assert made.lock_sha256 == ""
     manifest = made.manifest()
-    assert [package["name"] for package in manifest["packages"]] == ["alpha", "beta"]
-    assert manifest["lock_file"] == ""
+    assert [package.name for package in manifest.packages] == ["alpha", "beta"]
+    assert manifest.lock_file == ""
     environments.check(made)
     assert environments.verify(made) == []
-    assert store.adopted("tiny") == made
+    assert adopted.find("tiny") == made
 
 
 def test_what_is_changed_in_it_is_refused_before_a_measurement(world, venv):
@@ -102,7 +102,7 @@ def test_two_who_adopt_at_once_take_turns(world, venv):
     go.touch()
     assert [adopter.wait(30) for adopter in adopters] == [0, 0], logs[1].read_text()
     assert waiting in logs[1].read_text()
-    taken = store.adopted("tiny")
+    taken = adopted.find("tiny")
     assert taken.prefix == other
     assert world.left() == [taken.folder.name]
 
@@ -112,7 +112,7 @@ def test_nothing_of_it_is_changed_or_removed(world, venv):
     adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
     environments.remove("tiny")
     assert {file: file.lstat().st_mtime_ns for file in venv.rglob("*")} == before
-    assert store.adopted("tiny") is None
+    assert adopted.find("tiny") is None
 
 
 def test_an_interpreter_that_lacks_what_the_environment_is_for_is_refused(world, venv):
@@ -120,7 +120,7 @@ def test_an_interpreter_that_lacks_what_the_environment_is_for_is_refused(world,
     with pytest.raises(ProvisionError, match="the new tiny environment doesn't work") as caught:
         adopted.adopt(spec, venv, progress=world.said.append)
     assert "No module named 'nowhere'" in caught.value.details
-    assert store.adopted("tiny") is None
+    assert adopted.find("tiny") is None
 
 
 def test_a_place_without_an_interpreter_is_refused(world, tmp_path):
@@ -138,8 +138,8 @@ def test_a_conda_environment_is_adopted_with_its_conda_packages_and_its_activati
     made = conda.create(conda.conda_spec(channel.as_uri(), "toolbox", "greeter"))
     told = conda.isobench("adopt", "tiny", str(made.folder))
     assert told.returncode == 0, told.stderr
-    taken = store.adopted("tiny")
-    assert [package["name"] for package in taken.manifest()["conda_packages"]] == [
+    taken = adopted.find("tiny")
+    assert [package.name for package in taken.manifest().conda_packages] == [
         "greeter",
         "python",
         "toolbox",

@@ -32,18 +32,18 @@ def test_the_manifest_names_conda_packages_tools_locks_and_activation(conda, cha
     spec = conda.conda_spec(channel.as_uri(), "toolbox 1.0", "greeter")
     made = conda.create(spec)
     manifest = made.manifest()
-    there = {package["name"]: package["version"] for package in manifest["conda_packages"]}
+    there = {package.name: package.version for package in manifest.conda_packages}
     assert there == {
         "greeter": "1.0",
-        "python": manifest["python"]["version"],
+        "python": manifest.python.version,
         "toolbox": "1.0",
         "tzdata": "2026c",
     }
-    assert [package["name"] for package in manifest["packages"]] == ["alpha", "beta"]
-    assert {"rattler", "uv"} == manifest["tools"].keys()
-    assert manifest["conda_lock_sha256"] == spec.conda_lock_sha256
+    assert [package.name for package in manifest.packages] == ["alpha", "beta"]
+    assert {"rattler", "uv"} == manifest.tools.keys()
+    assert manifest.conda_lock_sha256 == spec.conda_lock_sha256
     assert (
-        manifest["activation"]
+        manifest.activation
         == made.activation()
         == {
             "CONDA_PREFIX": str(made.folder),
@@ -93,8 +93,8 @@ def test_a_lock_of_conda_packages_alone_needs_no_python_layer(conda, channel, ru
     spec.requirements_file.unlink()
     assert environments.lock(spec, progress=conda.said.append) == ["requirements.txt: no packages"]
     made = conda.create(replace(environments.spec("tiny"), provider="conda"))
-    assert made.manifest()["packages"] == []
-    assert "rattler" in made.manifest()["tools"]
+    assert made.manifest().packages == ()
+    assert "rattler" in made.manifest().tools
 
 
 def test_a_package_in_both_locks_is_refused(conda, channel, tmp_path):
@@ -129,7 +129,7 @@ def test_what_is_edited_added_or_removed_is_found(conda, channel):
     record.write_text(record.read_text() + "\n")
     assert environments.verify(made) == [
         "tzdata 2026c 0 was installed again: its RECORD is another",
-        f"python {made.manifest()['python']['version']} 0_cpython: bin/python3 is missing",
+        f"python {made.manifest().python.version} 0_cpython: bin/python3 is missing",
         "toolbox 2.0 0: lib/toolbox.txt was changed",
         "lib/libstray.so was added and belongs to no package",
     ]

@@ -32,7 +32,7 @@ def test_listing_names_every_environment_with_its_state(world):
     made = world.create()
     missing = world.spec(name="missing")
     lines = printed(world.isobench("list")).splitlines()
-    version = made.manifest()["python"]["version"]
+    version = made.manifest().python.version
     assert lines == [
         f"missing  not made   Python {missing.python:7}                {store.folder_of(missing)}",
         f"tiny     ready      Python {version:7}  2 packages    {made.folder}",
@@ -59,13 +59,13 @@ def test_listing_as_json_tells_all_that_is_known(world):
         "name": "tiny",
         "state": "ready",
         "provider": "venv",
-        "python": made.manifest()["python"]["version"],
+        "python": made.manifest().python.version,
         "packages": 2,
         "conda_packages": 0,
         "folder": str(made.folder),
         "identity": made.identity,
         "lock_sha256": made.lock_sha256,
-        "created_at": made.manifest()["created_at"],
+        "created_at": made.manifest().created_at,
     }
 
 

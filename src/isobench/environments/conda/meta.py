@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 from isobench.system import files
 
 FOLDER = "conda-meta"
+# Documentation and data, which nothing loads; conda's own records, which are compared one by one.
+_NOT_WATCHED = ("include", "share", "man", "pkgs", "envs", FOLDER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +61,27 @@ def packages(prefix: Path) -> dict[str, CondaPackage]:
     return found
 
 
+def is_prefix(folder: Path) -> bool:
+    """Whether conda packages are installed in a folder."""
+    return (folder / FOLDER).is_dir()
+
+
+def watched_folders(prefix: Path) -> dict[str, Path]:
+    """The folders of a prefix whose files count, by the name that they have in the manifest; {} if it isn't conda's."""
+    if not is_prefix(prefix):
+        return {}
+    folders = [folder for folder in sorted(prefix.iterdir()) if folder.is_dir()]
+    return {f"./{folder.name}": folder for folder in folders if folder.name not in _NOT_WATCHED}
+
+
 def owned(found: dict[str, CondaPackage]) -> set[str]:
     """The paths, in their prefix, of all files of these packages."""
     return {path for package in found.values() for path, _ in package.files()}
 
 
-def altered(prefix: Path, found: dict[str, CondaPackage]) -> list[str]:
+def modified(prefix: Path, found: dict[str, CondaPackage]) -> list[str]:
     """Every file that isn't what its record says, a line each."""
+    from concurrent.futures import ThreadPoolExecutor
 
     def look(entry: tuple[str, CondaPackage, str]) -> str:
         path, package, digest = entry

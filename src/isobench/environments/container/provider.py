@@ -1,161 +1,113 @@
-"""The `container` provider: an image is pulled and looked at; uv lays the locked Python packages down for its Python.
+"""The `container` provider: the interpreter and its native libraries come from an image, the packages from the lock.
 
-What comes of it is what `python -m venv` would have made inside the image: a folder whose interpreter is a link to the
-image's. It lies on the host, at the path at which the container sees it, so it's locked, hashed, listed and compared
-as any other environment. Nothing is built, and no image of ours has to be kept anywhere.
+The result is what `python -m venv` would have made inside the image: a folder whose interpreter is a link to the
+image's. It lies on the host, at the path at which the container sees it, so it is locked, hashed, listed and compared
+like any other environment. Nothing is built, and no image of ours has to be stored anywhere.
 """
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from isobench.environments.container import engine, images, running
-from isobench.environments.container.engine import Engine
-from isobench.environments.container.images import Image
-from isobench.environments.providers import InstallContext
-from isobench.environments.specs import Spec
-from isobench.environments.uv.provider import Venv
-from isobench.errors import ProvisionError
-from isobench.system import process
+from isobench.environments.container import images
+from isobench.environments.providers import InstallContext, Provider
 
-FACTS_FILE = "container.json"
-
-# Run by the image's interpreter, alone: what it is, and what it brings along.
-_ASK = """
-import importlib.metadata, json, os, platform, context, sys
-base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-folders = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-print(json.dumps({
-    "python": base, "version": platform.python_version(), "implementation": platform.python_implementation(),
-    "machine": os.uname().machine, "libc": " ".join(platform.libc_ver()), "folders": folders,
-    "packages": sorted({(one.metadata["Name"], one.version) for one in importlib.metadata.distributions()}),
-}))
-"""
-_PULL_TIMEOUT_S = 3600
+if TYPE_CHECKING:
+    from isobench.environments.manifest import ImageFacts, Interpreter, Manifest
+    from isobench.environments.specs import Spec
+    from isobench.environments.store import Environment
 
 
-class Container:
-    """Lays environments down for the interpreter of an image."""
+class ContainerProvider(Provider):
+    """Installs for the interpreter of an image. See `installing`."""
 
     name = "container"
+    description = "podman or docker, and uv, from an image and requirements.txt"
 
-    def install(self, spec: Spec, context: InstallContext) -> dict[str, str]:
-        """Lay the environment down. See `providers.Provider`."""
+    def can_install(self, spec: Spec) -> bool:
+        return self.is_automatic(spec) or (spec.is_locked and images.is_named(spec.folder))
+
+    def require(self, spec: Spec) -> None:
+        images.of(spec.name, spec.folder, spec.python)
+        if self.needs_lock(spec) and not spec.is_locked:
+            raise spec.unlocked()
+
+    def is_automatic(self, spec: Spec) -> bool:
+        """Only where `container.toml` is all that says how to install the environment."""
+        others = (spec.lock_file, spec.requirements_file, spec.conda_lock_file, spec.environment_file)
+        return (spec.folder / images.FILE).is_file() and not any(file.exists() for file in others)
+
+    def needs_lock(self, spec: Spec) -> bool:
+        """Not where the image holds everything."""
+        return spec.lock_file.exists() or spec.requirements_file.exists()
+
+    def image(self, spec: Spec) -> images.Image:
+        return images.of(spec.name, spec.folder, spec.python)
+
+    def identity_parts(self, spec: Spec) -> list[str]:
+        """The digest, not the name: a mirror's copy of the image is the same."""
         image = spec.image
         assert image is not None
-        using = engine.find()
-        found = _present(image, using, spec, context)
-        about = _about(image, using, spec)
-        tools = {using.name: using.version}
-        if spec.locked():
-            tools |= Venv().install(spec, context)
-        _point(context.folder, about, spec, image)
-        facts = {
-            "image": image.reference,
-            "id": f"sha256:{found['Id'].removeprefix('sha256:')}",
-            "python": about["python"],
-            "libc": about["libc"],
-            "packages": [{"name": name, "version": version} for name, version in about["packages"] if image.packages],
-        }
-        (context.folder / FACTS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
-        return tools
+        return [spec.lock_sha256, image.digest, image.python, str(image.packages)]
 
-    def purge_cache(self, packages: list[str], context: InstallContext) -> bool:
-        """Throw packages out of uv's cache; images are verified by the engine. See `providers.Provider`."""
-        return Venv().purge_cache(packages, context)
+    def install(self, spec: Spec, context: InstallContext) -> dict[str, str]:
+        from isobench.environments.container import installing
 
+        return installing.install(spec, self.image(spec), context)
 
-def facts(folder: Path) -> dict[str, Any]:
-    """What was found out about the image when the environment in `folder` was laid down."""
-    found: dict[str, Any] = json.loads((folder / FACTS_FILE).read_bytes())
-    return found
+    def purge_cache(self, packages: Sequence[str], context: InstallContext) -> bool:
+        """Purge uv's cache; the engine verifies its images."""
+        from isobench.environments.uv import installing
 
+        return installing.purge_cache(packages, context)
 
-def _present(image: Image, using: Engine, spec: Spec, context: InstallContext) -> dict[str, Any]:
-    """What the engine knows of the image, which is pulled where it isn't there.
+    def container_facts(self, folder: Path) -> ImageFacts:
+        from isobench.environments.container import installing
 
-    Raises:
-        ProvisionError: it can't be had.
-    """
-    found = using.inspect(image.reference)
-    if found is None and image.is_local:
-        raise ProvisionError(
-            f"{using.name} has no image {image.reference}, which the {spec.name} environment runs in",
-            hint=f"load or build it with {using.name}, or name one that can be pulled: NAME@sha256:...",
-        )
-    if found is None:
-        context.progress(f"{spec.name}: pulling {image.reference} with {using.name} {using.version}")
+        return installing.facts(folder)
+
+    def run(
+        self,
+        environment: Environment,
+        arguments: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        reads: Sequence[Path],
+        log_file: Path,
+        lock: int,
+        timeout_s: float,
+    ) -> int:
+        """Run the interpreter in a container, without `env`: variables of the host mean nothing there."""
+        from isobench.environments.container import running
+        from isobench.system import process
+
+        container = running.of(environment, arguments, env={}, reads=reads)
         try:
-            status = process.run_logged(
-                [using.program, "pull", image.reference],
-                env=os.environ,
-                log_file=context.log_file,
-                timeout_s=_PULL_TIMEOUT_S,
-                pass_fds=[context.lock],
+            return process.run_logged(
+                container.argv, env=os.environ, log_file=log_file, timeout_s=timeout_s, pass_fds=[lock]
             )
-        except TimeoutError as error:
-            status = 1
-            context.progress(str(error))
-        found = using.inspect(image.reference) if status == 0 else None
-    if found is None:
-        raise ProvisionError(
-            f"{using.name} can't pull {image.reference}, which the {spec.name} environment runs in",
-            details=f"{process.tail(context.log_file)}\nlog: {context.log_file}",
-            hint=f"try it by hand: {using.name} pull {image.reference}",
-        )
-    return found
+        finally:
+            container.remove()
 
+    def interpreter(self, environment: Environment) -> Interpreter | None:
+        """The path in the image; on the host, the link leads nowhere or to another interpreter."""
+        from isobench.environments.manifest import Interpreter
 
-def _about(image: Image, using: Engine, spec: Spec) -> dict[str, Any]:
-    """What the image's interpreter says of itself.
+        if not environment.python.is_symlink():
+            return None
+        return Interpreter(path=str(environment.python.readlink()))
 
-    Raises:
-        ProvisionError: there is none, or not one that the lock is for.
-    """
-    box = running.container(using, image.reference, [image.python, "-I", "-B", "-c", _ASK])
-    where = images.source(spec.folder)
-    try:
-        about: dict[str, Any] = json.loads(process.capture(box.argv, env=os.environ))
-    except (OSError, ValueError) as error:
-        box.remove()
-        raise ProvisionError(
-            f"{image.reference} can't run {image.python}",
-            details=str(error),
-            hint=f"name an image that has it, or its interpreter, in {where}",
-        ) from None
-    if not about["version"].startswith(f"{spec.python}."):
-        raise ProvisionError(
-            f"{image.reference} has Python {about['version']}; the {spec.name} environment is for Python {spec.python}",
-            hint=f"name an image with Python {spec.python} in {where}",
-        )
-    if spec.locked() and not about["libc"].startswith("glibc"):
-        raise ProvisionError(
-            f"{image.reference} has no glibc, which the packages in {spec.lock_file} are made for",
-            hint=f"name another image in {where}: Alpine's is of another kind, Debian's will do",
-        )
-    return about
+    def problems(self, environment: Environment, manifest: Manifest) -> list[str]:
+        """Whether the image is still the same: only its digest tells, and only the engine knows it."""
+        from isobench.environments.container import engine
 
-
-def _point(folder: Path, about: dict[str, Any], spec: Spec, image: Image) -> None:
-    """Make the folder a virtual environment of the image's interpreter; laid down for one of the host, it is one."""
-    site_packages = folder / "lib" / f"python{spec.python}" / "site-packages"
-    site_packages.mkdir(parents=True, exist_ok=True)
-    (folder / "bin").mkdir(exist_ok=True)
-    for name in ("python", "python3", f"python{spec.python}"):
-        (folder / "bin" / name).unlink(missing_ok=True)
-        (folder / "bin" / name).symlink_to(about["python"])
-    settings = {
-        "home": str(Path(about["python"]).parent),
-        "implementation": about["implementation"],
-        "version_info": about["version"],
-        "include-system-site-packages": "false",
-    }
-    text = "".join(f"{name} = {value}\n" for name, value in settings.items())
-    (folder / "pyvenv.cfg").write_text(text, encoding="utf-8")
-    if image.packages:
-        # Not by `include-system-site-packages`: the image's interpreter may be one of a virtual environment itself.
-        lines = "".join(f"import site; site.addsitedir({place!r})\n" for place in about["folders"])
-        (site_packages / "isobench_image.pth").write_text(lines, encoding="utf-8")
+        found = engine.find().inspect(environment.image)
+        if found is None:
+            return [f"its image {environment.image} is missing"]
+        expected = manifest.container.id if manifest.container else ""
+        if found["Id"].removeprefix("sha256:") != expected.removeprefix("sha256:"):
+            return [f"its image was replaced: {environment.image} has the ID {found['Id']}"]
+        return []

@@ -101,14 +101,15 @@ def record(environment: Environment) -> ContainerFacts:
     """
     using = engine.find()
     using.remove_leftovers()
-    told = environment.manifest()["container"]
+    facts = environment.manifest().container
+    assert facts is not None, "the environment has an image"
     return ContainerFacts(
         engine=using.name,
         version=using.version,
         rootless=using.rootless,
-        image=told["image"],
-        id=told["id"],
-        libc=told["libc"],
+        image=facts.image,
+        id=facts.id,
+        libc=facts.libc,
     )
 
 
