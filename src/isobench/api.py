@@ -32,6 +32,7 @@ from isobench.tools.benchmark import Benchmark
 from isobench.tools.sequence import Sequence as Tools
 
 if TYPE_CHECKING:
+    from isobench.builds.discovered import DiscoveredModel
     from isobench.executors.base import Executor
     from isobench.results import Result, SavedResult
 
@@ -178,8 +179,8 @@ def discover(
     script_args: Sequence[str] = (),
     progress: Progress | None = None,
     **settings: Any,
-) -> list[dict[str, Any]]:
-    """Run a script and describe each model that it calls: name, class, hash, parameters, invocations, inputs.
+) -> list[DiscoveredModel]:
+    """Run a script and describe each model that it calls.
 
     Raises:
         ModelError: the script fails, or calls no model.
@@ -198,7 +199,7 @@ def discover(
     found = from_script.discover(
         replace(chosen, hash=""), environment=environment, settings=chosen_settings, on_stage=console.stage
     )
-    return [entry for entry in found if entry["hash"].startswith(chosen.hash)]
+    return [entry for entry in found if entry.hash.startswith(chosen.hash)]
 
 
 __all__ = [

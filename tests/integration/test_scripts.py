@@ -10,6 +10,7 @@ import pytest
 import isobench
 from isobench.environments import Environment
 from isobench.errors import IsobenchError, ModelError, UsageError, WorkerError
+from isobench.planning.models import TensorSpec
 
 pytestmark = pytest.mark.integration
 
@@ -30,50 +31,50 @@ def refused(name: str, kind: type[IsobenchError] = ModelError) -> IsobenchError:
 
 def test_every_model_that_a_script_calls_is_listed_with_what_it_was_given() -> None:
     perceptron, tagger = isobench.discover(EXAMPLES / "two_models.py")
-    assert (perceptron["name"], perceptron["parameters"], perceptron["invocations"]) == ("Perceptron", 85002, 1)
-    assert perceptron["signature"] == "(float32[16, 64])"
-    assert perceptron["instantiated_at"] == "two_models.py:35"
-    assert tagger["signature"] == "(int64[4, 20], mask=bool[4, 20])"
-    assert tagger["inputs"] == [
-        {"name": "args.0", "dtype": "int64", "shape": [4, 20]},
-        {"name": "kwargs.mask", "dtype": "bool", "shape": [4, 20]},
-    ]
+    assert (perceptron.name, perceptron.parameters, perceptron.invocations) == ("Perceptron", 85002, 1)
+    assert perceptron.signature == "(float32[16, 64])"
+    assert perceptron.instantiated_at == "two_models.py:35"
+    assert tagger.signature == "(int64[4, 20], mask=bool[4, 20])"
+    assert tagger.inputs == (
+        TensorSpec(name="args.0", dtype="int64", shape=(4, 20)),
+        TensorSpec(name="kwargs.mask", dtype="bool", shape=(4, 20)),
+    )
 
 
 def test_a_models_hash_is_the_same_on_every_machine() -> None:
     # Neither addresses, nor paths, nor the values of weights may have a say in them.
-    assert [entry["hash"] for entry in isobench.discover(EXAMPLES / "two_models.py")] == ["e01e279c", "b4b5ecef"]
+    assert [entry.hash for entry in isobench.discover(EXAMPLES / "two_models.py")] == ["e01e279c", "b4b5ecef"]
 
 
 def test_sub_models_are_listed_down_to_the_depth_that_is_asked_for() -> None:
     found = isobench.discover(EXAMPLES / "two_models.py", max_depth=2)
-    assert [(entry["name"], entry["depth"]) for entry in found][:3] == [
+    assert [(entry.name, entry.depth) for entry in found][:3] == [
         ("Perceptron", 0),
         ("Sequential", 1),
         ("Linear", 2),
     ]
-    assert next(entry for entry in found if entry["name"] == "GRU")["parent"] == found[-4]["hash"]
+    assert next(entry for entry in found if entry.name == "GRU").parent == found[-4].hash
 
 
 def test_arguments_reach_the_script() -> None:
     [resnet] = isobench.discover(EXAMPLES / "resnet.py", script_args=["--batch_size=3"])
-    assert resnet["signature"] == "(float32[3, 3, 224, 224])"
+    assert resnet.signature == "(float32[3, 3, 224, 224])"
 
 
 def test_inputs_of_every_kind_are_described() -> None:
     [nested] = isobench.discover(SCRIPTS / "nested.py")
-    assert nested["signature"] == (
+    assert nested.signature == (
         "(float32[2, 4], (float32[2, 4], float64[2, 4]), {halves: [float16[2, 4], bfloat16[2, 4]], fill: (int32[1])}, "
         "None, scale=2.5, mode='mean', flags={keep: bool[2, 4]}, masks=(int8[2, 4], uint8[2, 4], int16[2, 4], "
         "float64[2, 4]))"
     )
-    names = [spec["name"] for spec in nested["inputs"]]
+    names = [spec.name for spec in nested.inputs]
     assert names[:4] == ["args.0", "args.1.left", "args.1.right", "args.2.halves.0"]
 
 
 def test_wrappers_are_looked_through_and_instances_of_one_architecture_are_one_model() -> None:
     found = isobench.discover(SCRIPTS / "wrapped.py")
-    assert [(entry["name"], entry["invocations"], entry["instances"], entry["is_case"]) for entry in found] == [
+    assert [(entry.name, entry.invocations, entry.instances, entry.is_case) for entry in found] == [
         ("Net", 4, 2, True),
         ("CrossEntropyLoss", 3, 1, False),
         ("ReLU", 1, 1, False),
@@ -96,7 +97,7 @@ def test_a_script_may_have_neighbours_that_are_called_as_our_modules(tmp_path: P
         (tmp_path / f"{name}.py").write_text(f"WIDTH = {number + 1}\n")
         lines += [f"import {name}", f"torch.nn.Linear({name}.WIDTH, 1)(torch.zeros(1, {name}.WIDTH))"]
     script.write_text("\n".join(lines))
-    assert [entry["signature"] for entry in isobench.discover(script)] == [
+    assert [entry.signature for entry in isobench.discover(script)] == [
         f"(float32[1, {width}])" for width in (1, 2, 3, 4)
     ]
 
@@ -109,7 +110,7 @@ def test_a_script_that_would_take_a_gpu_by_itself_finds_none_where_the_cpu_is_me
     model = "torch.nn.Linear(1, 1 + len(os.environ['CUDA_VISIBLE_DEVICES']))"
     script.write_text(f"import os, torch\n{model}(torch.zeros(1, 1))\n")
     [found] = isobench.discover(script)
-    assert found["parameters"] == 2
+    assert found.parameters == 2
     outcome = isobench.benchmark(script, runtime="torch-eager", iterations=20).outcome
     assert outcome.status == "measured"
 
@@ -144,7 +145,7 @@ def test_a_script_that_exits_for_want_of_arguments_is_shown_with_what_it_said() 
     assert "argparse.py" not in error.details
     assert "--script-args" in error.hint
     [linear] = isobench.discover(SCRIPTS / "exits.py", script_args=["--width", "5"])
-    assert linear["signature"] == "(float32[2, 5])"
+    assert linear.signature == "(float32[2, 5])"
 
 
 def test_a_script_that_leaves_before_it_calls_a_model_is_told() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from isobench import paths
 from isobench.builds import cache
-from isobench.builds.build import Build, Onnx
+from isobench.builds.build import Build, ExportError, Onnx
 from isobench.errors import ModelError
 from isobench.planning.models import Model, TensorSpec
 
@@ -25,7 +26,7 @@ def script(tmp_path: Path) -> Path:
     return script
 
 
-def make(script: Path, *, onnx: bool = True, error: dict[str, str] | None = None) -> Build:
+def make(script: Path, *, onnx: bool = True, error: ExportError | None = None) -> Build:
     artifact = Onnx(
         sha256="5" * 64,
         opset=20,
@@ -35,7 +36,7 @@ def make(script: Path, *, onnx: bool = True, error: dict[str, str] | None = None
     )
     return Build(
         id="0123456789abcdef",
-        folder=Path(),
+        folder=paths.builds() / "0123456789abcdef",
         model=Model(path=script),
         name="model",
         class_name="Net",
@@ -57,7 +58,7 @@ def stored(home: Path, build: Build) -> Build:
     folder = home / "runs" / "made"
     folder.mkdir(parents=True)
     (folder / "inputs.msgpack").write_bytes(b"inputs")
-    cache.store(folder, build.id)
+    cache.store(build, folder)
     return build
 
 
@@ -97,7 +98,7 @@ def test_a_file_that_is_gone_has_changed(script: Path) -> None:
     assert not dependency.unchanged()
 
 
-def test_a_build_that_was_removed_by_hand_is_not_found(home: Path, script: Path) -> None:
+def test_a_build_that_was_removed_manually_is_not_found(home: Path, script: Path) -> None:
     made = make(script)
     cache.remember("k", [made], [])
     assert cache.look_up("k", made.model) is None
@@ -110,19 +111,20 @@ def test_the_record_of_another_version_is_not_taken(home: Path, script: Path) ->
     assert cache.look_up("k", Model(path=script)) is None
 
 
-def test_what_is_stored_already_stays(home: Path) -> None:
+def test_what_is_stored_already_stays(home: Path, script: Path) -> None:
+    made = make(script)
     for content in (b"first", b"second"):
         folder = home / "runs" / "made"
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(content)
-        cache.store(folder, "abc")
+        cache.store(made, folder)
         assert not folder.exists()
-    assert (home / "builds" / "abc" / "model.onnx").read_bytes() == b"first"
+    assert (made.folder / "model.onnx").read_bytes() == b"first"
 
 
 def test_a_build_that_could_not_be_exported_says_why(script: Path) -> None:
-    build = make(script, onnx=False, error={"message": "aten::nonsense has no translation", "traceback": "line 3"})
+    build = make(script, onnx=False, error=ExportError(message="aten::nonsense has no translation", traceback="line 3"))
     with pytest.raises(ModelError, match="model can't be exported to ONNX: aten::nonsense") as caught:
         build.require_onnx()
-    assert caught.value.details == "line 3\nlog: export.log"
+    assert caught.value.details == f"line 3\nlog: {build.folder / 'export.log'}"
     assert "torch-eager" in caught.value.hint

@@ -65,8 +65,8 @@ def test_a_build_that_is_not_there_or_not_named_is_refused(capsys: pytest.Captur
     keep("ab11", made_s=0)
     keep("ab22", made_s=0)
     for arguments, text in (
-        (("remove", "cc"), "there is no build 'cc'"),
-        (("show", "ab"), "ab is the beginning of several builds: ab11, ab22"),
+        (("remove", "cc"), "no build 'cc' in"),
+        (("show", "ab"), "ab matches 2 builds: ab11, ab22"),
         (("remove",), "name the builds to remove, or give --all"),
         (("remove", "ab11", "--all"), "name the builds to remove, or give --all"),
     ):

@@ -1,14 +1,17 @@
-"""Build: one model, ready for every runtime: the ONNX file, the inputs and the outputs that are to come of them."""
+"""Build: one model, ready for every runtime: the ONNX file, the inputs and the expected outputs."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from isobench.builds.discovered import tensor_specs
 from isobench.errors import ModelError
 from isobench.planning.models import Model, TensorSpec
+from isobench.system import files
 
 SCHEMA = "isobench.build/1"
 ONNX_FILE = "model.onnx"
@@ -22,8 +25,8 @@ EXPORT_LOG_FILE = "export.log"
 class Onnx:
     """The ONNX side of a Build.
 
-    `inputs` and `outputs` pair a name in the file with the tensor it takes, or is compared with. `exporter` is
-    "dynamo" or "torchscript"; "" for a file that the user brought. `sha256` covers the external data, too.
+    `inputs` and `outputs` pair a name in the file with the tensor that it takes, or is compared with. `exporter` is
+    "dynamo" or "torchscript"; "" for the user's own file. `sha256` covers the external data, too.
     """
 
     sha256: str
@@ -34,12 +37,20 @@ class Onnx:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportError:
+    """Why a model can't be exported to ONNX, with the exporter's traceback."""
+
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """One model, built.
 
-    `id` is a hash of the content; `hash` is the model's own (8 hex: structure and signature); `reference` says what
-    computed the expected outputs; `onnx` is None where no ONNX file was asked for, or where `onnx_error` says why there
-    is none; `max_depth` is how deep below the script's models it was found.
+    `id` is a hash of the content, `hash` the model's own (8 hex digits: structure and signature). `reference` is what
+    computed the expected outputs. `onnx` is None where no ONNX file was requested, or where the export failed with
+    `onnx_error`. `max_depth` is how deep below the script's models it was found.
     """
 
     id: str
@@ -56,7 +67,7 @@ class Build:
     deterministic: bool
     max_depth: int
     onnx: Onnx | None
-    onnx_error: Mapping[str, str] | None
+    onnx_error: ExportError | None
     model_sha256: str
 
     @property
@@ -73,18 +84,18 @@ class Build:
 
     def require_onnx(self) -> None:
         """Raises:
-        ModelError: there is no ONNX file of it.
+        ModelError: it has no ONNX file.
         """
         if self.onnx is None:
-            error = self.onnx_error or {}
+            error = self.onnx_error or ExportError(message="no export was made")
             raise ModelError(
-                f"{self.name} can't be exported to ONNX: {error.get('message', 'no export was made')}",
-                details=f"{error.get('traceback', '')}\nlog: {self.folder / EXPORT_LOG_FILE}".strip(),
-                hint="torch-eager and torch-compiled take the PyTorch module itself and need no export.",
+                f"{self.name} can't be exported to ONNX: {error.message}",
+                details=f"{error.traceback}\nlog: {self.folder / EXPORT_LOG_FILE}".strip(),
+                hint="torch-eager and torch-compiled run the PyTorch module itself and need no export.",
             )
 
     def request(self) -> dict[str, Any]:
-        """What a worker is told of the model (`model` in request.json)."""
+        """The model as a worker gets it (`model` in request.json)."""
         onnx = self.onnx
         return {
             "script": str(self.model.path.resolve()) if self.model.is_script else "",
@@ -97,19 +108,25 @@ class Build:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """What build.json and the index hold; the model that was named is not part of it."""
+        """The content of build.json and of the index; the model that the user named is not part of it."""
         value = asdict(self)
         del value["folder"], value["model"]
         return {"schema": SCHEMA, **value}
 
 
 def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
-    """The Build that `to_json` made `value` of, as it lies in `folder` now, for the `model` that was asked for."""
+    """The Build that `to_json` described, which is in `folder` now, for the requested `model`."""
     fields = {name: value[name] for name in Build.__slots__ if name not in {"folder", "model"}}
-    fields["inputs"] = tuple(
-        TensorSpec(name=spec["name"], dtype=spec["dtype"], shape=tuple(spec["shape"])) for spec in fields["inputs"]
-    )
+    fields["inputs"] = tensor_specs(fields["inputs"])
+    if fields["onnx_error"] is not None:
+        fields["onnx_error"] = ExportError(**fields["onnx_error"])
     if fields["onnx"] is not None:
         onnx = dict(fields["onnx"])
         fields["onnx"] = Onnx(**{**onnx, "inputs": tuple(onnx["inputs"]), "outputs": tuple(onnx["outputs"])})
     return Build(folder=folder, model=model, **fields)
+
+
+def content_id(folder: Path, *parts: str) -> str:
+    """A Build's id: 16 hex digits over its parts, its inputs and its expected outputs."""
+    content = (*parts, files.sha256(folder / INPUTS_FILE), files.sha256(folder / EXPECTED_FILE))
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]

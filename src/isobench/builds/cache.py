@@ -1,10 +1,10 @@
-"""The cache of Builds: content-addressed folders, and an index that says of what each was made.
+"""The cache of Builds: content-addressed folders, and an index from requests to Builds.
 
     builds/ID/                   model.onnx, inputs.msgpack, expected.msgpack, build.json
-    builds/index/KEY.json        KEY: what was asked for (file, arguments, environment, ...). Holds the builds that came
-                                 of it, and every file that they depended on, with its hash
+    builds/index/KEY.json        KEY: a hash of the request (file, arguments, environment, ...). Holds the resulting
+                                 builds, and every file that they depended on, with its hash
 
-A record serves again while each of those files is what it was. A folder is complete or not there: it is renamed into
+An index record is valid as long as none of those files has changed. A folder is complete or missing: it is renamed into
 place, and never changed afterwards.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.builds.build import Build, from_json
+from isobench.builds.build import BUILD_FILE, Build, from_json
 from isobench.planning.models import Model
 from isobench.system import files
 from isobench.workers import protocol
@@ -39,14 +39,14 @@ class Dependency:
 
     @classmethod
     def of(cls, path: Path | str, sha256: str = "") -> Dependency:
-        """Describe `path` as it is now; `sha256` where it's known already."""
+        """Describe `path` as it is now; `sha256` where it is already known."""
         found = os.stat(path)  # noqa: PTH116
         return cls(
             path=str(path), sha256=sha256 or files.sha256(path), size_bytes=found.st_size, mtime_ns=found.st_mtime_ns
         )
 
     def unchanged(self) -> bool:
-        """Is the file what it was? Large ones are taken at their size and time, as git does; others are read."""
+        """Is the file the same? Large ones are compared by size and time, as git does; others by content."""
         try:
             found = os.stat(self.path)  # noqa: PTH116
             if found.st_size != self.size_bytes:
@@ -58,13 +58,13 @@ class Dependency:
             return False
 
 
-def key(asked: Mapping[str, Any]) -> str:
-    """The index key of what was asked for: any JSON value in it counts."""
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+def key(request: Mapping[str, Any]) -> str:
+    """The index key of a request: every JSON value in it counts."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def look_up(index_key: str, model: Model) -> list[Build] | None:
-    """The builds that an earlier run made, if everything that they depended on is unchanged."""
+    """The Builds that an earlier run made for a request, if everything that they depended on is unchanged."""
     try:
         record = protocol.read_json(_record(index_key), SCHEMA)
     except (FileNotFoundError, protocol.ProtocolError):
@@ -92,19 +92,18 @@ def remember(index_key: str, builds: Iterable[Build], dependencies: Sequence[Dep
     )
 
 
-def store(folder: Path, identity: str) -> Path:
-    """Move a finished folder into the cache under its content's hash; where it is there already, that one stays."""
-    target = paths.builds() / identity
-    target.parent.mkdir(parents=True, exist_ok=True)
+def store(build: Build, folder: Path) -> None:
+    """Describe the Build in its finished `folder`, and move that into the cache, unless it is there already."""
+    protocol.write_json(folder / BUILD_FILE, build.to_json())
+    build.folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        folder.rename(target)
+        folder.rename(build.folder)
     except OSError:
-        if not target.is_dir():
+        if not build.folder.is_dir():
             raise
         import shutil
 
         shutil.rmtree(folder)
-    return target
 
 
 def _record(index_key: str) -> Path:

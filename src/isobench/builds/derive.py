@@ -1,8 +1,7 @@
-"""A Build made of another one: its ONNX file rewritten, optimised or converted by a worker."""
+"""A Build derived from another one: a worker rewrites, optimises or converts its ONNX file."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 
 from isobench import paths
 from isobench.builds import onnx_file
-from isobench.builds.build import BUILD_FILE, EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx
+from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx, content_id
 from isobench.builds.cache import key, look_up, remember, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
@@ -30,21 +29,28 @@ def derive(
     settings: Settings,
     on_stage: Callable[[str], None],
 ) -> Build:
-    """The Build that a worker makes of `build`, from the cache where it made it before.
+    """The Build that a worker derives from `build`, or the cached one of an earlier run.
 
-    The worker's `_execute` gets `onnx_file` and `output_dir`, into which it writes `model.onnx`; `inputs_file` and
-    `expected_file`, which lie in `output_dir` already, and which it may change; and `options`. The names of the graph's
-    inputs and outputs stay.
+    The worker's `_execute` gets `onnx_file`; `output_dir`, where it writes `model.onnx`; `inputs_file` and
+    `expected_file`, which are copies in `output_dir` that it may change; and `options`. It must not rename the graph's
+    inputs and outputs.
 
     Raises:
-        ModelError: the worker refuses the model, or what it wrote is no valid ONNX.
+        ModelError: the worker refuses the model, or writes an invalid ONNX file.
         WorkerError: the worker crashed or took too long.
     """
     build.require_onnx()
     assert build.onnx_file is not None
-    # Another worker by the same name makes something else, maybe.
-    asked = {"derived": 1, "of": build.id, "worker": files.sha256(paths.WORKERS / worker), "options": dict(options)}
-    index_key = key({**asked, "environment": environment.identity})
+    index_key = key(
+        {
+            "derived": 1,
+            "of": build.id,
+            # The content, because a changed worker of the same name may make something else.
+            "worker": files.sha256(paths.WORKERS / worker),
+            "options": dict(options),
+            "environment": environment.identity,
+        }
+    )
     known = look_up(index_key, build.model)
     if known:
         return known[0]
@@ -64,8 +70,7 @@ def derive(
         worker, arguments, run_dir / "worker", environment, settings, on_stage, reads=[build.folder], writes=[made]
     )
     derived = _described(build, made)
-    protocol.write_json(made / BUILD_FILE, derived.to_json())
-    store(made, derived.id)
+    store(derived, made)
     shutil.rmtree(run_dir)
     remember(index_key, [derived], [])
     return derived
@@ -75,9 +80,8 @@ def _described(build: Build, made: Path) -> Build:
     assert build.onnx is not None
     found = onnx_file.read(made / ONNX_FILE)
     sha256 = onnx_file.content_hash(found.path, found.external_files)
-    parts = (build.id, sha256, files.sha256(made / INPUTS_FILE), files.sha256(made / EXPECTED_FILE))
-    identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    there = {spec.name for spec in found.inputs}
+    identity = content_id(made, build.id, sha256)
+    remaining = {spec.name for spec in found.inputs}
     inputs = {tensor.name: tensor for tensor in protocol.read_tensors(made / INPUTS_FILE)}
     specs = tuple(
         TensorSpec(name=spec.name, dtype=inputs[spec.name].dtype, shape=spec.shape) if spec.name in inputs else spec
@@ -93,7 +97,7 @@ def _described(build: Build, made: Path) -> Build:
             sha256=sha256,
             opset=found.opset,
             exporter=build.onnx.exporter,
-            inputs=tuple(entry for entry in build.onnx.inputs if entry["name"] in there),
+            inputs=tuple(entry for entry in build.onnx.inputs if entry["name"] in remaining),
             outputs=build.onnx.outputs,
         ),
     )

@@ -1,4 +1,4 @@
-"""An `.onnx` file -> Build: inputs are drawn by the host; unoptimised ONNX Runtime says what comes of them."""
+"""An `.onnx` file -> Build: the host draws the inputs; unoptimised ONNX Runtime computes the expected outputs."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from pathlib import Path
 
 from isobench import paths
 from isobench.builds import onnx_file
-from isobench.builds.build import BUILD_FILE, EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx
+from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.planning.models import Model, TensorSpec
 from isobench.planning.settings import Settings
-from isobench.system import files
 from isobench.workers import protocol
 
 
 def build(
     model: Model,
     *,
-    onnx: bool,  # noqa: ARG001 - it is there either way
+    onnx: bool,  # noqa: ARG001 - the file exists either way
     environment: Environment,
     settings: Settings,
     on_stage: Callable[[str], None],
 ) -> tuple[list[Build], list[Dependency]]:
-    """Check the file, draw inputs, compute what is to come of them; return the build and what it depends on.
+    """Check the file, draw inputs, compute the expected outputs; return the build and what it depends on.
 
     Raises:
-        ModelError: it is no valid ONNX, or ONNX Runtime can't run it.
-        UsageError: the sizes of its inputs aren't settled.
+        ModelError: it isn't valid ONNX, or ONNX Runtime can't run it.
+        UsageError: the sizes of its inputs aren't fixed.
     """
     on_stage("checking the file")
     found = onnx_file.read(model.path)
@@ -48,8 +47,7 @@ def build(
     }
     run_worker("reference_worker.py", arguments, run_dir / "worker", environment, settings, on_stage, writes=[made])
     finished = _describe(model, found, inputs, made)
-    protocol.write_json(made / BUILD_FILE, finished.to_json())
-    store(made, finished.id)
+    store(finished, made)
     shutil.rmtree(run_dir)
     return [finished], [Dependency.of(path.absolute()) for path in (model.path, *found.external_files)]
 
@@ -57,8 +55,7 @@ def build(
 def _describe(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSpec], made: Path) -> Build:
     content = onnx_file.content_hash(found.path, found.external_files)
     signature = ", ".join(f"{spec.name}={spec.dtype}{list(spec.shape)}" for spec in inputs)
-    parts = (content, files.sha256(made / INPUTS_FILE), files.sha256(made / EXPECTED_FILE))
-    identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    identity = content_id(made, content)
     return Build(
         id=identity,
         folder=paths.builds() / identity,

@@ -1,4 +1,4 @@
-"""The Builds that are kept: which there are, what they take of the disk, and how to be rid of them."""
+"""The Builds in the cache: list them, find one, see its size, remove it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from isobench.workers import protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """One Build on disk. `made_s` is when, in seconds since 1970; `name` is "?" where its record can't be read."""
+class CachedBuild:
+    """One Build on disk, made `made_s` seconds after 1970; `name` is "?" where its description can't be read."""
 
     id: str
     folder: Path
@@ -28,29 +28,29 @@ class Kept:
     made_s: float
 
 
-def every() -> list[Kept]:
+def list_builds() -> list[CachedBuild]:
     """Every Build in the cache, the oldest first."""
     folders = [file.parent for file in paths.builds().glob(f"*/{build.BUILD_FILE}")]
     return sorted(map(_described, folders), key=lambda one: (one.made_s, one.id))
 
 
-def find(name: str) -> Kept:
-    """The Build of an id, or of the beginning of one that is like no other.
+def find_build(name: str) -> CachedBuild:
+    """The Build of an id, or of an unambiguous beginning of one.
 
     Raises:
-        UsageError: there is none, or there are several.
+        UsageError: none or several match.
     """
-    found = by_prefix(name, every(), lambda one: one.id)
+    found = by_prefix(name, list_builds(), lambda one: one.id)
     if len(found) == 1:
         return found[0]
     if found:
         several = ", ".join(one.id for one in found)
-        raise UsageError(f"{name} is the beginning of several builds: {several}", hint="Give more of it.")
-    raise UsageError(f"there is no build {name!r} in {paths.builds()}", hint="See them all: isobench cache list")
+        raise UsageError(f"{name} matches {len(found)} builds: {several}", hint="Give more of the id.")
+    raise UsageError(f"no build {name!r} in {paths.builds()}", hint="List all builds: isobench cache list")
 
 
-def remove(one: Kept) -> None:
-    """Remove a Build and what the index says of it. Results that were measured with it stay.
+def remove_build(one: CachedBuild) -> None:
+    """Remove a Build and its index records. Results that were measured with it stay.
 
     Raises:
         UsageError: it can't be removed.
@@ -60,26 +60,28 @@ def remove(one: Kept) -> None:
             record.unlink(missing_ok=True)
     leaving = one.folder.with_name(f"{one.id}.{os.getpid()}.removed")
     try:
-        # Renamed first, so that nobody ever takes half of it for a build.
+        # Renamed first, so that nobody takes half of it for a build.
         one.folder.rename(leaving)
         shutil.rmtree(leaving)
     except OSError as error:
-        raise UsageError(f"{one.folder} can't be removed: {error.strerror}", hint="Look at its owner.") from None
+        raise UsageError(
+            f"{one.folder} can't be removed: {error.strerror}", hint=f"Check its owner: ls -ld {one.folder}"
+        ) from None
 
 
-def _described(folder: Path) -> Kept:
+def _described(folder: Path) -> CachedBuild:
     sizes = [entry.stat().st_size for entry in folder.rglob("*") if entry.is_file()]
     try:
-        told = protocol.read_json(folder / build.BUILD_FILE, build.SCHEMA)
+        description = protocol.read_json(folder / build.BUILD_FILE, build.SCHEMA)
     except ValueError:
-        told = {}
-    return Kept(
+        description = {}
+    return CachedBuild(
         id=folder.name,
         folder=folder,
-        name=str(told.get("name", "?")),
-        class_name=str(told.get("class_name", "")),
-        hash=str(told.get("hash", "")),
-        has_onnx=bool(told.get("onnx")),
+        name=str(description.get("name", "?")),
+        class_name=str(description.get("class_name", "")),
+        hash=str(description.get("hash", "")),
+        has_onnx=bool(description.get("onnx")),
         size_bytes=sum(sizes),
         made_s=(folder / build.BUILD_FILE).stat().st_mtime,
     )

@@ -1,4 +1,4 @@
-"""`isobench cache`: the builds that are kept so that no model is exported twice."""
+"""`isobench cache`: the stored builds, so that no model is exported twice."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from isobench.errors import UsageError
 
 @click.group()
 def cache() -> None:
-    """Look at the builds that are kept, and remove them.
+    """List and remove cached builds.
 
-    A build is what is made of a model once: its ONNX file, its inputs and the outputs that are to come. Without it,
-    the next run makes it anew. Results don't need it; `isobench list` and `isobench remove` are for them.
+    A build is a model's ONNX file, inputs and expected outputs. It is made once and used again; after its removal the
+    next run rebuilds it. Results don't need it: see `isobench list` and `isobench remove`.
     """
 
 
 @cache.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the builds as JSON.")
 def list_(as_json: bool) -> None:
     """List the builds, the oldest first."""
     from isobench import paths
     from isobench.builds import listing
 
-    found = listing.every()
+    found = listing.list_builds()
     if as_json:
         import json
 
@@ -54,23 +54,23 @@ def list_(as_json: bool) -> None:
 @cache.command()
 @click.argument("name", metavar="ID")
 def show(name: str) -> None:
-    """Print what is known of a build, as JSON. ID is a build's, or the beginning of one."""
+    """Print a build's description as JSON. ID is a build's id, or the beginning of one."""
     from isobench.builds import build, listing
 
-    click.echo((listing.find(name).folder / build.BUILD_FILE).read_text(encoding="utf-8"), nl=False)
+    click.echo((listing.find_build(name).folder / build.BUILD_FILE).read_text(encoding="utf-8"), nl=False)
 
 
 @cache.command()
 @click.argument("names", nargs=-1, metavar="ID...")
-@click.option("--all", "everything", is_flag=True, help="Every build.")
+@click.option("--all", "everything", is_flag=True, help="Remove every build.")
 def remove(names: tuple[str, ...], everything: bool) -> None:
-    """Remove builds. Results stay; whoever measures with one of them at this moment fails."""
+    """Remove builds. Results stay; a measurement that is using one of them at this moment fails."""
     from isobench.builds import listing
 
     if bool(names) == everything:
-        raise UsageError("name the builds to remove, or give --all", hint="isobench cache list")
-    for one in listing.every() if everything else [listing.find(name) for name in dict.fromkeys(names)]:
-        listing.remove(one)
+        raise UsageError("name the builds to remove, or give --all", hint="List all builds: isobench cache list")
+    for one in listing.list_builds() if everything else [listing.find_build(name) for name in dict.fromkeys(names)]:
+        listing.remove_build(one)
         click.echo(f"removed {one.folder}")
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from isobench.cli.parameters import SCRIPT_ARGS, environment_options, settings_options
+
+if TYPE_CHECKING:
+    from isobench.builds.discovered import DiscoveredModel
 
 
 @click.command()
@@ -18,8 +21,7 @@ from isobench.cli.parameters import SCRIPT_ARGS, environment_options, settings_o
 def discover(script: str, script_args: tuple[str, ...], as_json: bool, **settings: Any) -> None:
     """List the models that a script calls.
 
-    The script runs in its own environment. What is listed by its hash can be measured by it: isobench run
-    SCRIPT::HASH
+    The script runs in its own environment. Give a model's hash to measure only that one: isobench run SCRIPT::HASH
     """
     from isobench import api
     from isobench.console import Console
@@ -31,25 +33,25 @@ def discover(script: str, script_args: tuple[str, ...], as_json: bool, **setting
     if as_json:
         import json
 
-        click.echo(json.dumps(models, indent=1))
+        click.echo(json.dumps([model.to_json() for model in models], indent=1))
         return
-    for entry in models:
-        click.echo(_description(entry))
+    for model in models:
+        click.echo(_description(model))
 
 
-def _description(entry: dict[str, Any]) -> str:
+def _description(model: DiscoveredModel) -> str:
     from isobench.reports.format import count
 
-    margin = "  " * entry["depth"]
-    times = f"called {entry['invocations']} time{'s' if entry['invocations'] != 1 else ''}"
-    if entry["instances"] > 1:
-        times += f" in {entry['instances']} instances"
-    no_model = not entry["depth"] and not entry["is_case"]
-    note = "  (a part without weights: measured only by its hash)" if no_model else ""
+    margin = "  " * model.depth
+    times = f"called {model.invocations} time{'s' if model.invocations != 1 else ''}"
+    if model.instances > 1:
+        times += f" in {model.instances} instances"
+    no_model = not model.depth and not model.is_case
+    note = "  (no parameters: measured only if you give its hash)" if no_model else ""
     lines = [
-        f"{entry['hash']}  {entry['name']}  {count(entry['parameters'])} parameters{note}",
-        f"  class    {entry['class']}, made at {entry['instantiated_at']}",
-        f"  inputs   {entry['signature']}",
+        f"{model.hash}  {model.name}  {count(model.parameters)} parameters{note}",
+        f"  class    {model.class_name}, created at {model.instantiated_at}",
+        f"  inputs   {model.signature}",
         f"  {times}",
     ]
     return "\n".join(margin + line for line in lines)
