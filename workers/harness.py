@@ -156,12 +156,12 @@ def measure(
     blocks = []
     block_s = BLOCK_TICKS * machine.cpu_step_s()
     block_samples = int(block_s * 1e9 / max(1, warmup.typical_ns * group)) + 1
-    in_turns = request().get("in_turns", False)
+    interleaved = request().get("interleaved", False)
     for count in _asked(-(-iterations // group), block_samples, block_s, group):
-        if in_turns:
+        if interleaved:
             timing.wake(call, warmup.typical_ns)
         block = samples.block(count)
-        if in_turns:
+        if interleaved:
             block["parked_s"] = timing.park()
         blocks.append(block)
         _tell({"block": block})

@@ -10,7 +10,8 @@ The contract, whole:
     ISOBENCH_EVENTS          number of a file descriptor: one JSON object per line tells the host the stage of the work.
                              1 is standard output, where nothing else can be had (in a container); what the worker
                              prints then goes to RUN_DIR/worker.log from here
-    ISOBENCH_CONTROL         JSON: the CPUs, priority and memory nodes to use (control.py), before anything is imported
+    ISOBENCH_RESOURCES       JSON: the CPUs, priority and memory nodes to use, applied before anything is imported
+                             (resource_limits.py)
 
 The first process of a container (pid 1) is not the worker but watches over it: the kernel ends a container with its
 first process, and no signal from inside can end that one.
@@ -128,7 +129,7 @@ def _failure(error: BaseException) -> dict[str, str]:
     }
 
 
-def _control_with(asked: str) -> None:
+def _limit_resources(asked: str) -> None:
     if not asked:
         return
     import json
@@ -161,7 +162,7 @@ def main(worker: str, run_dir: str) -> int:
     sys.argv = [worker, run_dir]
     code = 0
     try:
-        _control_with(os.environ.pop("ISOBENCH_CONTROL", ""))
+        _limit_resources(os.environ.pop("ISOBENCH_RESOURCES", ""))
         with open(worker, "rb") as file:
             source = file.read()
         exec(compile(source, worker, "exec"), {"__name__": "__main__", "__file__": worker})  # noqa: S102

@@ -167,9 +167,7 @@ def test_a_benchmark_of_its_own_tells_a_mean_and_the_verdict_says_that_it_is_no_
     assert result.latency.throughput_ips == pytest.approx(400)
     assert (result.latency.iterations, result.runtime.version, result.device.name) == (40, "7", "far away")
     assert result.outcome.verdict.status == "noisy"
-    assert "the runtime told the mean of all iterations alone: how they differ isn't known" in (
-        result.outcome.verdict.reasons
-    )
+    assert "the runtime reported only a mean, so the variance is unknown" in (result.outcome.verdict.reasons)
     assert results.samples_ns(result, home / "results" / result.id) == [array("q", [100_000_000])]
 
 

@@ -76,7 +76,7 @@ def test_a_script_that_takes_something_else_is_found_out(provisioned: Callable[[
     verdict = result["outcome"]["verdict"]
     assert verdict["status"] == "noisy"
     assert result["outcome"]["runs"][0]["threads"]["runtime"] == 2, "set again after the script"
-    assert "the priority 0 was asked for, and the worker had 3" in verdict["reasons"]
+    assert "the worker had the priority 3, requested: 0" in verdict["reasons"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from isobench.analysis import Block
 from isobench.errors import WorkerError
 from isobench.failures import FailureKind, Phase
 from isobench.supervisor import worker_process
+from isobench.supervisor.request import Request
+from isobench.supervisor.sampling import Ready
 from isobench.workers import protocol
 
 pytestmark = pytest.mark.integration
@@ -32,21 +34,21 @@ class Run:
         self.run_dir = folder / "run"
         self.stages: list[str] = []
         self.asks: tuple[int, ...] = ()
-        self.blocks: list[Mapping[str, Any]] = []
-        self.told: Mapping[str, Any] = {}
+        self.blocks: list[Block] = []
+        self.ready: Ready | None = None
         self.environment: Any = SimpleNamespace(
             python=Path(sys.executable), folder=folder / "environment", activation=dict, image=""
         )
 
-    def __call__(self, name: str, *, timeout_s: float = 30, **request: Any) -> dict[str, Any]:
+    def __call__(self, name: str, *, timeout_s: float = 30, **request: Any) -> Mapping[str, Any]:
         with worker_process.start(self.environment, SAMPLES / f"{name}.py", self.run_dir, threads=1) as process:
-            process.go({"arguments": self.arguments(), "threads": 1, "seed": 0, **request}, timeout_s=timeout_s)
-            if ready := process.ready(self.stages.append):
-                self.told = ready
+            process.go(Request(arguments=self.arguments(), threads=1, seed=0, **request), timeout_s=timeout_s)
+            self.ready = process.ready(self.stages.append)
+            if self.ready:
                 for samples in self.asks:
                     self.blocks.append(process.block(samples, self.stages.append))
                 process.end()
-            return process.finish(self.stages.append)
+            return process.finish(self.stages.append).raw
 
     def arguments(self) -> dict[str, Any]:
         outputs = str(self.run_dir / protocol.OUTPUTS_FILE)
@@ -77,7 +79,7 @@ def wait_until(condition: Any, what: str) -> None:
 def test_a_worker_gets_its_arguments_and_tells_its_stages(run: Run) -> None:
     outputs = run("well_behaved")
     assert outputs["arguments"] == list(run.arguments().values())
-    assert run.stages == ["loading", "looking round"]
+    assert run.stages == ["loading", "loading (looking round)"]
     assert "printed by the worker" in (run.run_dir / protocol.LOG_FILE).read_text()
 
 
@@ -148,10 +150,10 @@ def test_a_worker_that_comes_to_its_end_without_a_result_is_told_what_to_call(ru
     assert "harness.measure" in caught.value.hint
 
 
-def test_a_worker_over_its_time_is_killed_with_its_children(run: Run, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
+def test_a_worker_over_its_time_is_killed_with_its_children(run: Run) -> None:
     with pytest.raises(WorkerError, match=r"was stopped after 1\.5 s \(--timeout\) while loading") as caught:
-        run("hangs", timeout_s=1.5, pids=str(pids))
+        run("hangs", timeout_s=1.5)
+    pids = run.run_dir / "pids"
     assert caught.value.kind is FailureKind.TIMEOUT
     assert "--timeout" in caught.value.hint
     for pid in map(int, pids.read_text().split()):
@@ -159,13 +161,13 @@ def test_a_worker_over_its_time_is_killed_with_its_children(run: Run, tmp_path: 
 
 
 def test_a_worker_and_its_children_die_with_the_host(tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
+    pids = tmp_path / "run" / "pids"
     source = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.integration.test_worker import Run
-Run(Path({str(tmp_path)!r}))("hangs", timeout_s=600, pids={str(pids)!r})
+Run(Path({str(tmp_path)!r}))("hangs", timeout_s=600)
 """
     host = subprocess.Popen([sys.executable, "-c", source])
     wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"), "the worker to start")
@@ -184,7 +186,7 @@ def test_a_flood_of_output_does_no_harm(run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["half_json", "wrong_schema"])
 def test_what_can_not_be_read_back_is_refused(run: Run, name: str) -> None:
-    with pytest.raises(WorkerError, match="wrote what can't be read") as caught:
+    with pytest.raises(WorkerError, match="wrote malformed outputs") as caught:
         run(name)
     assert caught.value.kind is FailureKind.PROTOCOL
 
@@ -203,10 +205,10 @@ def test_a_measurement_is_as_many_blocks_as_the_host_asks_for(run: Run) -> None:
     assert (outputs["load_s"], outputs["facts"], outputs["group"]) == (0.5, {"a": 1}, 1)
     samples = protocol.read_samples(run.run_dir / protocol.SAMPLES_FILE)
     assert len(samples) == 12
-    assert [block["samples"] for block in run.blocks] == [4, 3, 5]
-    assert outputs["blocks"] == run.blocks
-    assert sum(samples) / 1e9 <= sum(block["wall_s"] for block in run.blocks)
-    started = [block["started_s"] for block in run.blocks]
+    assert [block.samples for block in run.blocks] == [4, 3, 5]
+    assert [Block.from_json(block) for block in outputs["blocks"]] == run.blocks
+    assert sum(samples) / 1e9 <= sum(block.wall_s for block in run.blocks)
+    started = [block.started_s for block in run.blocks]
     assert started == sorted(started)
     [total] = protocol.read_tensors(run.run_dir / protocol.OUTPUT_TENSORS_FILE)
     assert memoryview(total.data).cast("q")[0] == sum(range(20_000))
@@ -237,8 +239,9 @@ def test_what_comes_before_a_warm_inference_is_told_in_seconds_and_a_block_fits_
     assert 0.06 <= outputs["first_inference_s"] < lasted_s
     [[_, typical_s]] = outputs["warmup"]["curve"]
     assert 0.002 <= typical_s < lasted_s
-    assert run.told["block_samples"] - 1 == pytest.approx(run.told["block_s"] / typical_s, abs=1)
-    assert run.stages == ["loading", "warming up", "measuring", "writing"]
+    assert run.ready is not None
+    assert run.ready.block_samples - 1 == pytest.approx(run.ready.block_s / typical_s, abs=1)
+    assert run.stages == ["loading", "warming up", "measuring", "writing the outputs"]
 
 
 def test_iterations_too_short_for_the_clock_are_timed_together(run: Run) -> None:
@@ -246,7 +249,7 @@ def test_iterations_too_short_for_the_clock_are_timed_together(run: Run) -> None
     outputs = run("does_nothing")
     assert outputs["group"] > 10
     [block] = run.blocks
-    assert block["iterations"] == 10 * outputs["group"]
+    assert block.iterations == 10 * outputs["group"]
 
 
 def test_an_exact_number_of_iterations_is_no_other_number(run: Run) -> None:
@@ -270,15 +273,15 @@ def test_a_worker_by_hand_needs_no_host(tmp_path: Path, name: str) -> None:
 
 def test_a_worker_with_spinning_threads_parks_them_before_others_take_their_turn(run: Run) -> None:
     run.asks = (3, 3)
-    outputs = run("spins", in_turns=True, warmup=1)
+    outputs = run("spins", interleaved=True, warmup=1)
     first, second = run.blocks
-    first_ended_s = first["started_s"] + first["wall_s"]
+    first_ended_s = first.started_s + first.wall_s
     calls = outputs["facts"]["calls_s"]
     *_, (_, busy_until_s) = (call for call in calls if call[0] < first_ended_s)
     later = [ended_s for ended_s, _ in calls if ended_s > first_ended_s]
     assert later[0] > busy_until_s, "the next turn began when the thread had come to rest"
-    assert len([ended_s for ended_s in later if ended_s < second["started_s"]]) > 1, "it begins with untimed calls"
-    assert len([ended_s for ended_s in later if ended_s > second["started_s"]]) == 3
+    assert len([ended_s for ended_s in later if ended_s < second.started_s]) > 1, "it begins with untimed calls"
+    assert len([ended_s for ended_s in later if ended_s > second.started_s]) == 3
 
 
 def test_a_worker_that_is_alone_times_each_call_of_its_blocks(run: Run) -> None:
@@ -313,7 +316,6 @@ def test_a_worker_on_a_gpu_leaves_samples_by_both_contracts_and_evidence(run: Ru
     assert min(end_to_end) >= 3_000_000
     assert outputs["first_inference_s"] >= 0.002
     assert outputs["warmup"]["curve"][0][1] >= 0.002
-    blocks = [Block.from_json(block) for block in run.blocks]
-    assert [block.samples for block in blocks] == [20, 10]
-    assert [block.gpu.inferences for block in blocks if block.gpu] == [41, 21]
+    assert [block.samples for block in run.blocks] == [20, 10]
+    assert [block.gpu.inferences for block in run.blocks if block.gpu] == [41, 21]
     assert (outputs["group"], outputs["facts"]["timing"]) == (1, "device")

@@ -28,6 +28,7 @@ import pytest
 from isobench import environments
 from isobench.environments import Environment
 from isobench.supervisor import worker_process
+from isobench.supervisor.request import Request
 from isobench.workers import protocol
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "workers"
@@ -181,9 +182,8 @@ class Run:
                 "iterations": 3,
                 "outputs_file": str(self.run_dir / protocol.OUTPUTS_FILE),
             }
-            request = {"arguments": arguments, "threads": 1, "seed": 0, "pids": str(self.run_dir / "pids")}
-            process.go(request, timeout_s=timeout_s)
-            return process.finish(self.stages.append)
+            process.go(Request(arguments=arguments, threads=1, seed=0), timeout_s=timeout_s)
+            return dict(process.finish(self.stages.append).raw)
 
 
 def _once_there(socket: Path) -> str:

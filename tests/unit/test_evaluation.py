@@ -1,4 +1,4 @@
-"""What several runs come to together."""
+"""The figures of several runs together, and the doubts that the verdict names."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from isobench.analysis import Block
+from isobench.analysis import Block, Warmup, correctness
 from isobench.measuring import evaluation
-from isobench.measuring.evaluation import Finished
+from isobench.measuring.evaluation import CompletedRun
 from isobench.planning.settings import Settings
+from isobench.supervisor.outputs import Measurement, WorkerOutputs
 from isobench.workers.protocol import Tensor
 
 SETTINGS = Settings(threads=1)
@@ -36,7 +36,7 @@ def run(
     settings: Settings = SETTINGS,
     output: Tensor = OUTPUT,
     **outputs: Any,
-) -> Finished:
+) -> CompletedRun:
     """A run of a block of 20 samples and 0.1 s for each; so long others used the machine meanwhile.
 
     `each_ms` are the milliseconds of an inference in each block, of which `group` make a sample.
@@ -58,34 +58,31 @@ def run(
         for number, used_s in enumerate(others_s)
     )
     samples = [round(each * group * 1e6) for each in each_ms or [5] * len(blocks) for _ in range(20)]
-    return finished(blocks, samples, group, settings, output, outputs)
+    return completed(blocks, samples, group, settings, output, outputs)
 
 
-def finished(
+def completed(
     blocks: tuple[Block, ...],
     samples_ns: list[int],
     group: int,
     settings: Settings,
     output: Tensor,
     outputs: dict[str, Any],
-) -> Finished:
-    runtime: Any = SimpleNamespace(
-        outputs=outputs,
-        blocks=blocks,
-        resolution_s=0.01,
-        group=group,
-        samples_ns=array("q", samples_ns),
-        spawned_s=outputs.pop("spawned_s", 0.0),
-        end_to_end_ns=array("q"),
-        stats=SimpleNamespace(values={}),
-        output_tensors=lambda: [output],
+) -> CompletedRun:
+    spawned_s = outputs.pop("spawned_s", 0.0)
+    process = {"cpu_resolution_s": 0.01, **outputs.pop("process", {})}
+    found = WorkerOutputs(blocks=blocks, group=group, process=process, **outputs)
+    return evaluation.completed_run(
+        Measurement.of(found, array("q", samples_ns), set_aside=settings.select),
+        correctness.compare([OUTPUT], [output]),
+        began=datetime.now(UTC),
+        folder="run-1",
+        spawned_s=spawned_s,
     )
-    performance: Any = SimpleNamespace(runtime_version="1", device="A CPU")
-    return evaluation.finished(runtime, performance, [OUTPUT], datetime.now(UTC), "run-1", settings)
 
 
-def reasons(runs: Sequence[Finished], settings: Settings = SETTINGS) -> tuple[str, ...]:
-    return evaluation.judge(runs, settings).measured.verdict.reasons
+def reasons(runs: Sequence[CompletedRun], settings: Settings = SETTINGS) -> tuple[str, ...]:
+    return evaluation.evaluate(runs, settings).measured.verdict.reasons
 
 
 def test_the_figures_are_of_the_clean_blocks_of_all_runs() -> None:
@@ -95,7 +92,7 @@ def test_the_figures_are_of_the_clean_blocks_of_all_runs() -> None:
     assert (one.run.median_s, other.run.median_s) == (pytest.approx(0.0045), pytest.approx(0.007))
     assert [list(block) for block in one.used_blocks_s()] == [[0.004] * 20, [0.005] * 20]
     assert [list(block) for block in other.used_blocks_s()] == [[0.007] * 20]
-    outcome = evaluation.judge([one, other], SETTINGS).measured
+    outcome = evaluation.evaluate([one, other], SETTINGS).measured
     assert outcome.latency.iterations == 20 + 20 + 20 * 5
     assert outcome.latency_all.iterations == 60 + 20 * 5
     assert outcome.latency.mean_s == pytest.approx((4 + 5 + 7) / 3 / 1e3)
@@ -109,7 +106,7 @@ def test_the_figures_are_of_the_clean_blocks_of_all_runs() -> None:
 
 def test_without_selection_the_figures_are_of_all_blocks() -> None:
     settings = replace(SETTINGS, select=False)
-    outcome = evaluation.judge([run(0.0, 0.09, each_ms=(4, 40), settings=settings)], settings).measured
+    outcome = evaluation.evaluate([run(0.0, 0.09, each_ms=(4, 40), settings=settings)], settings).measured
     assert outcome.latency == outcome.latency_all
     assert (outcome.latency.mean_s, outcome.set_aside_s) == (pytest.approx(0.022), 0.0)
 
@@ -117,19 +114,19 @@ def test_without_selection_the_figures_are_of_all_blocks() -> None:
 @pytest.mark.parametrize("wrong_first", [False, True])
 def test_wrong_outputs_of_one_run_make_all_of_it_invalid(wrong_first: bool) -> None:
     right, wrong = run(0.0), run(0.0, output=Tensor("output", "float32", (1,), b"\0\0\0\1"))
-    outcome = evaluation.judge([wrong, right] if wrong_first else [right, wrong], SETTINGS).measured
+    outcome = evaluation.evaluate([wrong, right] if wrong_first else [right, wrong], SETTINGS).measured
     assert (outcome.verdict.status, outcome.correctness.ok) == ("invalid", False)
     assert outcome.verdict.reasons[0].startswith("output: 1 of 1 elements differ")
 
 
-def test_what_lasted_a_moment_is_told_in_milliseconds() -> None:
+def test_a_measurement_that_was_too_short_is_reported_in_milliseconds() -> None:
     [reason] = reasons([run(0.0, each_ms=(0.004,), group=2)])
     assert reason.startswith("40 iterations lasted 0.16 ms together, too short to repeat")
 
 
-def test_it_is_enough_when_it_is_precise_or_time_is_up() -> None:
+def test_runs_are_enough_when_they_are_precise_or_time_is_up() -> None:
     runs = [run(0.0, 0.0, each_ms=(5, 5))] * 2  # 0.4 s together
-    width = evaluation.judge(runs, SETTINGS).width
+    width = evaluation.evaluate(runs, SETTINGS).width
     for precision, max_time_s, is_enough in (
         (None, 9, True),
         (1.1 * width, 9, True),
@@ -138,65 +135,65 @@ def test_it_is_enough_when_it_is_precise_or_time_is_up() -> None:
         (0.9 * width, 0.4, True),
     ):
         settings = replace(SETTINGS, precision=precision, max_time_s=max_time_s)
-        judged = evaluation.judge(runs, settings)
-        assert judged.width == width
-        assert evaluation.enough(runs, judged, settings) is is_enough
-        told = [f"the median's interval is \u00b1{width:.1%}, wider than the {0.9 * width:.2%} asked for, after"]
-        said = [reason.partition(" after")[0] + " after" for reason in judged.measured.verdict.reasons]
-        assert said == (told if precision == 0.9 * width else [])
+        evaluated = evaluation.evaluate(runs, settings)
+        assert evaluated.width == width
+        assert evaluation.enough(runs, evaluated, settings) is is_enough
+        reached = f"the median's interval is \u00b1{width:.1%} after {max_time_s:g} s (--max-time)"
+        too_wide = f"{reached}, wider than the requested {0.9 * width:.2%} (--precision)"
+        assert evaluated.measured.verdict.reasons == ((too_wide,) if precision == 0.9 * width else ())
 
 
-def test_a_mean_alone_says_nothing_of_how_iterations_differ() -> None:
-    mean = finished((), [500_000_000], 100, SETTINGS, OUTPUT, {})
-    assert reasons([mean]) == ("the runtime told the mean of all iterations alone: how they differ isn't known",)
+def test_a_runtime_that_reports_only_a_mean_is_a_doubt() -> None:
+    mean = completed((), [500_000_000], 100, SETTINGS, OUTPUT, {})
+    assert reasons([mean]) == ("the runtime reported only a mean, so the variance is unknown",)
     assert [list(block) for block in mean.used_blocks_s()] == [[0.005]]
     for samples, group in (([500_000_000], 1), ([500_000_000] * 2, 100)):
-        assert reasons([finished((), samples, group, SETTINGS, OUTPUT, {})]) == ()
+        assert reasons([completed((), samples, group, SETTINGS, OUTPUT, {})]) == ()
 
 
 @pytest.mark.parametrize(
-    ("asked", "told", "reason"),
+    ("requested", "actual", "reason"),
     [
         ({"cpus": (0, 1)}, {"affinity": [0, 1]}, None),
         ({"cpus": (0, 1)}, {"affinity": [1]}, None),
-        ({"cpus": (0, 1)}, {"affinity": [0, 1, 2, 5]}, "the CPUs 0-1 were asked for, and the worker used 0-2,5"),
+        ({"cpus": (0, 1)}, {"affinity": [0, 1, 2, 5]}, "the worker used the CPUs 0-2,5, requested: 0-1"),
         ({}, {"affinity": [0, 1, 2]}, None),
         ({"cpus": (0, 1)}, {}, None),
-        ({"nice": -5}, {"nice": 0}, "the priority -5 was asked for, and the worker had 0"),
+        ({"nice": -5}, {"nice": 0}, "the worker had the priority 0, requested: -5"),
         ({"nice": -5}, {"nice": -5}, None),
         ({"nice": -5}, {}, None),
         (
             {"memory_nodes": (1,)},
             {"memory_nodes": [0, 1]},
-            "the worker's memory wasn't bound to the nodes that were asked for",
+            "the worker's memory was bound to the nodes 0-1, requested: 1",
         ),
         ({"memory_nodes": (1,)}, {"memory_nodes": [1]}, None),
         ({"memory_nodes": (1,)}, {}, None),
     ],
 )
-def test_what_was_asked_for_and_is_not_in_effect_is_told(
-    asked: dict[str, Any], told: dict[str, Any], reason: str | None
+def test_resources_that_differ_from_the_requested_ones_are_a_doubt(
+    requested: dict[str, Any], actual: dict[str, Any], reason: str | None
 ) -> None:
-    settings = replace(SETTINGS, **asked)
-    runs = [run(0.0, settings=settings, process=told)] * 2
+    settings = replace(SETTINGS, **requested)
+    runs = [run(0.0, settings=settings, process=actual)] * 2
     assert reasons(runs, settings) == ((reason,) if reason else ())
 
 
 @pytest.mark.parametrize(
     ("threads", "reason"),
     [
-        ({"runtime": 2}, "1 thread was asked for, and the runtime uses 2"),
+        ({"runtime": 2}, "the runtime used 2 threads, requested: 1"),
         ({"runtime": 1}, None),
         ({}, None),
         ({"runtime": 2, "requested": 2}, None),
-        ({"runtime": 1, "requested": 3}, "3 threads were asked for, and the runtime uses 1"),
+        ({"runtime": 1, "requested": 3}, "the runtime used 1 thread, requested: 3"),
     ],
 )
-def test_other_threads_than_were_asked_for_are_told(threads: dict[str, int], reason: str | None) -> None:
+def test_another_number_of_threads_than_requested_is_a_doubt(threads: dict[str, int], reason: str | None) -> None:
     assert reasons([run(0.0, threads=threads)]) == ((reason,) if reason else ())
 
 
-def test_what_a_worker_tells_becomes_its_run() -> None:
+def test_the_outputs_of_a_worker_become_its_run() -> None:
     found = run(
         0.0,
         import_s=0.1,
@@ -206,7 +203,7 @@ def test_what_a_worker_tells_becomes_its_run() -> None:
         timer_s=1e-7,
         facts={"compile_s": 4.0, "a": 1},
         process={"peak_memory_bytes": 77, "pid": 5},
-        warmup={"iterations": 9, "wall_s": 0.5, "settled": True, "curve": [[5, 0.1], [9, 0.05]]},
+        warmup=Warmup(iterations=9, wall_s=0.5, settled=True, curve=((5, 0.1), (9, 0.05))),
         spawned_s=12.0,
     )
     start = found.run.cold_start
@@ -220,21 +217,21 @@ def test_what_a_worker_tells_becomes_its_run() -> None:
 
 def test_clean_runs_do_not_hide_one_that_was_disturbed_all_the_time() -> None:
     clean, disturbed = run(0.0, 0.0, 0.09), run(0.09, 0.09, 0.09)
-    assert evaluation.judge([clean, clean], SETTINGS).measured.verdict.status == "clean"
-    outcome = evaluation.judge([clean, clean, disturbed], SETTINGS).measured
+    assert evaluation.evaluate([clean, clean], SETTINGS).measured.verdict.status == "clean"
+    outcome = evaluation.evaluate([clean, clean, disturbed], SETTINGS).measured
     assert outcome.latency.iterations == (2 + 2 + 3) * 20, "all of the disturbed one is used"
     assert outcome.verdict.status == "noisy"
     assert outcome.verdict.reasons == (
-        "1 of 3 runs was disturbed for most of the time, and nothing of it was set aside",
+        "1 of 3 runs was disturbed for most of the time, so none of its blocks were set aside",
     )
 
 
-def test_where_all_were_disturbed_it_is_said_once() -> None:
-    [reason] = evaluation.judge([run(0.09, 0.09)] * 2, SETTINGS).measured.verdict.reasons
+def test_disturbance_of_all_runs_is_reported_once() -> None:
+    [reason] = evaluation.evaluate([run(0.09, 0.09)] * 2, SETTINGS).measured.verdict.reasons
     assert reason.startswith("in 100% of the time others used the machine (0.90 cores on average")
 
 
-def test_loading_what_judging_needs_changes_nothing_of_the_callers_process() -> None:
+def test_preparing_the_evaluation_changes_nothing_in_the_callers_process() -> None:
     code = (
         "import os; before = dict(os.environ)\n"
         "from isobench.measuring import evaluation; evaluation.prepare()\n"

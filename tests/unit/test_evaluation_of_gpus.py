@@ -1,4 +1,4 @@
-"""What a run on a GPU is judged by: the used blocks, of both contracts alike."""
+"""The figures of a run on a GPU are made from the used blocks, for both timing contracts alike."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from array import array
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from isobench.analysis import Block, GpuBlock
+from isobench.analysis import Block, GpuBlock, correctness
 from isobench.measuring import evaluation
 from isobench.planning.settings import Settings
+from isobench.supervisor.outputs import Measurement, WorkerOutputs
 from isobench.workers.protocol import Tensor
 
 GPU = GpuBlock(enqueue_s=1e-5, inferences=41, energy_j=8.2, slowed_s=0.0)
@@ -37,20 +36,16 @@ OUTPUT = Tensor("output", "float32", (1,), b"\0\0\0\0")
 
 def test_a_slowed_block_is_set_aside_from_both_contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
-    runtime: Any = SimpleNamespace(
-        outputs={"facts": {"timing": "device", "compile_s": 3.0}},
-        blocks=(BLOCK, SLOWED),
-        resolution_s=0.01,
-        group=1,
-        samples_ns=array("q", [2_000_000] * 20 + [4_000_000] * 20),
-        end_to_end_ns=array("q", [3_000_000] * 20 + [6_000_000] * 20),
-        stats=SimpleNamespace(values={}),
-        output_tensors=lambda: [OUTPUT],
+    outputs = WorkerOutputs(facts={"timing": "device", "compile_s": 3.0}, blocks=(BLOCK, SLOWED))
+    measurement = Measurement.of(
+        outputs,
+        array("q", [2_000_000] * 20 + [4_000_000] * 20),
+        array("q", [3_000_000] * 20 + [6_000_000] * 20),
+        set_aside=True,
     )
-    performance: Any = SimpleNamespace(runtime_version="11.4", device="NVIDIA H100")
-    settings = Settings(threads=1)
-    finished = evaluation.finished(runtime, performance, [OUTPUT], datetime.now(UTC), "run-1", settings)
-    outcome = evaluation.judge([finished], settings).measured
+    comparison = correctness.compare([OUTPUT], [OUTPUT])
+    run = evaluation.completed_run(measurement, comparison, began=datetime.now(UTC), folder="run-1")
+    outcome = evaluation.evaluate([run], Settings(threads=1)).measured
     assert (outcome.latency.median_s, outcome.latency.iterations) == (0.002, 20)
     assert outcome.end_to_end is not None
     assert (outcome.end_to_end.mean_s, outcome.end_to_end.iterations) == (0.003, 20)

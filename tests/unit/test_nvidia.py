@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from array import array
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from isobench import environments
 from isobench.cli.main import main
 from isobench.errors import UsageError
 from isobench.runtimes import registry
+from isobench.supervisor.outputs import Measurement, WorkerOutputs
 from isobench.system import doctor, nvidia
 from isobench.system.devices import Device
 from isobench.workers import nvml
@@ -314,7 +316,8 @@ def test_before_each_run_the_environment_is_held_against_the_gpu_and_its_driver(
 def test_the_device_is_called_as_nvml_calls_it() -> None:
     runtime = _at_work({})
     assert runtime.device_name() == ""
-    runtime.outputs = {"facts": {"gpu": {"name": "NVIDIA H100"}}}
+    outputs = WorkerOutputs(raw={"facts": {"gpu": {"name": "NVIDIA H100"}}})
+    runtime.measurement = Measurement.of(outputs, array("q", [1]), set_aside=True)
     assert runtime.device_name() == "NVIDIA H100"
 
 

@@ -7,6 +7,7 @@ from isobench.analysis.intervals import ASSUMED_FLOOR, Interval, intervals
 from isobench.analysis.noise import LEAST_CLEAN, Block, Selection, Verdict, select, used_samples, verdict
 from isobench.analysis.ratios import ASSUMED_PAIR_FLOOR, Ratio, middle, paired, unpaired
 from isobench.analysis.summary import Summary, quantile, summarize
+from isobench.analysis.warmup import Warmup
 
 __all__ = [
     "ASSUMED_FLOOR",
@@ -20,6 +21,7 @@ __all__ = [
     "Selection",
     "Summary",
     "Verdict",
+    "Warmup",
     "intervals",
     "middle",
     "paired",

@@ -1,4 +1,4 @@
-"""Runs the workers that builds are made by."""
+"""Runs the workers that make builds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from isobench.environments import Environment
 from isobench.errors import ModelError, WorkerError
 from isobench.planning.settings import Settings
 from isobench.supervisor import worker_process
+from isobench.supervisor.request import Request
 from isobench.workers import protocol
 
 
@@ -26,14 +27,14 @@ def run_worker(
     reads: Sequence[Path] = (),
     writes: Sequence[Path] = (),
     cwd: Path | None = None,
-) -> dict[str, Any]:
-    """Run a worker (of isobench, or by its path) that builds something, to its end, and return what it wrote.
+) -> Mapping[str, Any]:
+    """Run a worker (of isobench, or by its path) that builds something; return the members of its `outputs.json`.
 
-    `reads` and `writes` are the files and folders that it needs besides its run directory (see `worker.start`).
+    `reads` and `writes` are the files and folders that it needs besides its run directory (see `worker_process.start`).
 
     Raises:
-        ModelError: the worker refused the model; the run directory is gone.
-        WorkerError: it crashed, failed or took too long; the run directory stays, its log is named.
+        ModelError: the worker refused the model; the run directory is removed.
+        WorkerError: it crashed, failed or took too long; the run directory stays, and the hint names its log.
     """
     try:
         with worker_process.start(
@@ -45,12 +46,12 @@ def run_worker(
             writes=writes,
             cwd=cwd,
         ) as process:
-            request = {"arguments": arguments, "threads": settings.threads, "seed": settings.seed}
+            request = Request(arguments=arguments, threads=settings.threads, seed=settings.seed)
             process.go(request, timeout_s=settings.timeout_s)
-            return process.finish(on_stage)
+            return process.finish(on_stage).raw
     except WorkerError as error:
         if not error.refused:
-            error.hint = error.hint or f"The whole log: {run_dir / protocol.LOG_FILE}"
+            error.hint = error.hint or f"Full log: {run_dir / protocol.LOG_FILE}"
             raise
         shutil.rmtree(run_dir)
         raise ModelError(

@@ -24,7 +24,7 @@ from isobench.version import VERSION
 
 if TYPE_CHECKING:
     from isobench.builds import Build
-    from isobench.measuring.evaluation import Finished
+    from isobench.measuring.evaluation import CompletedRun
     from isobench.results import Failed, Measured, ModelRecord, Provenance, Result, Turns
     from isobench.runtimes.base import MeasuredPerformance
     from isobench.workers.protocol import Tensor
@@ -115,23 +115,23 @@ class Case:
         from isobench.measuring import evaluation  # not before the first worker has started
 
         while True:
-            judged = evaluation.judge(runs, settings)
-            if len(runs) >= settings.processes and evaluation.enough(runs, judged, settings):
+            evaluated = evaluation.evaluate(runs, settings)
+            if len(runs) >= settings.processes and evaluation.enough(runs, evaluated, settings):
                 break
-            self._on_stage(f"run {len(runs) + 1}, the interval is \u00b1{judged.width:.1%}")
+            self._on_stage(f"run {len(runs) + 1}, the interval is \u00b1{evaluated.width:.1%}")
             runs.append(self._run())
-        return self._judged(runs, judged.measured)
+        return self._evaluated(runs, evaluated.measured)
 
-    def result(self, runs: Sequence[Finished], turns: Turns) -> Result:
+    def result(self, runs: Sequence[CompletedRun], turns: Turns) -> Result:
         """The Result of runs that were interleaved with those of other Cases."""
         from isobench.measuring import evaluation
 
-        return self._judged(runs, replace(evaluation.judge(runs, self.plan.settings).measured, turns=turns))
+        return self._evaluated(runs, replace(evaluation.evaluate(runs, self.plan.settings).measured, turns=turns))
 
-    def _judged(self, runs: Sequence[Finished], measured: Measured) -> Result:
+    def _evaluated(self, runs: Sequence[CompletedRun], measured: Measured) -> Result:
         last = runs[-1]
         assert self._provenance is not None
-        self._provenance = replace(self._provenance, worker=last.process)
+        self._provenance = replace(self._provenance, worker=last.measurement.outputs.process)
         return self._result(measured, version=last.version, device_name=last.device_name)
 
     def _make_key(self) -> CaseKey:
@@ -215,17 +215,26 @@ class Case:
         self._record = model_record(self.model, self.build)
         _ = self.key  # the model's file may change while it is measured
 
-    def finished(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> Finished:
-        """The run of a worker that has ended."""
+    def completed(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> CompletedRun:
+        """The run that `runtime` has just measured."""
         from isobench import results
+        from isobench.analysis import correctness
         from isobench.measuring import evaluation
 
         folder = results.run_folder(len(self.run_dirs))
-        runtime.take_over(performance)
         self._arguments = dict(runtime.rt_args)  # its _setup may have added to them
-        return evaluation.finished(runtime, performance, self._expected, began, folder, self.plan.settings)
+        return evaluation.completed_run(
+            runtime.measured(performance),
+            correctness.compare(self._expected, runtime.output_tensors()),
+            began=began,
+            folder=folder,
+            spawned_s=runtime.spawned_s,
+            stats=runtime.stats.values,
+            version=performance.runtime_version,
+            device_name=performance.device,
+        )
 
-    def _run(self) -> Finished:
+    def _run(self) -> CompletedRun:
         began = datetime.now(UTC)
         runtime = self.begin()
         try:
@@ -238,7 +247,7 @@ class Case:
             # While the worker is still importing: load what its outputs and samples are evaluated with.
             if isinstance(runtime, WorkerRT):
                 evaluation.prepare()
-            return self.finished(runtime, runtime.benchmark(), began)
+            return self.completed(runtime, runtime.benchmark(), began)
         except IsobenchError:
             raise
         except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything, and the other Cases go on

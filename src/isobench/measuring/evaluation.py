@@ -1,4 +1,4 @@
-"""What came of runs -> the figures, their intervals and the verdict."""
+"""Completed runs -> the figures, their intervals and the verdict."""
 
 from __future__ import annotations
 
@@ -11,56 +11,46 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from isobench import analysis
-from isobench.analysis import Block, Selection, Summary, correctness
+from isobench.analysis import Block, Summary
 from isobench.analysis.correctness import Comparison
 from isobench.planning.settings import Settings
-from isobench.results import ColdStart, Measured, Run, Warmup, noise_floor
+from isobench.results import ColdStart, Measured, Run, noise_floor
 from isobench.workers import machine, protocol
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from isobench.runtimes.base import BaseRT, MeasuredPerformance
+    from isobench.supervisor.outputs import Measurement
 
     Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """One run that came to its end: `samples_ns` are of `run.group` iterations each.
-
-    `end_to_end_ns` are as many, from host memory to host memory, where the model ran on a GPU; else there are none.
-    """
+class CompletedRun:
+    """A run that was measured to its end: its record, its samples, and how its outputs compare with the expected."""
 
     run: Run
-    samples_ns: array[int]
-    end_to_end_ns: array[int]
-    selection: Selection
+    measurement: Measurement
     comparison: Comparison
     facts: Mapping[str, Any]
     stats: Mapping[str, Any]
-    process: Mapping[str, Any]
     version: str
     device_name: str
 
     @property
     def wall_s(self) -> float:
         """How long it was timed."""
-        return sum(self.samples_ns) / 1e9
-
-    def used_ns(self) -> array[int]:
-        """The samples that the figures are of."""
-        return analysis.used_samples(self.samples_ns, self.run.blocks, self.run.used)
+        return sum(self.measurement.samples_ns) / 1e9
 
     def used_blocks(self) -> list[Block]:
-        """The blocks that the figures are of."""
+        """The blocks that the figures are made from."""
         return [block for block, used in zip(self.run.blocks, self.run.used, strict=True) if used]
 
     def used_blocks_s(self) -> list[Array]:
-        """Seconds of an inference, block by block, of the blocks that are used; one block where none are known."""
+        """Seconds of an inference in each used block; all samples in one where the worker reported no blocks."""
         import numpy as np
 
-        samples_s = np.asarray(self.samples_ns) / (self.run.group * 1e9)
+        samples_s = np.asarray(self.measurement.samples_ns) / (self.run.group * 1e9)
         found, first = [], 0
         for block, used in zip(self.run.blocks, self.run.used, strict=True):
             if used:
@@ -70,17 +60,17 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A measurement, and half the width of the median's interval as a share of the median."""
+class Evaluation:
+    """The figures of runs, and half the width of the median's interval as a share of the median."""
 
     measured: Measured
     width: float
 
 
 def prepare() -> None:
-    """Load what judging needs, while there is nothing else to do but to wait for a worker.
+    """Import what `evaluate` needs while the host has nothing else to do but to wait for a worker.
 
-    numpy's threads would spin for some 30 ms beside it; told so, they sleep as soon as they have nothing to do.
+    numpy's threads would spin for some 30 ms beside the worker; with the shortest time-out they sleep when idle.
     """
     name = "OPENBLAS_THREAD_TIMEOUT"  # 2**4 cycles, the least; read once, when numpy is loaded
     users = os.environ.get(name)
@@ -91,79 +81,75 @@ def prepare() -> None:
         del os.environ[name]
 
 
-def finished(
-    runtime: BaseRT,
-    performance: MeasuredPerformance,
-    expected: Sequence[protocol.Tensor],
+def completed_run(
+    measurement: Measurement,
+    comparison: Comparison,
+    *,
     began: datetime,
     folder: str,
-    settings: Settings,
-) -> Finished:
-    """What a runtime's worker left, as one run."""
-    outputs = runtime.outputs
-    facts = dict(outputs.get("facts", {}))
-    process = outputs.get("process", {})
-    blocks = runtime.blocks
-    selection = analysis.select(blocks, resolution_s=runtime.resolution_s, enabled=settings.select)
-    warmup = outputs.get("warmup")
-    used = analysis.used_samples(runtime.samples_ns, blocks, selection.used)
-    return Finished(
+    spawned_s: float = 0.0,
+    stats: Mapping[str, Any] | None = None,
+    version: str = "",
+    device_name: str = "",
+) -> CompletedRun:
+    """The run of a measurement, whose worker was started at `spawned_s` on the monotonic clock."""
+    outputs = measurement.outputs
+    facts = dict(outputs.facts)
+    return CompletedRun(
         run=Run(
             started_at=began.isoformat(timespec="milliseconds"),
             cold_start=ColdStart(
-                import_s=outputs.get("import_s"),
-                load_s=outputs.get("load_s"),
+                import_s=outputs.import_s,
+                load_s=outputs.load_s,
                 compile_s=facts.pop("compile_s", None),
-                first_inference_s=outputs.get("first_inference_s"),
-                # The kernel's monotonic clock is one for all processes.
-                start_s=outputs["started_s"] - runtime.spawned_s if "started_s" in outputs else None,
+                first_inference_s=outputs.first_inference_s,
+                start_s=None if outputs.started_s is None else outputs.started_s - spawned_s,
             ),
-            warmup=Warmup(**{**warmup, "curve": tuple(map(tuple, warmup["curve"]))}) if warmup else None,
-            timer_s=outputs.get("timer_s"),
-            group=runtime.group,
-            blocks=blocks,
-            used=selection.used,
-            median_s=analysis.summarize(used, group=runtime.group).median_s,
-            threads=outputs.get("threads", {}),
-            peak_memory_bytes=process.get("peak_memory_bytes"),
+            warmup=outputs.warmup,
+            timer_s=outputs.timer_s,
+            group=outputs.group,
+            blocks=outputs.blocks,
+            used=measurement.selection.used,
+            median_s=analysis.summarize(measurement.used_ns, group=outputs.group).median_s,
+            threads=outputs.threads,
+            peak_memory_bytes=outputs.process.get("peak_memory_bytes"),
             samples_file=f"{folder}/{protocol.SAMPLES_FILE}",
         ),
-        samples_ns=runtime.samples_ns,
-        end_to_end_ns=runtime.end_to_end_ns,
-        selection=selection,
-        comparison=correctness.compare(expected, runtime.output_tensors()),
+        measurement=measurement,
+        comparison=comparison,
         facts=facts,
-        stats=dict(runtime.stats.values),
-        process=process,
-        version=performance.runtime_version,
-        device_name=performance.device,
+        stats=dict(stats or {}),
+        version=version,
+        device_name=device_name,
     )
 
 
-def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
-    """The figures of all runs together; wrong outputs in one of them make all of it invalid."""
+def evaluate(runs: Sequence[CompletedRun], settings: Settings) -> Evaluation:
+    """The figures of all runs together. Wrong outputs of one run make the whole measurement invalid."""
     import numpy as np
 
     floor = noise_floor.floor()
-    used = np.concatenate([np.asarray(run.used_ns()) / run.run.group for run in runs])
-    # The iterations are counted for themselves: runs may differ in how many they time together.
+    used = np.concatenate([np.asarray(run.measurement.used_ns) / run.run.group for run in runs])
+    # Iterations are counted apart from samples: runs may differ in how many they time together.
     latency = _counted(analysis.summarize(used), runs, used_only=True)
-    everything = np.concatenate([np.asarray(run.samples_ns) / run.run.group for run in runs])
+    everything = np.concatenate([np.asarray(run.measurement.samples_ns) / run.run.group for run in runs])
     intervals = analysis.intervals([run.used_blocks_s() for run in runs], floor=floor.runs, seed=settings.seed)
     width = intervals["median_s"].relative(latency.median_s)
     worst = next((run.comparison for run in runs if not run.comparison.ok), runs[0].comparison)
     blocks = [block for run in runs for block in run.run.blocks]
     total_s = math.fsum(block.wall_s for block in blocks)
-    clean_s = math.fsum(run.selection.clean_share * math.fsum(block.wall_s for block in run.run.blocks) for run in runs)
+    clean_s = math.fsum(
+        run.measurement.selection.clean_share * math.fsum(block.wall_s for block in run.run.blocks) for run in runs
+    )
     clean_share = clean_s / total_s if total_s else 1.0
-    return Judged(
+    return Evaluation(
         measured=Measured(
             latency=latency,
             latency_all=_counted(analysis.summarize(everything), runs, used_only=False),
             intervals=intervals,
             noise_floor=floor.runs,
             floor_source=floor.source,
-            set_aside_s=math.fsum(run.selection.set_aside_s for run in runs),
+            set_aside_s=math.fsum(run.measurement.selection.set_aside_s for run in runs),
             clean_share=clean_share,
             verdict=analysis.verdict(
                 blocks,
@@ -190,63 +176,70 @@ def judge(runs: Sequence[Finished], settings: Settings) -> Judged:
     )
 
 
-def enough(runs: Sequence[Finished], judged: Judged, settings: Settings) -> bool:
-    """Is the interval as narrow as was asked for, or time up?"""
+def enough(runs: Sequence[CompletedRun], evaluation: Evaluation, settings: Settings) -> bool:
+    """Is the interval as narrow as requested, or time up?"""
     measured_s = sum(run.wall_s for run in runs)
-    return settings.precision is None or judged.width <= settings.precision or measured_s >= settings.max_time_s
+    return settings.precision is None or evaluation.width <= settings.precision or measured_s >= settings.max_time_s
 
 
-def _end_to_end(runs: Sequence[Finished]) -> Summary | None:
+def _end_to_end(runs: Sequence[CompletedRun]) -> Summary | None:
     used = array("q")
     for run in runs:
-        if run.end_to_end_ns:
-            used += analysis.used_samples(run.end_to_end_ns, run.run.blocks, run.run.used)
+        if run.measurement.end_to_end_ns:
+            used += analysis.used_samples(run.measurement.end_to_end_ns, run.run.blocks, run.run.used)
     return analysis.summarize(used) if used else None
 
 
-def _counted(summary: Summary, runs: Sequence[Finished], *, used_only: bool) -> Summary:
+def _counted(summary: Summary, runs: Sequence[CompletedRun], *, used_only: bool) -> Summary:
     iterations = 0
     for run in runs:
-        samples = len(run.used_ns()) if used_only else len(run.samples_ns)
+        samples = len(run.measurement.used_ns) if used_only else len(run.measurement.samples_ns)
         iterations += samples * run.run.group
     return replace(summary, iterations=iterations)
 
 
-def _disturbed(runs: Sequence[Finished], clean_share: float) -> list[str]:
-    """Runs whose blocks are all used, though others disturbed them: what is clean beside them mustn't hide it."""
-    disturbed = sum(run.selection.clean_share < analysis.LEAST_CLEAN for run in runs)
-    if not disturbed or clean_share < analysis.LEAST_CLEAN:  # then it's told of all of them
+def _disturbed(runs: Sequence[CompletedRun], clean_share: float) -> list[str]:
+    """Runs whose blocks are all used although others disturbed them: clean runs beside them must not hide it."""
+    disturbed = sum(run.measurement.selection.clean_share < analysis.LEAST_CLEAN for run in runs)
+    if not disturbed or clean_share < analysis.LEAST_CLEAN:  # then the verdict says it of all runs together
         return []
     were = f"{disturbed} of {len(runs)} runs {'was' if disturbed == 1 else 'were'}"
-    return [f"{were} disturbed for most of the time, and nothing of {'it' if disturbed == 1 else 'them'} was set aside"]
+    its = "its" if disturbed == 1 else "their"
+    return [f"{were} disturbed for most of the time, so none of {its} blocks were set aside"]
 
 
-def _only_a_mean(runs: Sequence[Finished]) -> list[str]:
-    if all(run.run.blocks or len(run.samples_ns) > 1 or run.run.group == 1 for run in runs):
+def _only_a_mean(runs: Sequence[CompletedRun]) -> list[str]:
+    if all(run.run.blocks or len(run.measurement.samples_ns) > 1 or run.run.group == 1 for run in runs):
         return []
-    return ["the runtime told the mean of all iterations alone: how they differ isn't known"]
+    return ["the runtime reported only a mean, so the variance is unknown"]
 
 
 def _too_wide(width: float, settings: Settings) -> list[str]:
     if settings.precision is None or width <= settings.precision:
         return []
-    reached = f"the median's interval is \u00b1{width:.1%}, wider than the {settings.precision:.2%} asked for"
-    return [f"{reached}, after {settings.max_time_s:g} s (--max-time)"]
+    reached = f"the median's interval is \u00b1{width:.1%} after {settings.max_time_s:g} s (--max-time)"
+    return [f"{reached}, wider than the requested {settings.precision:.2%} (--precision)"]
 
 
-def _not_in_effect(runs: Sequence[Finished], settings: Settings) -> list[str]:
-    """What was asked for and isn't so, as the workers themselves saw it at their end."""
+def _not_in_effect(runs: Sequence[CompletedRun], settings: Settings) -> list[str]:
+    """Resources that differ from the requested ones, as each worker saw them at its end."""
     doubts: dict[str, None] = {}
     for run in runs:
-        told, threads, asked = run.process, run.run.threads.get("runtime"), run.run.threads_asked(settings)
-        if threads is not None and threads != asked:
-            were = "thread was" if asked == 1 else "threads were"
-            doubts[f"{asked} {were} asked for, and the runtime uses {threads}"] = None
-        if settings.cpus and not set(told.get("affinity", ())) <= set(settings.cpus):
-            used = machine.cpu_list(told["affinity"])
-            doubts[f"the CPUs {machine.cpu_list(settings.cpus)} were asked for, and the worker used {used}"] = None
-        if settings.nice != told.get("nice", settings.nice):
-            doubts[f"the priority {settings.nice} was asked for, and the worker had {told['nice']}"] = None
-        if list(settings.memory_nodes) != told.get("memory_nodes", list(settings.memory_nodes)):
-            doubts["the worker's memory wasn't bound to the nodes that were asked for"] = None
+        actual = run.measurement.outputs.process
+        threads, requested = run.run.threads.get("runtime"), run.run.threads_asked(settings)
+        if threads is not None and threads != requested:
+            doubts[f"the runtime used {_threads(threads)}, requested: {requested}"] = None
+        if settings.cpus and not set(actual.get("affinity", ())) <= set(settings.cpus):
+            used = machine.cpu_list(actual["affinity"])
+            doubts[f"the worker used the CPUs {used}, requested: {machine.cpu_list(settings.cpus)}"] = None
+        if settings.nice != actual.get("nice", settings.nice):
+            doubts[f"the worker had the priority {actual['nice']}, requested: {settings.nice}"] = None
+        nodes = actual.get("memory_nodes", list(settings.memory_nodes))
+        if nodes != list(settings.memory_nodes):
+            bound, wanted = (machine.cpu_list(some) or "none" for some in (nodes, settings.memory_nodes))
+            doubts[f"the worker's memory was bound to the nodes {bound}, requested: {wanted}"] = None
     return list(doubts)
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread" if count == 1 else f"{count} threads"

@@ -23,7 +23,7 @@ from isobench.runtimes.worker_rt import WorkerRT, no_turns
 from isobench.supervisor.sampling import Sampler
 
 if TYPE_CHECKING:
-    from isobench.measuring.evaluation import Finished
+    from isobench.measuring.evaluation import CompletedRun
     from isobench.results import Result
 
 LEAST_ROUNDS = 10
@@ -38,7 +38,7 @@ def measure(
     with its error; the others go on without it. To be called with the device to itself.
     """
     generator = random.Random(settings.seed)  # noqa: S311 - an order to be drawn again, not a secret
-    runs: dict[Case, list[Finished]] = {case: [] for case in cases}
+    runs: dict[Case, list[CompletedRun]] = {case: [] for case in cases}
     errors: dict[Case, IsobenchError] = {}
     order: list[tuple[tuple[int, ...], ...]] = []
     while len(order) < settings.processes or _more([runs[case] for case in cases if case not in errors], settings):
@@ -62,11 +62,11 @@ def measure(
             yield case, case.result(runs[case], turns)
 
 
-def _more(runs: Sequence[Sequence[Finished]], settings: Settings) -> bool:
+def _more(runs: Sequence[Sequence[CompletedRun]], settings: Settings) -> bool:
     """Is one of them not as precise as was asked for, and has time left?"""
     from isobench.measuring import evaluation
 
-    return not all(evaluation.enough(each, evaluation.judge(each, settings), settings) for each in runs)
+    return not all(evaluation.enough(each, evaluation.evaluate(each, settings), settings) for each in runs)
 
 
 @contextmanager
@@ -129,6 +129,6 @@ class _Seat:
         self._sampler.add(block)
         self.measured_s += block.wall_s
 
-    def finish(self) -> Finished:
+    def finish(self) -> CompletedRun:
         self._runtime.finish()
-        return self.case.finished(self._runtime, self._runtime.performance(), self._began)
+        return self.case.completed(self._runtime, self._runtime.performance(), self._began)

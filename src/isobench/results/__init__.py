@@ -6,6 +6,7 @@ A Result is written as soon as its Case has ended, and never changed. `records` 
 
 from __future__ import annotations
 
+from isobench.analysis import Warmup
 from isobench.results.records import (
     SCHEMA,
     ColdStart,
@@ -19,7 +20,6 @@ from isobench.results.records import (
     Run,
     RuntimeRecord,
     Turns,
-    Warmup,
 )
 from isobench.results.store import (
     RESULT_FILE,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from isobench.analysis import Block, GpuSummary, Interval, Summary, Verdict
+from isobench.analysis import Block, GpuSummary, Interval, Summary, Verdict, Warmup
 from isobench.analysis.correctness import Comparison
 from isobench.codec import OPEN
 from isobench.errors import ResultError
@@ -105,19 +105,6 @@ class ColdStart:
     compile_s: float | None
     first_inference_s: float | None
     start_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Warmup:
-    """The untimed iterations, the first included. `settled` is None where their number was fixed beforehand.
-
-    `curve` holds, for each window, the iterations done at its end and its median latency in seconds.
-    """
-
-    iterations: int
-    wall_s: float
-    settled: bool | None
-    curve: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,9 @@
-"""BaseRT: what a runtime is to isobench. The authors of runtimes derive from it, most of them by way of `WorkerRT`."""
+"""BaseRT: the base class of all runtimes. Most derive from its subclass `WorkerRT`."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,9 +16,9 @@ from isobench.workers import protocol
 
 # Statistics are imported where they are used: the worker is started sooner without them.
 if TYPE_CHECKING:
-    from isobench.analysis import Block
     from isobench.builds import Build
     from isobench.environments import Environment, Spec
+    from isobench.supervisor.outputs import Measurement, WorkerOutputs
     from isobench.system.devices import Device
 
 
@@ -94,10 +93,19 @@ class BaseRT(ABC):
         self.stats = Stats()
         self.context: Context | None = None
         self.build: Build | None = None
-        self.outputs: dict[str, Any] = {}
+        self.measurement: Measurement | None = None
         self.spawned_s = 0.0
-        self.samples_ns = array("q")
-        self.end_to_end_ns = array("q")
+        self._worker_outputs: WorkerOutputs | None = None
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """`outputs.json` as the worker wrote it; empty before the measurement."""
+        return self.measurement.outputs.raw if self.measurement else {}
+
+    @property
+    def samples_ns(self) -> Sequence[int]:
+        """Nanoseconds of each sample; empty before the measurement."""
+        return self.measurement.samples_ns if self.measurement else ()
 
     @classmethod
     def on(cls, device: Device) -> type[BaseRT]:
@@ -177,7 +185,7 @@ class BaseRT(ABC):
         """
         context = self._bound()
         assert self.build is not None
-        self._read(context.run_dir / protocol.OUTPUTS_FILE)
+        self._read(self._worker_outputs)
         return MeasuredPerformance(
             mean_latency=self.mean_latency(),
             throughput=self.throughput(),
@@ -200,61 +208,32 @@ class BaseRT(ABC):
         except FileNotFoundError:
             return []
 
-    def take_over(self, performance: MeasuredPerformance) -> None:
-        """What a `benchmark` of its own told, where it left no samples: one, of all the iterations together.
-
-        Raises:
-            WorkerError: it told of no latency.
-        """
-        if not self.samples_ns:
+    def measured(self, performance: MeasuredPerformance) -> Measurement:
+        """The run's samples. A `benchmark` of its own that left none has one sample: all iterations together."""
+        if self.measurement is None:
             iterations = self._bound().settings.worker_iterations
             together_s = performance.mean_latency / 1000 * iterations
-            self.outputs = {**self.outputs, "group": iterations, "latency_s": [together_s]}
-            self.samples_ns = self._samples(self.outputs)
+            from isobench.supervisor.outputs import WorkerOutputs
 
-    @property
-    def blocks(self) -> tuple[Block, ...]:
-        """The blocks that the worker took; () where it told of none."""
-        from isobench.analysis import Block
+            self._read(WorkerOutputs(group=iterations, latency_s=(together_s,)))
+        assert self.measurement is not None
+        return self.measurement
 
-        return tuple(Block.from_json(block) for block in self.outputs.get("blocks", ()))
+    def _read(self, outputs: WorkerOutputs | None) -> None:
+        """Read the samples, and `outputs.json` where it wasn't read yet.
 
-    @property
-    def group(self) -> int:
-        """How many iterations each sample is of."""
-        return int(self.outputs.get("group", 1))
+        Raises:
+            WorkerError: they are missing or malformed.
+        """
+        from isobench.supervisor import outputs as worker_outputs
 
-    @property
-    def resolution_s(self) -> float:
-        """The step in which the worker's counters of CPU time grow."""
-        return float(self.outputs.get("process", {}).get("cpu_resolution_s", 0.0))
-
-    def _read(self, outputs_file: Path) -> None:
-        """Read the JSON and the samples; one of few words may give `latency_s`, a list, instead of samples."""
+        context = self._bound()
         try:
-            self.outputs = protocol.read_json(outputs_file, protocol.OUTPUTS_SCHEMA)
-            self.samples_ns = self._samples(self.outputs)
-            end_to_end = outputs_file.with_name(protocol.END_TO_END_FILE)
-            self.end_to_end_ns = protocol.read_samples(end_to_end) if end_to_end.exists() else array("q")
-            told = sum(block.samples for block in self.blocks)
-        except (FileNotFoundError, ValueError) as error:
+            self.measurement = worker_outputs.read_measurement(
+                context.run_dir, outputs or worker_outputs.read(context.run_dir), set_aside=context.settings.select
+            )
+        except (FileNotFoundError, protocol.ProtocolError) as error:
             raise WorkerError(f"the worker left no measurement: {error}", kind=FailureKind.PROTOCOL) from None
-        for samples in filter(None, (self.samples_ns, self.end_to_end_ns)):
-            if self.blocks and told != len(samples):
-                found = f"the worker's blocks hold {told} samples, its file {len(samples)}"
-                raise WorkerError(found, kind=FailureKind.PROTOCOL)
-
-    def _samples(self, outputs: Mapping[str, Any]) -> array[int]:
-        file = self._bound().run_dir / protocol.SAMPLES_FILE
-        if "latency_s" in outputs:
-            samples = array("q", [round(float(seconds) * 1e9) for seconds in outputs["latency_s"]])
-            # The Result keeps the samples of every run, whoever told them.
-            protocol.write_bytes(file, b"".join(sample.to_bytes(8, "little", signed=True) for sample in samples))
-        else:
-            samples = protocol.read_samples(file)
-        if not samples or min(samples) <= 0:
-            raise protocol.ProtocolError("no samples, or one that took no time")
-        return samples
 
     def _bound(self) -> Context:
         assert self.context is not None, "the runner sets the context first"

@@ -65,7 +65,7 @@ class WorkerRT(BaseRT):
             context.run_dir,
             threads=context.settings.threads,
             heap=context.settings.heap,
-            control=context.settings.resources,
+            resources=context.settings.resources,
             reads=[self.build.folder, *self.build.model.files],
             cwd=Path.cwd() if self.build.model.is_script else None,
             gpus=context.device.family == "nvidia",
@@ -90,14 +90,14 @@ class WorkerRT(BaseRT):
         self.finish()
 
     def warm_up(
-        self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int, *, in_turns: bool = False
+        self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int, *, interleaved: bool = False
     ) -> Ready | None:
         """Have the worker load and warm up, until it can be asked for blocks; None: it works by itself.
 
         Raises:
             WorkerError: it crashed, told of an error, or time is up.
         """
-        from isobench.supervisor.sampling import Ready
+        from isobench.supervisor.request import Request
 
         context = self._bound()
         assert self.build is not None
@@ -106,26 +106,25 @@ class WorkerRT(BaseRT):
         assert self._process is not None
         settings = context.settings
         self._process.go(
-            {
-                "arguments": {
+            Request(
+                arguments={
                     "output_dir": output_dir,
                     "onnx_file": onnx_file,
                     "outputs_file": outputs_file,
                     "iterations": iterations,
                     **self.rt_args,
                 },
-                "threads": settings.threads,
-                "seed": settings.seed,
-                "warmup": settings.warmup,
-                "exactly": settings.iterations is not None,
-                "in_turns": in_turns,
-                "device": str(context.device),
-                "model": self.build.request(),
-            },
+                threads=settings.threads,
+                seed=settings.seed,
+                warmup=settings.warmup,
+                exactly=settings.iterations is not None,
+                interleaved=interleaved,
+                device=str(context.device),
+                model=self.build.request(),
+            ),
             timeout_s=settings.timeout_s,
         )
-        told = self._process.ready(context.on_stage)
-        return None if told is None else Ready(**told)
+        return self._process.ready(context.on_stage)
 
     def join(self) -> Ready:
         """Instead of `benchmark`: have the worker warm up and wait for its turns (`take`, until `finish`).
@@ -141,7 +140,7 @@ class WorkerRT(BaseRT):
         arguments = (str(context.run_dir), str(self.build.onnx_file or ""), str(outputs_file))
         ready = None
         if self.takes_turns():
-            ready = self.warm_up(*arguments, context.settings.worker_iterations, in_turns=True)
+            ready = self.warm_up(*arguments, context.settings.worker_iterations, interleaved=True)
         if ready is None:
             if self._process is not None:
                 self._process.finish(context.on_stage)  # tells of it, if it crashed
@@ -154,10 +153,8 @@ class WorkerRT(BaseRT):
         Raises:
             WorkerError: it crashed, told of an error, or time is up.
         """
-        from isobench.analysis import Block
-
         assert self._process is not None
-        return Block.from_json(self._process.block(samples, self._bound().on_stage))
+        return self._process.block(samples, self._bound().on_stage)
 
     def finish(self) -> None:
         """Wait until the worker has written what came of it.
@@ -167,15 +164,13 @@ class WorkerRT(BaseRT):
         """
         assert self._process is not None
         self._process.end()
-        self._process.finish(self._bound().on_stage)
+        self._worker_outputs = self._process.finish(self._bound().on_stage)
 
     def mean_latency(self) -> float:
-        """Mean latency in milliseconds, contaminated blocks set aside (`statistics.select`)."""
-        from isobench.analysis import select, used_samples
-
-        selection = select(self.blocks, resolution_s=self.resolution_s, enabled=self._bound().settings.select)
-        used = used_samples(self.samples_ns, self.blocks, selection.used)
-        return sum(used) / len(used) / self.group / 1e6
+        """Mean latency in milliseconds, without the disturbed blocks that are set aside."""
+        assert self.measurement is not None
+        used_ns = self.measurement.used_ns
+        return sum(used_ns) / len(used_ns) / self.measurement.outputs.group / 1e6
 
     def throughput(self) -> float:
         """Inferences per second: one call after the other, so the inverse of the mean latency."""

@@ -1,7 +1,7 @@
-"""Starts one worker in an environment, watches over it, and brings back what it wrote.
+"""Starts one worker in an environment, supervises it, and returns what it wrote.
 
 A worker is started before the host has done its own part: it imports its runtime while the host checks the
-environment, hashes files and waits for the device. `go` hands it the request; only then does it begin.
+environment, hashes files and waits for the device. It begins its work when `go` hands it the request.
 """
 
 from __future__ import annotations
@@ -23,13 +23,18 @@ from isobench.failures import FailureKind, Phase, kind_and_cause
 from isobench.system import process
 from isobench.workers import protocol
 
+# What reads a worker's figures is imported where it is used: the worker is started sooner without it.
 if TYPE_CHECKING:
     import subprocess
 
+    from isobench.analysis import Block
     from isobench.environments import Environment
     from isobench.environments.container.running import Container
+    from isobench.supervisor.outputs import WorkerOutputs
+    from isobench.supervisor.request import Request
+    from isobench.supervisor.sampling import Ready
 
-# What a worker may see of the user's environment: no PYTHONPATH, no LD_LIBRARY_PATH, no tokens.
+# What a worker sees of the user's environment: no PYTHONPATH, no LD_LIBRARY_PATH, no tokens.
 ALLOWED = (
     "PATH",
     "HOME",
@@ -54,19 +59,19 @@ ALLOWED = (
     "CUDA_VISIBLE_DEVICES",
 )
 
-# glibc gives memory back to the kernel and asks for it again in the middle of a measurement: page faults made a
-# convolutional net 57 % slower in torch. Every worker gets the same steady heap instead: nothing is given back, and
-# large tensors come from the heap, too. (To set a trim threshold alone would pin the size from which on each block is
-# mapped anew to 128 KiB: ResNet-18 then takes 18,000 faults an iteration, and twice the time.)
+# glibc returns memory to the kernel and requests it again in the middle of a measurement: page faults made a
+# convolutional net 57 % slower in torch. Every worker gets the same steady heap instead: nothing is returned, and
+# large tensors come from the heap, too. (With only a trim threshold, glibc would map each block of 128 KiB or more
+# again at each allocation: ResNet-18 then takes 18,000 faults an iteration, and twice the time.)
 STEADY_HEAP = {"MALLOC_TOP_PAD_": str(128 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_MMAP_MAX_": "0"}
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Worker:
-    """One worker process. A context manager: whatever happens, nothing of it is left running at the end.
+    """One worker process. A context manager: nothing of it is left running at the end, whatever happens.
 
-    In a `container`, the process here is the engine's client; the worker is not a descendant of it.
+    In a `container`, this process is the engine's client; the worker is not its descendant.
     """
 
     def __init__(
@@ -88,10 +93,10 @@ class Worker:
         for descriptor in (events, self._ending):
             self._poll.register(descriptor, select.POLLIN)
         self._ended = False
-        self._lines: deque[dict[str, Any]] = deque()
-        self._rest = b""
+        self._messages: deque[dict[str, Any]] = deque()
+        self._incomplete = b""
         self._phase, self._detail = Phase.IMPORTING, ""
-        self._killed_by = 0  # told by the first process of a container
+        self._killed_by = 0  # as the first process of a container reported
         self._timeout_s = self._deadline = 0.0
         self._oom_kills = _oom_kills()
         self.spawned_s = spawned_s
@@ -101,7 +106,7 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A client that came to its own end has removed its container.
+        # A client that exited normally has removed its container.
         status = process.wait(self._popen, timeout_s=0)
         process.kill_group(self._popen)
         if self._container is not None and (status is None or status < 0):
@@ -115,81 +120,87 @@ class Worker:
     def log_file(self) -> Path:
         return self.run_dir / protocol.LOG_FILE
 
-    def go(self, request: Mapping[str, Any], *, timeout_s: float) -> None:
-        """Hand over the request and let the worker begin; all that it does is to be done `timeout_s` from now."""
+    def go(self, request: Request, *, timeout_s: float) -> None:
+        """Hand over the request and let the worker begin; it must be done with everything `timeout_s` from now."""
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
-        protocol.write_json(self.run_dir / protocol.REQUEST_FILE, {"schema": protocol.REQUEST_SCHEMA, **request})
-        self._say(b"go\n")
+        request.write(self.run_dir)
+        self._send(b"go\n")
 
-    def ready(self, on_stage: Callable[[str], None]) -> Mapping[str, Any] | None:
-        """Block until the worker is warm and can be asked for blocks; None: it ended, or works by itself.
+    def ready(self, on_stage: Callable[[str], None]) -> Ready | None:
+        """Sleep until the worker is warm and accepts requests for blocks; None: it has ended, or takes no requests.
 
         Raises:
             WorkerError: time is up.
         """
-        return self._hear("ready", on_stage)
+        from isobench.supervisor.sampling import Ready
 
-    def block(self, samples: int, on_stage: Callable[[str], None]) -> Mapping[str, Any]:
-        """Have the worker take so many samples, and return what it tells of them. We sleep meanwhile.
+        ready = self._receive("ready", on_stage)
+        return None if ready is None else Ready(**ready)
+
+    def block(self, samples: int, on_stage: Callable[[str], None]) -> Block:
+        """Have the worker take one block of so many samples; sleep meanwhile.
 
         Raises:
-            WorkerError: it crashed, told of an error, or time is up.
+            WorkerError: it crashed, reported an error, or time is up.
         """
-        self._say(json.dumps({"samples": samples}).encode() + b"\n")
-        block = self._hear("block", on_stage)
+        from isobench.analysis import Block
+
+        self._send(json.dumps({"samples": samples}).encode() + b"\n")
+        block = self._receive("block", on_stage)
         if block is None:
             self.finish(on_stage)
-            raise self._error("the worker left in the middle of a measurement", kind=FailureKind.PROTOCOL)
-        return block
+            raise self._error("the worker exited in the middle of the measurement", kind=FailureKind.PROTOCOL)
+        return Block.from_json(block)
 
     def end(self) -> None:
-        """Let a worker that was asked for blocks come to its end."""
-        self._say(b'{"samples": 0}\n')
+        """Request no more blocks: the worker writes its outputs and exits."""
+        self._send(b'{"samples": 0}\n')
 
-    def finish(self, on_stage: Callable[[str], None]) -> dict[str, Any]:
-        """Block until the worker has ended and return its `outputs.json`.
+    def finish(self, on_stage: Callable[[str], None]) -> WorkerOutputs:
+        """Sleep until the worker has ended, and return its `outputs.json`.
 
         Raises:
-            WorkerError: it crashed, took too long, ran out of memory, told of an error, or wrote something else than
-                what the protocol says.
+            WorkerError: it crashed, took too long, ran out of memory, reported an error, or wrote malformed outputs.
         """
-        self._hear("", on_stage)
+        self._receive("", on_stage)
         status = process.wait(self._popen)
         assert status is not None
+        from isobench.supervisor.outputs import WorkerOutputs
+
         try:
-            outputs = protocol.read_json(self.run_dir / protocol.OUTPUTS_FILE, protocol.OUTPUTS_SCHEMA)
+            raw = protocol.read_json(self.run_dir / protocol.OUTPUTS_FILE, protocol.OUTPUTS_SCHEMA)
+            if raw.get("status") == "ok":
+                return WorkerOutputs.from_json(raw)
         except FileNotFoundError:
             raise self._crash(status) from None
         except protocol.ProtocolError as error:
-            raise self._error(f"the worker wrote what can't be read: {error}", kind=FailureKind.PROTOCOL) from None
-        if outputs.get("status") == "ok":
-            return outputs
-        raise self._told(outputs)
+            raise self._error(f"the worker wrote malformed outputs: {error}", kind=FailureKind.PROTOCOL) from None
+        raise self._reported(raw)
 
-    def _say(self, line: bytes) -> None:
-        # It may be dead already; `finish` is where this is told.
+    def _send(self, line: bytes) -> None:
+        # It may be dead already; `finish` reports that.
         with suppress(BrokenPipeError):
             os.write(self._control, line)
 
-    def _hear(self, wanted: str, on_stage: Callable[[str], None]) -> Mapping[str, Any] | None:
-        """Sleep until the worker tells what is `wanted`, or has ended (None); pass on its stages."""
+    def _receive(self, wanted: str, on_stage: Callable[[str], None]) -> Mapping[str, Any] | None:
+        """Sleep until the worker sends a `wanted` message, or has ended (None); pass on its phases."""
         while True:
-            while self._lines:
-                message = self._lines.popleft()
+            while self._messages:
+                message = self._messages.popleft()
                 if "phase" in message:
                     self._phase, self._detail = Phase(message["phase"]), str(message.get("detail", ""))
                     on_stage(self._stage)
                 elif "killed_by" in message:
                     self._killed_by = int(message["killed_by"])
                 elif wanted in message:
-                    heard: Mapping[str, Any] = message[wanted]
-                    return heard
-            if self._ended or not self._listen():
+                    received: Mapping[str, Any] = message[wanted]
+                    return received
+            if self._ended or not self._wait():
                 return None
 
-    def _listen(self) -> bool:
-        """Sleep until the worker tells something; False when it has ended.
+    def _wait(self) -> bool:
+        """Sleep until the worker sends something; False when it has ended.
 
         Raises:
             WorkerError: time is up.
@@ -205,20 +216,21 @@ class Worker:
         for descriptor, _ in ready:
             if descriptor == self._ending:
                 self._ended = True
-        told = b""
-        # What it told before it ended is still in the pipe.
+        received = b""
+        # What it sent before it ended is still in the pipe.
         while select.select([self._events], [], [], 0)[0] and (part := os.read(self._events, 65536)):
-            told += part
-        if not told and not self._ended:
+            received += part
+        if not received and not self._ended:
             self._poll.unregister(self._events)
-        *lines, self._rest = (self._rest + told).split(b"\n")
+        *lines, self._incomplete = (self._incomplete + received).split(b"\n")
         for line in lines:
-            with suppress(ValueError):  # a line that a dying worker left half-written
+            with suppress(ValueError):  # a dying worker left the line half-written
                 message = json.loads(line)
-                self._lines.extend([message] if isinstance(message, dict) else [])
-        return not self._ended or bool(self._lines)
+                self._messages.extend([message] if isinstance(message, dict) else [])
+        return not self._ended or bool(self._messages)
 
-    def _told(self, outputs: Mapping[str, Any]) -> WorkerError:
+    def _reported(self, outputs: Mapping[str, Any]) -> WorkerError:
+        """The error that the worker wrote into its outputs."""
         error = outputs.get("error")
         if not isinstance(error, dict):
             return self._error("the worker reported a failure, but no error", kind=FailureKind.PROTOCOL)
@@ -272,27 +284,26 @@ def start(
     *,
     threads: int,
     heap: str = "steady",
-    control: Mapping[str, Any] | None = None,
+    resources: Mapping[str, Any] | None = None,
     cwd: Path | None = None,
     reads: Sequence[Path] = (),
     writes: Sequence[Path] = (),
     gpus: bool = False,
 ) -> Worker:
-    """Start `script` in `environment` with `run_dir` (made here) as its run directory; it waits for `go`.
+    """Start `script` in `environment` with `run_dir` (created here) as its run directory; it waits for `go`.
 
-    `heap` is "steady" or "default" (the C library's own policy); `control` is that of `models.Settings`. `reads` and
-    `writes` are the files and folders that it needs besides, and `gpus` says that it needs those: in a container it
-    sees no others.
+    `heap` is "steady" or "default" (the C library's own policy); `resources` is that of `Settings`. In a container, the
+    worker sees its run directory, the files and folders of `reads` and `writes`, GPUs if `gpus`, and nothing else.
 
     Raises:
         WorkerError: the interpreter can't be started.
-        ProvisionError: it runs in a container, and none can be run here.
+        ProvisionError: it needs a container, and none can be run here.
     """
     run_dir.mkdir(parents=True)
     log_file = run_dir / protocol.LOG_FILE
     env = variables(environment, threads=threads, heap=heap)
-    if control:
-        env["ISOBENCH_CONTROL"] = json.dumps(control)
+    if resources:
+        env["ISOBENCH_RESOURCES"] = json.dumps(resources)
     arguments: list[str | Path] = ["-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
     container = None
     if environment.image:
@@ -336,10 +347,10 @@ def start(
 
 
 def variables(environment: Environment, *, threads: int, heap: str = "steady") -> dict[str, str]:
-    """The whole environment that a worker sees."""
+    """All environment variables of a worker."""
     allowed = {name: os.environ[name] for name in ALLOWED if name in os.environ}
     for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        if "@" not in os.environ.get(name, "@"):  # with a password in it, it's a secret
+        if "@" not in os.environ.get(name, "@"):  # one with a password is a secret
             allowed[name] = os.environ[name]
     compiled = paths.cache_of("torch-compiled") / environment.folder.name
     return {
@@ -350,7 +361,7 @@ def variables(environment: Environment, *, threads: int, heap: str = "steady") -
         "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
         "TRITON_CACHE_DIR": str(compiled / "triton"),
         "ISOBENCH_CACHE": str(paths.cache_of("tensorrt")),
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as NVML numbers them, so that "the first GPU" is the same to everybody
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as NVML numbers them, so that "the first GPU" is the same everywhere
     }
 
 
@@ -364,7 +375,7 @@ def _signal(number: int) -> str:
 
 
 def _oom_kills() -> int:
-    """How many processes the kernel has killed for want of memory since it started."""
+    """How many processes the kernel has killed because memory ran out, since it started."""
     with suppress(OSError), open("/proc/vmstat", encoding="ascii") as file:  # noqa: PTH123
         for line in file:
             if line.startswith("oom_kill "):

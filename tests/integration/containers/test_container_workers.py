@@ -101,11 +101,11 @@ import sys
 from pathlib import Path
 from isobench import environments
 from isobench.supervisor import worker_process
+from isobench.supervisor.request import Request
 folder, script = map(Path, sys.argv[1:])
 environment = environments.create(environments.choose(environments.spec("bare"), note=print), progress=print)
 with worker_process.start(environment, script, folder, threads=1) as process:
-    request = {"arguments": {"output_dir": str(folder)}, "threads": 1, "seed": 0, "pids": str(folder / "pids")}
-    process.go(request, timeout_s=60)
+    process.go(Request(arguments={"output_dir": str(folder)}, threads=1, seed=0), timeout_s=60)
     process.finish(print)
 """
 

@@ -1,4 +1,4 @@
-"""Ignores polite signals, and starts a child that does so, too; tells both pids."""
+"""Ignores SIGTERM, starts a child that does so, too, and writes both pids to output_dir/pids."""
 
 import os
 import signal
@@ -6,13 +6,13 @@ import subprocess
 import sys
 import time
 
-from harness import request, serve
+from harness import serve
 
 
 def _execute(output_dir, **_):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    with open(os.path.join(request()["pids"]), "w") as file:
+    with open(os.path.join(output_dir, "pids"), "w") as file:
         file.write(f"{os.getpid()} {child.pid}\n")
     time.sleep(600)
 

@@ -138,13 +138,13 @@ def for_worker(
         cache.mkdir(parents=True, exist_ok=True)
     user_caches = Path(kept.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111 - pathlib's may raise
     downloads = [Path(kept.get(variable) or user_caches / name) for variable, name in _DOWNLOADS.items()]
-    asked = json.loads(kept.get("ISOBENCH_CONTROL", "{}"))
+    asked = json.loads(kept.get("ISOBENCH_RESOURCES", "{}"))
     # The daemon that an engine may have knows nothing of the CPUs that this process is held to.
     control = {"cpus": list(machine.cpus()), **asked}
     return of(
         environment,
         arguments,
-        env={**kept, **_OFFLINE, "ISOBENCH_EVENTS": "1", "ISOBENCH_CONTROL": json.dumps(control)},
+        env={**kept, **_OFFLINE, "ISOBENCH_EVENTS": "1", "ISOBENCH_RESOURCES": json.dumps(control)},
         reads=[*reads, *downloads, *([cwd] if cwd else [])],
         writes=[run_dir, *writes, *caches],
         folder=cwd if cwd and _is_deep(cwd) else run_dir,
