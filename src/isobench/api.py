@@ -73,7 +73,7 @@ def plan(
         entry.make(rt_args or {})
         if interleaved and not entry.cls.takes_turns():
             raise no_turns(entry.label)
-    if where.family == "nvidia":
+    if where.is_nvidia:
         from isobench.system import nvidia
 
         nvidia.gpu(where)

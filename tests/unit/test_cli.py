@@ -45,7 +45,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
         (["compare", "--rt-args", "spinning", "colour", "model.py"], 2, ["ort takes no argument 'colour'"]),
         (["run", "model.py", "--rt-args"], 2, ["--rt-args takes NAME::VALUE..., and nothing follows it"]),
         (["run", "--device", "x86::turbo", "model.py"], 2, ["ort knows no part 'turbo' of x86", "It tells none apart"]),
-        (["run", "--device", "nvidia", "model.py"], 2, ["nvidia can't be measured here", "doctor --device nvidia"]),
+        (["run", "--device", "nvidia", "model.py"], 2, ["no device nvidia: ", "doctor --device nvidia"]),
         (["plugin", "new", "Mine"], 2, ["'Mine' can't be the name of a runtime", "my-runtime"]),
         (["plugin", "new", "class"], 2, ["'class' can't be the name of a runtime"]),
         (["plugin", "new", "ort"], 2, ["there is a runtime 'ort' already"]),

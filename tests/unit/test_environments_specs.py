@@ -11,7 +11,7 @@ import pytest
 from isobench import environments, paths
 from isobench.environments import specs, store
 from isobench.errors import ProvisionError, UsageError
-from isobench.system import nvidia
+from isobench.system import nvidia_requirements
 
 
 def handmade(folder, lock="numpy==2.4.6 \\\n    --hash=sha256:00\n", **changes):
@@ -57,7 +57,7 @@ def test_torch_is_locked_to_the_cpu_build():
 
 def test_what_runs_on_gpus_is_locked_for_one_major_version_of_cuda():
     for name in ("ort-cuda", "tensorrt-rtx", "torch-cuda"):
-        assert list(nvidia.cuda_majors(environments.spec(name).locked())) == [13]
+        assert list(nvidia_requirements.cuda_majors(environments.spec(name).locked())) == [13]
     assert environments.spec("torch-cuda").locked()["torch"] == "2.13.0"
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from array import array
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,30 +21,34 @@ from isobench.errors import UsageError
 from isobench.runtimes import registry
 from isobench.supervisor.outputs import Measurement, WorkerOutputs
 from isobench.system import doctor, nvidia
+from isobench.system import nvidia_requirements as requirements
 from isobench.system.devices import Device
+from isobench.system.nvidia import GpuFacts
 from isobench.workers import nvml
 
-H100 = {
-    "name": "NVIDIA H100 80GB HBM3",
-    "driver": "580.65.06",
-    "cuda": "13.0",
-    "compute_capability": "9.0",
-    "memory_bytes": 80 << 30,
-    "memory_free_bytes": 79 << 30,
-    "ecc": True,
-    "ecc_errors": 0,
-    "persistence": True,
-    "mig": False,
-    "power_limit_w": 700.0,
-    "compute_mode": 0,
-}
+H100 = GpuFacts(
+    name="NVIDIA H100 80GB HBM3",
+    driver="580.65.06",
+    cuda="13.0",
+    compute_capability="9.0",
+    memory_bytes=80 << 30,
+    memory_free_bytes=79 << 30,
+    ecc=True,
+    ecc_errors=0,
+    persistence=True,
+    mig=False,
+    power_limit_w=700.0,
+    compute_mode=0,
+    processes=(),
+)
 NVIDIA = Device(family="nvidia")
 CUDA_13 = {"nvidia-cuda-runtime": "13.0.96", "tensorrt-cu13": "11.4.0.106", "numpy": "2.3.0"}
 
 
 def _here(monkeypatch: pytest.MonkeyPatch, *pids: int, **facts: Any) -> None:
     gpu = SimpleNamespace(
-        facts=lambda: {**H100, **facts}, processes=lambda: [{"pid": pid, "memory_bytes": None} for pid in pids]
+        facts=lambda: {**asdict(H100), "uuid": "GPU-ab", **facts},
+        processes=lambda: [{"pid": pid, "memory_bytes": None} for pid in pids],
     )
     monkeypatch.setattr(nvml, "visible", lambda: [gpu])
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
@@ -51,9 +56,9 @@ def _here(monkeypatch: pytest.MonkeyPatch, *pids: int, **facts: Any) -> None:
 
 def test_a_gpu_that_fits_has_a_list_without_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch)
-    found = [*nvidia.requirements(nvidia.gpu(NVIDIA)), *nvidia.fits(H100, CUDA_13, runtime="trt")]
-    nvidia.refuse(found)
-    assert nvidia.listing(found).splitlines() == [
+    found = [*requirements.of_gpu(nvidia.gpu(NVIDIA)), *requirements.of_packages(H100, CUDA_13, runtime="trt")]
+    requirements.check(found)
+    assert requirements.listing(found).splitlines() == [
         "ok       GPU              NVIDIA H100 80GB HBM3, compute capability 9.0",
         "ok       driver           580.65.06, for CUDA up to 13.0",
         "ok       memory           79.0 of 80.0 GiB free",
@@ -70,9 +75,9 @@ def test_a_gpu_that_fits_has_a_list_without_a_fault(monkeypatch: pytest.MonkeyPa
 
 def test_what_disturbs_is_noted_with_the_way_out_and_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch, 77, 78, persistence=False, memory_free_bytes=8 << 30, mig=True, ecc_errors=3)
-    found = nvidia.requirements(nvidia.gpu(NVIDIA))
-    nvidia.refuse(found)
-    text = nvidia.listing(found)
+    found = requirements.of_gpu(nvidia.gpu(NVIDIA))
+    requirements.check(found)
+    text = requirements.listing(found)
     assert "note     other processes  2 on this GPU (pid 77, 78)" in text
     assert "-> sudo nvidia-smi -pm 1" in text
     assert "note     memory           8.0 of 80.0 GiB free" in text
@@ -93,8 +98,8 @@ def test_what_disturbs_is_noted_with_the_way_out_and_refuses_nothing(monkeypatch
         (
             {"compute_capability": "7.0"},
             CUDA_13,
-            "CUDA 13 has no code for compute capability 7.0",
-            "a GPU of 7.5 or later, or packages for an older CUDA",
+            "CUDA 13 doesn't support compute capability 7.0",
+            "a GPU of compute capability 7.5 or later, or packages for an older CUDA",
         ),
         (
             {},
@@ -114,64 +119,64 @@ def test_versions_that_do_not_fit_are_refused_with_what_would(
     facts: dict[str, Any], packages: dict[str, str], message: str, hint: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
-        nvidia.refuse(nvidia.fits({**H100, **facts}, packages, runtime="trt"))
+        requirements.check(requirements.of_packages(replace(H100, **facts), packages, runtime="trt"))
     assert message in raised.value.message
     assert hint in raised.value.hint
     assert "MISSING" in raised.value.details
 
 
 def test_an_old_driver_that_runs_a_new_cuda_by_its_compatibility_package_is_taken() -> None:
-    nvidia.refuse(nvidia.fits({**H100, "driver": "570.86.10", "cuda": "13.0"}, CUDA_13, runtime="trt"))
+    requirements.check(requirements.of_packages(replace(H100, driver="570.86.10", cuda="13.0"), CUDA_13, runtime="trt"))
 
 
 @pytest.mark.skipif(nvidia.present(), reason="there is a driver")
 def test_a_driver_that_workers_would_not_find_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch)
     facts = nvidia.gpu(NVIDIA)
-    assert "libcuda" not in nvidia.listing(nvidia.requirements(facts))
+    assert "libcuda" not in requirements.listing(requirements.of_gpu(facts))
     monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/local/nvidia/lib64")
-    text = nvidia.listing(nvidia.requirements(facts))
-    assert "note     libcuda.so.1     isn't found without LD_LIBRARY_PATH, which workers don't see" in text
+    text = requirements.listing(requirements.of_gpu(facts))
+    assert "note     libcuda.so.1     not found without LD_LIBRARY_PATH, which workers don't inherit" in text
     assert "sudo ldconfig" in text
 
 
 def test_processes_that_a_gpu_does_not_tell_are_not_called_none(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch)
-    found = nvidia.requirements({**nvidia.gpu(NVIDIA), "processes": None})
-    assert "note     other processes  the GPU doesn't tell" in nvidia.listing(found)
+    found = requirements.of_gpu(replace(nvidia.gpu(NVIDIA), processes=None))
+    assert "note     other processes  unknown: NVML doesn't list them" in requirements.listing(found)
 
 
 def test_a_gpu_that_nothing_may_compute_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch, compute_mode=2)
     with pytest.raises(UsageError, match="compute mode: prohibited") as raised:
-        nvidia.refuse(nvidia.requirements(nvidia.gpu(NVIDIA)))
+        requirements.check(requirements.of_gpu(nvidia.gpu(NVIDIA)))
     assert raised.value.hint == "sudo nvidia-smi -c 0"
 
 
 def test_a_gpu_for_one_process_at_a_time_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch, compute_mode=3)
-    found = nvidia.requirements(nvidia.gpu(NVIDIA))
-    nvidia.refuse(found)
+    found = requirements.of_gpu(nvidia.gpu(NVIDIA))
+    requirements.check(found)
     [told] = [one for one in found if one.what == "compute mode"]
     assert (told.ok, told.found.partition(":")[0]) == (None, "exclusive")
 
 
 def test_a_gpu_of_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch)
-    assert nvidia.gpu(Device(family="nvidia", part="h100"))["driver"] == "580.65.06"
-    assert nvidia.gpu(Device(family="nvidia", part="H100-80GB"))["processes"] == []
-    with pytest.raises(UsageError, match="nvidia::a100 isn't here: the GPU is NVIDIA H100 80GB HBM3"):
+    assert nvidia.gpu(Device(family="nvidia", part="h100")).driver == "580.65.06"
+    assert nvidia.gpu(Device(family="nvidia", part="H100-80GB")).processes == ()
+    with pytest.raises(UsageError, match="no device nvidia::a100: the GPU is NVIDIA H100 80GB HBM3"):
         nvidia.gpu(Device(family="nvidia", part="a100"))
     for name, part in (("NVIDIA A100-SXM4-40GB", "a10"), ("NVIDIA L40S", "l4"), ("NVIDIA GeForce RTX 4090", "90")):
         _here(monkeypatch, name=name)
-        with pytest.raises(UsageError, match=f"nvidia::{part} isn't here"):
+        with pytest.raises(UsageError, match=f"no device nvidia::{part}: "):
             nvidia.gpu(Device(family="nvidia", part=part))
-    assert nvidia.gpu(Device(family="nvidia", part="rtx4090"))["name"] == "NVIDIA GeForce RTX 4090"
+    assert nvidia.gpu(Device(family="nvidia", part="rtx4090")).name == "NVIDIA GeForce RTX 4090"
 
 
 @pytest.mark.skipif(nvidia.present(), reason="there is a GPU")
 def test_without_a_gpu_it_is_said_at_once_and_doctor_says_what_is_missing() -> None:
-    with pytest.raises(UsageError, match="nvidia can't be measured here: there is no NVIDIA driver") as raised:
+    with pytest.raises(UsageError, match="no device nvidia: there is no NVIDIA driver") as raised:
         nvidia.gpu(NVIDIA)
     assert "isobench doctor --device nvidia" in raised.value.hint
     done = subprocess.run(
@@ -187,14 +192,14 @@ def test_without_a_gpu_it_is_said_at_once_and_doctor_says_what_is_missing() -> N
         check=False,
     )
     assert run.returncode == 2
-    assert run.stderr.startswith("error: nvidia can't be measured here: there is no NVIDIA driver")
+    assert run.stderr.startswith("error: no device nvidia: there is no NVIDIA driver")
 
 
 def test_a_host_without_nvidia_ml_py_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with pytest.raises(UsageError) as raised:
         nvidia.gpu(NVIDIA)
-    found = nvidia.absent(raised.value)
+    found = requirements.no_gpu(raised.value)
     assert (found.ok, found.found) == (False, "the package nvidia-ml-py isn't installed")
     assert found.advice == "pip install nvidia-ml-py"
 
@@ -334,7 +339,7 @@ def test_doctor_lists_the_environments_of_the_gpus_runtimes_too(
     told = json.loads(capsys.readouterr().out)
     found = {row["what"]: (row["ok"], row["found"], row["advice"]) for row in told["requirements"]}
     assert found["GPU"][1] == "NVIDIA H100 80GB HBM3, compute capability 9.0"
-    assert found["ort: environment"] == (None, "ort-cuda isn't made yet", "isobench env create ort-cuda")
+    assert found["ort: environment"] == (None, "ort-cuda isn't installed yet", "isobench env create ort-cuda")
     if not environments.spec("tensorrt").is_locked:
         assert found["trt: environment"] == (None, "tensorrt isn't locked yet", "isobench env lock tensorrt")
     assert {"trt-rtx: environment", "torch-eager: environment", "torch-compiled: environment"} <= set(found)

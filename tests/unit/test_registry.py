@@ -252,7 +252,7 @@ def test_a_runtime_may_need_a_container(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_an_x86_is_no_other_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "architecture", lambda: "aarch64")
-    with pytest.raises(UsageError, match="this machine is no x86: its processor is aarch64") as caught:
+    with pytest.raises(UsageError, match="no device x86: this machine's processor is aarch64") as caught:
         api.plan([__file__])
     assert "--device cpu" in caught.value.hint
     assert api.plan([__file__], device="cpu").runtimes[0].name == "ort"

@@ -101,9 +101,9 @@ def lock(
 
 def _usable(spec: Spec) -> bool:
     """Is it locked, and is there the device that it is for? If not, say so."""
-    from isobench.system import nvidia
+    from isobench.system import devices, nvidia
 
-    if spec.device == "nvidia" and not nvidia.present():
+    if spec.device == devices.NVIDIA and not nvidia.present():
         say(f"{spec.name}: left out, since there is no NVIDIA GPU here")
         return False
     if not choice.installable(spec):

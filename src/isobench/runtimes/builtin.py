@@ -9,6 +9,7 @@ from isobench.errors import UsageError
 from isobench.planning.models import Model
 from isobench.runtimes.nvidia import OnNvidia, OrtCudaRT, TrtRT, TrtRtxRT
 from isobench.runtimes.worker_rt import WorkerRT
+from isobench.system.devices import CPUS, NVIDIA
 
 if TYPE_CHECKING:
     from isobench.environments import Spec
@@ -58,7 +59,7 @@ class OrtRT(WorkerRT):
 
     @classmethod
     def on(cls, device: Device) -> type[BaseRT]:
-        return OrtCudaRT if device.family == "nvidia" else cls
+        return OrtCudaRT if device.is_nvidia else cls
 
 
 class OpenVinoRT(WorkerRT):
@@ -102,7 +103,7 @@ class TorchEagerRT(_TorchRT):
 
     @classmethod
     def on(cls, device: Device) -> type[BaseRT]:
-        return TorchEagerCudaRT if device.family == "nvidia" else cls
+        return TorchEagerCudaRT if device.is_nvidia else cls
 
 
 class TorchCompiledRT(_TorchRT):
@@ -115,7 +116,7 @@ class TorchCompiledRT(_TorchRT):
 
     @classmethod
     def on(cls, device: Device) -> type[BaseRT]:
-        return TorchCompiledCudaRT if device.family == "nvidia" else cls
+        return TorchCompiledCudaRT if device.is_nvidia else cls
 
 
 class TorchEagerCudaRT(OnNvidia, TorchEagerRT):
@@ -146,16 +147,15 @@ class TorchCompiledCudaRT(OnNvidia, TorchCompiledRT):
         self.rt_args |= {"device": "cuda", "tf32": tf32}
 
 
-CPUS = ("x86", "cpu")
-EVERYWHERE = (*CPUS, "nvidia")
+EVERYWHERE = (*CPUS, NVIDIA)
 
 implements = {
     "runtimes": {
         "ort": {"supported_devices": EVERYWHERE, "build_required": True, "RuntimeClass": OrtRT},
         "torch-eager": {"supported_devices": EVERYWHERE, "build_required": False, "RuntimeClass": TorchEagerRT},
         "torch-compiled": {"supported_devices": EVERYWHERE, "build_required": False, "RuntimeClass": TorchCompiledRT},
-        "trt": {"supported_devices": ("nvidia",), "RuntimeClass": TrtRT, "status_stats": ["builds"]},
-        "trt-rtx": {"supported_devices": ("nvidia",), "RuntimeClass": TrtRtxRT, "status_stats": ["builds"]},
+        "trt": {"supported_devices": (NVIDIA,), "RuntimeClass": TrtRT, "status_stats": ["builds"]},
+        "trt-rtx": {"supported_devices": (NVIDIA,), "RuntimeClass": TrtRtxRT, "status_stats": ["builds"]},
         "openvino": {"supported_devices": CPUS, "build_required": True, "RuntimeClass": OpenVinoRT},
     }
 }

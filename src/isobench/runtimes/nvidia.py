@@ -17,13 +17,14 @@ class OnNvidia(WorkerRT):
         Raises:
             UsageError: it can't, or it doesn't; the message lists what was looked at.
         """
-        from isobench.system import nvidia
+        from isobench.system import nvidia, nvidia_requirements
 
         super()._setup()
         context = self._bound()
         packages = self._environment().manifest().versions()
-        facts = nvidia.gpu(context.device)
-        nvidia.refuse([*nvidia.requirements(facts), *nvidia.fits(facts, packages, runtime=context.runtime)])
+        gpu = nvidia.gpu(context.device)
+        fits = nvidia_requirements.of_packages(gpu, packages, runtime=context.runtime)
+        nvidia_requirements.check([*nvidia_requirements.of_gpu(gpu), *fits])
 
     def device_name(self) -> str:
         """The GPU's name, by NVML; "" where that couldn't be asked."""

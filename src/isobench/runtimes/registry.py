@@ -333,7 +333,7 @@ def _devices(given: Any) -> dict[str, dict[str, tuple[str, ...]]]:
 def _settled(entry: Entry, device: Device) -> Device:
     """The device with the first part and the first config of the runtime where the user names none."""
     parts = entry.devices[device.family]
-    if device.family == "nvidia" and not parts:
+    if device.is_nvidia and not parts:
         return device  # the part is the GPU's own name, which only the GPU knows (`nvidia.gpu`)
     part = device.part or next(iter(parts), "")
     if part not in parts and part:

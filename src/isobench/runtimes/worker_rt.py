@@ -68,7 +68,7 @@ class WorkerRT(BaseRT):
             resources=context.settings.resources,
             reads=[self.build.folder, *self.build.model.files],
             cwd=Path.cwd() if self.build.model.is_script else None,
-            gpus=context.device.family == "nvidia",
+            gpus=context.device.is_nvidia,
         )
         self.spawned_s = self._process.spawned_s
 

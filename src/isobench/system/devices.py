@@ -16,12 +16,13 @@ from isobench import paths
 from isobench.errors import UsageError
 from isobench.workers import machine
 
-FAMILIES = ("x86", "cpu", "nvidia")
-"""The families that isobench's own runtimes know; `cpu` is this machine's processor, whatever it is."""
+CPUS = ("x86", "cpu")
+"""The families of processors: `cpu` is this machine's, whatever it is."""
+NVIDIA = "nvidia"
+FAMILIES = (*CPUS, NVIDIA)
+"""The families that isobench's own runtimes know; plugins may add others."""
 
 _X86 = {"x86_64", "amd64", "i386", "i686"}
-_SHARED = {"cpu": "x86"}
-"""Families that are the same hardware share a lock."""
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LOOK_AGAIN_S = 0.5
@@ -54,6 +55,11 @@ class Device:
         part, config = (*rest, "", "")[:2]
         return cls(family=family, part=part, config=config)
 
+    @property
+    def is_nvidia(self) -> bool:
+        """Is it an NVIDIA GPU?"""
+        return self.family == NVIDIA
+
     def __str__(self) -> str:
         return "::".join(word for word in (self.family, self.part, self.config) if word)
 
@@ -69,8 +75,8 @@ def check_machine(device: Device) -> None:
     """
     if device.family == "x86" and architecture() not in _X86:
         raise UsageError(
-            f"this machine is no x86: its processor is {architecture()}",
-            hint="--device cpu is the processor that it has.",
+            f"no device {device}: this machine's processor is {architecture()}",
+            hint="--device cpu is this machine's processor.",
         )
 
 
@@ -113,7 +119,8 @@ def exclusive(
     """
     import fcntl  # flock, not the filelock package: free of its 60 ms of imports, and it can wait without polling
 
-    descriptor = _open_lock(_SHARED.get(device.family, device.family))
+    # All families of processors are the same hardware.
+    descriptor = _open_lock(CPUS[0] if device.family in CPUS else device.family)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
