@@ -129,22 +129,22 @@ def measure(
     facts: dict[str, Any] | None = None,
     threads: int | None = None,
     asked_threads: int | None = None,
-    taker: Callable[[str, str], timing.Taker] | None = None,
+    sample_source: Callable[[str, str], timing.SampleSource] | None = None,
 ) -> None:
-    """Warm `call` up, time as many blocks of it as the host asks for, and write samples, outputs and `outputs_file`.
+    """Warm `call` up, time the blocks that the host requests, and write samples, outputs and `outputs_file`.
 
-    `call()` is exactly one inference; `outputs(value)` turns what the last timed call returned into tensors that are
-    named like the expected ones. `load_s` is what loading took, and `first_s` the very first inference, where one was
-    needed before, to learn how large the outputs are; `facts` are the runtime's own (versions, precision,
-    compile time); `threads` is the number that the runtime says it uses, and `asked_threads` what its own arguments ask
-    for in place of the request's. `taker`, given the names of two files, makes what takes the samples where the host's
-    clock isn't enough (`gpu_timing.Inference.samples`): single iterations, then. Without a host, it's `iterations`
-    times.
+    `call()` is exactly one inference; `outputs(value)` turns the value of the last timed call into tensors with the
+    names of the expected ones. `load_s` is the time of loading, `first_s` that of the very first inference, if the
+    worker needed one before, to learn the sizes of the outputs. `facts` are the runtime's own (versions, precision,
+    compile time). `threads` is the number that the runtime reports to use, `asked_threads` the number that its own
+    arguments request instead of the request's. `sample_source`, given the names of two files, takes the samples where
+    the host's clock isn't enough (`gpu_timing.Inference.samples`), one iteration each. Without a host, `iterations` are
+    timed.
     """
     stage(protocol.Phase.WARMING_UP)
     warmup = timing.warm_up(call, request().get("warmup"))
     timer_ns = timing.timer_cost_ns()
-    group = timing.group_size(warmup.typical_ns, timer_ns) if taker is None else 1
+    group = timing.group_size(warmup.typical_ns, timer_ns) if sample_source is None else 1
     while request().get("exactly") and iterations % group:
         group -= 1
     stage(protocol.Phase.MEASURING)
@@ -152,17 +152,17 @@ def measure(
     gc.collect()
     gc.disable()  # a collection in the middle of an iteration would be charged to the model
     files = _path(protocol.SAMPLES_FILE), _path(protocol.END_TO_END_FILE)
-    samples = timing.Samples(call, group, files[0]) if taker is None else taker(*files)
+    samples = timing.Samples(call, group, files[0]) if sample_source is None else sample_source(*files)
     blocks = []
     block_s = BLOCK_TICKS * machine.cpu_step_s()
     block_samples = int(block_s * 1e9 / max(1, warmup.typical_ns * group)) + 1
     interleaved = request().get("interleaved", False)
     for count in _asked(-(-iterations // group), block_samples, block_s, group):
         if interleaved:
-            timing.wake(call, warmup.typical_ns)
+            timing.rewarm(call, warmup.typical_ns)
         block = samples.block(count)
         if interleaved:
-            block["parked_s"] = timing.park()
+            block["parked_s"] = timing.quiesce()
         blocks.append(block)
         _tell({"block": block})
     samples.close()

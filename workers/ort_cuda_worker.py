@@ -97,7 +97,7 @@ def _execute(
         load_s=load_s,
         first_s=first_s,
         threads=session.get_session_options().intra_op_num_threads,
-        taker=inference.samples,
+        sample_source=inference.samples,
         facts={
             "onnxruntime": onnxruntime.__version__,
             "build": onnxruntime.get_build_info(),

@@ -1,4 +1,4 @@
-"""The measuring loop: warm-up, timed blocks, and what the clock itself costs. Standard library only."""
+"""The measuring loop: warm-up, timed blocks, and the cost of the clock itself. Standard library only."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ IMPROVEMENT = 0.02
 WARMUP_CAP_S = 5.0
 """Warm-up ends when this has passed, settled or not."""
 
-WAKE_S = 0.01
+REWARM_S = 0.01
 TIMER_SHARE = 0.02
-"""Iterations are timed in groups where reading the clock would be more than this share of one."""
+"""Iterations are timed in groups where reading the clock would take more than this share of one."""
 
 
 class Warmup(NamedTuple):
-    """What was done before anything was timed: `curve` holds [iterations, median nanoseconds] of each window."""
+    """The untimed iterations: `curve` holds [iterations, median nanoseconds] of each window."""
 
     first_ns: int
     iterations: int
     wall_s: float
     settled: bool | None
-    """None: a fixed number of iterations was asked for."""
+    """None: a fixed number of iterations was requested."""
     curve: list[list[int]]
     typical_ns: int
 
@@ -39,11 +39,11 @@ class Warmup(NamedTuple):
 def warm_up(call: Callable[[], Any], exactly: int | None = None) -> Warmup:
     """Call until the latency has settled, or `exactly` so many times.
 
-    Iterations are looked at in windows (at least 5 and 10 ms, at most 1 s). It has settled when two windows in
+    Iterations are examined in windows (at least 5 and 10 ms, at most 1 s). The latency has settled when two windows in
     succession have a median that isn't more than 2 % below the best one before them: it no longer gets faster. After
-    5 s it ends without. Georges, Buytaert and Eeckhout ("Statistically Rigorous Java Performance Evaluation", OOPSLA
-    2007) wait for a window's coefficient of variation to fall below a threshold; on a shared machine it may never do,
-    so here the trend is what counts.
+    5 s the warm-up ends in any case. Georges, Buytaert and Eeckhout ("Statistically Rigorous Java Performance
+    Evaluation", OOPSLA 2007) wait until a window's coefficient of variation falls below a threshold; on a shared
+    machine that may never happen, so here the trend decides.
     """
     clock = time.perf_counter_ns
     began = clock()
@@ -81,7 +81,7 @@ def _window(call: Callable[[], Any], at_most: int | None) -> list[int]:
 
 
 def timer_cost_ns() -> int:
-    """What two readings of the clock add to what lies between them: the median of many."""
+    """What two readings of the clock add to the time between them: the median of many."""
     clock = time.perf_counter_ns
     costs = []
     for _ in range(201):
@@ -95,20 +95,20 @@ def group_size(typical_ns: int, timer_ns: int) -> int:
     return max(1, -int(-timer_ns // (TIMER_SHARE * max(typical_ns, 1))))
 
 
-class Taker(Protocol):
-    """What takes the samples of a measurement; `value` is what the last timed call returned."""
+class SampleSource(Protocol):
+    """Takes the samples of a measurement; `value` is what the last timed call returned."""
 
     value: Any
 
     def block(self, count: int) -> dict[str, Any]:
-        """Take `count` samples, keep them, and return what else went on meanwhile."""
+        """Take and store `count` samples; return the counters of the block, as JSON."""
 
     def close(self) -> None:
-        """No more samples are to come."""
+        """Close the samples file."""
 
 
 class Samples:
-    """Takes blocks of samples of `call`, `group` iterations each, and keeps them in `file` as they come.
+    """Takes blocks of samples of `call`, `group` iterations each, and appends each block to `file`.
 
     `value` is what the last timed call returned.
     """
@@ -120,13 +120,13 @@ class Samples:
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
 
     def block(self, count: int) -> dict[str, Any]:
-        """Take `count` samples; return what else went on meanwhile. Nothing is written, read or told in between."""
+        """Take `count` samples; return the block's counters. Nothing is written, read or sent in between."""
         samples = array("q", bytes(8 * count))
         call, clock, value = self._call, time.perf_counter_ns, self.value
         before = machine.read_cpu()
         if self._group == 1:
             for index in range(count):
-                value = None  # what the previous call returned is freed here, not in the time of this one
+                value = None  # frees what the previous call returned, outside of the timed part
                 started = clock()
                 value = call()
                 samples[index] = clock() - started
@@ -151,28 +151,28 @@ class Samples:
         os.close(self._file)
 
 
-def wake(call: Callable[[], Any], typical_ns: int) -> None:
-    """Have caches filled and threads awake again, after others had their turn: inferences that aren't timed.
+def rewarm(call: Callable[[], Any], typical_ns: int) -> None:
+    """Fill caches and wake threads by untimed inferences, after another worker has used the machine.
 
-    Those that take longer than `WAKE_S` aren't worth it: what is cold costs them some tenths of a millisecond.
+    Inferences that take longer than `REWARM_S` don't need it: cold caches cost them some tenths of a millisecond.
     """
-    if typical_ns > WAKE_S * 1e9:
+    if typical_ns > REWARM_S * 1e9:
         return
     began = time.perf_counter()
-    while time.perf_counter() - began < WAKE_S:
+    while time.perf_counter() - began < REWARM_S:
         call()
 
 
-def park(cap_s: float = 0.2) -> float:
+def quiesce(cap_s: float = 0.2) -> float:
     """Wait until this process's other threads have stopped spinning; return the seconds that it took.
 
-    Thread pools spin for a while after their last work. Where others are measured in turn, that would be their noise.
+    Thread pools spin for a while after their last work, which would be noise for the worker that is measured next.
     """
     began = time.perf_counter()
     while time.perf_counter() - began < cap_s:
         used_ns = machine.other_threads_ns()
         time.sleep(0.002)
-        # One that others keep from its CPU uses nothing, and will spin on: it isn't parked while it's runnable.
+        # A thread that waits for a CPU uses no time, but will spin on: it must not be runnable, either.
         if machine.other_threads_ns() - used_ns < 200_000 and not machine.other_threads_runnable():
             break
     return time.perf_counter() - began

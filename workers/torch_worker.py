@@ -60,19 +60,25 @@ def _execute(
             )
             facts |= compile_facts
         torch.manual_seed(seed)
-        told: dict[str, Any] = {
+        reported: dict[str, Any] = {
             "outputs": script_model.read_outputs,
             "load_s": load_s,
             "threads": torch.get_num_threads(),
         }
         if device != "cuda":
-            measure(lambda: called(*args, **kwargs), outputs_file, iterations, facts=facts, **told)
+            measure(lambda: called(*args, **kwargs), outputs_file, iterations, facts=facts, **reported)
             return
         call = torch_cuda.Call(called, args, kwargs)
         with call as inference:
             facts |= call.all_facts()
             measure(
-                inference, outputs_file, iterations, facts=facts, first_s=call.first_s, taker=inference.samples, **told
+                inference,
+                outputs_file,
+                iterations,
+                facts=facts,
+                first_s=call.first_s,
+                sample_source=inference.samples,
+                **reported,
             )
 
 

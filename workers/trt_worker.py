@@ -69,7 +69,7 @@ def _execute(
         iterations,
         outputs=lambda _: run.outputs(),
         load_s=time.perf_counter() - started - sum(one.build_s for one in built),
-        taker=inference.samples,
+        sample_source=inference.samples,
         facts={
             trt_engine.name_of(trt): trt.__version__,
             "compile_s": built[chosen].build_s,

@@ -26,7 +26,7 @@ from isobench.planning.plan import Plan
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import Settings
 from isobench.runtimes import registry
-from isobench.runtimes.worker_rt import no_turns
+from isobench.runtimes.worker_rt import not_interleavable
 from isobench.tools.base import Tool
 from isobench.tools.benchmark import Benchmark
 from isobench.tools.sequence import Sequence as Tools
@@ -71,8 +71,8 @@ def plan(
     entries = [registry.get(one, where) for one in choices]
     for entry in entries:
         entry.make(rt_args or {})
-        if interleaved and not entry.cls.takes_turns():
-            raise no_turns(entry.label)
+        if interleaved and not entry.cls.interleavable():
+            raise not_interleavable(entry.label)
     if where.is_nvidia:
         from isobench.system import nvidia
 

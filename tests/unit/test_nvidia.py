@@ -269,7 +269,7 @@ def test_the_runtimes_of_a_gpu_are_classes_of_their_own_and_trt_is_the_default()
     for entry in takes.values():
         assert entry.make({"tf32": "yes"}).rt_args["tf32"] is True
         assert entry.make({}).rt_args["tf32"] is False  # one rule for all
-        assert entry.cls.takes_turns()
+        assert entry.cls.interleavable()
     assert takes["torch-compiled"].make({"mode": "max-autotune"}).rt_args == {
         "compiled": True,
         "mode": "max-autotune",

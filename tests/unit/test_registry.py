@@ -98,13 +98,13 @@ def test_an_installed_package_brings_a_runtime_with_its_worker_and_its_environme
     )
 
 
-def test_a_worker_that_is_not_there_is_named_with_where_it_belongs(
+def test_a_missing_worker_is_named_with_the_folder_that_it_belongs_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, monkeypatch)
     cls = registry.get("mine", X86).cls
     assert issubclass(cls, WorkerRT)
-    with pytest.raises(UsageError, match=r"the worker 'my_worker\.py' of a_plugin_of_the_tests\.MyRT isn't") as caught:
+    with pytest.raises(UsageError, match=r"worker 'my_worker\.py' of a_plugin_of_the_tests\.MyRT not found") as caught:
         cls.worker_file()
     assert "workers/" in caught.value.hint
 

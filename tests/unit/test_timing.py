@@ -1,4 +1,4 @@
-"""Warm-up, the clock's own cost and parking, on a clock that tells what it's told to."""
+"""Warm-up, the clock's own cost, rewarming and quiescing, with a fake clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MS = 1_000_000
 
 
 class Clock:
-    """Stands for the module `time`: it moves by what is called, not by itself."""
+    """A fake of the module `time`, which moves only when it is moved."""
 
     def __init__(self) -> None:
         self.now_ns = 1_000
@@ -43,7 +43,7 @@ def timing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def lasting(timing: Any, durations_ms: Iterable[float]) -> Callable[[], None]:
-    """A call that lasts so long, each time; the first duration is that of the very first inference."""
+    """A call that takes the next duration each time; the first is that of the very first inference."""
     durations = iter(durations_ms)
 
     def call() -> None:
@@ -53,12 +53,12 @@ def lasting(timing: Any, durations_ms: Iterable[float]) -> Callable[[], None]:
 
 
 def windows(*milliseconds: float, iterations: int = 5) -> Iterable[float]:
-    """The first inference, windows of equal iterations, and then the last ones for ever."""
+    """The first inference, windows of equal iterations, then the last duration forever."""
     return chain([50], *([each] * iterations for each in milliseconds), repeat(milliseconds[-1]))
 
 
 @pytest.mark.parametrize(
-    ("medians", "looked_at"),
+    ("medians", "examined"),
     [
         ((4, 4), 3),
         ((8, 6, 5, 4, 4), 6),  # two windows after the last one that was faster
@@ -68,13 +68,13 @@ def windows(*milliseconds: float, iterations: int = 5) -> Iterable[float]:
         ((4, 8, 3.9, 3.9), 5),  # 2.5 % better than the best
     ],
 )
-def test_warm_up_ends_when_it_no_longer_gets_faster(timing: Any, medians: tuple[float, ...], looked_at: int) -> None:
+def test_warm_up_ends_when_it_no_longer_gets_faster(timing: Any, medians: tuple[float, ...], examined: int) -> None:
     found = timing.warm_up(lasting(timing, windows(*medians)))
-    assert len(found.curve) == looked_at
+    assert len(found.curve) == examined
     assert found.settled is True
     assert found.first_ns == 50 * MS
-    assert found.iterations == 1 + 5 * looked_at
-    assert found.typical_ns == found.curve[-1][1] == round([*medians, *[medians[-1]] * 9][looked_at - 1] * MS)
+    assert found.iterations == 1 + 5 * examined
+    assert found.typical_ns == found.curve[-1][1] == round([*medians, *[medians[-1]] * 9][examined - 1] * MS)
 
 
 def test_warm_up_that_never_settles_ends_after_five_seconds(timing: Any) -> None:
@@ -90,10 +90,10 @@ def test_a_window_is_of_enough_iterations_and_time_but_of_no_more_than_a_second(
     assert timing.warm_up(lasting(timing, repeat(each_ms))).curve[0] == [1 + together, round(each_ms * MS)]
 
 
-@pytest.mark.parametrize(("asked", "curve"), [(1, []), (3, [[3, 4 * MS]]), (9, [[6, 4 * MS], [9, 4 * MS]])])
-def test_a_number_that_was_asked_for_is_kept(timing: Any, asked: int, curve: list[list[int]]) -> None:
-    found = timing.warm_up(lasting(timing, windows(4)), asked)
-    assert (found.iterations, found.settled, found.curve) == (asked, None, curve)
+@pytest.mark.parametrize(("requested", "curve"), [(1, []), (3, [[3, 4 * MS]]), (9, [[6, 4 * MS], [9, 4 * MS]])])
+def test_a_requested_number_of_iterations_is_exact(timing: Any, requested: int, curve: list[list[int]]) -> None:
+    found = timing.warm_up(lasting(timing, windows(4)), requested)
+    assert (found.iterations, found.settled, found.curve) == (requested, None, curve)
     assert found.typical_ns == (4 if curve else 50) * MS
 
 
@@ -103,7 +103,7 @@ def test_a_windows_median_is_what_counts(timing: Any) -> None:
     assert len(found.curve) == 3
 
 
-def test_what_the_clock_costs_is_the_median_of_its_readings(timing: Any) -> None:
+def test_the_cost_of_the_clock_is_the_median_of_its_readings(timing: Any) -> None:
     costs = iter([cost for each in range(201) for cost in (0, 1000 if each < 100 else 50)])
 
     def reading() -> int:
@@ -125,10 +125,10 @@ def test_the_clock_is_no_more_than_a_fiftieth_of_a_sample(
 
 
 @pytest.mark.parametrize(("each_ms", "calls"), [(0.5, 20), (1, 10), (3, 4), (9, 2), (11, 0), (300, 0)])
-def test_a_turn_begins_with_ten_milliseconds_that_are_not_timed(timing: Any, each_ms: float, calls: int) -> None:
+def test_rewarming_takes_ten_milliseconds_of_untimed_inferences(timing: Any, each_ms: float, calls: int) -> None:
     done = []
     call = lasting(timing, repeat(each_ms))
-    timing.wake(lambda: done.append(call()), round(each_ms * MS))
+    timing.rewarm(lambda: done.append(call()), round(each_ms * MS))
     assert len(done) == calls
 
 
@@ -136,21 +136,21 @@ def test_a_turn_begins_with_ten_milliseconds_that_are_not_timed(timing: Any, eac
     ("used_ms", "runnable", "slept"),
     [
         ([500, 500.1], [False], 1),
-        ([500, 502, 504, 504, 504.1], [False], 2),  # looked at twice a time: before a nap and after it
-        ([500, 500.3, 500.3, 500.3], [False], 2),  # more than a tenth of the nap
-        ([500, 500, 500, 500, 500, 500], [True, True, False], 3),  # kept from its CPU: it will go on spinning
+        ([500, 502, 504, 504, 504.1], [False], 2),  # read twice each time: before the sleep and after it
+        ([500, 500.3, 500.3, 500.3], [False], 2),  # more than a tenth of the sleep
+        ([500, 500, 500, 500, 500, 500], [True, True, False], 3),  # it waits for a CPU: it will go on spinning
         ([500, 480], [False], 1),  # a thread has ended
     ],
 )
-def test_threads_are_parked_when_none_of_them_works_or_wants_to(
+def test_threads_are_quiet_when_none_of_them_runs_or_is_runnable(
     timing: Any, monkeypatch: pytest.MonkeyPatch, used_ms: list[float], runnable: list[bool], slept: int
 ) -> None:
     used, wanting = iter(used_ms), iter(runnable)
     monkeypatch.setattr(timing.machine, "other_threads_ns", lambda: round(next(used) * MS))
     monkeypatch.setattr(timing.machine, "other_threads_runnable", lambda: next(wanting))
-    assert timing.park() == pytest.approx(slept * 0.002)
+    assert timing.quiesce() == pytest.approx(slept * 0.002)
 
 
-def test_threads_that_spin_for_ever_are_not_waited_for(timing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_threads_that_spin_forever_is_limited(timing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing.machine, "other_threads_ns", lambda: timing.time.now_ns)
-    assert 0.05 <= timing.park(cap_s=0.05) < 0.053
+    assert 0.05 <= timing.quiesce(cap_s=0.05) < 0.053

@@ -1,8 +1,8 @@
-"""Interleaving: the workers of several Cases are alive at once and take a block each, in a new order every round.
+"""Interleaving: the workers of several Cases are alive at once, and each takes one block per round.
 
-What drifts then drifts for all. Those that wait are really idle: each parks its threads after its block, and begins its
-next one with inferences that aren't timed (`workers/timing.py`); what it would still use while it waits is seen in the
-evidence of the others' blocks.
+The order is new in each round, so that drift affects all alike. A worker that waits is idle: it quiesces its threads
+after its block, and rewarms with untimed inferences before its next one (`workers/timing.py`). What it still uses
+meanwhile appears as noise in the blocks of the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from isobench.measuring.case import Case
 from isobench.planning.settings import Settings
 from isobench.results import Turns
 from isobench.runtimes.base import as_worker_error
-from isobench.runtimes.worker_rt import WorkerRT, no_turns
+from isobench.runtimes.worker_rt import WorkerRT, not_interleavable
 from isobench.supervisor.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -32,46 +32,45 @@ LEAST_ROUNDS = 10
 def measure(
     cases: Sequence[Case], settings: Settings, on_stage: Callable[[str], None]
 ) -> Iterator[tuple[Case, Result | IsobenchError]]:
-    """Measure Cases that are prepared in turns, in `settings.processes` sets of processes, one set after the other.
+    """Measure prepared Cases interleaved, in `settings.processes` sets of runs, one set after the other.
 
-    Where a precision is asked for, there are as many more sets as it takes for all of them. A Case that fails comes
-    with its error; the others go on without it. To be called with the device to itself.
+    With `settings.precision`, sets are added until all Cases have reached it. A Case that fails is returned with its
+    error; the others continue without it. Call this only while the device is locked.
     """
-    generator = random.Random(settings.seed)  # noqa: S311 - an order to be drawn again, not a secret
+    generator = random.Random(settings.seed)  # noqa: S311 - an order that can be reproduced, not a secret
     runs: dict[Case, list[CompletedRun]] = {case: [] for case in cases}
     errors: dict[Case, IsobenchError] = {}
     order: list[tuple[tuple[int, ...], ...]] = []
     while len(order) < settings.processes or _more([runs[case] for case in cases if case not in errors], settings):
         with ExitStack() as cleanup:
-            seats = []
+            participants = []
             for case in (case for case in cases if case not in errors):
-                with _apart(case, errors):
-                    seats.append(_Seat(case, cleanup, first=not order))
-            on_stage(f"measuring in turns, set {len(order) + 1}")
-            order.append(_rounds(seats, [*cases], settings, generator, errors))
-            for seat in seats:
-                if seat.case not in errors:
-                    with _apart(seat.case, errors):
-                        runs[seat.case].append(seat.finish())
-    together = os.urandom(4).hex()
+                with _isolated(case, errors):
+                    participants.append(_Participant(case, cleanup, first=not order))
+            on_stage(f"measuring interleaved, set {len(order) + 1}")
+            order.append(_rounds(participants, cases, settings, generator, errors))
+            for participant in participants:
+                if participant.case not in errors:
+                    with _isolated(participant.case, errors):
+                        runs[participant.case].append(participant.finish())
+    group = os.urandom(4).hex()
     for place, case in enumerate(cases):
         if case in errors:
             yield case, errors[case]
         else:
-            turns = Turns(id=together, place=place, seed=settings.seed, order=tuple(order))
-            yield case, case.result(runs[case], turns)
+            yield case, case.result(runs[case], Turns(id=group, place=place, seed=settings.seed, order=tuple(order)))
 
 
 def _more(runs: Sequence[Sequence[CompletedRun]], settings: Settings) -> bool:
-    """Is one of them not as precise as was asked for, and has time left?"""
+    """Is any Case less precise than requested, with time left?"""
     from isobench.measuring import evaluation
 
     return not all(evaluation.enough(each, evaluation.evaluate(each, settings), settings) for each in runs)
 
 
 @contextmanager
-def _apart(case: Case, errors: dict[Case, IsobenchError]) -> Iterator[None]:
-    """Keep what goes wrong with one Case from the others: note it as its error."""
+def _isolated(case: Case, errors: dict[Case, IsobenchError]) -> Iterator[None]:
+    """Record a failure of one Case as its error, so that the others continue."""
     try:
         yield
     except IsobenchError as error:
@@ -81,28 +80,28 @@ def _apart(case: Case, errors: dict[Case, IsobenchError]) -> Iterator[None]:
 
 
 def _rounds(
-    seats: Sequence[_Seat],
-    places: Sequence[Case],
+    participants: Sequence[_Participant],
+    cases: Sequence[Case],
     settings: Settings,
     generator: random.Random,
     errors: dict[Case, IsobenchError],
 ) -> tuple[tuple[int, ...], ...]:
-    """Let everybody take a block, round after round, until all have enough; return who came when."""
-    taken: list[tuple[int, ...]] = []
-    while any(seat.wants_more or len(taken) < LEAST_ROUNDS for seat in seats if seat.case not in errors):
-        turn = [seat for seat in seats if seat.case not in errors]
-        generator.shuffle(turn)
-        for seat in turn:
-            with _apart(seat.case, errors):
-                seat.take()
-        taken.append(tuple(places.index(seat.case) for seat in turn))
-        if all(seat.measured_s >= settings.max_time_s for seat in turn):
+    """Take one block of each participant per round until all have enough; return each round's order of Cases."""
+    order: list[tuple[int, ...]] = []
+    while any(one.wants_more or len(order) < LEAST_ROUNDS for one in participants if one.case not in errors):
+        shuffled = [one for one in participants if one.case not in errors]
+        generator.shuffle(shuffled)
+        for one in shuffled:
+            with _isolated(one.case, errors):
+                one.take_block()
+        order.append(tuple(cases.index(one.case) for one in shuffled))
+        if all(one.measured_s >= settings.max_time_s for one in shuffled):
             break
-    return tuple(taken)
+    return tuple(order)
 
 
-class _Seat:
-    """One Case's worker, warm, waiting for its turns."""
+class _Participant:
+    """One Case's worker, warm, between its blocks."""
 
     def __init__(self, case: Case, cleanup: ExitStack, *, first: bool) -> None:
         self.case = case
@@ -111,21 +110,20 @@ class _Seat:
         runtime = case.begin()
         cleanup.callback(runtime.close)
         if not isinstance(runtime, WorkerRT):
-            raise no_turns(case.entry.name)
+            raise not_interleavable(case.entry.name)
         self._runtime = runtime
         if first:
             case.check()
         else:
             case.entry.require()
-        ready = self._runtime.join()
-        self._sampler = Sampler(case.plan.settings, ready)
+        self._sampler = Sampler(case.plan.settings, runtime.start_interleaved())
 
     @property
     def wants_more(self) -> bool:
         return bool(self._sampler.next())
 
-    def take(self) -> None:
-        block = self._runtime.take(self._sampler.block_samples)
+    def take_block(self) -> None:
+        block = self._runtime.take_block(self._sampler.block_samples)
         self._sampler.add(block)
         self.measured_s += block.wall_s
 

@@ -121,8 +121,8 @@ class BaseRT(ABC):
         """
 
     @classmethod
-    def takes_turns(cls) -> bool:
-        """Can it be asked for one block at a time, as interleaving needs?"""
+    def interleavable(cls) -> bool:
+        """Can it take single blocks, as interleaving needs?"""
         return False
 
     @classmethod

@@ -1,4 +1,4 @@
-"""WorkerRT: a runtime whose worker does the measuring, in an environment of its own. Most runtimes are one."""
+"""WorkerRT: a runtime whose worker measures in the runtime's own environment. Most runtimes derive from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isobench.errors import UsageError
 from isobench.runtimes.base import BaseRT, Context
 from isobench.workers import protocol
 
-# Sampling and statistics are imported where they are used: the worker is started sooner without them.
+# Sampling and analysis are imported where they are used: the worker is started sooner without them.
 if TYPE_CHECKING:
     from isobench.analysis import Block
     from isobench.environments import Environment
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class WorkerRT(BaseRT):
     """A runtime that names its worker: a script in `workers/` of its package, which runs in its environment.
 
-    What `__init__` hands on to `super().__init__` is what the worker's `_execute` gets as keywords.
+    The worker's `_execute` gets the keywords that `__init__` passes to `super().__init__`.
     """
 
     worker: ClassVar[str | Path] = ""
@@ -31,30 +31,30 @@ class WorkerRT(BaseRT):
         self._process: Worker | None = None
 
     @classmethod
-    def takes_turns(cls) -> bool:
-        """Not if `_execute` or `benchmark` is the runtime's own."""
+    def interleavable(cls) -> bool:
+        """False for a runtime with its own `_execute` or `benchmark`."""
         return cls._execute is WorkerRT._execute and cls.benchmark is BaseRT.benchmark
 
     @classmethod
     def worker_file(cls) -> Path:
-        """Where the worker lies.
+        """The worker's script.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: it doesn't exist.
         """
         found = plugins.worker_file(cls, cls.worker) if cls.worker else None
         if found is None:
             raise UsageError(
-                f"the worker {str(cls.worker)!r} of {cls.__module__}.{cls.__qualname__} isn't there",
-                hint="It belongs into the folder workers/ of the runtime's package; is it among the package's data?",
+                f"worker {str(cls.worker)!r} of {cls.__module__}.{cls.__qualname__} not found",
+                hint="Put it into the folder workers/ of the runtime's package, and that folder into the package data.",
             )
         return found
 
     def _setup(self) -> None:
-        """Nothing, unless a subclass has something to check or to make ready."""
+        """Nothing by default."""
 
     def start(self) -> None:
-        """Start the worker, which imports its runtime while the host still works on its own part."""
+        """Start the worker, which imports its runtime while the host does its own part."""
         from isobench.supervisor import worker_process
 
         context = self._bound()
@@ -79,23 +79,23 @@ class WorkerRT(BaseRT):
             self._process = None
 
     def _execute(self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int) -> None:
-        """Hand the work to the worker and wait for its end. `outputs_file` exists when this returns."""
+        """Have the worker measure, and wait for its end. `outputs_file` exists when this returns."""
         from isobench.supervisor.sampling import Sampler
 
         ready = self.warm_up(output_dir, onnx_file, outputs_file, iterations)
         if ready is not None:
             sampler = Sampler(self._bound().settings, ready)
             while samples := sampler.next():
-                sampler.add(self.take(samples))
+                sampler.add(self.take_block(samples))
         self.finish()
 
     def warm_up(
         self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int, *, interleaved: bool = False
     ) -> Ready | None:
-        """Have the worker load and warm up, until it can be asked for blocks; None: it works by itself.
+        """Have the worker load the model and warm up; None: it accepts no requests for blocks.
 
         Raises:
-            WorkerError: it crashed, told of an error, or time is up.
+            WorkerError: it crashed, reported an error, or time is up.
         """
         from isobench.supervisor.request import Request
 
@@ -126,12 +126,12 @@ class WorkerRT(BaseRT):
         )
         return self._process.ready(context.on_stage)
 
-    def join(self) -> Ready:
-        """Instead of `benchmark`: have the worker warm up and wait for its turns (`take`, until `finish`).
+    def start_interleaved(self) -> Ready:
+        """Instead of `benchmark`, for interleaving: have the worker warm up, then wait for `take_block` or `finish`.
 
         Raises:
-            UsageError: this runtime's worker can't be asked for one block at a time.
-            WorkerError: it crashed, told of an error, or time is up.
+            UsageError: this runtime's worker can't take single blocks.
+            WorkerError: it crashed, reported an error, or time is up.
         """
         context = self._bound()
         assert self.build is not None
@@ -139,28 +139,28 @@ class WorkerRT(BaseRT):
         outputs_file = context.run_dir / protocol.OUTPUTS_FILE
         arguments = (str(context.run_dir), str(self.build.onnx_file or ""), str(outputs_file))
         ready = None
-        if self.takes_turns():
+        if self.interleavable():
             ready = self.warm_up(*arguments, context.settings.worker_iterations, interleaved=True)
         if ready is None:
             if self._process is not None:
-                self._process.finish(context.on_stage)  # tells of it, if it crashed
-            raise no_turns(context.runtime)
+                self._process.finish(context.on_stage)  # raises if it crashed
+            raise not_interleavable(context.runtime)
         return ready
 
-    def take(self, samples: int) -> Block:
-        """Have the worker, which is warm, take one block of so many samples.
+    def take_block(self, samples: int) -> Block:
+        """Have the warm worker take one block of so many samples.
 
         Raises:
-            WorkerError: it crashed, told of an error, or time is up.
+            WorkerError: it crashed, reported an error, or time is up.
         """
         assert self._process is not None
         return self._process.block(samples, self._bound().on_stage)
 
     def finish(self) -> None:
-        """Wait until the worker has written what came of it.
+        """Wait until the worker has written its outputs and ended.
 
         Raises:
-            WorkerError: it crashed, told of an error, or time is up.
+            WorkerError: it crashed, reported an error, or time is up.
         """
         assert self._process is not None
         self._process.end()
@@ -177,7 +177,7 @@ class WorkerRT(BaseRT):
         return 1000 / self.mean_latency()
 
     def device_name(self) -> str:
-        """The name of the CPU as its maker calls it."""
+        """The name of the CPU as its vendor calls it."""
         from isobench.system import provenance
 
         return provenance.cpu_model()
@@ -186,15 +186,15 @@ class WorkerRT(BaseRT):
         context: Context = self._bound()
         if context.environment is None:
             raise UsageError(
-                f"{context.runtime} has a worker, and names no environment for it",
-                hint=f"Give {type(self).__qualname__} the attribute `environment`: a folder's name in envs/.",
+                f"{context.runtime} has a worker, but names no environment",
+                hint=f"Set the attribute `environment` of {type(self).__qualname__} to the name of a folder in envs/.",
             )
         return context.environment
 
 
-def no_turns(runtime: str) -> UsageError:
-    """The error for a runtime that is to take turns, and can't."""
+def not_interleavable(runtime: str) -> UsageError:
+    """The error for a runtime that can't be interleaved."""
     return UsageError(
-        f"{runtime} can't take turns with others: its worker measures by itself",
-        hint="Measure one after the other: without --interleave, or isobench compare ID_1 ID_2.",
+        f"{runtime} can't be interleaved with others, because it can't measure single blocks",
+        hint="Measure one after the other: leave out --interleave, or compare two results: isobench compare ID_1 ID_2",
     )

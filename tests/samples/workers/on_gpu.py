@@ -49,7 +49,7 @@ def _execute(output_dir, onnx_file, outputs_file, iterations, **options):
         outputs=lambda _: [protocol.Tensor("output", "float32", (1,), b"\0\0\0\0")],
         load_s=0.1,
         facts={"gpu": {"name": "Stand-in", "driver": "1.0"}, **gpu_timing.CONTRACT},
-        taker=inference.samples,
+        sample_source=inference.samples,
     )
 
 
