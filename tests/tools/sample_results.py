@@ -138,7 +138,7 @@ def make(runtime: str = "ort", outcome: Measured | Failed | None = None, **chang
             inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),),
             git=Git(commit="c" * 40, branch="main", dirty=True),
         ),
-        runtime=RuntimeRecord(name=runtime, version="1.0", arguments={"spinning": True}),
+        runtime=RuntimeRecord(name=runtime, label=runtime, version="1.0", arguments={"spinning": True}),
         device=DeviceRecord(device="x86", name="A CPU"),
         environment=EnvironmentRecord(
             name="ort",

@@ -9,11 +9,11 @@ from sample_results import make, measured
 
 from isobench.reports import columns, table
 from isobench.reports.columns import CSV, LISTING, RUN_TABLE, Row
-from isobench.results import Failed, Result, RuntimeRecord
+from isobench.results import Failed, Result
 
 
 def with_label(label: str) -> Result:
-    return replace(make(), runtime=RuntimeRecord(name="ort", version="1.0", arguments={}, label=label))
+    return replace(make(), runtime=replace(make().runtime, label=label))
 
 
 def test_each_column_of_the_csv_has_a_name_of_its_own_and_is_documented() -> None:
@@ -32,30 +32,29 @@ def test_each_column_of_a_table_has_a_heading_of_its_own() -> None:
 
 
 def test_one_column_prints_a_value_for_people_and_for_programs() -> None:
-    row = Row(result=make(outcome=measured(4.0, ok=False)), runtime="ort")
+    row = Row(result=make(outcome=measured(4.0, ok=False)))
     assert (columns.MEAN.cell(row), columns.MEAN.field(row)) == ("4.000", "4")
     assert (columns.OUTPUTS.cell(row), columns.OUTPUTS.field(row)) == ("WRONG", "wrong")
 
 
 def test_what_does_not_apply_is_a_dash_in_tables_and_empty_in_the_csv() -> None:
-    row = Row(result=make(outcome=Failed(kind="crash", message="it crashed")), runtime="ort")
+    row = Row(result=make(outcome=Failed(kind="crash", message="it crashed")))
     assert (columns.MEAN.cell(row), columns.MEAN.field(row)) == ("-", "")
     assert (columns.ERROR.field(row), columns.VERDICT_OR_FAILURE.cell(row)) == ("crash", "failed: crash")
 
 
-def test_runtimes_of_one_name_are_called_by_their_labels() -> None:
-    basic, every = with_label("ort:graph_optimization=basic"), with_label("ort")
-    assert columns.runtime_names([basic, every, make("torch-eager")]) == [
-        "ort:graph_optimization=basic",
-        "ort",
-        "torch-eager",
-    ]
-    assert columns.runtime_names([basic, basic]) == ["ort", "ort"]
-
-
-def test_tables_and_their_notes_show_the_labels() -> None:
-    noisy = replace(with_label("ort:spinning=False"), outcome=measured(4.0, reasons=("others used the machine",)))
+def test_tables_and_their_notes_call_a_runtime_as_the_user_chose_it() -> None:
+    noisy = replace(with_label("ort[spinning=False]"), outcome=measured(4.0, reasons=("others used the machine",)))
     text = table.run_table([noisy, make()])
-    assert "ort:spinning=False" in text.splitlines()[5]
-    assert "ort:spinning=False: noisy: others used the machine" in text
-    assert "ort:spinning=False" in table.listing([noisy, make()])
+    assert "ort[spinning=False]" in text.splitlines()[5]
+    assert "ort[spinning=False]: noisy: others used the machine" in text
+    assert "ort[spinning=False]" in table.listing([noisy, make()])
+
+
+def test_the_speed_up_is_over_torch_eager_without_arguments_where_that_was_measured() -> None:
+    eager = make("torch-eager", measured(8.0))
+    with_arguments = replace(
+        make("torch-eager", measured(2.0)), runtime=replace(eager.runtime, label="torch-eager[x=1]")
+    )
+    text = table.run_table([with_arguments, eager, make("ort", measured(4.0))])
+    assert "2.00x" in next(line for line in text.splitlines() if line.startswith("ort "))

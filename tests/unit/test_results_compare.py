@@ -193,6 +193,11 @@ def test_what_else_differs_is_told(other: Result, told: str) -> None:
     assert [*compare._differences(PLAIN, other)] == [told]
 
 
+def test_arguments_that_are_compared_are_no_further_difference() -> None:
+    runtime = replace(PLAIN.runtime, label="ort[spinning=False]", arguments={"spinning": False})
+    assert [*compare._differences(PLAIN, replace(PLAIN, runtime=runtime))] == []
+
+
 def test_threads_are_those_that_were_asked_for() -> None:
     assert isinstance(PLAIN.outcome, Measured)
     [run] = PLAIN.outcome.runs

@@ -104,7 +104,7 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
     alone = all(len(side) == 1 for side in sides)
     pairs = [(sides[0][0], sides[1][0])] if alone else compare.match(*sides)
     left_out += [
-        f"{one.model.name}::{one.model.hash} on {one.runtime.label or one.runtime.name} is not measured in {what[1]}"
+        f"{one.model.name}::{one.model.hash} on {one.runtime.label} is not measured in {what[1]}"
         for one in ([] if alone else compare.unmatched(*sides))
     ]
     if left_out and whole and not anyway:

@@ -6,7 +6,7 @@ its name in the reports that show it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,10 @@ BASELINE = "torch-eager"
 class Row:
     """One Result, with what its columns are made of besides.
 
-    `runtime` is how the runtime is called in this report; `baseline_s` is the median latency on `BASELINE` in seconds,
-    None where it wasn't measured; `folder` holds the Result.
+    `baseline_s` is the median latency on `BASELINE` in seconds, None where that is unknown; `folder` holds the Result.
     """
 
     result: Result
-    runtime: str
     baseline_s: float | None = None
     folder: Path | None = None
 
@@ -57,22 +55,6 @@ class Column:
         """The value as the CSV holds it."""
         value = self.get(row)
         return "" if value is None else self.csv(value)
-
-
-def rows(results: Iterable[Result], *, baseline_s: float | None = None) -> list[Row]:
-    """A Row for each Result, where runtimes that share a name are called by their labels."""
-    listed = list(results)
-    names = runtime_names(listed)
-    return [Row(result=result, runtime=name, baseline_s=baseline_s) for result, name in zip(listed, names, strict=True)]
-
-
-def runtime_names(results: Iterable[Result]) -> list[str]:
-    """How the runtime of each Result is called: by its name, or by its label where the labels of one name differ."""
-    runtimes = [result.runtime for result in results]
-    labels: dict[str, set[str]] = {}
-    for runtime in runtimes:
-        labels.setdefault(runtime.name, set()).add(runtime.label)
-    return [runtime.label or runtime.name if len(labels[runtime.name]) > 1 else runtime.name for runtime in runtimes]
 
 
 def _of_result(get: Callable[[Result], Any]) -> Callable[[Row], Any]:
@@ -128,6 +110,13 @@ MODEL = Column(
     heading="model",
     about="the label `name`, or the file's name; with the class where a script has several models",
     get=_of_result(lambda result: result.model.name),
+    left=True,
+)
+RUNTIME = Column(
+    name="runtime_label",
+    heading="runtime",
+    about="the runtime as the user chose it: `ort` or `ort[spinning=False]`",
+    get=_of_result(lambda result: result.runtime.label),
     left=True,
 )
 DEVICE = Column(
@@ -191,12 +180,6 @@ RESULT_ID = Column(
 )
 
 # What only tables show: there a Result that failed says so in the verdict's place.
-RUNTIME_LABEL = Column(
-    heading="runtime",
-    about="the runtime; with the arguments that were given to it, where several share its name",
-    get=lambda row: row.runtime,
-    left=True,
-)
 HALF_WIDTH = Column(
     heading="\u00b1",
     about="half of the median's 95 % interval, as a share of the median",
@@ -240,7 +223,7 @@ ERROR_MESSAGE = Column(
 FOLDER = Column(name="folder", about="the folder that holds the result", get=lambda row: row.folder)
 
 RUN_TABLE = (
-    RUNTIME_LABEL,
+    RUNTIME,
     MEAN,
     MEDIAN,
     HALF_WIDTH,
@@ -253,7 +236,7 @@ RUN_TABLE = (
 )
 """`isobench run`: a table for each model, a row for each runtime."""
 
-LISTING = (RESULT_ID, MODEL, RUNTIME_LABEL, DEVICE, MEAN, THROUGHPUT, VERDICT_OR_FAILURE)
+LISTING = (RESULT_ID, MODEL, RUNTIME, DEVICE, MEAN, THROUGHPUT, VERDICT_OR_FAILURE)
 """`isobench list`: a row for each Result."""
 
 CSV = (
@@ -361,11 +344,7 @@ CSV = (
         about="the runtime's arguments, defaults included: `name::value name::value`",
         get=_of_result(lambda result: pairs(result.runtime.arguments)),
     ),
-    Column(
-        name="runtime_label",
-        about="the runtime's name and the arguments that were given to it",
-        get=_of_result(lambda result: result.runtime.label or result.runtime.name),
-    ),
+    RUNTIME,
     Column(
         name="script_args",
         about="the script's arguments",
@@ -399,6 +378,11 @@ CSV = (
         name="started_at", about="when its measurement began, UTC", get=_of_result(lambda result: result.started_at)
     ),
     Column(name="isobench", about="the version that measured", get=_of_result(lambda result: result.isobench)),
+    Column(
+        name="case_key",
+        about="equal for results of the same model, measured in the same way",
+        get=_of_result(lambda result: result.case_key),
+    ),
     RESULT_ID,
     FOLDER,
 )

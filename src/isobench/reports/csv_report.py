@@ -59,7 +59,7 @@ def text(found: Sequence[SavedResult | Unreadable]) -> str:
 
 
 def _fields(saved: SavedResult, every: Sequence[columns.Column]) -> dict[str, object]:
-    row = Row(result=saved.result, runtime=saved.result.runtime.name, folder=saved.folder)
+    row = Row(result=saved.result, folder=saved.folder)
     return {column.name: column.field(row) for column in every}
 
 

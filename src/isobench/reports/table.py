@@ -22,22 +22,22 @@ def run_table(results: Sequence[Result]) -> str:
 
 def listing(results: Iterable[Result]) -> str:
     """A line for each Result, for `isobench list`."""
-    return "\n".join(_table(columns.LISTING, columns.rows(results)))
+    return "\n".join(_table(columns.LISTING, [Row(result=result) for result in results]))
 
 
 def _model_table(results: Sequence[Result]) -> str:
-    baseline_s = next(
-        (
-            result.outcome.latency.median_s
-            for result in results
-            if result.runtime.name == BASELINE and isinstance(result.outcome, Measured)
-        ),
-        None,
-    )
+    baseline_s = _baseline_s(results)
     shown = [column for column in columns.RUN_TABLE if baseline_s is not None or column is not columns.SPEED_UP]
-    rows = columns.rows(results, baseline_s=baseline_s)
-    notes = [note for row in rows for note in _notes(row)]
+    rows = [Row(result=result, baseline_s=baseline_s) for result in results]
+    notes = [note for result in results for note in _notes(result)]
     return "\n".join([_title(results), "", *_table(shown, rows), *([""] if notes else []), *notes])
+
+
+def _baseline_s(results: Sequence[Result]) -> float | None:
+    """The median on `BASELINE` in seconds, without arguments of its own if that was measured."""
+    measured = [one for one in results if one.runtime.name == BASELINE and isinstance(one.outcome, Measured)]
+    measured.sort(key=lambda result: result.runtime.label != BASELINE)
+    return measured[0].latency.median_s if measured else None
 
 
 def _title(results: Sequence[Result]) -> str:
@@ -54,9 +54,9 @@ def _title(results: Sequence[Result]) -> str:
     return f"{title}\non {where}, {threads(results[0].settings.threads)}"
 
 
-def _notes(row: Row) -> Iterable[str]:
+def _notes(result: Result) -> Iterable[str]:
     """What a reader of the figures must know, below the table."""
-    outcome, name = row.result.outcome, row.runtime
+    outcome, name = result.outcome, result.runtime.label
     if isinstance(outcome, Failed):
         yield f"{name}: {outcome.message}"
         if outcome.details:
@@ -65,13 +65,13 @@ def _notes(row: Row) -> Iterable[str]:
             yield f"  hint: {outcome.hint}"
         return
     seen = {**outcome.facts, **outcome.stats}
-    own = [f"{key} {figure(seen[key])}" for key in row.result.runtime.status_stats if key in seen]
+    own = [f"{key} {figure(seen[key])}" for key in result.runtime.status_stats if key in seen]
     if own:
         yield f"{name}: {', '.join(own)}"
     for reason in outcome.verdict.reasons:
         yield f"{name}: {outcome.verdict.status}: {reason}"
-    requested = outcome.runs[0].threads_asked(row.result.settings)
-    if requested != row.result.settings.threads:
+    requested = outcome.runs[0].threads_asked(result.settings)
+    if requested != result.settings.threads:
         yield f"{name}: its arguments request {threads(requested)}, which overrides --threads"
     if outcome.end_to_end:
         yield f"{name}: end to end, with the copies to the GPU and back: {_brief(outcome.end_to_end)}{_energy(outcome)}"

@@ -107,7 +107,7 @@ def _newest(side: Iterable[Result]) -> dict[tuple[str, ...], Result]:
 
 def _key(result: Result) -> tuple[str, ...]:
     model = result.model
-    return (model.name, model.hash, result.altered, result.runtime.name, result.device.device, *model.script_args)
+    return (model.name, model.hash, result.altered, result.runtime.label, result.device.device, *model.script_args)
 
 
 def _measured(result: Result) -> Measured:
@@ -160,10 +160,8 @@ def _verdict(ratio: Ratio, floor: float) -> str:
 
 def _name(result: Result, beside: Result) -> str:
     """What tells it from the other: the runtime, the model, or else when it was measured."""
-    if result.runtime.name != beside.runtime.name:
-        return result.runtime.name
     if result.runtime.label != beside.runtime.label:
-        return result.runtime.label or result.runtime.name
+        return result.runtime.label
     if (result.model.name, result.model.hash) != (beside.model.name, beside.model.hash):
         return f"{result.model.name}::{result.model.hash}"
     if result.altered != beside.altered:
@@ -186,7 +184,7 @@ def _differences(first: Result, second: Result) -> Iterable[str]:
     ]
     if first.runtime.name == second.runtime.name:
         facts.append(("environment", _environment(first), _environment(second)))
-    if first.runtime.name.partition("@")[0] == second.runtime.name.partition("@")[0]:
+    if _chosen_arguments(first) == _chosen_arguments(second):
         facts.append(("arguments", dict(first.runtime.arguments), dict(second.runtime.arguments)))
     for what, mine, its in facts:
         if mine != its:
@@ -194,6 +192,12 @@ def _differences(first: Result, second: Result) -> Iterable[str]:
     for result, outcome in ((first, one), (second, other)):
         if not outcome.correctness.ok:
             yield f"the outputs of {result.id} are wrong"
+
+
+def _chosen_arguments(result: Result) -> tuple[str, str]:
+    """The runtime without its variant, and the arguments that the user gave it: `ort`, `[spinning=False]`."""
+    runtime = result.runtime
+    return runtime.name.partition("@")[0], runtime.label.removeprefix(runtime.name)
 
 
 def _machine(result: Result) -> str:

@@ -47,15 +47,15 @@ class ModelRecord:
 class RuntimeRecord:
     """What measured it: `arguments` are the runtime's own, all of them, defaults included.
 
-    `status_stats` are the names of those of its stats that it wants to be seen with the latency. `label` is the name
-    with the arguments that the user gave; it tells several uses of one runtime apart.
+    `label` is what the user chose, `ort` or `ort[spinning=False]`: reports call the runtime so. `status_stats` are the
+    names of those of its stats that are shown with the latency.
     """
 
     name: str
+    label: str
     version: str
     arguments: Mapping[str, Any]
     status_stats: tuple[str, ...] = ()
-    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,14 @@ from isobench.failures import kind_and_cause
 
 
 def _from_2(old: dict[str, Any]) -> dict[str, Any]:
-    """Schema 2 had `settings.exactly`, and kinds of failures that were class names.
+    """Schema 2 had `settings.exactly`, no labels of runtimes, and kinds of failures that were class names.
 
-    `iterations` was a number even where the user gave none. What isn't as schema 2 had it is left for the decoding to
-    refuse.
+    `iterations` was a number even where the user gave none. The decoding refuses whatever doesn't fit.
     """
     new = {**old, "schema": "isobench.result/3"}
-    settings, outcome = old.get("settings"), old.get("outcome")
+    runtime, settings, outcome = old.get("runtime"), old.get("settings"), old.get("outcome")
+    if isinstance(runtime, dict):
+        new["runtime"] = {"label": runtime.get("name"), **runtime}
     if isinstance(settings, dict) and "exactly" in settings:
         new["settings"] = {name: value for name, value in settings.items() if name != "exactly"}
         if not settings["exactly"]:
