@@ -28,7 +28,6 @@ from isobench.planning.settings import Settings
 from isobench.runtimes import registry
 from isobench.runtimes.worker_rt import not_interleavable
 from isobench.tools.base import Tool
-from isobench.tools.benchmark import Benchmark
 from isobench.tools.sequence import Sequence as Tools
 
 if TYPE_CHECKING:
@@ -115,6 +114,8 @@ def sequence(
         UsageError: something of it can't be.
         ModelError: a file isn't there, or is no model.
     """
+    from isobench.tools.benchmark import Benchmark
+
     chosen_settings = Settings.of(**settings)
     chosen = selection.select(models, labels=labels, script_args=script_args)
     for model in chosen:

@@ -156,7 +156,7 @@ def test_a_calibrated_machine_is_known_from_then_on(tmp_path: Path, home: Path) 
 def test_interleaved_cases_take_no_number_of_iterations(tmp_path: Path) -> None:
     done = isobench("run", chain(tmp_path, "alone", 2), "--interleave", "--iterations", "5")
     assert done.returncode == 2
-    assert "take blocks of time, not a number of iterations" in done.stderr
+    assert "are measured for a time, not for a number of iterations" in done.stderr
 
 
 def test_interleaved_cases_take_turns_until_all_are_as_precise_as_was_asked_for(tmp_path: Path) -> None:
@@ -178,3 +178,9 @@ def test_one_that_fails_leaves_the_others_their_turns(tmp_path: Path) -> None:
     assert done.returncode == 5
     assert "failed: crash" in done.stdout
     assert done.stdout.count("correct") == 2
+
+
+def test_two_settings_of_one_runtime_are_compared_in_one_call(tmp_path: Path) -> None:
+    basic, full = "ort:graph_optimization=basic", "ort:graph_optimization=all"
+    [found] = as_json("compare", chain(tmp_path, "short", 2), "-r", basic, "-r", full, "--processes", "1", *QUICK)
+    assert (found["first"], found["second"]) == (basic, full)

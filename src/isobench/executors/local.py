@@ -190,8 +190,11 @@ class _Work(_Bench):
         self.progress.begin(" and ".join(case.label for case in ready))
         with self._measuring(*ready):
             outcomes = list(interleaving.measure(ready, self.plan.settings, self.progress.stage))
+        self.progress.end("interleaved")
         for case, outcome in outcomes:
-            yield self._failed(case, outcome) if isinstance(outcome, IsobenchError) else self._save(outcome, case)
+            saved = self._failed(case, outcome) if isinstance(outcome, IsobenchError) else self._save(outcome, case)
+            self.progress.note(f"{case.label}: {_status(saved.result)}")
+            yield saved
 
     def _usual_cases(self, entries: Sequence[Entry], model: Model) -> Iterator[Case | SavedResult]:
         if not entries:

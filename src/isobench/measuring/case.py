@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from isobench import environments, paths
 from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, ModelError
-from isobench.planning.case_key import CaseKey
 from isobench.planning.models import Model, Step
 from isobench.planning.plan import Plan
 from isobench.runtimes.base import BaseRT, Context, as_worker_error
@@ -25,6 +24,7 @@ from isobench.version import VERSION
 if TYPE_CHECKING:
     from isobench.builds import Build
     from isobench.measuring.evaluation import CompletedRun
+    from isobench.planning.case_key import CaseKey
     from isobench.results import Failed, Measured, ModelRecord, Provenance, Result, Turns
     from isobench.runtimes.base import MeasuredPerformance
     from isobench.workers.protocol import Tensor
@@ -76,7 +76,7 @@ class Case:
 
     @property
     def key(self) -> CaseKey:
-        """The identity of what is measured, known once the Case is prepared."""
+        """The identity of what is measured, complete once the Case is prepared."""
         if self._key is None:
             self._key = self._make_key()
         return self._key
@@ -136,6 +136,7 @@ class Case:
 
     def _make_key(self) -> CaseKey:
         from isobench.measuring.case_records import source_sha256
+        from isobench.planning.case_key import CaseKey
 
         build = self.build
         return CaseKey(

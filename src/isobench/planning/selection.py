@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -129,6 +128,8 @@ def _expand(names: Iterable[str], *, folder: Path) -> Iterator[tuple[Path, str]]
 
 
 def _glob(pattern: Path, chosen_hash: str) -> Iterator[tuple[Path, str]]:
+    import glob
+
     found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     models = [Path(name) for name in found if Path(name).suffix in SUFFIXES]
     if not models:

@@ -35,7 +35,7 @@ _TYPES: dict[Kind, tuple[tuple[type, ...], str]] = {
 _METAVARS: dict[Kind, str] = {"integer": "N", "seconds": "SECONDS", "percent": "PERCENT", "list": "LIST"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)  # a frozen one takes four times as long to import
 class Option:
     """One field of `Settings` as users see it.
 
