@@ -129,8 +129,8 @@ def _failure(error: BaseException) -> dict[str, str]:
     }
 
 
-def _limit_resources(asked: str) -> None:
-    if not asked:
+def _limit_resources(requested: str) -> None:
+    if not requested:
         return
     import json
 
@@ -139,10 +139,10 @@ def _limit_resources(asked: str) -> None:
     import resource_limits
 
     try:
-        resource_limits.apply(json.loads(asked))
+        resource_limits.apply(json.loads(requested))
     except OSError as error:
-        what = f"{resource_limits.describe(json.loads(asked))} can't be had: {error.strerror or error}"
-        hint = "A priority below 0 and CPUs outside one's control group need privileges."
+        what = f"can't set {resource_limits.describe(json.loads(requested))}: {error.strerror or error}"
+        hint = "A priority below 0 and CPUs outside of the control group need privileges."
         raise harness.Refused(protocol.FailureKind.REFUSED, what, hint) from None
 
 

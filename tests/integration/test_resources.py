@@ -1,4 +1,4 @@
-"""What a worker gets of the machine: asked for on the command line, and seen from inside the worker."""
+"""The resources of a worker: requested on the command line, and observed from inside the worker."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def measured(*arguments: str | Path) -> dict[str, Any]:
     return result
 
 
-def test_cpus_priority_and_memory_are_what_was_asked_for(model: Path) -> None:
+def test_cpus_priority_and_memory_are_the_requested_ones(model: Path) -> None:
     cpu = machine.cpus()[-1]
     nodes = machine.memory_nodes()
     memory = ("--memory-nodes", machine.cpu_list(nodes)) if nodes else ()
@@ -65,12 +65,12 @@ def test_cpus_priority_and_memory_are_what_was_asked_for(model: Path) -> None:
     assert result["settings"]["cpus"] == [cpu]
 
 
-def test_what_was_not_asked_for_is_left_as_it_is(model: Path) -> None:
+def test_resources_that_are_not_requested_stay_as_they_are(model: Path) -> None:
     worker = measured(model)["provenance"]["worker"]
     assert (worker["affinity"], worker["nice"], worker["memory_nodes"]) == (list(machine.cpus()), 0, [])
 
 
-def test_a_script_that_takes_something_else_is_found_out(provisioned: Callable[[str], Environment]) -> None:
+def test_a_script_that_changes_its_resources_is_detected(provisioned: Callable[[str], Environment]) -> None:
     provisioned("torch")
     result = measured(SCRIPTS / "sets_its_own.py", "-r", "torch-eager", "--threads", "2")
     verdict = result["outcome"]["verdict"]
@@ -82,27 +82,27 @@ def test_a_script_that_takes_something_else_is_found_out(provisioned: Callable[[
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--cpus", "4096"), "CPU 4096 is none of those that this process may use"),
-        (("--memory-nodes", "77"), "memory node 77 is none of those that this process may use"),
-        (("--nice", "20"), "nice is 20: it is to be from -20 (first) to 19 (last)"),
-        (("--cpus", "0-x"), "'0-x' is no list of numbers: write it like 0-3,8"),
+        (("--cpus", "4096"), "--cpus must be among those that this process may use, got 4096"),
+        (("--memory-nodes", "77"), "--memory-nodes must be among those that this process may use, got 77"),
+        (("--nice", "20"), "--nice must be from -20 to 19, got 20"),
+        (("--cpus", "0-x"), "must be a list of numbers such as 0-3,8, got '0-x'"),
     ],
 )
-def test_what_can_not_be_is_refused_before_any_work(arguments: tuple[str, str], message: str, model: Path) -> None:
+def test_impossible_resources_are_refused_before_any_work(arguments: tuple[str, str], message: str, model: Path) -> None:
     done = isobench("run", model, *arguments)
     assert done.returncode == 2
     assert message in done.stderr
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv, of util-linux, takes the privilege away")
-def test_a_priority_that_the_kernel_refuses_is_told(model: Path) -> None:
+def test_a_priority_that_the_kernel_refuses_is_reported(model: Path) -> None:
     without = ("setpriv", "--bounding-set=-sys_nice") if os.geteuid() == 0 else ()
     done = isobench("run", model, "--nice", "-5", before=without)
     assert done.returncode == 5
-    assert "the priority -5 can't be had: Permission denied" in done.stdout + done.stderr
+    assert "can't set the priority -5: Permission denied" in done.stdout + done.stderr
 
 
-def test_who_does_not_want_to_wait_is_told_who_measures(model: Path) -> None:
+def test_without_waiting_the_process_that_measures_is_named(model: Path) -> None:
     with devices.exclusive(Device.parse("x86")):
         done = isobench("run", model, "--no-wait")
         assert done.returncode == 2
