@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Any
 
 import machine
+import process_facts
 import protocol
 import resource_limits
 import timing
@@ -194,7 +195,7 @@ def measure(
                 "process": machine.threads(),
             },
             "facts": facts or {},
-            "process": {**machine.process(), **resource_limits.state()},
+            "process": {**process_facts.collect(), **machine.state(), **resource_limits.state()},
         },
     )
 

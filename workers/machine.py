@@ -1,40 +1,18 @@
-"""What the machine gives this process and what else goes on in it: read cheaply, from inside a worker or the host.
+"""The CPUs and memory that this process may use, and counters of what uses them.
 
-Standard library only. `read_cpu` is the one function that is called between blocks of a measurement: its files stay
-open and it takes some 20 µs. Everything else is for before and after.
+Standard library only, and no siblings: the host imports this module, too. Only `read_cpu` is called between blocks of a
+measurement: its files stay open, and it takes some 20 µs. Everything else is for before and after.
 """
 
 from __future__ import annotations
 
 import os
 import resource
-import struct
-import sys
 import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
-
-# What may be told of the environment's variables: those that change how fast a program runs. No others, ever.
-TOLD_VARIABLES = (
-    "CUDA_VISIBLE_DEVICES",
-    "LD_PRELOAD",
-    "OMP_",
-    "KMP_",
-    "MKL_",
-    "GOMP_",
-    "OPENBLAS_",
-    "ATEN_",
-    "DNNL_",
-    "ONEDNN_",
-    "MALLOC_",
-    "GLIBC_TUNABLES",
-    "TORCHINDUCTOR_",
-    "TORCH_COMPILE_",
-    "PYTHONHASHSEED",
-    "PYTHONMALLOC",
-)
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _THREADS_CPU_TIME = 6
@@ -43,24 +21,24 @@ _FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"
 
 
 class Snapshot(NamedTuple):
-    """Counters at one moment; only the difference of two says anything."""
+    """Counters at one moment; only differences of two have a meaning."""
 
     wall_ns: int
     own_ns: int
     """CPU time of this process, all its threads, and its children that have ended."""
     busy_ns: int
-    """CPU time that anybody used on the CPUs this process may use, counted from anywhere."""
+    """CPU time that all processes used on the CPUs of this process, from an arbitrary start."""
     steal_ns: int
     involuntary_switches: int
     minor_faults: int
     major_faults: int
     throttled_ns: int
     frequency_mhz: float | None
-    """Mean of our CPUs at this moment; None where the kernel doesn't tell (in virtual machines, mostly)."""
+    """Mean of our CPUs at this moment; None where the kernel doesn't report it (as in most virtual machines)."""
 
 
 class _Sources(NamedTuple):
-    """Open files to read counters from; -1 where there is none."""
+    """Open files to read counters from; -1 for a missing one."""
 
     cpus: frozenset[int]
     all_cpus: bool
@@ -81,14 +59,14 @@ def cpus() -> tuple[int, ...]:
 
 
 def physical_cores(among: Iterable[int], *, sys_folder: str = "/sys") -> tuple[int, ...]:
-    """One logical CPU (the lowest) of each physical core that `among` has a share in."""
+    """The lowest logical CPU of each physical core that any of `among` belongs to."""
     remaining = set(among)
     first_of_core = []
     while remaining:
         cpu = min(remaining)
         first_of_core.append(cpu)
         topology = f"{sys_folder}/devices/system/cpu/cpu{cpu}/topology"
-        # The second name is the older one. Core ids are no key: some machines repeat them on each die.
+        # The second name is the older one. Core ids are not unique: some machines repeat them on each die.
         siblings = _text(f"{topology}/core_cpus_list") or _text(f"{topology}/thread_siblings_list")
         remaining -= {cpu, *parse_cpu_list(siblings)}
     return tuple(first_of_core)
@@ -116,12 +94,12 @@ def cpu_list(numbers: Iterable[int]) -> str:
 
 
 def memory_nodes() -> tuple[int, ...]:
-    """The NUMA nodes that have memory; () where the kernel knows of none."""
+    """The NUMA nodes that have memory; () where the kernel lists none."""
     return parse_cpu_list(_text("/sys/devices/system/node/has_memory") or _text("/sys/devices/system/node/online"))
 
 
 def cpu_quota(*, proc_folder: str = "/proc", sys_folder: str = "/sys") -> tuple[float | None, str]:
-    """How many CPUs' worth of time the control groups allow (None: any), and the folder of the tightest one."""
+    """The CPU quota of the control groups in CPUs, None where it is unlimited, and the folder of the tightest group."""
     quota: float | None = None
     tightest = ""
     for folder in _cgroup_folders("cpu", proc_folder, sys_folder):
@@ -132,17 +110,17 @@ def cpu_quota(*, proc_folder: str = "/proc", sys_folder: str = "/sys") -> tuple[
 
 
 def memory_limit(*, proc_folder: str = "/proc", sys_folder: str = "/sys") -> int | None:
-    """The bytes of memory that the control groups allow, None where they set no limit."""
+    """The memory limit of the control groups in bytes, None where there is none."""
     limits = []
     for folder in _cgroup_folders("memory", proc_folder, sys_folder):
         text = _text(f"{folder}/memory.max") or _text(f"{folder}/memory.limit_in_bytes")
-        if text.isdigit() and int(text) < 1 << 60:  # version 1 says "no limit" with a number near 2**63
+        if text.isdigit() and int(text) < 1 << 60:  # version 1 writes a number near 2**63 for "no limit"
             limits.append(int(text))
     return min(limits, default=None)
 
 
 def _cgroup_folders(controller: str, proc_folder: str, sys_folder: str) -> list[str]:
-    """The folders of this process's control group and of all above it, of both versions, innermost first."""
+    """The folders of this process's control group and of its ancestors, of both versions, innermost first."""
     folders = []
     for line in _text(f"{proc_folder}/self/cgroup").splitlines():
         number, controllers, path = line.split(":", 2)
@@ -153,7 +131,7 @@ def _cgroup_folders(controller: str, proc_folder: str, sys_folder: str) -> list[
             top = f"{mounted}/{controller}"
         else:
             continue
-        # Inside a container the path may be the host's: what is mounted is then the container's own group.
+        # Inside a container the path may be the host's; the container's own group is then mounted at the top.
         path = path.rstrip("/") if os.path.isdir(top + path) else ""
         while path:
             folders.append(top + path)
@@ -178,13 +156,13 @@ def _open_sources() -> _Sources:
 
     mine = frozenset(os.sched_getaffinity(0))
     online = parse_cpu_list(_text("/sys/devices/system/cpu/online"))
-    # Nanoseconds where version 1's topmost group can be seen (`release_agent` tells it from a container's), the idle
-    # time of /proc/stat otherwise. Not /proc/schedstat: it counts a task only when it leaves the CPU.
+    # Nanoseconds where version 1's topmost group is visible (a container's own group has no `release_agent`), else the
+    # idle time of /proc/stat. Not /proc/schedstat: it counts a task only when it leaves the CPU.
     accounting = "/sys/fs/cgroup/cpuacct"
     topmost = os.path.exists(f"{accounting}/release_agent")
     throttled = cpu_quota()[1]
     version_2 = bool(throttled) and os.path.exists(f"{throttled}/cpu.max")
-    # What keeps a container's own /proc/stat may show it other CPUs than there are.
+    # A container may have its own /proc/stat, with other CPUs than the machine's.
     names = (line.partition(" ")[0] for line in _text("/proc/stat").splitlines())
     shown = {name for name in names if name[3:].isdigit()}
     return _Sources(
@@ -200,7 +178,7 @@ def _open_sources() -> _Sources:
 
 
 def read_cpu() -> Snapshot:
-    """Look at all counters once: about 20 µs on a machine of a few CPUs."""
+    """Read all counters once: about 20 µs on a machine of a few CPUs."""
     global _sources
     if _sources is None:
         _sources = _open_sources()
@@ -235,10 +213,10 @@ def _frequency_mhz(files: tuple[int, ...]) -> float | None:
 
 
 def _note_use() -> None:
-    """Have the kernel note what each of our threads has used until now.
+    """Have the kernel account for the CPU time of each of our threads until now.
 
-    Of those that run on other CPUs it does so at the ticks only, up to 10 ms apart and on all CPUs at once, unless
-    somebody asks for the thread's own clock.
+    It accounts for threads on other CPUs only at ticks, up to 10 ms apart and on all CPUs at once, unless the thread's
+    own clock is read.
     """
     for thread in _threads():
         with suppress(OSError):  # it has ended meanwhile
@@ -256,8 +234,8 @@ def _used_ns(thread: int) -> int:
 def _from_stat(sources: _Sources) -> tuple[int, int, int]:
     """Busy and stolen nanoseconds of our CPUs from /proc/stat, whose first line is the sum of all CPUs; and the clock.
 
-    Busy is all that isn't idle: the kernel measures idle time, and samples all other times at its ticks, whose error
-    grows with the number of CPUs.
+    Busy is all that isn't idle: the kernel measures idle time, but samples all other times at its ticks, with an error
+    that grows with the number of CPUs.
     """
     if sources.stat < 0:
         return 0, 0, time.perf_counter_ns()
@@ -270,7 +248,7 @@ def _from_stat(sources: _Sources) -> tuple[int, int, int]:
         name, _, rest = line.partition(b" ")
         fields = rest.split() if name in names else []
         waited = sum(map(int, fields[3:5]))  # for work, or for a disk
-        if waited:  # there are systems that tell nothing but zeros
+        if waited:  # some systems report only zeros
             counted += len(sources.cpus) if sources.all_cpus else 1
             idle += waited
             steal += int(fields[7])
@@ -281,7 +259,7 @@ def _from_stat(sources: _Sources) -> tuple[int, int, int]:
 def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
     """What happened between two snapshots, as JSON: seconds of CPU time are summed over CPUs.
 
-    `cpu_others_s` is what others used of our CPUs (0 where the coarser counters disagree), no finer than
+    `cpu_others_s` is what other processes used of our CPUs (0 where the coarser counters disagree), accurate to
     `cpu_resolution_s()`.
     """
     own_ns = after.own_ns - before.own_ns
@@ -307,7 +285,7 @@ def cpu_step_s() -> float:
 
 
 def cpu_resolution_s() -> float:
-    """How far `cpu_others_s` may be off: a step, or where CPUs are counted one by one, one for each, at random."""
+    """The error of `cpu_others_s`: one step, or, where CPUs are counted one by one, an independent step for each."""
     step_s = cpu_step_s()
     assert _sources is not None
     one_by_one = _sources.cpuacct < 0 and not _sources.all_cpus
@@ -315,14 +293,14 @@ def cpu_resolution_s() -> float:
 
 
 def threads() -> int:
-    """How many threads the operating system sees in this process now."""
+    """The number of threads that this process has now."""
     return len(_threads())
 
 
 def other_threads_ns() -> int:
     """The CPU time that this process's other threads have used until now.
 
-    Each is asked by itself: the process's own clock hears of them at ticks only.
+    From each thread's own clock: the clock of the process accounts for them only at ticks.
     """
     used_ns = 0
     for thread in _threads():
@@ -333,7 +311,7 @@ def other_threads_ns() -> int:
 
 
 def other_threads_runnable() -> bool:
-    """Does any of this process's other threads run now, or wait for a CPU to run on?"""
+    """Is any of this process's other threads running, or waiting for a CPU?"""
     for thread in _threads():
         if thread != threading.get_native_id():
             with suppress(OSError), open(f"/proc/self/task/{thread}/stat", "rb") as file:
@@ -343,7 +321,7 @@ def other_threads_runnable() -> bool:
 
 
 def frequencies_mhz() -> list[float]:
-    """The frequency of each CPU we may use, now, as far as the kernel tells it; a virtual machine's is nominal."""
+    """The present frequency of each of our CPUs that the kernel reports; in virtual machines it's the nominal one."""
     found = [_text(_FREQUENCY.format(cpu)) for cpu in cpus()]
     if all(text.isdigit() for text in found):
         return [int(text) / 1000 for text in found]
@@ -359,88 +337,17 @@ def frequencies_mhz() -> list[float]:
     return frequencies
 
 
-def native_libraries() -> list[dict[str, Any]]:
-    """The shared objects that are loaded now, by path: {"path", "size_bytes", "build_id"}.
-
-    `build_id` is the linker's hash of the content, None where the object carries none. (To hash torch's libraries
-    here would take a second.)
-    """
-    # A mapped file's name starts at a fixed column and may hold spaces; one that was deleted says so at its end.
-    mapped = {line[73:] for line in _text("/proc/self/maps").splitlines() if line[73:74] == "/" and ".so" in line}
-    libraries = []
-    for path in sorted(mapped):
-        with suppress(OSError):
-            libraries.append({"path": path, "size_bytes": os.stat(path).st_size, "build_id": build_id(path)})
-    return libraries
-
-
-def build_id(path: str) -> str | None:
-    """The GNU build ID of a 64-bit little-endian ELF file, as hex."""
-    with open(path, "rb") as file:
-        head = file.read(4096)
-        if head[:6] != b"\x7fELF\x02\x01":
-            return None
-        table, entry_size, entries = struct.unpack_from("<32xQ14xHH", head)
-        for index in range(entries):
-            file.seek(table + index * entry_size)
-            kind, offset, size = struct.unpack("<I4xQ16xQ16x", file.read(56))
-            if kind == 4:  # PT_NOTE
-                file.seek(offset)
-                found = _build_id_in(file.read(min(size, 1 << 16)))
-                if found:
-                    return found
-    return None
-
-
-def _build_id_in(notes: bytes) -> str | None:
-    position = 0
-    while position + 12 <= len(notes):
-        name_size, value_size, kind = struct.unpack_from("<III", notes, position)
-        name = position + 12
-        value = name + (name_size + 3 & ~3)
-        if kind == 3 and notes[name : name + name_size] == b"GNU\0":
-            return notes[value : value + value_size].hex()
-        position = value + (value_size + 3 & ~3)
-    return None
-
-
-def distributions(folder: str) -> list[str]:
-    """What is installed in a site-packages folder, as `name==version`, by the names of its metadata folders."""
-    found = []
-    for name in os.listdir(folder):
-        if name.endswith(".dist-info"):
-            project, _, version = name.removesuffix(".dist-info").rpartition("-")
-            found.append(f"{project.replace('_', '-').lower()}=={version}")
-    return sorted(found)
-
-
-def told_variables() -> dict[str, str]:
-    """Those of the environment's variables that a result may show."""
-    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(TOLD_VARIABLES)}
-
-
-def process() -> dict[str, Any]:
-    """Facts about this process, as JSON; some milliseconds, so call it after the measurement."""
-    site_packages = [folder for folder in sys.path if folder.endswith("site-packages") and os.path.isdir(folder)]
+def state() -> dict[str, Any]:
+    """What holds in this process now, as JSON."""
     return {
-        "pid": os.getpid(),
-        "python": sys.version,
-        "executable": sys.executable,
         "threads": threads(),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "cpu_resolution_s": cpu_resolution_s(),
         "frequencies_mhz": frequencies_mhz(),
-        "environment": told_variables(),
-        # What may shift a process's memory: the size of its environment, and strings hashed anew in each (python -I).
-        "environment_bytes": sum(len(name) + len(value) + 2 for name, value in os.environ.items()),
-        "hash_randomization": bool(sys.flags.hash_randomization),
-        "distributions": [name for folder in site_packages for name in distributions(folder)],
-        "native_libraries": native_libraries(),
     }
 
 
 def _text(path: str) -> str:
-    """What a small file holds, without the last line's end; "" where it isn't there or can't be read."""
+    """The contents of a small file without the final newline; "" where it can't be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().rstrip("\n")

@@ -88,7 +88,9 @@ def test_a_script_that_changes_its_resources_is_detected(provisioned: Callable[[
         (("--cpus", "0-x"), "must be a list of numbers such as 0-3,8, got '0-x'"),
     ],
 )
-def test_impossible_resources_are_refused_before_any_work(arguments: tuple[str, str], message: str, model: Path) -> None:
+def test_impossible_resources_are_refused_before_any_work(
+    arguments: tuple[str, str], message: str, model: Path
+) -> None:
     done = isobench("run", model, *arguments)
     assert done.returncode == 2
     assert message in done.stderr

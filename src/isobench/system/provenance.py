@@ -1,7 +1,7 @@
 """Gathers the facts about the machine, the software and the clock that a Result carries, without starting a program.
 
 `host` takes some milliseconds and is called while the worker starts. What can't be read is None; nothing is guessed. Of
-the environment's variables only those are recorded that `machine.TOLD_VARIABLES` lists.
+the environment's variables only those are recorded that `process_facts.RECORDED_VARIABLES` lists.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from isobench.system.facts import Cache, Clock, Cpu, Git, Host, Hypervisor, Kernel, Memory, Python
 from isobench.version import VERSION
-from isobench.workers import machine
+from isobench.workers import machine, process_facts
 
 _CPU = "/sys/devices/system/cpu"
 
@@ -41,7 +41,7 @@ def host() -> Host:
         python=Python(version=sys.version, executable=sys.executable),
         isobench=VERSION,
         command=tuple(sys.argv),
-        environment=machine.told_variables(),
+        environment=process_facts.recorded_variables(),
     )
 
 
