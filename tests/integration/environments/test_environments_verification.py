@@ -22,9 +22,9 @@ def made(world):
     return world.create()
 
 
-def by_hand(environment, command, *arguments):
+def by_hand(environment, action, *arguments):
     """What people do: `uv pip install` into an environment that isn't theirs."""
-    argv = [command.binary(), "pip", command, "--quiet", "--python", environment.python, *arguments]
+    argv = [command.binary(), "pip", action, "--quiet", "--python", environment.python, *arguments]
     subprocess.run(argv, check=True)
 
 
