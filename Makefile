@@ -25,7 +25,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run test lint envs bench gpu-check locks clean podman help again
+.PHONY: run test lint docs envs bench gpu-check locks clean podman help again
 
 run: $(HOST)  ## benchmark MODEL on RUNTIMES, each in its own environment
 	$(BIN)/isobench env create $(ENVS)
@@ -39,6 +39,9 @@ lint: $(HOST) $(DEV)  ## ruff (format and rules), mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(HOST)  ## write the generated tables of docs/result-schema.md: settings, failure kinds, columns
+	$(BIN)/python docs/generate.py
 
 envs: $(HOST)  ## create every environment that this machine can use (PROVIDER=conda, venv)
 	$(BIN)/isobench env create --all

@@ -5,16 +5,27 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import click
 import pytest
 
+from isobench import analysis, results
+from isobench.analysis import correctness
 from isobench.cli.main import cli
+from isobench.planning.models import Step, TensorSpec
+from isobench.planning.settings import Settings
+from isobench.system import facts
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "isobench"
-DOCUMENTS = [*(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")), *(ROOT / "docs").glob("*.md")]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")),
+    *(ROOT / "docs").glob("*.md"),
+]
 
 
 def text_of(name: str) -> str:
@@ -90,7 +101,7 @@ def options_of(command: click.Command) -> set[str]:
 
 
 def unknown_options(words: list[str]) -> list[str]:
-    """The options in an example that its command doesn't have; the command's own name where there is no such command."""
+    """The options of an example that its command lacks; the command's own name if it is unknown."""
     command: click.Command = cli
     rest = list(words)
     context = click.Context(cli)
@@ -119,3 +130,72 @@ def test_examples_are_found_and_wrong_ones_are_noticed() -> None:
     assert unknown_options(["run", "--iterations", "3", "--colour", "model.py"]) == ["--colour"]
     assert unknown_options(["runn", "model.py"]) == ["runn"]
     assert unknown_options(["env", "list", "--json"]) == []
+
+
+RECORDS = {
+    "Result": results.Result,
+    "model": results.ModelRecord,
+    "input": TensorSpec,
+    "git": facts.Git,
+    "runtime": results.RuntimeRecord,
+    "device": results.DeviceRecord,
+    "environment": results.EnvironmentRecord,
+    "step": Step,
+    "outcome, measured": results.Measured,
+    "latency": analysis.Summary,
+    "interval": analysis.Interval,
+    "verdict": analysis.Verdict,
+    "correctness": correctness.Comparison,
+    "output": correctness.TensorComparison,
+    "run": results.Run,
+    "cold start": results.ColdStart,
+    "warm-up": results.Warmup,
+    "block": analysis.Block,
+    "block on a GPU": analysis.GpuBlock,
+    "turns": results.Turns,
+    "gpu": analysis.GpuSummary,
+    "outcome, failed": results.Failed,
+    "provenance": results.Provenance,
+    "host": facts.Host,
+    "cpu": facts.Cpu,
+    "cache": facts.Cache,
+    "memory": facts.Memory,
+    "kernel": facts.Kernel,
+    "hypervisor": facts.Hypervisor,
+    "clock": facts.Clock,
+    "python": facts.Python,
+    "container": facts.ContainerFacts,
+}
+"""The record that each section of docs/result-schema.md describes. (Settings and columns are generated.)"""
+
+
+def members_documented(section: str) -> list[str]:
+    """The members in the first column of a section's table."""
+    text = re.split(r"^#+ ", text_of("docs/result-schema.md").partition(f"# {section}\n")[2], flags=re.MULTILINE)[0]
+    first_cells = re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE)
+    return [name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)]
+
+
+@pytest.mark.parametrize("section", RECORDS)
+def test_the_schemas_documentation_has_each_member_once_and_no_other(section: str) -> None:
+    assert sorted(members_documented(section)) == sorted(field.name for field in fields(RECORDS[section]))
+
+
+def test_every_record_of_a_result_has_a_section() -> None:
+    def within(kind: object) -> set[type]:
+        inner = set().union(*(within(one) for one in get_args(kind)))
+        if not (isinstance(kind, type) and is_dataclass(kind)):
+            return inner
+        return inner | {kind} | set().union(*(within(one) for one in get_type_hints(kind).values()))
+
+    assert within(results.Result) - set(RECORDS.values()) == {Settings}
+
+
+def test_the_generated_tables_are_those_of_the_code() -> None:
+    spec = spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    written = text_of("docs/result-schema.md")
+    assert generate.filled(written) == written, "make docs writes them again"

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from isobench import environments
+from isobench.environments.uv import command
 from isobench.errors import ProvisionError
 
 pytestmark = pytest.mark.integration
