@@ -4,9 +4,8 @@ import json
 import os
 import re
 from array import array
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
 
 import pytest
 from sample_results import BLOCK, make, measured, save
@@ -17,7 +16,6 @@ from isobench.errors import ResultError
 from isobench.reports import details, table
 from isobench.reports.format import milliseconds, rate
 from isobench.results import Failed, Measured, Result
-from isobench.system.facts import ContainerFacts, Host
 from isobench.workers import protocol
 
 
@@ -145,22 +143,6 @@ def test_a_failed_result_has_no_latency() -> None:
     with pytest.raises(ResultError, match="failed: it crashed") as caught:
         _ = result.latency
     assert caught.value.hint == "try again"
-
-
-def test_every_member_is_in_the_schemas_documentation() -> None:
-    documented = (Path(__file__).parents[2] / "docs" / "result-schema.md").read_text()
-
-    def members(kind: Any) -> set[str]:
-        if kind in {Host, ContainerFacts}:  # facts, open to additions
-            return set()
-        if is_dataclass(kind):
-            hints = get_type_hints(kind)
-            return set(hints) | {name for inner in hints.values() for name in members(inner)}
-        return {name for inner in get_args(kind) for name in members(inner)}
-
-    names = members(Result)
-    assert {"tolerance", "enqueue_s", "order", "alters", "curve", "exit_code"} <= names
-    assert not {name for name in names if f"`{name}`" not in documented}
 
 
 def test_the_table_compares_with_torch_eager() -> None:
