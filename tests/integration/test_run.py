@@ -167,7 +167,7 @@ def test_wrong_outputs_make_a_result_invalid_and_the_exit_code_says_so() -> None
     assert "WRONG" in eager
     assert "invalid" in eager
     assert "correct" in ort
-    assert "torch-eager: invalid: output: 4 of 4 elements differ by more than 0.0001 allows" in done.stdout
+    assert "torch-eager: invalid: output 'output': 4 of 4 elements exceed the tolerance 0.0001" in done.stdout
 
 
 def test_a_torch_runtime_refuses_an_onnx_file_with_the_reason(model: Path) -> None:

@@ -116,12 +116,12 @@ def test_wrong_outputs_of_one_run_make_all_of_it_invalid(wrong_first: bool) -> N
     right, wrong = run(0.0), run(0.0, output=Tensor("output", "float32", (1,), b"\0\0\0\1"))
     outcome = evaluation.evaluate([wrong, right] if wrong_first else [right, wrong], SETTINGS).measured
     assert (outcome.verdict.status, outcome.correctness.ok) == ("invalid", False)
-    assert outcome.verdict.reasons[0].startswith("output: 1 of 1 elements differ")
+    assert outcome.verdict.reasons[0].startswith("output 'output': 1 of 1 elements exceed")
 
 
 def test_a_measurement_that_was_too_short_is_reported_in_milliseconds() -> None:
     [reason] = reasons([run(0.0, each_ms=(0.004,), group=2)])
-    assert reason.startswith("40 iterations lasted 0.16 ms together, too short to repeat")
+    assert reason.startswith("40 iterations lasted only 0.16 ms, too short to be repeatable")
 
 
 def test_runs_are_enough_when_they_are_precise_or_time_is_up() -> None:
@@ -228,7 +228,7 @@ def test_clean_runs_do_not_hide_one_that_was_disturbed_all_the_time() -> None:
 
 def test_disturbance_of_all_runs_is_reported_once() -> None:
     [reason] = evaluation.evaluate([run(0.09, 0.09)] * 2, SETTINGS).measured.verdict.reasons
-    assert reason.startswith("in 100% of the time others used the machine (0.90 cores on average")
+    assert reason.startswith("others used the machine in 100% of the time (0.90 cores on average")
 
 
 def test_preparing_the_evaluation_changes_nothing_in_the_callers_process() -> None:

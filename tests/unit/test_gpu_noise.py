@@ -1,4 +1,4 @@
-"""Which blocks of a GPU are disturbed, and what is told of it."""
+"""Which blocks on a GPU are disturbed, and what is reported of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _block(*, wall_s: float = HOST["wall_s"], **gpu: Any) -> Block:
     [
         {"slowed_s": 0.02},  # by the GPU's own counter
         {"slowed_s": None, "clock_reasons": 0x20},  # heat, where it has none
-        {"clock_reasons": 0x80 | 0x4},  # the power brake beside the power cap: the counter is of heat alone
+        {"clock_reasons": 0x80 | 0x4},  # the power brake beside the power cap: the counter only covers heat
         {"slowed_s": None, "clock_reasons": 0x80},
         {"slowed_s": None, "clock_reasons": 0x40},
         {"slowed_s": None, "clock_reasons": 0x8},
@@ -55,7 +55,7 @@ def _block(*, wall_s: float = HOST["wall_s"], **gpu: Any) -> Block:
     ],
 )
 def test_a_block_is_disturbed_by_heat_the_power_brake_and_others(disturbed: dict[str, Any]) -> None:
-    assert _block(**disturbed).contaminated(0.01)
+    assert _block(**disturbed).disturbed(0.01)
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_a_block_is_disturbed_by_heat_the_power_brake_and_others(disturbed: dict
         {"capped_s": 1.0, "clock_reasons": 0x4},  # the work's own power
         {"others": 2, "others_utilization": 0.01},
         {"others": 1, "others_utilization": None},
-        dict.fromkeys(set(QUIET) - {"enqueue_s", "inferences"}),  # a GPU that tells nothing
+        dict.fromkeys(set(QUIET) - {"enqueue_s", "inferences"}),  # a GPU that reports nothing
     ],
 )
-def test_a_block_is_not_disturbed_by_its_own_power_nor_by_processes_that_rest(quiet: dict[str, Any]) -> None:
-    assert not _block(**quiet).contaminated(0.01)
+def test_a_block_is_not_disturbed_by_its_own_power_nor_by_idle_processes(quiet: dict[str, Any]) -> None:
+    assert not _block(**quiet).disturbed(0.01)
 
 
-def test_slowed_blocks_are_set_aside_and_too_many_of_them_are_told() -> None:
+def test_slowed_blocks_are_set_aside_and_too_many_of_them_are_reported() -> None:
     blocks = [_block(), *[_block(slowed_s=0.5)] * 2]
     assert select(blocks, resolution_s=0.01).used == (True, False, False)
     blocks = [_block(), *[_block(slowed_s=0.5, others_utilization=0.5)] * 9]
@@ -82,55 +82,55 @@ def test_slowed_blocks_are_set_aside_and_too_many_of_them_are_told() -> None:
     assert all(selection.used)
     found = verdict(blocks, [], iterations=100, total_s=10.0, clean_share=selection.clean_share, median_s=0.1)
     assert found.status == "noisy"
-    assert "the GPU was slowed by heat or its own protection in 90% of the time" in found.reasons
+    assert "heat or its own protection slowed the GPU in 90% of the time" in found.reasons
     assert "others used the GPU in 90% of the time" in found.reasons
 
 
-def test_what_the_host_or_the_power_cap_decides_is_told_and_is_no_noise() -> None:
+def test_a_bound_by_the_host_or_the_power_cap_is_reported_and_is_no_noise() -> None:
     blocks = [_block(enqueue_s=95e-6, capped_s=0.8, clock_mhz=1305)]
     found = verdict(blocks, [], iterations=100, total_s=10.0, median_s=100e-6)
     assert found.status == "clean"
     assert found.reasons == (
         (
-            "bound by the host: it needs 95 \u00b5s to queue an inference that takes 100 \u00b5s, so the GPU waits "
-            "(a CUDA graph or a larger batch would keep it busy)"
+            "bound by the host, which takes 95 \u00b5s to queue an inference of 100 \u00b5s: the GPU idles "
+            "(use a CUDA graph or a larger batch)"
         ),
-        "the GPU's power cap held its clocks down in 100% of the time, 1305 MHz at the lowest",
+        "the GPU's power cap reduced its clocks in 100% of the time, to 1305 MHz at the lowest",
     )
     assert verdict([_block()], [], iterations=100, total_s=10.0, median_s=1e-3).reasons == ()
     seldom = [_block(capped_s=0.15), *[_block(capped_s=0.05)] * 9]  # a tenth of the blocks
     assert verdict(seldom, [], iterations=100, total_s=10.0, median_s=1e-3).reasons == ()
     often = [*[_block(capped_s=0.15)] * 2, *[_block(capped_s=0.05)] * 8]
     [reason] = verdict(often, [], iterations=100, total_s=10.0, median_s=1e-3).reasons
-    assert reason.startswith("the GPU's power cap held its clocks down in 20% of the time")
+    assert reason.startswith("the GPU's power cap reduced its clocks in 20% of the time")
 
 
 def test_energy_is_that_of_all_inferences_that_were_run() -> None:
-    told, lagging = _block().gpu, _block(energy_j=0.0, clock_mhz=1800, temperature_c=70).gpu
-    assert told is not None
+    counted, lagging = _block().gpu, _block(energy_j=0.0, clock_mhz=1800, temperature_c=70).gpu
+    assert counted is not None
     assert lagging is not None
-    summary = summarize_gpu([told, lagging, replace(told, energy_j=None)])
+    summary = summarize_gpu([counted, lagging, replace(counted, energy_j=None)])
     assert summary is not None
     assert summary.energy_per_inference_j == pytest.approx(1.0)
     assert (summary.clock_mhz_min, summary.clock_mhz_max, summary.power_w) == (1800, 1980, 400.0)
     assert summary.temperature_c_max == 70
     assert summarize_gpu([]) is None
-    assert summarize_gpu([replace(told, energy_j=None)]).energy_per_inference_j is None  # type: ignore[union-attr]
+    assert summarize_gpu([replace(counted, energy_j=None)]).energy_per_inference_j is None  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("gpu", "message"),
     [
-        ({"inferences": 3}, "lacks a number for enqueue_s"),
-        ({**QUIET, "power_w": "much"}, "lacks a number for power_w"),
-        ("H100", "a block's gpu is no object"),
+        ({"inferences": 3}, "must have a number for enqueue_s"),
+        ({**QUIET, "power_w": "much"}, "must have a number for power_w"),
+        ("H100", "a block's gpu must be an object, got str"),
     ],
 )
-def test_a_worker_that_tells_nonsense_of_the_gpu_is_found_out(gpu: Any, message: str) -> None:
+def test_a_malformed_report_of_a_gpu_is_refused(gpu: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Block.from_json({**HOST, "gpu": gpu})
 
 
-def test_a_block_without_a_gpu_is_as_before() -> None:
+def test_a_block_needs_no_gpu() -> None:
     assert Block.from_json(HOST).gpu is None
     assert GpuBlock.from_json({"enqueue_s": 1.0, "inferences": 1, "more": "ignored"}).energy_j is None

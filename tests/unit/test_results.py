@@ -181,13 +181,13 @@ def test_the_table_says_why_a_number_is_not_to_be_trusted() -> None:
     failed = Failed(kind="crash", message="the worker was killed by SIGSEGV", details="last\nwords", hint="look there")
     text = table.run_table(
         [
-            make("ort", measured(4.0, ok=False, reasons=("y has the shape [1], not [2]",))),
+            make("ort", measured(4.0, ok=False, reasons=("output y must have shape [2], got [1]",))),
             make("torch-eager", measured(4.0, reasons=("others used the machine",))),
             make("torch-compiled", failed),
         ]
     )
     assert "WRONG" in text
-    assert "ort: invalid: y has the shape [1], not [2]" in text
+    assert "ort: invalid: output y must have shape [2], got [1]" in text
     assert "torch-eager: noisy: others used the machine" in text
     assert "torch-compiled: the worker was killed by SIGSEGV\n    last\n    words\n  hint: look there" in text
 

@@ -65,47 +65,47 @@ def test_no_iteration_is_no_measurement() -> None:
         summarize([])
 
 
-def judge(blocks: list[Block], wrong: tuple[str, ...] = (), *, resolution_s: float = 0.0) -> Verdict:
+def evaluate(blocks: list[Block], wrong: tuple[str, ...] = (), *, resolution_s: float = 0.0) -> Verdict:
     share = select(blocks, resolution_s=resolution_s).clean_share
     return verdict(blocks, wrong, iterations=100, total_s=0.1, clean_share=share)
 
 
 def test_a_quiet_measurement_is_clean() -> None:
-    assert judge([block()]) == Verdict(status="clean")
+    assert evaluate([block()]) == Verdict(status="clean")
 
 
 def test_wrong_outputs_make_it_invalid_whatever_else() -> None:
-    judged = judge([block(cpu_others_s=1)], ("y has the shape [1], not [2]",))
-    assert judged.status == "invalid"
-    assert judged.reasons[0] == "y has the shape [1], not [2]"
-    assert len(judged.reasons) == 2
+    found = evaluate([block(cpu_others_s=1)], ("output y must have shape [2], got [1]",))
+    assert found.status == "invalid"
+    assert found.reasons[0] == "output y must have shape [2], got [1]"
+    assert len(found.reasons) == 2
 
 
 def test_others_on_the_machine_make_it_noisy() -> None:
-    judged = judge([block(cpu_others_s=0.05)] * 4 + [block()])
-    assert judged.status == "noisy"
-    assert judged.reasons == (
-        "in 80% of the time others used the machine (0.40 cores on average, 0.0% stolen by the hypervisor)",
+    found = evaluate([block(cpu_others_s=0.05)] * 4 + [block()])
+    assert found.status == "noisy"
+    assert found.reasons == (
+        "others used the machine in 80% of the time (0.40 cores on average, 0.0% stolen by the hypervisor)",
     )
 
 
 @pytest.mark.parametrize("evidence", [{"cpu_others_s": 0.0111}, {"steal_s": 0.003}, {"throttled_s": 0.001}])
-def test_a_block_is_contaminated_by_others_by_steal_and_by_throttling(evidence: dict[str, float]) -> None:
-    assert block(**evidence).contaminated(0.0)
-    assert not block(**evidence).contaminated(0.01), "less than the counters can tell is not held against anybody"
+def test_a_block_is_disturbed_by_others_by_steal_and_by_throttling(evidence: dict[str, float]) -> None:
+    assert block(**evidence).disturbed(0.0)
+    assert not block(**evidence).disturbed(0.01), "less than the counters' resolution is ignored"
 
 
-def test_a_little_noise_is_borne() -> None:
-    assert not block(cpu_others_s=0.009, steal_s=0.001).contaminated(0.0)
+def test_a_little_noise_is_tolerated() -> None:
+    assert not block(cpu_others_s=0.009, steal_s=0.001).disturbed(0.0)
 
 
-def test_the_kernels_own_ticks_are_not_held_against_others() -> None:
+def test_the_kernels_own_ticks_are_not_counted_as_others() -> None:
     on_64_cores = {"cpu_own_s": 6.4, "cpu_others_s": 0.04}
-    assert not block(**on_64_cores).contaminated(0.0)
-    assert block(**{**on_64_cores, "cpu_others_s": 0.05}).contaminated(0.0)
+    assert not block(**on_64_cores).disturbed(0.0)
+    assert block(**{**on_64_cores, "cpu_others_s": 0.05}).disturbed(0.0)
 
 
-def test_contaminated_blocks_are_set_aside_and_what_was_in_them_is_known() -> None:
+def test_disturbed_blocks_are_set_aside_with_their_samples() -> None:
     blocks = [block(), block(cpu_others_s=1), block()]
     selection = select(blocks, resolution_s=0.0)
     assert selection.used == (True, False, True)
@@ -132,22 +132,22 @@ def test_without_blocks_all_samples_are_used() -> None:
     assert select((), resolution_s=0.0).clean_share == 1
 
 
-def test_a_moment_is_too_short_and_says_how_long_it_takes() -> None:
-    judged = verdict([block()], (), iterations=100, total_s=0.0005)
-    assert judged.status == "noisy"
-    [reason] = judged.reasons
-    assert reason.startswith("100 iterations lasted 0.5 ms together, too short to repeat: use --iterations 20000")
+def test_a_measurement_that_is_too_short_says_how_many_iterations_it_takes() -> None:
+    found = verdict([block()], (), iterations=100, total_s=0.0005)
+    assert found.status == "noisy"
+    [reason] = found.reasons
+    assert reason.startswith("100 iterations lasted only 0.5 ms, too short to be repeatable: use --iterations 20000")
     [reason] = verdict([block()], (), iterations=7, total_s=0.003).reasons
-    assert reason.endswith("use --iterations 300, or leave it out"), "234 would do; it's rounded up"
+    assert reason.endswith("use --iterations 300, or omit it"), "234 rounded up"
 
 
-def test_a_result_that_page_faults_make_is_told_so_and_is_no_noise() -> None:
-    judged = judge([block(minor_faults=180_000)])
-    assert judged.status == "clean"
-    assert judged.reasons == ("bound by memory that is mapped anew: 18,000 page faults an iteration",)
+def test_a_result_that_is_bound_by_page_faults_says_so_and_is_clean() -> None:
+    found = evaluate([block(minor_faults=180_000)])
+    assert found.status == "clean"
+    assert found.reasons == ("bound by page faults, 18,000 per iteration: its memory is mapped again each time",)
 
 
-def test_groups_are_counted_in_iterations_and_told_by_the_inference() -> None:
+def test_groups_are_counted_in_iterations_and_reported_per_inference() -> None:
     summary = summarize([2_000_000, 4_000_000], group=2)
     assert (summary.iterations, summary.mean_s) == (4, pytest.approx(0.0015))
 
@@ -164,17 +164,17 @@ def simulated(runs: int, blocks: int, *, between: float, within: float, seed: in
 
 
 @pytest.mark.parametrize("runs", [1, 2, 3, 5, 10])
-def test_intervals_hold_the_truth_as_often_as_they_say(runs: int) -> None:
+def test_intervals_contain_the_truth_as_often_as_they_claim(runs: int) -> None:
     held = 0
     for seed in range(200):
         samples = simulated(runs, 10, between=0.03, within=0.01, seed=seed)
         interval = intervals(samples, floor=0.03, seed=seed)["median_s"]
         held += interval.low <= 1 <= interval.high
-    # 95 % are meant; 200 tries are off by 1.5 % (one standard deviation).
+    # Nominally 95 %; the standard deviation of 200 tries is 1.5 %.
     assert 0.91 <= held / 200 <= 0.99
 
 
-def test_pooled_iterations_would_say_far_too_little() -> None:
+def test_an_interval_from_pooled_iterations_would_be_far_too_narrow() -> None:
     samples = simulated(1, 10, between=0.03, within=0.01, seed=5)
     pooled = np.concatenate(samples[0])
     naive = 1.96 * pooled.std(ddof=1) / math.sqrt(len(pooled))
@@ -198,7 +198,7 @@ def test_many_samples_are_thinned_without_moving_the_quantiles() -> None:
 
 
 def test_blocks_of_different_sizes_keep_their_shares_when_thinned() -> None:
-    """A tenth of all samples lies in the slow block, however few of them are kept."""
+    """A tenth of all samples is in the slow block, however few of them remain."""
     blocks = [np.full(90_000, 1.0), np.full(10_000, 2.0)]
     points, owners, counts = _points(blocks)
     assert len(points) < 30_000
@@ -206,7 +206,7 @@ def test_blocks_of_different_sizes_keep_their_shares_when_thinned() -> None:
     assert counts.sum() == pytest.approx(100_000)
 
 
-def test_what_a_few_runs_cannot_show_becomes_less_with_each() -> None:
+def test_the_variance_that_runs_cannot_show_shrinks_with_each_run() -> None:
     shares = [unseen(runs, 0.02) / 0.02 for runs in (1, 2, 3, 10)]
     assert shares == pytest.approx([1, (3 / 8) ** 0.5, (3 / 15) ** 0.5, (3 / 120) ** 0.5])
 
@@ -215,7 +215,7 @@ def test_an_intervals_width_is_relative_to_its_figure() -> None:
     assert Interval(low=3.8, high=4.2).relative(4.0) == pytest.approx(0.05)
 
 
-def test_very_many_blocks_are_drawn_in_stretches_without_moving_the_interval() -> None:
+def test_very_many_blocks_are_resampled_in_stretches_without_moving_the_interval() -> None:
     generator = np.random.default_rng(3)
     level = 1 + 0.01 * generator.standard_normal(4000)
     runs = [[list(level[block] + 0.001 * generator.standard_normal(3)) for block in range(4000)]]
@@ -225,15 +225,15 @@ def test_very_many_blocks_are_drawn_in_stretches_without_moving_the_interval() -
     replicates(runs, floor=0.0, seed=0)
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert used < 200e6, "where a column for each block would take 400 MB"
+    assert used < 200e6, "a column for each block would take 400 MB"
 
 
-def test_a_block_without_its_evidence_is_refused() -> None:
+def test_a_block_with_a_member_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="steal_s"):
         block(steal_s="much")  # type: ignore[arg-type]
 
 
-def turns(
+def interleaved(
     pairs: int, rounds: int, *, ratio: float, between: float, within: float, seed: int
 ) -> list[list[tuple[float, float]]]:
     """Rounds of two: drift is common to both, `between` is each pair of processes' own, `within` each block's."""
@@ -248,23 +248,23 @@ def turns(
 
 
 @pytest.mark.parametrize("pairs", [1, 3, 8])
-def test_the_ratio_of_two_in_turns_holds_the_truth_as_often_as_it_says(pairs: int) -> None:
+def test_the_ratio_of_two_interleaved_contains_the_truth_as_often_as_it_claims(pairs: int) -> None:
     held = 0
     for seed in range(200):
-        found = paired(turns(pairs, 30, ratio=1.03, between=0.01, within=0.02, seed=seed), floor=0.01, seed=seed)
+        found = paired(interleaved(pairs, 30, ratio=1.03, between=0.01, within=0.02, seed=seed), floor=0.01, seed=seed)
         held += found.within.low <= 1.03 <= found.within.high
     assert 0.91 <= held / 200 <= 0.99
 
 
-def test_drift_that_both_share_drops_out_of_their_ratio() -> None:
-    found = paired(turns(3, 50, ratio=1.05, between=0.0, within=0.005, seed=2), floor=0.001)
+def test_drift_that_both_share_cancels_in_their_ratio() -> None:
+    found = paired(interleaved(3, 50, ratio=1.05, between=0.0, within=0.005, seed=2), floor=0.001)
     assert found.value == pytest.approx(1.05, abs=0.005)
     assert found.within.relative(found.value) < 0.005
 
 
-def test_a_round_in_which_something_happened_to_one_of_them_moves_nothing() -> None:
-    """One block of 13 that took 1.57 times as long, as was seen: the mean of the logarithms would be 3.5 % off."""
-    rounds = turns(1, 13, ratio=1.0, between=0.0, within=0.002, seed=6)
+def test_one_disturbed_round_does_not_move_the_ratio() -> None:
+    """One block of 13 took 1.57 times as long, as was observed: the mean of the logarithms would be 3.5 % off."""
+    rounds = interleaved(1, 13, ratio=1.0, between=0.0, within=0.002, seed=6)
     calm = paired(rounds, floor=0.0)
     first, second = rounds[0][7]
     rounds[0][7] = (first, 1.57 * second)
@@ -281,13 +281,13 @@ def test_the_middle_half_is_what_counts() -> None:
 
 
 def test_very_many_rounds_take_little_memory() -> None:
-    rounds = turns(1, 15_000, ratio=1.02, between=0.0, within=0.02, seed=7)
+    rounds = interleaved(1, 15_000, ratio=1.02, between=0.0, within=0.02, seed=7)
     tracemalloc.start()
     found = paired(rounds, floor=0.0)
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.within.low < 1.02 < found.within.high
-    assert used < 150e6, "where all weights at once would take 120 MB, several times"
+    assert used < 150e6, "all weights at once would take several times 120 MB"
 
 
 def test_a_pair_of_processes_counts_as_one_however_many_rounds_it_had() -> None:
@@ -295,7 +295,7 @@ def test_a_pair_of_processes_counts_as_one_however_many_rounds_it_had() -> None:
     assert paired(pairs, floor=0.0).value == pytest.approx(1.1)
 
 
-def test_rounds_that_resemble_their_neighbours_tell_less_than_as_many_that_do_not() -> None:
+def test_rounds_that_are_like_their_neighbours_make_a_wider_interval() -> None:
     generator = np.random.default_rng(4)
     noise = np.zeros(216)
     for index in range(1, len(noise)):
@@ -305,7 +305,7 @@ def test_rounds_that_resemble_their_neighbours_tell_less_than_as_many_that_do_no
         for order in (noise, generator.permutation(noise))
     )
     assert alike.value == pytest.approx(shuffled.value)
-    # Stretches of six rounds: their mean varies 2.0 times as much as that of six that have nothing in common.
+    # Stretches of six rounds: their mean varies 2.0 times as much as that of six independent rounds.
     assert 1.6 < alike.within.relative(1) / shuffled.within.relative(1) < 2.6
 
 

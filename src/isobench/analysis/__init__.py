@@ -1,4 +1,4 @@
-"""Samples -> figures (`summary`), `intervals`, ratios (`pairs`), and how far to trust them (`blocks`, `gpu`)."""
+"""Samples -> figures: `summary`, `intervals`, `ratios`; how far to trust them: `noise`, `gpu_noise`, `correctness`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are the outputs of the timed run what they should be? A fast wrong answer is no result."""
+"""Compares the outputs of the timed run with the expected ones: a fast wrong answer is no result."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ TOLERANCES = {
     "float8_e5m2": 0.3,
     "float8_e5m2fnuz": 0.3,
 }
-"""By type: an element may differ by tolerance * (|expected| + the output's largest |expected|).
+"""For each type: an element may differ by tolerance * (|expected| + the output's largest |expected|).
 
-For float32, another order of summation stays well below it (1e-6 to 1e-5 in practice), while arithmetic that was
-silently done in bfloat16 or TF32 (8 and 10 bits of mantissa) lies above it. Integers and booleans are exact.
+For float32, another order of summation stays well below that (1e-6 to 1e-5 in practice), and arithmetic that was
+silently done in bfloat16 or TF32 (8 and 10 bits of mantissa) exceeds it. Integers and booleans must be equal.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorComparison:
-    """One output: `worst_relative` is the worst difference over the output's largest |expected|."""
+    """One output: `worst_relative` is the worst difference divided by the output's largest |expected|."""
 
     name: str
     dtype: str
@@ -48,9 +48,9 @@ class TensorComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All outputs: the worst differences and the lowest cosine among them; `reasons` say what is wrong, in sentences.
+    """All outputs: their worst differences and lowest cosine; `reasons` say what is wrong, in sentences.
 
-    A figure is None where nothing could be compared: no such output, another shape, or values that aren't finite.
+    A figure is None where nothing could be compared: a missing output, another shape, or values that aren't finite.
     """
 
     ok: bool
@@ -62,11 +62,11 @@ class Comparison:
 
 
 def compare(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> Comparison:
-    """Compare outputs by their names. NaN equals NaN in the same place, an infinity one of the same sign."""
+    """Compare outputs by name. NaN equals NaN in the same place, infinity equals infinity of the same sign."""
     given = {tensor.name: tensor for tensor in actual}
     wanted = {tensor.name for tensor in expected}
-    reasons = [f"the output {tensor.name} is missing" for tensor in expected if tensor.name not in given]
-    reasons += [f"there is an output {name} that nobody expected" for name in given if name not in wanted]
+    reasons = [f"missing output {tensor.name!r}" for tensor in expected if tensor.name not in given]
+    reasons += [f"unexpected output {name!r}" for name in given if name not in wanted]
     compared = []
     for tensor in expected:
         if tensor.name in given:
@@ -93,7 +93,9 @@ def _compare(expected: Tensor, actual: Tensor) -> tuple[TensorComparison, str]:
         ("shape", list(expected.shape), list(actual.shape)),
     ):
         if wanted != found:
-            return _record(expected, tolerance, ok=False), f"{expected.name} has the {what} {found}, not {wanted}"
+            return _record(
+                expected, tolerance, ok=False
+            ), f"output {expected.name!r} must have {what} {wanted}, got {found}"
     if expected.data == actual.data:
         return _record(expected, tolerance, ok=True, absolute=0.0, relative=0.0, cosine=1.0), ""
     return _compare_values(expected, _wide(expected), _wide(actual), tolerance)
@@ -102,7 +104,7 @@ def _compare(expected: Tensor, actual: Tensor) -> tuple[TensorComparison, str]:
 def _compare_values(tensor: Tensor, wanted: Array, found: Array, tolerance: float) -> tuple[TensorComparison, str]:
     import numpy as np
 
-    # Where a value isn't finite, only the same one is right; elsewhere the distance counts.
+    # A value that isn't finite must be the same; others may differ within the tolerance.
     finite = np.isfinite(wanted) & np.isfinite(found)
     same = (wanted == found) | (np.isnan(wanted) & np.isnan(found))
     distance = np.where(finite, np.abs(np.where(finite, found, 0) - np.where(finite, wanted, 0)), 0)
@@ -121,14 +123,14 @@ def _compare_values(tensor: Tensor, wanted: Array, found: Array, tolerance: floa
     )
     if outcome.ok:
         return outcome, ""
-    # The worst of the wrong places: a value that isn't finite and should be, or the other way round, goes before any
-    # distance. A larger distance may be right where what is expected is large.
+    # The worst of the wrong elements: first those of which only one side is finite. The largest distance of all may be
+    # within the tolerance, where a large value is expected.
     score = np.where(wrong, np.where(finite, distance, np.inf), -1)
     place = np.unravel_index(int(np.argmax(score)), score.shape)
     where = [int(index) for index in place]
     return outcome, (
-        f"{tensor.name}: {int(wrong.sum()):,} of {wrong.size:,} elements differ by more than {tolerance:g} allows; "
-        f"the worst, at {where}, is {found[place]:.6g} and should be {wanted[place]:.6g}"
+        f"output {tensor.name!r}: {int(wrong.sum()):,} of {wrong.size:,} elements exceed the tolerance {tolerance:g}; "
+        f"the worst, at {where}: expected {wanted[place]:.6g}, got {found[place]:.6g}"
     )
 
 
@@ -154,7 +156,7 @@ def _record(
 
 
 def _wide(tensor: Tensor) -> Array:
-    """The values in a type in which differences are exact enough: float64, complex128; integers as they are."""
+    """The values in a type that represents differences exactly enough: float64, longdouble or complex128."""
     import numpy as np
 
     if tensor.dtype == "bfloat16" or tensor.dtype.startswith("float8"):
@@ -166,12 +168,12 @@ def _wide(tensor: Tensor) -> Array:
     values = np.frombuffer(tensor.data, dtype=kind).reshape(tensor.shape)
     if kind.kind == "c":
         return values.astype(np.complex128)
-    # Beyond 2**53 float64 would call neighbours equal.
+    # Beyond 2**53, float64 can't distinguish neighbours.
     return values.astype(np.longdouble if tensor.dtype in {"int64", "uint64"} else np.float64)
 
 
 def _cosine(one: Array, other: Array) -> float | None:
-    """The cosine of the angle between two outputs: 1 for two of zeros, 0 where one alone is of zeros."""
+    """The cosine of the angle between two outputs: 1 if both are all zeros, 0 if only one is."""
     import numpy as np
 
     if not one.size:

@@ -1,15 +1,15 @@
-"""What a GPU did while a block was taken, when that disturbs it, and what is to be told of it. Pure Python.
+"""What a GPU did during a block, when that disturbs the block, and what a result must report of it. Pure Python.
 
-The rules were fixed before anything was measured by them. On a GPU a block is contaminated, besides what the CPU's
-rules say (the host queues the work, and takes part end to end), where
+The rules were fixed before anything was measured by them. On a GPU the CPU's rules apply, too, because the host queues
+the work and copies the data end to end. Besides, a block is disturbed if
 
-- heat or the hardware's own protection held the clocks down: for more than `SLOWED_SHARE` of the block by the GPU's
-  own counter, or, where it has none, at either end of the block; or
-- the power brake, of which there is no counter, held them down at either end; or
-- others used more than `OTHERS_SHARE` of the GPU while it was taken.
+- heat or the hardware's own protection reduced the clocks: for more than `SLOWED_SHARE` of the block by the GPU's own
+  counter or, on a GPU without that counter, at either end of the block; or
+- the power brake, which has no counter, reduced them at either end; or
+- others used more than `OTHERS_SHARE` of the GPU during the block.
 
-A power cap is no disturbance: the work itself takes the power, and will take it the next time. It's told. So is a
-measurement that is bound by the host, which needs longer to queue an inference than the GPU takes for it.
+A power cap is no disturbance: the work itself draws the power, and will do so the next time. It is reported, and so is
+a measurement that is bound by the host, which needs longer to queue an inference than the GPU to run it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ HEAT_REASONS = 0x8 | 0x20 | 0x40
 BRAKE_REASON = 0x80
 CAPPED_REASON = 0x4
 CAPPED_SHARE = 0.1
-"""A result whose clocks were held down by the power cap for more than this share of the time says so."""
+"""A power cap that reduced the clocks for more than this share of the time is reported."""
 ENQUEUE_SHARE = 0.9
-"""Queueing an inference takes more than this share of the inference: then the host sets the pace."""
+"""A measurement is bound by the host where queueing takes more than this share of an inference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuBlock:
-    """The GPU's side of a block; None is what it doesn't tell.
+    """The GPU's part of a block; None is what the GPU doesn't report.
 
-    `enqueue_s` is the median time that the host needs to queue one inference; `inferences` are all that were run, also
-    those that only one of the timing contracts, or none, counts. Seconds, joules and shares are of the block;
-    `clock_reasons` are NVML's bits, the other states those at the block's end.
+    `enqueue_s` is the median time that the host needs to queue one inference. `inferences` counts all that were run,
+    also those that are timed by only one of the timing contracts, or by none. Seconds, joules and shares are of the
+    block; `clock_reasons` are NVML's bits; the other states are those at the block's end.
     """
 
     enqueue_s: float
@@ -55,33 +55,33 @@ class GpuBlock:
 
     @classmethod
     def from_json(cls, value: Any) -> GpuBlock:
-        """What a worker told of the GPU.
+        """What a worker reported of the GPU.
 
         Raises:
-            ValueError: a member is missing, or is no number.
+            ValueError: a member is missing, or isn't a number.
         """
         if not isinstance(value, Mapping):
-            raise ValueError("a block's gpu is no object")  # noqa: TRY004 - a file's content is a value
+            raise ValueError(f"a block's gpu must be an object, got {type(value).__name__}")  # noqa: TRY004 - a file's content is a value
         known = fields(cls)
         needed = [field.name for field in known if field.default is MISSING or value.get(field.name) is not None]
         wrong = [name for name in needed if type(value.get(name)) not in {int, float}]
         if wrong:
-            raise ValueError(f"a block's gpu lacks a number for {', '.join(wrong)}")
+            raise ValueError(f"a block's gpu must have a number for {', '.join(wrong)}")
         return cls(**{name: value[name] for name in needed})
 
     def slowed(self, wall_s: float) -> bool:
-        """Were the clocks held down by something else than the work's own power?"""
+        """Were the clocks reduced by anything but the work's own power?"""
         reasons = self.clock_reasons or 0
         if self.slowed_s is not None:
             return self.slowed_s > SLOWED_SHARE * wall_s or bool(reasons & BRAKE_REASON)
         return bool(reasons & (HEAT_REASONS | BRAKE_REASON))
 
     def shared(self) -> bool:
-        """Did others use it?"""
+        """Did others use the GPU?"""
         return (self.others_utilization or 0.0) > OTHERS_SHARE
 
     def capped(self, wall_s: float) -> bool:
-        """Did the power cap hold the clocks down?"""
+        """Did the power cap reduce the clocks?"""
         if self.capped_s is not None:
             return self.capped_s > CAPPED_SHARE * wall_s
         return bool((self.clock_reasons or 0) & CAPPED_REASON)
@@ -89,7 +89,7 @@ class GpuBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuSummary:
-    """A measurement's GPU: energy an inference (waits between them included), clocks, power, the time to queue one."""
+    """A measurement's GPU: the time to queue an inference, its energy (waits included), power, clocks, temperature."""
 
     enqueue_s: float
     energy_per_inference_j: float | None
@@ -100,13 +100,13 @@ class GpuSummary:
 
 
 def summarize_gpu(blocks: Sequence[GpuBlock]) -> GpuSummary | None:
-    """The figures of blocks together; None where there are none."""
+    """The figures of all blocks together; None without blocks."""
     if not blocks:
         return None
-    told = [block for block in blocks if block.energy_j is not None]
-    inferences = sum(block.inferences for block in told)
-    # A counter that moves every 100 ms says nothing of one short block, and all of many.
-    energy_j = math.fsum(block.energy_j or 0.0 for block in told)
+    counted = [block for block in blocks if block.energy_j is not None]
+    inferences = sum(block.inferences for block in counted)
+    # Summed first: the counter moves every 100 ms, so that it means nothing for one short block.
+    energy_j = math.fsum(block.energy_j or 0.0 for block in counted)
     clocks = [block.clock_mhz for block in blocks if block.clock_mhz is not None]
     powers = [block.power_w for block in blocks if block.power_w is not None]
     temperatures = [block.temperature_c for block in blocks if block.temperature_c is not None]
@@ -121,30 +121,30 @@ def summarize_gpu(blocks: Sequence[GpuBlock]) -> GpuSummary | None:
 
 
 def gpu_notes(blocks: Sequence[tuple[GpuBlock, float]], median_s: float) -> list[str]:
-    """What is to be told of the GPU, as sentences, of blocks and how long each lasted: it's no noise."""
+    """What bound the measurement, in sentences, from blocks with their durations. None of it is noise."""
     notes = []
     summary = summarize_gpu([block for block, _ in blocks])
     if summary is not None and summary.enqueue_s > ENQUEUE_SHARE * median_s:
         notes.append(
-            f"bound by the host: it needs {summary.enqueue_s * 1e6:.3g} \u00b5s to queue an inference that takes "
-            f"{median_s * 1e6:.3g} \u00b5s, so the GPU waits (a CUDA graph or a larger batch would keep it busy)"
+            f"bound by the host, which takes {summary.enqueue_s * 1e6:.3g} \u00b5s to queue an inference of "
+            f"{median_s * 1e6:.3g} \u00b5s: the GPU idles (use a CUDA graph or a larger batch)"
         )
     total_s = math.fsum(wall_s for _, wall_s in blocks)
     capped_s = math.fsum(wall_s for block, wall_s in blocks if block.capped(wall_s))
     if total_s and capped_s > CAPPED_SHARE * total_s and summary is not None:
-        clocks = "" if summary.clock_mhz_min is None else f", {summary.clock_mhz_min:.0f} MHz at the lowest"
-        notes.append(f"the GPU's power cap held its clocks down in {capped_s / total_s:.0%} of the time{clocks}")
+        clocks = "" if summary.clock_mhz_min is None else f", to {summary.clock_mhz_min:.0f} MHz at the lowest"
+        notes.append(f"the GPU's power cap reduced its clocks in {capped_s / total_s:.0%} of the time{clocks}")
     return notes
 
 
 def gpu_noise(blocks: Sequence[tuple[GpuBlock, float]]) -> list[str]:
-    """How a GPU was disturbed, as parts of a sentence."""
+    """How a GPU was disturbed, in sentences, from blocks with their durations."""
     total_s = math.fsum(wall_s for _, wall_s in blocks)
     slowed_s = math.fsum(wall_s for block, wall_s in blocks if block.slowed(wall_s))
     shared_s = math.fsum(wall_s for block, wall_s in blocks if block.shared())
     parts = []
     if slowed_s:
-        parts.append(f"the GPU was slowed by heat or its own protection in {slowed_s / total_s:.0%} of the time")
+        parts.append(f"heat or its own protection slowed the GPU in {slowed_s / total_s:.0%} of the time")
     if shared_s:
         parts.append(f"others used the GPU in {shared_s / total_s:.0%} of the time")
     return parts

@@ -1,14 +1,14 @@
-"""How far off a figure may be: intervals from runs and blocks, never from iterations.
+"""Confidence intervals of the figures, from runs and blocks, never from iterations.
 
-Iterations of one process resemble each other more than those of two do, and those of one moment more than those of
-two: from pooled iterations, an interval is several times too narrow. So runs and, within them, blocks are what is
-drawn again: the hierarchical (multi-level) bootstrap of Kalibera and Jones, "Rigorous Benchmarking in Reasonable
-Time", ISMM 2013; Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
+Iterations of one process are more alike than those of two processes, and iterations of one moment more than those of
+two: an interval from pooled iterations is several times too narrow. So runs and, within them, blocks are resampled: the
+hierarchical (multi-level) bootstrap of Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013;
+Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
 
-Drawing from a few runs shows too little of the variance between runs, and from one run none of it. What is missing is
-taken from the machine's noise floor, which counts like the evidence of `FLOOR_RUNS` more runs: each replicate of R runs
-is multiplied by a normal variate around 1, of standard deviation floor * sqrt(F / (R * (F + R - 1))). For one run that
-is the floor itself; it vanishes faster than 1 / sqrt(R) as runs come to speak for themselves.
+Resampling a few runs underestimates the variance between runs, and one run shows none of it. The missing part is taken
+from the machine's noise floor, which counts as much as `FLOOR_RUNS` more runs (F): each replicate of R runs is
+multiplied by a normal variate around 1, of standard deviation floor * sqrt(F / (R * (F + R - 1))). For one run that is
+the floor itself; with more runs it vanishes faster than 1 / sqrt(R).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 REPLICATES = 1000
 CONFIDENCE = 0.95
 ASSUMED_FLOOR = 0.03
-"""The relative standard deviation between identical runs on a machine that nobody has calibrated."""
+"""The relative standard deviation between identical runs on a machine that hasn't been calibrated."""
 FLOOR_RUNS = 3
 MOST_POINTS = 20_000
 """More samples than this are thinned, block by block, for quantiles."""
 
 MOST_BLOCKS = 400
-"""More blocks than this are drawn with their neighbours, as stretches: time and memory grow with their number."""
+"""More blocks than this are resampled in stretches of neighbours: time and memory grow with their number."""
 
 QUANTILES = {"median_s": 0.5, "p90_s": 0.9, "p99_s": 0.99}
 
@@ -55,15 +55,15 @@ def intervals(
 ) -> dict[str, Interval]:
     """Intervals of mean, median, p90 and p99, by their names in `Summary`.
 
-    `runs` holds, for each run, its blocks, each a sequence of seconds an inference; `floor` is the relative standard
-    deviation between identical runs. The same samples and seed give the same intervals.
+    `runs` holds the blocks of each run, and each block its samples in seconds per inference. `floor` is the relative
+    standard deviation between identical runs. The same samples and seed give the same intervals.
     """
     drawn = replicates(runs, floor=floor, seed=seed)
     return {name: interval(drawn[:, column]) for column, name in enumerate(("mean_s", *QUANTILES))}
 
 
 def replicates(runs: Sequence[Sequence[Sequence[float] | Array]], *, floor: float, seed: int) -> Array:
-    """Mean, median, p90 and p99 (a column each) as they come out of runs and blocks drawn again (a row each)."""
+    """Mean, median, p90 and p99 (a column each) of each replicate (a row each): runs and blocks, resampled."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -83,12 +83,12 @@ def interval(drawn: Array) -> Interval:
 
 
 def unseen(runs: int, floor: float) -> float:
-    """The standard deviation of what so many runs can't show of the spread between runs: see the module."""
+    """The standard deviation that this number of runs can't show of the spread between runs: see the module."""
     return floor * float((FLOOR_RUNS / (runs * (FLOOR_RUNS + runs - 1))) ** 0.5)
 
 
 def draws(blocks_of_runs: Sequence[int], generator: np.random.Generator) -> Array:
-    """How often each block is drawn in each replicate: runs are drawn, then blocks within each run that was drawn."""
+    """How often each block is drawn in each replicate: runs are drawn, then blocks within each drawn run."""
     import numpy as np
 
     runs = len(blocks_of_runs)
@@ -110,24 +110,24 @@ def _means(blocks: Sequence[Array], weights: Array) -> Array:
 
 
 def _points(blocks: Sequence[Array]) -> tuple[Array, Array, Array]:
-    """All samples in ascending order, the block that each is of, and how many samples each stands for."""
+    """All samples in ascending order, with the block of each, and the number of samples that each represents."""
     import numpy as np
 
     thinner = max(1.0, sum(map(len, blocks)) / MOST_POINTS)
-    kept, owners, shares = [], [], []
+    points, owners, shares = [], [], []
     for number, block in enumerate(blocks):
         count = max(1, round(len(block) / thinner))
         middles = (np.arange(count) + 0.5) / count
-        kept.append(np.sort(block) if count == len(block) else np.quantile(block, middles))
+        points.append(np.sort(block) if count == len(block) else np.quantile(block, middles))
         owners.append(np.full(count, number))
         shares.append(np.full(count, len(block) / count))
-    values = np.concatenate(kept)
+    values = np.concatenate(points)
     order = np.argsort(values, kind="stable")
     return values[order], np.concatenate(owners)[order], np.concatenate(shares)[order]
 
 
 def _quantiles(blocks: Sequence[Array], weights: Array, shares: Sequence[float]) -> Array:
-    """The quantiles of each replicate: a row each, a column a share; all found at once, by bisection."""
+    """The quantiles of each replicate (a row each, a column for each share), all at once, by bisection."""
     import numpy as np
 
     points, owners, counts = _points(blocks)

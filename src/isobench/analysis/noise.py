@@ -1,15 +1,15 @@
 """Which blocks of samples were disturbed, and how far a measurement can be trusted. Pure Python, for quick import.
 
-The rules were fixed before anything was measured by them. A block is contaminated where, while it was taken,
+The rules were fixed before anything was measured by them. A block is disturbed if, during it,
 
-- others used more than `OTHERS_CORES` cores' time of our CPUs (leaving such blocks out brought the spread of identical
-  runs from 16.6 % to 4.2 %), `KERNEL_SHARE` of our own time aside, or
+- other processes used more than `OTHERS_CORES` of our CPUs (setting such blocks aside reduced the spread of identical
+  runs from 16.6 % to 4.2 %), after an allowance of `KERNEL_SHARE` of our own CPU time, or
 - the hypervisor took more than `STEAL_SHARE` of the time, or
 - our own control group was throttled, or
-- its GPU was slowed or shared (`statistics.gpu`).
+- its GPU was slowed or shared (see `gpu_noise`).
 
-What the counters can't resolve counts as nothing. Contaminated blocks are set aside, never thrown away: as long as
-`LEAST_CLEAN` of the time is clean, the figures are those of the clean blocks, and those of all stand beside them.
+Amounts below the counters' resolution are ignored. Disturbed blocks are set aside, not deleted: while at least
+`LEAST_CLEAN` of the time is clean, the figures are of the clean blocks, and the figures of all blocks are stored, too.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from isobench.analysis.gpu_noise import GpuBlock, gpu_noise, gpu_notes
 
 OTHERS_CORES = 0.1
 KERNEL_SHARE = 0.005
-"""What the kernel's ticks take of each CPU that we use; where it tells interrupts apart, that isn't our own time."""
+"""The kernel's timer ticks on each CPU that we use, which some kernels don't count as our time."""
 STEAL_SHARE = 0.02
 LEAST_CLEAN = 0.25
-"""Below this share of clean time, a measurement is noisy, and nothing is set aside."""
+"""With a smaller share of clean time, a measurement is noisy, and nothing is set aside."""
 SHORTEST_S = 0.01
-"""Less than this is too short to say anything: identical runs then differ by more than a tenth."""
+"""A shorter measurement can't be repeated: identical runs then differ by more than a tenth."""
 ENOUGH_S = 0.1
-"""What a measurement that was too short is advised to reach."""
+"""The duration that is advised where a measurement was too short."""
 FAULT_S = 0.25e-6
-"""What a page fault costs at the least; a result of which faults make more than `FAULT_SHARE` is bound by them."""
+"""The least cost of a page fault; a result is bound by faults that take more than `FAULT_SHARE` of the time."""
 FAULT_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Consecutive samples, with what else went on: seconds of CPU time are summed over the CPUs at hand.
+    """Consecutive samples with the noise seen meanwhile; CPU seconds are summed over the CPUs that we may use.
 
-    `started_s` is by the machine's monotonic clock: it tells the order of blocks that several workers took in turn.
-    `gpu` is what the GPU did, where the model ran on one.
+    `started_s` is by the machine's monotonic clock, so it orders the blocks of interleaved workers. `gpu` is what the
+    GPU did, if the model ran on one.
     """
 
     samples: int
@@ -62,21 +62,21 @@ class Block:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Block:
-        """The block that a worker described.
+        """The block that a worker reported.
 
         Raises:
-            ValueError: a member is missing, or is no number.
+            ValueError: a member is missing, or isn't a number.
         """
         known = [field for field in fields(cls) if field.name != "gpu"]
         needed = [field.name for field in known if field.default is MISSING or value.get(field.name) is not None]
         wrong = [name for name in needed if type(value.get(name)) not in {int, float}]
         if wrong:
-            raise ValueError(f"a block lacks a number for {', '.join(wrong)}")
+            raise ValueError(f"a block must have a number for {', '.join(wrong)}")
         gpu = GpuBlock.from_json(value["gpu"]) if value.get("gpu") is not None else None
         return cls(gpu=gpu, **{name: value[name] for name in needed})
 
-    def contaminated(self, resolution_s: float) -> bool:
-        """Did anybody else take enough of the machine to be seen in the latency? Less than a tick isn't known."""
+    def disturbed(self, resolution_s: float) -> bool:
+        """Did others use enough of the machine to change the latency? `resolution_s` is that of the CPU counters."""
         allowed_s = OTHERS_CORES * self.wall_s + KERNEL_SHARE * self.cpu_own_s + resolution_s
         stolen = self.steal_s > STEAL_SHARE * self.wall_s + resolution_s
         gpu = self.gpu is not None and (self.gpu.slowed(self.wall_s) or self.gpu.shared())
@@ -85,12 +85,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which blocks the figures are of: `used` says so of each; `set_aside_s` is the time of the others."""
+    """Which blocks the figures are of.
+
+    `used` has a flag for each block; `set_aside_s` is the duration of the others. `clean_share` is the clean blocks'
+    share of the time, whether disturbed ones are set aside or not; 1.0 without blocks.
+    """
 
     used: tuple[bool, ...]
     set_aside_s: float
     clean_share: float
-    """Share of the time that lies in clean blocks, whether they were selected or not; 1.0 where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +105,8 @@ class Verdict:
 
 
 def select(blocks: Sequence[Block], *, resolution_s: float, enabled: bool = True) -> Selection:
-    """Set contaminated blocks aside, as the module's rules say."""
-    clean = [not block.contaminated(resolution_s) for block in blocks]
+    """Set disturbed blocks aside, by the rules of this module."""
+    clean = [not block.disturbed(resolution_s) for block in blocks]
     total_s = math.fsum(block.wall_s for block in blocks)
     clean_s = math.fsum(block.wall_s for block, is_clean in zip(blocks, clean, strict=True) if is_clean)
     share = clean_s / total_s if total_s else 1.0
@@ -113,16 +116,16 @@ def select(blocks: Sequence[Block], *, resolution_s: float, enabled: bool = True
 
 
 def used_samples(samples: array[int], blocks: Sequence[Block], used: Sequence[bool]) -> array[int]:
-    """The samples of the blocks that are used; all of them where nothing is known of blocks."""
+    """The samples of the used blocks; all samples if there are no blocks."""
     if not blocks:
         return samples
-    kept = samples[:0]
+    chosen = samples[:0]
     first = 0
     for block, is_used in zip(blocks, used, strict=True):
         if is_used:
-            kept += samples[first : first + block.samples]
+            chosen += samples[first : first + block.samples]
         first += block.samples
-    return kept
+    return chosen
 
 
 def verdict(
@@ -135,23 +138,23 @@ def verdict(
     median_s: float = 0.0,
     doubts: Sequence[str] = (),
 ) -> Verdict:
-    """Judge a measurement of `iterations` that lasted `total_s` together, `median_s` in the middle.
+    """The verdict on a measurement of `iterations` that lasted `total_s` in all, with a median of `median_s`.
 
-    - "invalid": the outputs are wrong; `wrong` says how.
-    - "noisy": the iterations lasted less than `SHORTEST_S`; or less than `LEAST_CLEAN` of the time was clean; or
-      what was asked for wasn't so: an interval's width, CPUs, threads (`doubts` says what).
-    - "clean": none of these. That page faults, the host or a GPU's power cap make the result is told, too, but is no
-      noise: they are the model's.
+    - "invalid": the outputs are wrong, for the reasons in `wrong`.
+    - "noisy": the iterations lasted less than `SHORTEST_S`; or less than `LEAST_CLEAN` of the time was clean; or a
+      requested interval, CPU or thread number wasn't reached, as `doubts` say.
+    - "clean": none of these. Being bound by page faults, by the host or by a GPU's power cap is added to the reasons,
+      but is no noise, since it belongs to the model.
     """
-    noise = [*_too_short(iterations, total_s), *_contaminated(blocks, clean_share), *doubts]
+    noise = [*_too_short(iterations, total_s), *_disturbances(blocks, clean_share), *doubts]
     if wrong:
         return Verdict(status="invalid", reasons=(*wrong, *noise))
-    told = [*_faulting(blocks), *gpu_notes(_gpu(blocks), median_s)]
-    return Verdict(status="noisy" if noise else "clean", reasons=(*noise, *told))
+    bounds = [*_faulting(blocks), *gpu_notes(_gpu(blocks), median_s)]
+    return Verdict(status="noisy" if noise else "clean", reasons=(*noise, *bounds))
 
 
 def _gpu(blocks: Sequence[Block]) -> list[tuple[GpuBlock, float]]:
-    """The GPU's side of the blocks that have one, and how long each lasted."""
+    """The GPU's part of the blocks that have one, with each block's duration."""
     return [(block.gpu, block.wall_s) for block in blocks if block.gpu is not None]
 
 
@@ -160,18 +163,18 @@ def _too_short(iterations: int, total_s: float) -> list[str]:
         return []
     advised = math.ceil(ENOUGH_S / total_s * iterations)
     advised = math.ceil(advised / 10 ** (digits := len(str(advised)) - 1)) * 10**digits
-    lasted = f"{iterations} iterations lasted {total_s * 1000:.2g} ms together"
-    return [f"{lasted}, too short to repeat: use --iterations {advised}, or leave it out"]
+    lasted = f"{iterations} iterations lasted only {total_s * 1000:.2g} ms, too short to be repeatable"
+    return [f"{lasted}: use --iterations {advised}, or omit it"]
 
 
-def _contaminated(blocks: Sequence[Block], clean_share: float) -> list[str]:
+def _disturbances(blocks: Sequence[Block], clean_share: float) -> list[str]:
     if clean_share >= LEAST_CLEAN:
         return []
     total_s = math.fsum(block.wall_s for block in blocks)
     others = math.fsum(block.cpu_others_s for block in blocks) / total_s
     steal = math.fsum(block.steal_s for block in blocks) / total_s
     how = f"{others:.2f} cores on average, {steal:.1%} stolen by the hypervisor"
-    reasons = [f"in {1 - clean_share:.0%} of the time others used the machine ({how})"]
+    reasons = [f"others used the machine in {1 - clean_share:.0%} of the time ({how})"]
     return [*reasons, *gpu_noise(_gpu(blocks))]
 
 
@@ -181,4 +184,4 @@ def _faulting(blocks: Sequence[Block]) -> list[str]:
     if not total_s or faults * FAULT_S < FAULT_SHARE * total_s:
         return []
     each = faults / sum(block.iterations for block in blocks)
-    return [f"bound by memory that is mapped anew: {each:,.0f} page faults an iteration"]
+    return [f"bound by page faults, {each:,.0f} per iteration: its memory is mapped again each time"]

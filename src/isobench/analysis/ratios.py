@@ -1,13 +1,13 @@
-"""How much faster is one than the other? From pairs of blocks that are neighbours in time, where there are such.
+"""The ratio of two latencies, from pairs of blocks that are neighbours in time where both were interleaved.
 
-Most of what makes two runs of the same thing differ is drift that neighbours in time share, so it drops out of their
-ratio. What the machine does to a round now and then doesn't: of each pair of processes, the quarter of the rounds with
-the lowest ratios and that with the highest count for nothing (the interquartile mean: Rosenberger and Gasko, "Comparing
-Location Estimators: Trimmed Means, Medians, and Trimean", in "Understanding Robust and Exploratory Data Analysis",
-1983). What is left from process to process (memory layout) is met by taking turns in several pairs of processes, and by
-the noise floor of pairs. Rounds are drawn again in stretches, since neighbours among them may still resemble each
-other: the block bootstrap of Kuensch, "The Jackknife and the Bootstrap for General Stationary Observations", Annals of
-Statistics 17 (1989), with the stretches' length growing as the cube root of their number.
+Most of the difference between two runs of the same thing is drift, which neighbours in time share, so that it cancels
+in their ratio. An occasional disturbance of one round doesn't cancel. So of each pair of processes the quarter of the
+rounds with the lowest ratios and the quarter with the highest are ignored (the interquartile mean: Rosenberger and
+Gasko, "Comparing Location Estimators: Trimmed Means, Medians, and Trimean", in "Understanding Robust and Exploratory
+Data Analysis", 1983). The remaining difference between processes (memory layout) is covered by interleaving several
+pairs of processes, and by the noise floor of pairs. Rounds are resampled in stretches, since neighbouring rounds may
+still be alike: the block bootstrap of Kuensch, "The Jackknife and the Bootstrap for General Stationary Observations",
+Annals of Statistics 17 (1989), with a stretch length that grows as the cube root of the number of rounds.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 ASSUMED_PAIR_FLOOR = 0.01
-"""The relative standard deviation between identical pairs of processes that take turns, where nobody has calibrated."""
+"""The relative standard deviation between identical interleaved pairs, on a machine that hasn't been calibrated."""
 TRIMMED = 0.25
-"""The share of a pair's rounds that count for nothing, at either end."""
+"""The share of a pair's rounds that is ignored at either end."""
 MOST_WEIGHTS = 2_000_000
-"""Of how many rounds in how many replicates the weights are kept at once: 16 MB."""
+"""Weights (rounds times replicates) that are held in memory at once: 16 MB."""
 MEDIAN = 1
-"""The median's column in replicates."""
+"""The median's column in `replicates`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Ratio:
 def paired(
     pairs: Sequence[Sequence[tuple[float, float]]], *, floor: float = ASSUMED_PAIR_FLOOR, seed: int = 0
 ) -> Ratio:
-    """The ratio of two that took turns: for each pair of processes, the medians of both blocks of each round."""
+    """The ratio of two interleaved latencies. `pairs` holds the medians of both blocks, for each round of each pair."""
     import numpy as np
 
     logs = [np.array([math.log(second / first) for first, second in rounds]) for rounds in pairs]
@@ -54,7 +54,7 @@ def paired(
     drawn, first = np.zeros(REPLICATES), 0
     for each, lengths in zip(logs, stretches, strict=True):
         own = weights[:, first : first + len(lengths)]
-        # A pair that was drawn twice counts twice, and one that wasn't has no mean.
+        # A pair that was drawn twice counts twice; one that wasn't drawn has no mean.
         times = own.sum(axis=1) / len(lengths)
         for rows in np.array_split(np.flatnonzero(times), -(-REPLICATES * len(each) // MOST_WEIGHTS)):
             drawn[rows] += times[rows] / len(pairs) * _middle(each, np.repeat(own[rows], lengths, axis=1))
@@ -65,14 +65,14 @@ def paired(
 
 
 def middle(values: Sequence[float] | Array) -> float:
-    """The mean of the middle half: what lies in the lowest and in the highest quarter counts for nothing."""
+    """The mean of the middle half: the lowest and the highest quarter are ignored."""
     import numpy as np
 
     return float(_middle(np.asarray(values), np.ones((1, len(values))))[0])
 
 
 def _middle(values: Array, weights: Array) -> Array:
-    """For each row of weights, the mean of the middle half of the values; one on the border counts in part."""
+    """For each row of weights, the mean of the middle half of the values; a value on the border counts in part."""
     import numpy as np
 
     order = np.argsort(values)
@@ -85,7 +85,7 @@ def _middle(values: Array, weights: Array) -> Array:
 
 
 def _lengths(rounds: int) -> list[int]:
-    """The lengths of the stretches that so many rounds are drawn in."""
+    """The lengths of the stretches in which this number of rounds is resampled."""
     number = max(1, round(rounds / max(1, round(rounds ** (1 / 3)))))
     return [rounds // number + (place < rounds % number) for place in range(number)]
 
@@ -97,7 +97,7 @@ def unpaired(
     floor: float,
     seed: int = 0,
 ) -> Ratio:
-    """The ratio of the medians of two that were measured at different times: runs of blocks of seconds, each."""
+    """The ratio of the medians of two that were measured at different times; both hold seconds by run and block."""
     import numpy as np
 
     one, other = (replicates(runs, floor=floor, seed=seed + n)[:, MEDIAN] for n, runs in enumerate((first, second)))

@@ -1,4 +1,4 @@
-"""Samples -> figures. numpy is imported where it's used: this has to be imported in no time."""
+"""Samples -> figures. numpy is imported by the functions that need it, so that this module is imported quickly."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ QUANTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Latency of one inference, in seconds; `throughput_ips` is inferences per second, 1 / `mean_s`.
+    """Latency of one inference in seconds; `throughput_ips` is inferences per second, 1 / `mean_s`.
 
-    A sample is one iteration, or the mean of a few where one is too short for the clock. `stdev_s` is the samples'
-    standard deviation (n - 1), 0 for one sample. The quantiles are those of the samples, of type 7.
+    A sample is one iteration, or the mean of a group of them where one is too short for the clock. `stdev_s` is the
+    samples' standard deviation (n - 1), 0 for one sample. Quantiles are of the samples, by type 7 (see `quantile`).
     """
 
     iterations: int
@@ -38,7 +38,7 @@ def summarize(samples_ns: Sequence[float] | np.ndarray[Any, Any], *, group: int 
     """Summarize samples, nanoseconds of `group` iterations each.
 
     Raises:
-        ValueError: there is no sample.
+        ValueError: there are no samples.
     """
     import numpy as np
 

@@ -54,6 +54,6 @@ class Sampler:
         self._total_s += block.wall_s
         if block.wall_s < self._ready.block_s / 2:
             self.block_samples *= 2
-        if not (self._settings.select and block.contaminated(self._ready.resolution_s)):
+        if not (self._settings.select and block.disturbed(self._ready.resolution_s)):
             self._clean_iterations += block.iterations
             self._clean_s += block.wall_s
