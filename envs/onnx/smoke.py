@@ -1,4 +1,4 @@
-"""Run once in a new `onnx` environment, which is ready only if this ends well: a model is made and converted."""
+"""Run once in a new `onnx` environment, which is ready only if this succeeds: a model is created and converted."""
 
 import msgpack
 import numpy as np

@@ -1,4 +1,4 @@
-"""Run once in a new `ort-cuda` environment, which is ready only if this ends well. It needs no GPU."""
+"""Run once in a new `ort-cuda` environment, which is ready only if this succeeds. It needs no GPU."""
 
 import msgpack
 import numpy as np

@@ -1,6 +1,6 @@
-"""Run once in a new `tensorrt` environment, which is ready only if this ends well: everything loads and works.
+"""Run once in a new `tensorrt` environment, which is ready only if this succeeds: everything loads and works.
 
-It needs the NVIDIA driver: pycuda doesn't load without.
+It needs the NVIDIA driver: pycuda doesn't load without it.
 """
 
 import msgpack

@@ -1,4 +1,4 @@
-"""Run once in a new `torch` environment, which is ready only if this ends well: everything loads and works."""
+"""Run once in a new `torch` environment, which is ready only if this succeeds: everything loads and works."""
 
 import msgpack
 import numpy as np

@@ -1,18 +1,18 @@
-"""Every name on disk. Nothing else in isobench joins a folder's name by itself.
+"""Every path on disk. No other module puts names of these folders together.
 
 $ISOBENCH_HOME/            platformdirs' user data folder unless the variable is set
-    environments/          NAME-PROVIDER-IDENTITY/, beside it .lock, .log and .tmp while it's being made
-    locks/                 locks that were resolved for a script's own dependencies
-    builds/                what was made of models, content-addressed; index/ says from what
+    environments/          NAME-PROVIDER-IDENTITY/, beside it .lock, .log and .tmp during its installation
+    locks/                 locks resolved for the dependencies of scripts
+    builds/                builds of models, content-addressed; index/ maps requests to builds
     results/               ID/result.json, samples beside it
-    runs/                  run directories of workers that are at work, or that failed
-    calibration.json       how far identical runs differ on this machine
-    cache/                 what runtimes keep between runs (torch.compile, TensorRT's timings); conda packages
+    runs/                  run directories of workers that are running, or that failed
+    calibration.json       how much identical runs differ on this machine
+    cache/                 what runtimes cache between runs (torch.compile, TensorRT's timings); conda packages
 
-$ISOBENCH_ENVS/            NAME/: the user's own specs of environments, which go before isobench's
+$ISOBENCH_ENVS/            NAME/: the user's own specs of environments, which override isobench's
 
-$ISOBENCH_DEVICE_LOCKS/    one for the whole machine, whoever measures: /run/lock/isobench-devices, or in /tmp;
-                           holds the locks that make a device exclusive
+$ISOBENCH_DEVICE_LOCKS/    the locks that make a device exclusive; one folder for the whole machine and all of its
+                           users: /run/lock/isobench-devices, or in /tmp
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def home() -> Path:
     if not moved:
         return _default_home()
     folder = Path(moved).expanduser().absolute()
-    return folder.resolve() if ".." in folder.parts else folder  # each path in it is to have one name
+    return folder.resolve() if ".." in folder.parts else folder  # so that each path has one name
 
 
 def envs() -> list[Path]:
@@ -83,7 +83,7 @@ def devices() -> Path:
         return Path(moved).absolute()
     shared = "/run/lock"
     try:
-        # What decides must be equal for all users, root included: not "may I write there?" but "may everybody?".
+        # The choice must be equal for all users, root included: not "may I write there?" but "may everybody?".
         everybodys = os.stat(shared).st_mode & 0o1777 == 0o1777  # noqa: PTH116 - pathlib's is slower
     except FileNotFoundError:
         everybodys = False
@@ -91,5 +91,5 @@ def devices() -> Path:
 
 
 def new_run(name: str) -> Path:
-    """A name for a run directory that nobody else has; the folder itself isn't made."""
+    """A unique path for a run directory, which isn't created."""
     return runs() / f"{name}-{os.getpid()}-{os.urandom(3).hex()}"

@@ -9,19 +9,28 @@ from isobench.environments.redaction import redacted
 
 SAYINGS = {
     ("SolverError", "Cannot solve the request because of: No candidates were found for x 9.*."): "no packages satisfy",
-    ("SolverError", "gputool 1.0 would require\n   └─ __cuda >=12, for which no candidates were found."): "no __cuda",
-    ("GatewayError", "Request failed after 3 retries\nCaused by: tcp connect error"): "can't be reached",
-    ("GatewayError", "Caused by: dns error\nCaused by: error resolving DNS"): "can't be reached",
-    ("OSError", "an error occurred during a range request: Request failed after 2 retries"): "can't be reached",
-    ("GatewayError", "could not find subdir 'noarch' in channel 'file:///c/'"): "there is no channel at file:///c/",
-    ("InstallerError", "HTTP status client error (404 Not Found)"): "hasn't got it (404)",
-    ("InstallerError", "HTTP status client error (403 Forbidden)"): "refused access",
+    (
+        "SolverError",
+        "gputool 1.0 would require\n   └─ __cuda >=12, for which no candidates were found.",
+    ): "__cuda (an NVIDIA driver) is missing",
+    ("GatewayError", "Request failed after 3 retries\nCaused by: tcp connect error"): "conda channel unreachable",
+    ("GatewayError", "Caused by: dns error\nCaused by: error resolving DNS"): "conda channel unreachable",
+    (
+        "OSError",
+        "an error occurred during a range request: Request failed after 2 retries",
+    ): "conda channel unreachable",
+    (
+        "GatewayError",
+        "could not find subdir 'noarch' in channel 'file:///c/'",
+    ): "there is no conda channel at file:///c/",
+    ("InstallerError", "HTTP status client error (404 Not Found)"): "doesn't have a file (404)",
+    ("InstallerError", "HTTP status client error (403 Forbidden)"): "denied access",
     ("IoError", "failed to copy: No space left on device (os error 28)"): "the disk is full",
-    ("IoError", "failed to create: Disk quota exceeded (os error 122)"): "the disk quota is used up",
-    ("IoError", "failed to create: Permission denied (os error 13)"): "can't be written to",
+    ("IoError", "failed to create: Disk quota exceeded (os error 122)"): "the disk quota is exceeded",
+    ("IoError", "failed to create: Permission denied (os error 13)"): "isn't writable",
     ("PanicException", "called `Option::unwrap()` on a `None` value"): "rattler failed",
-    ("timeout", "nothing happened for 60 s while it was fetching python"): "nothing happened for 60 s",
-    ("ModuleNotFoundError", "No module named 'conda_lock'"): "conda-lock, by which locks are written, isn't",
+    ("timeout", "no progress for 60 s while it was fetching python"): "conda channel unreachable: no progress for 60 s",
+    ("ModuleNotFoundError", "No module named 'conda_lock'"): "conda-lock, which writes the locks, isn't",
 }
 
 

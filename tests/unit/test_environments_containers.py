@@ -55,7 +55,7 @@ def test_a_tag_beside_the_digest_decides_nothing_and_a_port_is_no_tag(tmp_path):
 
 @pytest.mark.usefixtures("no_engine")
 def test_a_tag_alone_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"container\.toml: python:3\.11-slim names no digest.*may change") as caught:
+    with pytest.raises(UsageError, match=r"container\.toml: python:3\.11-slim has no digest.*may change") as caught:
         image_of(tmp_path / "mine", 'image = "python:3.11-slim"\n')
     assert "NAME@sha256:..." in caught.value.hint
 
@@ -64,11 +64,11 @@ def test_a_tag_alone_is_refused(tmp_path):
     ("text", "message"),
     [
         ("image = ", "can't be read"),
-        ('image = "no image at all"', "'no image at all' names no image"),
-        (f'image = "{PINNED}"\npyton = "python3"', "there is no 'pyton'"),
-        (f'image = "{PINNED}"\nimage_packages = "yes"', "image_packages = 'yes' is not true or false"),
-        ("image = 3", "image = 3 is not a string"),
-        ('python = "python3"', "no container image is named for the mine environment"),
+        ('image = "no image at all"', "'no image at all' is not an image"),
+        (f'image = "{PINNED}"\npyton = "python3"', "unknown key 'pyton'"),
+        (f'image = "{PINNED}"\nimage_packages = "yes"', "image_packages must be true or false, got 'yes'"),
+        ("image = 3", "image must be a string, got 3"),
+        ('python = "python3"', "no container image is configured for the mine environment"),
     ],
 )
 def test_what_container_toml_says_is_checked(text, message, tmp_path):
@@ -78,7 +78,7 @@ def test_what_container_toml_says_is_checked(text, message, tmp_path):
 
 
 def test_one_image_can_be_set_up_for_all_environments(tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match="no container image is named for the ort environment") as caught:
+    with pytest.raises(UsageError, match="no container image is configured for the ort environment") as caught:
         replace(environments.spec("ort"), provider="container").identity()
     assert "ISOBENCH_CONTAINER_IMAGE" in caught.value.hint
     file = tmp_path / "config" / "isobench" / "config.toml"
@@ -117,7 +117,7 @@ def test_an_image_may_be_all_that_there_is_and_then_auto_takes_it(tmp_path, monk
     assert expected.folder.name.startswith("vendor-container-")
     assert [one.provider for one in choice.installable(environments.spec("vendor"))] == ["container"]
     [row] = [row for row in cli_env._rows() if row["name"] == "vendor"]
-    assert (row["state"], row["provider"]) == ("not made", "container")
+    assert (row["state"], row["provider"]) == ("not created", "container")
     (folder / "requirements.in").write_text("numpy\n")
     with pytest.raises(ProvisionError, match="the vendor environment isn't locked"):
         replace(environments.spec("vendor"), provider="container").identity()

@@ -127,7 +127,9 @@ def test_a_broken_manifest_is_refused_with_the_way_out(tmp_path, monkeypatch, ma
     with pytest.raises(ProvisionError, match=r"isobench-environment\.json") as caught:
         environments.check(environment)
     name = environment.folder.name
-    assert caught.value.hint == f"isobench env remove {name} && isobench env create ort --provider venv"
+    assert (
+        caught.value.hint == f"Install it again: isobench env remove {name} && isobench env create ort --provider venv"
+    )
 
 
 def test_a_missing_lock_is_refused_with_the_way_out(tmp_path):
@@ -145,7 +147,7 @@ def test_a_python_that_is_no_minor_version_is_refused(tmp_path, monkeypatch, sai
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "python-version").write_bytes(said)
     monkeypatch.setenv("ISOBENCH_ENVS", str(tmp_path))
-    with pytest.raises(UsageError, match="which is no minor version of Python") as caught:
+    with pytest.raises(UsageError, match="must hold a minor version of Python") as caught:
         environments.spec("odd")
     assert caught.value.message.startswith(str(tmp_path / "odd" / "python-version"))
 

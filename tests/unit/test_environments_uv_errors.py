@@ -8,22 +8,22 @@ from isobench.environments.uv import errors
 
 SAYINGS = {  # each cut to what counts
     "error: failed to copy file from /a to /b: No space left on device (os error 28)": "the disk is full",
-    "error: failed to create directory `/x`: Permission denied (os error 13)": "can't be written to",
+    "error: failed to create directory `/x`: Permission denied (os error 13)": "isn't writable",
     "error: Failed to download `a==1`\n  cause: Hash mismatch for `a==1`\n": "another file for a==1",
     "error: Couldn't parse requirement in `t.txt` at position 14": "the lock is damaged",
     "error: Invalid hash digest length (expected 64 hexadecimal characters, found 2)": "the lock is damaged",
-    "  cause: Because there is no version of a==99.0 and you require": "no index set up here has a==99.0",
-    "  cause: Because nosuch was not found in the package registry and you require": "no index set up here has nosuch",
-    "error: Request failed after 3 retries in 7.3s\n  cause: tcp connect error": "can't be reached",
-    "  cause: Because nosuch was not found in the provided package locations and": "no index set up here has nosuch",
-    "error: Couldn't parse requirement in `/e/requirements.in` at position 0": "requirements.in can't be understood",
-    "error: Unexpected '<', expected '-c': /e/requirements.in:1:1": "requirements.in can't be understood",
+    "  cause: Because there is no version of a==99.0 and you require": "no configured index has a==99.0",
+    "  cause: Because nosuch was not found in the package registry and you require": "no configured index has nosuch",
+    "error: Request failed after 3 retries in 7.3s\n  cause: tcp connect error": "the package index is unreachable",
+    "  cause: Because nosuch was not found in the provided package locations and": "no configured index has nosuch",
+    "error: Couldn't parse requirement in `/e/requirements.in` at position 0": "requirements.in can't be parsed",
+    "error: Unexpected '<', expected '-c': /e/requirements.in:1:1": "requirements.in can't be parsed",
     "error: Unexpected '<', expected '-c': /e/requirements.txt:1:1": "the lock is damaged",
-    "error: File not found: `/e/requirements.in`": "/e/requirements.in isn't there",
-    "error: Failed to initialize cache at `/c`\n  cause: Not a directory": "uv's cache, /c, can't be written to",
+    "error: File not found: `/e/requirements.in`": "/e/requirements.in does not exist",
+    "error: Failed to initialize cache at `/c`\n  cause: Not a directory": "uv's cache /c isn't writable",
     "error: Failed to read `--find-links` directory: /no\n  cause: No such": "the folder of wheels /no can't be read",
     "Because you require a<1 and a>1, we can conclude that your requirements are unsatisfiable": "no versions satisfy",
-    "  cause: dns error\n  cause: error resolving DNS": "the package index can't be reached",
+    "  cause: dns error\n  cause: error resolving DNS": "the package index is unreachable",
     "  cause: Because there is no version of torch==2.13.0+cpu": "PyTorch's own index",
     "something new": "uv failed",
 }
@@ -45,7 +45,7 @@ def test_a_missing_torch_names_every_way_to_get_it():
 
 def test_a_damaged_lock_is_mended_by_the_command_that_makes_it():
     assert errors.explain("Couldn't parse it", relock="isobench env lock ort", loosen="")[1] == (
-        "make it anew: isobench env lock ort"
+        "Resolve it again: isobench env lock ort"
     )
 
 

@@ -34,7 +34,7 @@ def _toolkit(folder: Path, *headers: str) -> Path:
 def test_pycuda_is_refused_where_there_is_no_cuda_toolkit(spec: Spec) -> None:
     with pytest.raises(ProvisionError, match="pycuda is built from source, which needs the CUDA toolkit") as raised:
         sources.check(spec)
-    assert "there is no include/cuda.h in CUDA_HOME or /usr/local/cuda" in raised.value.message
+    assert "neither CUDA_HOME nor /usr/local/cuda has include/cuda.h" in raised.value.message
     assert "isobench env create tensorrt --provider conda" in raised.value.hint
 
 
@@ -43,7 +43,7 @@ def test_pycuda_is_refused_where_the_toolkit_is_not_whole_unless_its_user_has_se
 ) -> None:
     _toolkit(tmp_path / "cuda", "cuda.h")
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(ProvisionError, match=r"that in .*cuda has no include/curand.h") as raised:
+    with pytest.raises(ProvisionError, match=r"the one in .*cuda has no include/curand.h") as raised:
         sources.check(spec)
     assert "write `CUDA_ENABLE_CURAND = False` into ~/.aksetup-defaults.py" in raised.value.hint
     (tmp_path / ".aksetup-defaults.py").write_text("CUDA_ENABLE_CURAND = False\n")
@@ -111,9 +111,9 @@ def test_what_this_machine_has_no_use_for_is_left_out_of_all(
     monkeypatch.setattr(nvidia, "present", lambda: False)
     assert usable(environments.spec("ort"))
     assert not usable(environments.spec("ort-cuda"))
-    assert capsys.readouterr().err == "ort-cuda: left out, since there is no NVIDIA GPU here\n"
+    assert capsys.readouterr().err == "ort-cuda: skipped: no NVIDIA GPU found\n"
     monkeypatch.setattr(nvidia, "present", lambda: True)
     assert usable(spec) == spec.is_locked
     if not spec.is_locked:
-        said = "tensorrt: left out, since it isn't locked yet: isobench env lock tensorrt\n"
+        said = "tensorrt: skipped: not locked yet (isobench env lock tensorrt)\n"
         assert capsys.readouterr().err == said

@@ -66,7 +66,7 @@ def test_a_program_that_is_not_there_is_told_in_the_log(tmp_path):
 def test_a_program_that_takes_too_long_is_killed_with_all_that_it_started(tmp_path):
     pid_file = tmp_path / "pid"
     argv = ["/bin/sh", "-c", f"sleep 60 & echo $! > {pid_file}; wait"]
-    with pytest.raises(TimeoutError, match=r"stopped after 0\.5 s"):
+    with pytest.raises(TimeoutError, match=r"killed after 0\.5 s"):
         process.run_logged(argv, env=ENV, log_file=tmp_path / "log", timeout_s=0.5)
     wait_until(lambda: not is_alive(read_pid(pid_file)))
 
@@ -158,7 +158,7 @@ def test_capture_returns_what_is_printed():
 
 
 def test_capture_says_what_a_failing_program_complained_of():
-    with pytest.raises(OSError, match="ended with status 4: no luck"):
+    with pytest.raises(OSError, match="failed with exit code 4: no luck"):
         process.capture(["/bin/sh", "-c", "echo no luck >&2; exit 4"], env=ENV)
 
 

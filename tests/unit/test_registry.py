@@ -128,14 +128,14 @@ def test_two_plugins_with_one_runtime_name_are_refused_by_name(
     with pytest.raises(UsageError, match=r"two plugins bring a runtime 'ort': .*builtin and a_plugin_of_the_tests"):
         registry.get("ort", X86)
     assert registry.get("torch-eager", X86).name == "torch-eager", "the others go on"
-    assert "the runtime 'ort': another plugin brings one of that name" in listed(capsys)
+    assert "the runtime 'ort': another plugin provides one of that name" in listed(capsys)
 
 
 def test_two_packages_with_one_environment_name_are_refused_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path / "site", monkeypatch, **{"envs__ort__python-version": "3.11\n"})
-    with pytest.raises(UsageError, match=r"two packages bring an environment 'ort': .*a_plugin_of_the_tests"):
+    with pytest.raises(UsageError, match=r"two packages provide an environment 'ort': .*a_plugin_of_the_tests"):
         specs.spec("ort")
     own = tmp_path / "own" / "ort"
     own.mkdir(parents=True)
@@ -147,11 +147,14 @@ def test_two_packages_with_one_environment_name_are_refused_by_name(
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("import a_module_that_nobody_has", "it can't be imported: ModuleNotFoundError: No module named 'a_module_"),
-        ("raise SystemExit(3)", "it can't be imported: SystemExit: 3"),
-        ("x = 1", "it can't be imported: AttributeError: module 'a_plugin_of_the_tests' has no attribute 'implements'"),
-        ("implements = []", "its `implements` is no dictionary, but list"),
-        ("implements = {'runtime': {}}", "its `implements` has runtime; what is known is runtimes, tools, sequences"),
+        ("import a_module_that_nobody_has", "import failed: ModuleNotFoundError: No module named 'a_module_"),
+        ("raise SystemExit(3)", "import failed: SystemExit: 3"),
+        ("x = 1", "import failed: AttributeError: module 'a_plugin_of_the_tests' has no attribute 'implements'"),
+        ("implements = []", "'implements' must be a dict, got list"),
+        (
+            "implements = {'runtime': {}}",
+            "'implements' has unknown keys: runtime; the keys are runtimes, tools, sequences",
+        ),
         ("implements = {'runtimes': []}", "its `runtimes` is no dictionary, but list"),
         ("implements = {'runtimes': {'x': 1}}", "the runtime 'x': its description is no dictionary, but int"),
         ("implements = {'runtimes': {'x': {'device': 1}}}", "the runtime 'x': there is no key device; the keys are"),
@@ -187,7 +190,7 @@ def test_an_unknown_runtime_is_refused_with_those_that_are_there(
         registry.get("onnx", X86)
     assert "ort" in caught.value.hint
     assert "torch-compiled" in caught.value.hint
-    assert "Not loaded: a_plugin_of_the_tests (it can't be imported" in caught.value.hint
+    assert "Not loaded: a_plugin_of_the_tests (import failed" in caught.value.hint
 
 
 def test_a_runtime_on_a_device_that_it_does_not_support_is_refused(

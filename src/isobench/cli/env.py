@@ -1,4 +1,4 @@
-"""`isobench env`: make, look at and remove the environments that the runtimes work in."""
+"""`isobench env`: create, list, verify and remove the environments that the runtimes run in."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON
 
 @click.group()
 def env() -> None:
-    """Make, look at and remove the environments that the runtimes work in.
+    """Create, list, verify and remove the environments that the runtimes run in.
 
-    A name is that of an environment ("ort"), or of the folder of one, as `isobench env list` shows it.
+    NAME is that of an environment ("ort"), or of its folder, as `isobench env list` shows it.
     """
 
 
@@ -37,7 +37,7 @@ for command in (create, adopt, lock, diff):
 @AS_JSON
 @environment_options
 def list_(as_json: bool) -> None:
-    """List the environments: those that isobench knows, and those made for scripts or from older locks."""
+    """List the known environments, and those created for scripts or from older locks."""
     rows = _rows()
     if as_json:
         print_json(rows)
@@ -53,13 +53,13 @@ def list_(as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @environment_options
 def remove(names: tuple[str, ...]) -> None:
-    """Remove environments: every one that bears a name, or the one in a folder."""
+    """Remove environments: every one of a name, or the one in a folder."""
     for name in names:
         gone = environments.remove(name, progress=say)
         for folder in gone:
             click.echo(f"removed {folder}")
         if not gone:
-            click.echo(f"{name} isn't there: nothing to remove", err=True)
+            click.echo(f"{name}: nothing to remove", err=True)
 
 
 @env.command()
@@ -67,7 +67,7 @@ def remove(names: tuple[str, ...]) -> None:
 @AS_JSON
 @environment_options
 def path(name: str, as_json: bool) -> None:
-    """Print the folder of an environment; fails where it isn't ready."""
+    """Print the folder of an environment; fails if it isn't ready."""
     environment = ready_one(name)
     if as_json:
         print_json(
@@ -90,20 +90,20 @@ def path(name: str, as_json: bool) -> None:
 @AS_JSON
 @environment_options
 def verify(names: tuple[str, ...], as_json: bool) -> None:
-    """Compare every file of environments with what was laid down; fails where one differs."""
+    """Compare every file of environments with what was installed; fails if one differs."""
     found = {name: environments.verify(ready_one(name)) for name in dict.fromkeys(names)}
     if as_json:
         print_json([{"name": name, "ok": not problems, "problems": problems} for name, problems in found.items()])
     else:
         for name, problems in found.items():
             count = f"{len(problems)} difference{'s' if len(problems) > 1 else ''}"
-            click.echo(f"{name}: {count if problems else 'as it was laid down'}")
+            click.echo(f"{name}: {count if problems else 'unchanged since its installation'}")
             for line in problems:
                 click.echo(f"  - {line}")
     broken = [ready_one(name) for name, problems in found.items() if problems]
     if broken:
         raise ProvisionError(
-            f"no longer what the lock says: {', '.join(environment.name for environment in broken)}",
+            f"modified since their installation: {', '.join(environment.name for environment in broken)}",
             hint="; ".join(store.remedy(environment) for environment in broken),
         )
 
@@ -120,7 +120,7 @@ def _rows() -> list[dict[str, Any]]:
         rows += [_row(environment, "ready") for environment in there]
         if not there and not any(folder in broken for folder in folders):
             rows.append(_row_of_missing(spec))
-    # What is left was made for scripts, or from locks that were replaced since.
+    # The others were created for scripts, or from locks that have been replaced since.
     rows += [_row(other, "old lock" if other.name in environments.names() else "ready") for other in on_disk.values()]
     return rows + [_row_of_broken(folder) for folder in broken]
 
@@ -147,7 +147,7 @@ def _row_of_missing(spec: Spec) -> dict[str, Any]:
     spec = chosen or spec
     return {
         "name": spec.name,
-        "state": "not made" if locked else "no lock",
+        "state": "not created" if locked else "no lock",
         "provider": spec.provider,
         "python": spec.python,
         "packages": 0,
@@ -160,7 +160,7 @@ def _row_of_missing(spec: Spec) -> dict[str, Any]:
 
 
 def _row_of_broken(folder: Path) -> dict[str, Any]:
-    """An environment whose manifest can't be understood: of another version of isobench, or damaged."""
+    """An environment whose manifest can't be read: of another version of isobench, or damaged."""
     name, provider, _ = folder.name.rsplit("-", 2)
     return {
         "name": name,

@@ -17,9 +17,9 @@ from isobench.errors import IsobenchError, ResultError, UsageError
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @environment_options
 def diff(first: str, second: str, as_json: bool) -> int:
-    """Say which packages differ. FIRST and SECOND: environments, or results by their id, folder or file.
+    """Show which packages differ. FIRST and SECOND: environments, or results by their id, folder or file.
 
-    The exit code is 1 where something differs.
+    The exit code is 1 if a package differs.
     """
     was, now = _packages(first), _packages(second)
     rows = [
@@ -38,7 +38,7 @@ def diff(first: str, second: str, as_json: bool) -> int:
 
 
 def _packages(name: str) -> Mapping[str, str]:
-    """Version by package, Python itself among them; conda's packages are marked as such, with their build."""
+    """Version by package, with Python itself; conda packages are marked as such, with their build."""
     try:
         environment = ready_one(name)
     except IsobenchError as error:
@@ -66,10 +66,12 @@ def _packages_of_result(name: str, no_environment: IsobenchError) -> Mapping[str
             raise no_environment from None
         raise UsageError(
             f"{name} is neither an environment nor a result: {no_environment.message}; {no_result.message}",
-            hint="see them all: isobench env list, isobench list",
+            hint="List them: isobench env list, isobench list",
         ) from None
     if record is None:
-        raise UsageError(f"the result {name} has no environment: it came to no measurement", hint="isobench list")
+        raise UsageError(
+            f"the result {name} has no environment: it failed before", hint="List the results: isobench list"
+        )
     conda = [package.split("=", 1) for package in record.conda_packages]
     return {
         "python": record.python,

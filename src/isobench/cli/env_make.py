@@ -22,19 +22,19 @@ _FILES = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FOLDER/environment.yml",
-    help="An environment of your own, wherever it lies; may be given again.",
+    help="An environment of your own, in any folder; can be repeated.",
 )
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="NAME...")
-@click.option("--all", "everything", is_flag=True, help="Every environment that is locked and of use on this machine.")
+@click.option("--all", "everything", is_flag=True, help="Every environment that is locked and usable on this machine.")
 @_FILES
 @environment_options
 def create(names: tuple[str, ...], everything: bool, files: tuple[Path, ...]) -> None:
-    """Make environments from their locks; those that are ready are left alone."""
+    """Create environments from their locks; those that are ready are skipped."""
     if bool(names or files) == everything:
-        raise UsageError("name the environments to make, or give --all", hint="isobench env create --all")
+        raise UsageError("give either names of environments or --all", hint="Create all: isobench env create --all")
     wanted = _specs(tuple(environments.names()) if everything else names, files)
     if everything:
         wanted = [spec for spec in wanted if _usable(spec)]
@@ -49,10 +49,10 @@ def create(names: tuple[str, ...], everything: bool, files: tuple[Path, ...]) ->
 @click.argument("prefix_or_python", type=click.Path(path_type=Path))
 @environment_options
 def adopt(name: str, prefix_or_python: Path) -> None:
-    """Use an interpreter that is already there, as it is: a conda environment, a virtual one, a site's own.
+    """Use an existing interpreter as it is: a conda environment, a virtual one, a site's own.
 
-    What is installed in it is written down and compared before each measurement; results say that it wasn't built
-    from a lock. Nothing in it is changed. Afterwards, --provider adopted names it.
+    What is installed in it is recorded and compared before each measurement; results state that it wasn't installed
+    from a lock. Nothing in it is changed. Use it with --provider adopted.
     """
     from isobench.environments import adopted
 
@@ -63,10 +63,12 @@ def adopt(name: str, prefix_or_python: Path) -> None:
 @click.command()
 @click.argument("names", nargs=-1, metavar="NAME...")
 @_FILES
-@click.option("--platform", "platforms", multiple=True, help="Of the conda packages; may be given again.")
-@click.option("--update", multiple=True, metavar="PACKAGE", help="Take its newest version; may be given again.")
-@click.option("--check", is_flag=True, help="Write nothing; fail if the locks aren't what is asked for.")
-@click.option("--upgrade", is_flag=True, help="Take the newest versions, not those that are locked.")
+@click.option(
+    "--platform", "platforms", multiple=True, help="A platform to lock the conda packages for; can be repeated."
+)
+@click.option("--update", multiple=True, metavar="PACKAGE", help="Update it to its newest version; can be repeated.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if the locks are out of date.")
+@click.option("--upgrade", is_flag=True, help="Update everything to the newest versions.")
 @environment_options
 def lock(
     names: tuple[str, ...],
@@ -78,10 +80,10 @@ def lock(
 ) -> None:
     """Resolve environment.yml and requirements.in and write the locks, with a hash for every file.
 
-    What is locked stays as it is for as long as it is what is asked for.
+    Locked versions stay as long as they satisfy the requirements.
     """
     if not (names or files):
-        raise UsageError("name the environments to lock", hint="isobench env lock NAME")
+        raise UsageError("no environment to lock was named", hint="Name one: isobench env lock NAME")
     stale = []
     for spec in _specs(names, files):
         changes = environments.lock(
@@ -90,24 +92,24 @@ def lock(
         for line in changes:
             click.echo(f"{spec.name}: {line}")
         if not changes:
-            click.echo(f"{spec.name}: the same versions")
+            click.echo(f"{spec.name}: no changes")
         stale += [spec] if changes else []
     if check and stale:
         raise ProvisionError(
-            f"the lock isn't what its requirements resolve to: {', '.join(spec.name for spec in stale)}",
-            hint=" && ".join(spec.relock for spec in stale),
+            f"the lock is out of date: {', '.join(spec.name for spec in stale)}",
+            hint=f"Update it: {' && '.join(spec.relock for spec in stale)}",
         )
 
 
 def _usable(spec: Spec) -> bool:
-    """Is it locked, and is there the device that it is for? If not, say so."""
+    """Whether it is locked, and the device that it needs is present; if not, that is reported."""
     from isobench.system import devices, nvidia
 
     if spec.device == devices.NVIDIA and not nvidia.present():
-        say(f"{spec.name}: left out, since there is no NVIDIA GPU here")
+        say(f"{spec.name}: skipped: no NVIDIA GPU found")
         return False
     if not choice.installable(spec):
-        say(f"{spec.name}: left out, since it isn't locked yet: {spec.relock}")
+        say(f"{spec.name}: skipped: not locked yet ({spec.relock})")
         return False
     return True
 
@@ -117,9 +119,9 @@ def _specs(names: tuple[str, ...], files: tuple[Path, ...]) -> list[Spec]:
 
 
 def _create_side_by_side(specs: list[Spec]) -> dict[Spec, Environment]:
-    """Make several environments at once: one downloads while another compiles.
+    """Create several environments in parallel: one downloads while another compiles.
 
-    The threads are daemons, so Ctrl-C ends the program at once, and the kernel ends uv with it (see `process`).
+    The threads are daemons, so Ctrl-C ends the program at once, and the kernel kills uv with it (see `process`).
     """
     import threading
 
@@ -132,7 +134,7 @@ def _create_side_by_side(specs: list[Spec]) -> dict[Spec, Environment]:
             made[spec] = environments.create(spec, progress=say)
         except IsobenchError as error:
             failures.append(error)
-        except Exception as error:  # noqa: BLE001 - it's raised again, in the thread that can tell of it
+        except Exception as error:  # noqa: BLE001 - raised again in the main thread
             surprises.append(error)
 
     threads = [threading.Thread(target=work, args=(spec,), daemon=True) for spec in specs]

@@ -1,4 +1,4 @@
-"""What the commands under `isobench env` have in common: a name turned into an environment, and how things are said."""
+"""Shared by the commands under `isobench env`: finding an environment by its name, and printing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def say(line: str) -> None:
-    """Tell of progress."""
+    """Report progress."""
     click.echo(line, err=True)
 
 
 def print_json(value: Any) -> None:
-    """Print a value for programs to read."""
+    """Print a value as JSON."""
     import json
 
     click.echo(json.dumps(value, indent=1))
@@ -36,8 +36,8 @@ def ready_one(name: str) -> Environment:
         return found[0]
     if name not in environments.names() and found:
         folders = ", ".join(environment.folder.name for environment in found)
-        raise UsageError(f"there are {len(found)} environments {name!r}", hint=f"name one by its folder: {folders}")
+        raise UsageError(f"there are {len(found)} environments {name!r}", hint=f"Name one by its folder: {folders}")
     made = choice.provisioned(environments.spec(name))
     if made is None:
-        raise ProvisionError(f"the {name} environment isn't there", hint=f"isobench env create {name}")
+        raise ProvisionError(f"the {name} environment does not exist", hint=f"Create it: isobench env create {name}")
     return made

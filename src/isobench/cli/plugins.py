@@ -11,7 +11,7 @@ import click
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def plugins(as_json: bool) -> None:
-    """List the plugins that are installed, what each brings, and why one can't be used."""
+    """List the installed plugins, what each provides, and why one can't be loaded."""
     from isobench import plugins as found
 
     described = [_described(plugin) for plugin in found.loaded()]
@@ -40,7 +40,7 @@ def _described(plugin: Any) -> dict[str, Any]:
     errors += further
     usable = registry.runtimes()
     errors += [
-        f"the runtime {entry.name!r}: another plugin brings one of that name"
+        f"the runtime {entry.name!r}: another plugin provides one of that name"
         for entry in entries
         if entry.name not in usable
     ]
@@ -58,24 +58,26 @@ def _described(plugin: Any) -> dict[str, Any]:
 
 @click.group()
 def plugin() -> None:
-    """Write a plugin: a package of your own that brings runtimes, tools or sequences."""
+    """Write a plugin: a package of your own that provides runtimes, tools or sequences."""
 
 
 @plugin.command()
 @click.argument("name")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to write it.  [default: ./NAME]")
 def new(name: str, folder: Path | None) -> None:
-    """Write a package with a runtime NAME that works: its environment, its worker and a test.
+    """Write a package with a working runtime NAME: its environment, its worker and a test.
 
-    docs/plugins.md says what to change in it.
+    docs/plugins.md explains what to change in it.
     """
     from isobench.errors import UsageError
     from isobench.plugins import template
     from isobench.runtimes import registry
 
     if name in registry.runtimes():
-        raise UsageError(f"there is a runtime {name!r} already", hint="Take another name; isobench plugins lists them.")
+        raise UsageError(
+            f"there is a runtime {name!r} already", hint="Choose another name; list them: isobench plugins"
+        )
     where = folder or Path(name)
     for file in template.write(name, where):
         click.echo(f"wrote {file}")
-    click.echo(f"\nnow: pip install --editable {where} pytest && python -m pytest {where}")
+    click.echo(f"\nNext: pip install --editable {where} pytest && python -m pytest {where}")

@@ -1,15 +1,24 @@
-"""Environments: the isolated interpreters that workers run in. Each is laid down from its lock, and never changed.
+"""Environments: the isolated interpreters that workers run in, each installed from its lock and never changed.
 
-    specs       what an environment is to be: `envs/NAME/`, its identity
-    choice      which provider: what the user says, or what this machine can have
-    store       where they lie, and which are ready
-    provision   make one: from empty, under a lock, smoke-tested, its marker written last
-    drift       is what is installed still what was laid down?
-    providers   the ways to lay one down: `venv` is uv's (`venv`, `uv`, `pipconf`), `conda` rattler's (`conda`)
-    locking     both layers of lock; `locks`: requirements.in -> requirements.txt; `conda.locks`: environment.yml
-    scripts     a script's own dependencies (PEP 723) -> an environment of its own
+    specs           what an environment should be: `envs/NAME/`, its identity
+    providers       the ways to install one, and what they have in common
+        uv/         `venv`: uv installs into a virtual environment
+        conda/      `conda`: rattler installs conda packages, uv the Python packages over them
+        container/  `container`: the interpreter comes from an image
+        adopted     `adopted`: an interpreter that exists, used as it is
+    choice          which provider: what the user requests, or what this machine can use
+    store           where environments lie, and which are ready
+    manifest        what was installed: a record, and its file
+    provision       creates one: from empty, under a file lock, smoke-tested, its manifest written last
+    verification    is it still what was installed?
+    inventory       what is installed, read from the files
+    locking         `isobench env lock`, for conda packages and Python packages
+    scripts         a script's own dependencies (PEP 723) -> an environment of its own
+    config          isobench's `config.toml`
+    file_lock       one process creates something, the others wait
+    redaction       passwords and tokens in addresses
 
-What a warm run needs (specs, store) is imported here; the rest is loaded by those who call it.
+What a warm run needs (specs, store) is imported here; the rest is imported by its callers.
 """
 
 from __future__ import annotations
@@ -40,7 +49,7 @@ Progress = Callable[[str], None]
 
 
 def create(spec: Spec, *, progress: Progress) -> Environment:
-    """The spec's environment, made first where it isn't ready yet. See `isobench.environments.provision.create`."""
+    """The spec's environment, created if it isn't ready. See `isobench.environments.provision.create`."""
     ready = find(spec)
     if ready is not None:
         return ready
@@ -50,28 +59,28 @@ def create(spec: Spec, *, progress: Progress) -> Environment:
 
 
 def choose(spec: Spec, *, note: Progress) -> Spec:
-    """The spec with the provider that lays it down. See `isobench.environments.choice.choose`."""
+    """The spec with the provider that installs it. See `isobench.environments.choice.choose`."""
     from isobench.environments import choice
 
     return choice.choose(spec, note=note)
 
 
 def check(environment: Environment) -> None:
-    """Refuse an environment that was changed by hand. See `isobench.environments.verification.check`."""
+    """Refuse an environment that was modified. See `isobench.environments.verification.check`."""
     from isobench.environments import verification
 
     verification.check(environment)
 
 
 def verify(environment: Environment) -> list[str]:
-    """Every difference from what was laid down, file by file. See `isobench.environments.verification.verify`."""
+    """Every difference from what was installed, file by file. See `isobench.environments.verification.verify`."""
     from isobench.environments import verification
 
     return verification.verify(environment)
 
 
 def remove(name: str | Environment, *, progress: Progress = lambda _line: None) -> list[Path]:
-    """Remove an environment, or all that bear a name. See `isobench.environments.provision.remove`."""
+    """Remove an environment, or all of a name. See `isobench.environments.provision.remove`."""
     from isobench.environments import provision
 
     return provision.remove(name, progress=progress)
@@ -94,7 +103,7 @@ def lock(
 
 def for_script(script: Path, base: str = "torch", *, progress: Progress) -> Spec:
     """The environment that a script needs. See `isobench.environments.scripts.for_script`."""
-    # The cheap look first: most scripts have no block, and then nothing more is to be loaded or done.
+    # Most scripts have no block: then nothing more is loaded or done.
     if b"# /// script" not in _read(script):
         return spec(base)
     from isobench.environments import scripts

@@ -71,7 +71,7 @@ class AdoptedProvider(Provider):
         return meta.watched_folders(environment.prefix)
 
     def remedy(self, environment: Environment) -> str:
-        return f"isobench env adopt {environment.name} {environment.python} (adopts it as it is now)"
+        return f"Adopt it as it is now: isobench env adopt {environment.name} {environment.python}"
 
 
 def find(name: str) -> Environment | None:

@@ -1,4 +1,4 @@
-"""What isobench's `config.toml` says, in /etc and in the user's own folder; a variable goes before both."""
+"""isobench's `config.toml`, in /etc and in the user's own folder; an environment variable overrides both."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from isobench.errors import UsageError
 
 
 def files() -> list[Path]:
-    """Where the configuration may lie, the weakest first; rattler reads its own keys from the same files."""
-    # Not pathlib's, which raises where nobody knows of a home.
+    """Where the configuration may lie, the last overrides the first; rattler reads its own keys from the same files."""
+    # Not Path.home(), which raises if the user has none.
     own = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"))  # noqa: PTH111
     return [Path("/etc/isobench/config.toml"), own / "isobench" / "config.toml"]
 
 
 def value(key: str, variable: str) -> tuple[str, str]:
-    """The value of `key`, and what says so: the `variable`, or a file; two empty strings where nothing does.
+    """The value of `key`, and where it is set: the `variable`, or a file; two empty strings if it isn't set.
 
     Raises:
         UsageError: a file can't be read.
@@ -29,8 +29,8 @@ def value(key: str, variable: str) -> tuple[str, str]:
             import tomllib
 
             try:
-                said = tomllib.loads(file.read_text(encoding="utf-8")).get(key, "")
+                found_here = tomllib.loads(file.read_text(encoding="utf-8")).get(key, "")
             except (OSError, ValueError) as error:
-                raise UsageError(f"{file} can't be read: {error}", hint="mend it, or take it away") from None
-            found = (str(said), str(file)) if said else found
+                raise UsageError(f"{file} can't be read: {error}", hint="Fix or delete it.") from None
+            found = (str(found_here), str(file)) if found_here else found
     return found

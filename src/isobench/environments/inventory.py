@@ -19,8 +19,7 @@ from isobench.system import files
 if TYPE_CHECKING:
     from isobench.environments.manifest import Interpreter
 
-# Bytecode is made anew from its source as needed. Headers are many, half of all files with torch, and only `verify`
-# looks at them.
+# Python writes bytecode again as needed. Headers are many, half of all files with torch, and only `verify` reads them.
 _CACHE = "__pycache__"
 _NOT_LOADED = (_CACHE, "include")
 
@@ -35,7 +34,7 @@ class Package:
 
     @cached_property
     def record(self) -> bytes:
-        """Its RECORD, b"" where there is none."""
+        """Its RECORD, b"" if it has none."""
         try:
             return (self.dist_info / "RECORD").read_bytes()
         except FileNotFoundError:
@@ -48,7 +47,7 @@ class Package:
         return hashlib.sha256(self.record).hexdigest()
 
     def files(self) -> Iterator[tuple[str, str]]:
-        """Absolute path and SHA-256 (URL-safe base64 without padding; "" where none is given) of every file."""
+        """Absolute path and SHA-256 (URL-safe base64 without padding; "" if RECORD has none) of every file."""
         import csv
         import io
 
@@ -63,7 +62,7 @@ class Package:
 
 
 def packages(site_packages: Path) -> dict[str, Package]:
-    """Every installed package by name; {} where the folder is gone."""
+    """Every installed package by name; {} if the folder is missing."""
     found = {}
     for folder in sorted(site_packages.glob("*.dist-info")):
         name, _, version = folder.name.removesuffix(".dist-info").rpartition("-")
@@ -72,7 +71,7 @@ def packages(site_packages: Path) -> dict[str, Package]:
 
 
 def modified(package: Package) -> list[str]:
-    """What of a package isn't as its RECORD says, a line each: "numpy/version.py was changed"."""
+    """How a package differs from its RECORD, a line each: "numpy/version.py was changed"."""
     base = str(package.dist_info.parent)
     lines = []
     for path, digest in package.files():
@@ -96,20 +95,20 @@ def all_modified(found: dict[str, Package]) -> dict[str, list[str]]:
 
 
 def _sha256(path: str) -> str | None:
-    """The file's SHA-256 as RECORD writes it; None where the file isn't there or can't be read."""
+    """The file's SHA-256 as RECORD writes it; None if the file is missing or can't be read."""
     import base64
 
     try:
         digest = bytes.fromhex(files.sha256(path))
-    except (OSError, ValueError):  # ValueError: a damaged RECORD may list what can't be a path
+    except (OSError, ValueError):  # ValueError: a damaged RECORD may list something that can't be a path
         return None
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def unowned(prefix: Path, tops: Iterable[Path], owned: AbstractSet[str]) -> dict[str, str]:
-    """What lies in the folders and isn't among the paths in `owned`, bytecode aside: path in the prefix, content.
+    """The files in the folders that aren't in `owned`, without bytecode: path in the prefix, content.
 
-    The content is the file's SHA-256 as RECORD writes it. Of a link it's where it leads, also if that is a folder.
+    The content is the file's SHA-256 as RECORD writes it; of a link it is the target, also if that is a folder.
     """
     there = []
     for top in tops:
@@ -136,9 +135,9 @@ def _content(path: str) -> str:
 
 
 def fingerprints(tops: Mapping[str, Path], site_packages: Path) -> dict[str, str]:
-    """A digest of name, size and time of change of what can be loaded, for each folder and entry of site-packages.
+    """A digest of name, size and modification time of what can be loaded, for each folder and entry of site-packages.
 
-    It is what can be had quickly (torch: 8,000 files in 40 ms), so it says where to look, not what is the matter.
+    It is quick (torch: 8,000 files in 40 ms), so it shows where to look, not what is wrong.
     """
     skipped = str(site_packages)
     prints = {name: _fingerprint(str(top), skipped) for name, top in tops.items()}
@@ -172,7 +171,7 @@ def _walk(folder: str, lines: list[str], skipped: str) -> None:
                 else:
                     lines.append(f"{entry.path[len(folder) :]} {_stamp(entry)}")
     except FileNotFoundError:
-        lines.append(f"{folder} is gone")
+        lines.append(f"{folder} is missing")
 
 
 def _stamp(entry: os.DirEntry[str]) -> str:

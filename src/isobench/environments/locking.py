@@ -1,4 +1,7 @@
-"""`isobench env lock`: the conda packages (`environment.yml`), then the Python packages (`requirements.in`, `pip:`)."""
+"""`isobench env lock`: locks the conda packages (`environment.yml`), then the Python packages (`requirements.in`).
+
+Not called `lock`: a module of that name would hide the function `isobench.environments.lock`.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +22,22 @@ def lock(
     upgrade: bool,
     progress: Callable[[str], None],
 ) -> list[str]:
-    """Bring both locks up to what is asked for; what is locked stays unless it's named. Returns a line a change.
+    """Update both locks to what the files request; what is locked stays unless it is named. Returns a line per change.
 
-    `update` names conda packages or Python packages, `upgrade` means all; `platforms` are of the conda lock alone.
-    `check` writes nothing: the lines say what would change.
+    `update` names conda packages or Python packages, `upgrade` means all; `platforms` apply to the conda lock only.
+    `check` writes nothing: the lines are what would change.
 
     Raises:
-        UsageError: a package that is to be updated isn't in a lock; platforms are named, and conda has no part in it.
-        ProvisionError: what is asked for can't be had, or a lock not be written.
+        UsageError: a package to update isn't in a lock, or platforms are given for an environment without conda.
+        ProvisionError: the requirements can't be met, or a lock can't be written.
     """
     has_conda = spec.environment_file.exists()
     if platforms and not has_conda:
-        raise UsageError(f"{spec.name} has no environment.yml, which --platform is for", hint="leave --platform out")
+        raise UsageError(f"--platform needs an environment.yml, and {spec.name} has none", hint="Leave out --platform.")
     of_conda = _locked_by_conda(spec) & set(update)
     of_python = {normalised(name) for name in update} - of_conda
-    if of_python and (strangers := sorted(of_python - spec.locked().keys())):
-        raise UsageError(f"{', '.join(strangers)} isn't in a lock of {spec.name}", hint=spec.relock)
+    if of_python and (unknown := sorted(of_python - spec.locked().keys())):
+        raise UsageError(f"{', '.join(unknown)} isn't in a lock of {spec.name}", hint=f"Lock it first: {spec.relock}")
     changes = []
     if has_conda:
         changes += _lock_conda(spec, platforms, ["*"] if upgrade else sorted(of_conda), check, progress)
@@ -50,7 +53,7 @@ def _lock_conda(
 
     change = conda_locks.lock(spec, platforms=platforms, update=update, check=check, progress=progress)
     if check:
-        return [f"{platform}: conda-lock.yml isn't of this environment.yml" for platform in change.stale]
+        return [f"{platform}: conda-lock.yml is out of date" for platform in change.stale]
     return list(change.packages)
 
 
@@ -65,7 +68,7 @@ def _lock_python(
     changed = requirements_lock.lock(
         spec, check=check, upgrade=upgrade, update=update, further=further, progress=progress
     )
-    return [f"{spec.lock_file.name}: other versions"] if changed else []
+    return [f"{spec.lock_file.name}: versions changed"] if changed else []
 
 
 def _lock_nothing(spec: Spec, check: bool) -> list[str]:
@@ -76,13 +79,14 @@ def _lock_nothing(spec: Spec, check: bool) -> list[str]:
             write_atomically(spec.lock_file, NO_PACKAGES)
         except OSError as error:
             raise ProvisionError(
-                f"{spec.lock_file} can't be written: {error.strerror}", hint="lock in a folder of yours"
+                f"{spec.lock_file} can't be written: {error.strerror}",
+                hint="Copy the environment to a folder that you can write to, and lock it there.",
             ) from None
     return [f"{spec.lock_file.name}: no packages"]
 
 
 def _locked_by_conda(spec: Spec) -> set[str]:
-    """The names in `conda-lock.yml`; its lines are as conda-lock writes them."""
+    """The names in `conda-lock.yml`, whose lines are as conda-lock writes them."""
     if not spec.conda_lock_file.exists():
         return set()
     lines = spec.conda_lock_file.read_text(encoding="utf-8", errors="replace").splitlines()

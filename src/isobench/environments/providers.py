@@ -182,15 +182,15 @@ class Provider(ABC):
         return []
 
     def remedy(self, environment: Environment) -> str:
-        """The commands that install the environment again."""
+        """A hint: the commands that install the environment again."""
         from isobench.environments import specs
 
         remove = f"isobench env remove {environment.folder.name}"
         if environment.name.endswith("-script"):
-            return f"{remove} (the next run of its script creates it again)"
+            return f"Remove it, and the next run of its script installs it again: {remove}"
         known = environment.name in specs.names()
         what = environment.name if known else "--file FOLDER/environment.yml"
-        return f"{remove} && isobench env create {what} --provider {self.name}"
+        return f"Install it again: {remove} && isobench env create {what} --provider {self.name}"
 
 
 @cache

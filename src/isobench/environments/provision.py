@@ -1,8 +1,8 @@
-"""Making and removing environments.
+"""Creating and removing environments.
 
-An environment is made from empty, in its final place (its scripts carry absolute paths), under a file lock; its marker
-is written last and atomically. So a folder without a marker is an unfinished build whose maker is gone: it's removed
-and built anew, never repaired, because no tool's repair can be trusted after a `kill -9`.
+An environment is created from empty, in its final place (its scripts contain absolute paths), under a file lock; its
+manifest is written last and atomically. So a folder without one is an unfinished installation of a process that died:
+it is removed and installed from scratch, never repaired, because no tool can repair it reliably after a `kill -9`.
 """
 
 from __future__ import annotations
@@ -115,12 +115,12 @@ def smoke(spec: Spec, environment: Environment, context: InstallContext, activat
 
 
 def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[Path]:
-    """Remove an environment, or every one that bears a name (also unfinished ones, and those of older locks).
+    """Remove an environment, or every one of a name (also unfinished ones, and those of older locks).
 
-    `name` is an environment's name or the name of its folder; returns the folders that are gone.
+    `name` is an environment's name or the name of its folder; returns the folders that were removed.
 
     Raises:
-        UsageError: no environment has that name, nor is there a folder of it.
+        UsageError: there is neither an environment nor a folder of that name.
         ProvisionError: a folder can't be removed.
     """
     if isinstance(name, Environment):
@@ -136,12 +136,12 @@ def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[
                 beside(folder, ".log").unlink(missing_ok=True)
                 shutil.rmtree(beside(folder, ".tmp"), ignore_errors=True)
             except OSError as error:
-                raise ProvisionError(f"{folder} can't be removed: {error}", hint="look at its owner") from None
+                raise ProvisionError(f"{folder} can't be removed: {error}", hint="Check who owns it.") from None
     return folders
 
 
 def folders_of(name: str) -> list[Path]:
-    """The folders of the environments of a name, or the one folder of that name; some may have left but a log."""
+    """The folders of the environments of a name, or the one folder of that name; of some only a log may be left."""
     there = {
         entry.with_suffix("") if entry.suffix in {".log", ".tmp"} else entry
         for entry in paths.environments().glob("*-*-*")
@@ -151,14 +151,14 @@ def folders_of(name: str) -> list[Path]:
 
 
 def beside(folder: Path, suffix: str) -> Path:
-    """The file beside an environment's folder that goes with it."""
+    """The file that belongs to an environment's folder and lies beside it."""
     return folder.with_name(folder.name + suffix)
 
 
 def _empty(folder: Path) -> None:
-    """Remove a folder; its marker goes first, so that at no moment half of it passes for ready.
+    """Remove a folder, its manifest first, so that half of it is never taken for ready.
 
-    Of a link, only the link: where it leads, somebody else may use what is there.
+    Of a link only the link is removed: its target may be used by others.
     """
     if folder.is_symlink():
         folder.unlink()

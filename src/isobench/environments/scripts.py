@@ -6,7 +6,7 @@
     # ///
 
 They are resolved once, with the base environment's lock as constraints, so that a script can add packages but
-not change those that measure it. The lock is kept under `locks/`, keyed by all that decides what it holds.
+not change those that measure it. The lock is stored under `locks/`, keyed by everything that decides its content.
 """
 
 from __future__ import annotations
@@ -25,37 +25,39 @@ from isobench.environments.uv import requirements_lock
 from isobench.errors import ModelError, ProvisionError
 from isobench.system.files import write_atomically
 
-# The expression is part of the standard: all tools are to see the same blocks.
+# The expression is part of the standard, so that all tools see the same blocks.
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
 
 def for_script(script: Path, base: str, *, progress: Callable[[str], None]) -> Spec:
-    """The spec of the environment that a script needs: the base's own if the script declares nothing further.
+    """The spec of the environment that a script needs: the base's own if the script declares no dependencies.
 
     Raises:
-        ModelError: the block is malformed (the message names the line), or asks for another Python.
-        ProvisionError: what it asks for can't be had together with the base's packages.
+        ModelError: the block is malformed (the message names the line), or requires another Python.
+        ProvisionError: its dependencies can't be combined with the base's packages.
     """
-    ground = spec(base)
+    base_spec = spec(base)
     metadata, line = read_block(script)
     dependencies = _dependencies(metadata, script, line)
-    _refuse_other_python(metadata, ground, script)
+    _refuse_other_python(metadata, base_spec, script)
     if not dependencies:
-        return ground
+        return base_spec
     wanted = "".join(f"{dependency}\n" for dependency in dependencies)
-    parts = ("isobench.lock/1", ground.lock_sha256, ground.python, platform_name(), wanted)
+    parts = ("isobench.lock/1", base_spec.lock_sha256, base_spec.python, platform_name(), wanted)
     folder = paths.locks() / hashlib.sha256("\n".join(parts).encode()).hexdigest()
     lock_file = folder / LOCK_FILE
     if not lock_file.is_file():
         with FileLock(folder.with_suffix(".lock"), making=f"the lock of {script.name}", progress=progress):
             if not lock_file.is_file():
                 progress(f"{script.name}: resolving its dependencies ({', '.join(dependencies)})")
-                _resolve(wanted, folder, ground, script, progress)
-    return Spec(name=f"{base}-script", folder=ground.folder, python=ground.python, lock_file=lock_file, for_script=True)
+                _resolve(wanted, folder, base_spec, script, progress)
+    return Spec(
+        name=f"{base}-script", folder=base_spec.folder, python=base_spec.python, lock_file=lock_file, for_script=True
+    )
 
 
 def read_block(script: Path) -> tuple[dict[str, Any], int]:
-    """The block's table, and the line of the script that its content starts on; {} where there is none.
+    """The block's table, and the line of the script where its content starts; {} if there is no block.
 
     Raises:
         ModelError: there are two blocks, or the block isn't TOML.
@@ -72,7 +74,7 @@ def read_block(script: Path) -> tuple[dict[str, Any], int]:
         return {}, 0
     if len(blocks) > 1:
         second = _line(text, blocks[1].start())
-        raise ModelError(f"{script}:{second}: a second script block", hint="put all dependencies into one block")
+        raise ModelError(f"{script}:{second}: a second script block", hint="Put all dependencies into one block.")
     start = _line(text, blocks[0].start("content"))
     lines = [line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines()]
     try:
@@ -81,7 +83,8 @@ def read_block(script: Path) -> tuple[dict[str, Any], int]:
         place = re.search(r"at line (\d+)", str(error))
         at = start + (int(place[1]) if place else len(lines)) - 1
         raise ModelError(
-            f"{script}:{at}: the script block isn't TOML: {error}", hint='# dependencies = ["package==1.2", "other"]'
+            f"{script}:{at}: the script block isn't TOML: {error}",
+            hint='Write for instance: # dependencies = ["package==1.2", "other"]',
         ) from None
 
 
@@ -93,23 +96,25 @@ def _dependencies(metadata: dict[str, Any], script: Path, line: int) -> list[str
     if not isinstance(declared, list) or not all(isinstance(one, str) for one in declared):
         raise ModelError(
             f"{script}:{_line_of('dependencies', script, line)}: dependencies must be a list of strings",
-            hint='# dependencies = ["package==1.2", "other"]',
+            hint='Write for instance: # dependencies = ["package==1.2", "other"]',
         )
     for one in declared:
         try:
             requirement = Requirement(one)
         except InvalidRequirement as error:
             reason = str(error).splitlines()[0]
-            raise ModelError(f"{script}:{_line_of(one, script, line)}: {one!r} is no requirement: {reason}") from None
+            raise ModelError(
+                f"{script}:{_line_of(one, script, line)}: {one!r} is not a requirement: {reason}"
+            ) from None
         if requirement.url:
             raise ModelError(
-                f"{script}:{_line_of(one, script, line)}: {one!r} names an address, which no lock may",
-                hint="name a package and its version; an index of yours is set with UV_INDEX",
+                f"{script}:{_line_of(one, script, line)}: {one!r} is a URL, which a lock must not contain",
+                hint="Name a package and its version; set UV_INDEX to use an index of your own.",
             )
     return sorted(set(declared))
 
 
-def _refuse_other_python(metadata: dict[str, Any], ground: Spec, script: Path) -> None:
+def _refuse_other_python(metadata: dict[str, Any], base_spec: Spec, script: Path) -> None:
     wanted = metadata.get("requires-python")
     if wanted is None:
         return
@@ -118,21 +123,22 @@ def _refuse_other_python(metadata: dict[str, Any], ground: Spec, script: Path) -
     try:
         if not isinstance(wanted, str):
             raise InvalidSpecifier(wanted)
-        fits = any(SpecifierSet(wanted).contains(f"{ground.python}.{patch}") for patch in (0, 999))
+        fits = any(SpecifierSet(wanted).contains(f"{base_spec.python}.{patch}") for patch in (0, 999))
     except InvalidSpecifier:
-        raise ModelError(f"{script}: requires-python = {wanted!r} is no version specifier") from None
+        raise ModelError(f"{script}: requires-python must be a version specifier, got {wanted!r}") from None
     if not fits:
         raise ModelError(
-            f"{script} asks for Python {wanted}; the {ground.name} environment has Python {ground.python}",
-            hint=f"if the script can do with Python {ground.python}, say so in its requires-python",
+            f"{script} requires Python {wanted}; the {base_spec.name} environment has Python {base_spec.python}",
+            hint=f"If the script works with Python {base_spec.python}, change its requires-python.",
         )
 
 
-def _resolve(wanted: str, folder: Path, ground: Spec, script: Path, progress: Callable[[str], None]) -> None:
-    if not requirements_lock.is_sound(ground.lock_file.read_text(encoding="utf-8", errors="replace")):
-        # uv would take what it can read for all the versions that are fixed.
+def _resolve(wanted: str, folder: Path, base_spec: Spec, script: Path, progress: Callable[[str], None]) -> None:
+    if not requirements_lock.is_sound(base_spec.lock_file.read_text(encoding="utf-8", errors="replace")):
+        # uv would take what it can still read for all of the constraints.
         raise ProvisionError(
-            f"the lock of {ground.name}, {ground.lock_file}, is damaged", hint=f"make it anew: {ground.relock}"
+            f"the lock of {base_spec.name}, {base_spec.lock_file}, is damaged",
+            hint=f"Resolve it again: {base_spec.relock}",
         )
     extra, draft = folder / REQUIREMENTS_FILE, folder / "draft.txt"
     try:
@@ -140,12 +146,12 @@ def _resolve(wanted: str, folder: Path, ground: Spec, script: Path, progress: Ca
         write_atomically(extra, wanted)
         draft.unlink(missing_ok=True)
         requirements_lock.resolve(
-            [ground.requirements_file, extra],
+            [base_spec.requirements_file, extra],
             draft,
-            ground,
-            options=["--constraints", ground.lock_file, *requirements_lock.native_options()],
-            what=f"the dependencies of {script} can't be met beside those of the {ground.name} environment",
-            loosen=f"loosen the versions in the script's block; those of {ground.lock_file} are fixed",
+            base_spec,
+            options=["--constraints", base_spec.lock_file, *requirements_lock.native_options()],
+            what=f"the dependencies of {script} can't be combined with those of the {base_spec.name} environment",
+            loosen=f"Loosen the versions in the script's block; those of {base_spec.lock_file} are fixed.",
             progress=progress,
         )
         draft.replace(folder / LOCK_FILE)
@@ -155,7 +161,7 @@ def _resolve(wanted: str, folder: Path, ground: Spec, script: Path, progress: Ca
     except OSError as error:
         raise ProvisionError(
             f"the lock for {script} can't be written: {error.filename or folder}: {error.strerror}",
-            hint="free some space, or set ISOBENCH_HOME to a folder that you can write to",
+            hint="Free some space, or set ISOBENCH_HOME to a folder that you can write to.",
         ) from None
 
 
@@ -164,7 +170,7 @@ def _line(text: str, position: int) -> int:
 
 
 def _line_of(needle: str, script: Path, start: int) -> int:
-    """The first line of the script, from `start` on, that holds `needle`; `start` where none does."""
+    """The first line of the script, from `start` on, that contains `needle`; `start` if none does."""
     for number, line in enumerate(script.read_text(encoding="utf-8").splitlines(), 1):
         if number >= start and needle in line:
             return number

@@ -1,4 +1,4 @@
-"""What an environment is to be: a folder under `envs/` that a person wrote, with the lock that was resolved from it."""
+"""What an environment should be: a folder under `envs/`, written by a person, with the lock resolved from it."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ DEVICE_FILE = "device"
 SDISTS_FILE = "sdists"
 BUILD_CONSTRAINTS_FILE = "build-constraints.txt"
 NO_PACKAGES = "# conda's own packages are all: nothing is laid over them.\n"
-"""The lock of the Python packages where nobody asked for any."""
+"""The lock of the Python packages if none are requested. Its text decides identities, so it must not change."""
 
 _PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """One environment as it is to be.
+    """One environment as it should be.
 
-    `folder` holds `requirements.in`, `python-version` and `smoke.py`, the test that decides whether a new environment
-    is ready, for the `conda` provider `environment.yml` with its lock, and for the `container` provider
-    `container.toml`; `python` is the minor version that the lock is for ("3.11"); `for_script` says that a model script
-    asked for it with a block of its own, `in_container` that its runtime runs in a container, whatever is asked for. A
-    file `device` names the family of devices that the environment is for, a file `sdists` the packages that have no
-    wheels.
+    `folder` holds `requirements.in`, `python-version` and `smoke.py`, the test that a new environment must pass; for
+    the `conda` provider also `environment.yml` with its lock, and for the `container` provider `container.toml`. A file
+    `device` names the family of devices that the environment is for, a file `sdists` the packages that have no wheels.
+
+    `python` is the minor version that the lock is for ("3.11"). `for_script`: the environment belongs to a model script
+    with dependencies of its own. `in_container`: its runtime requires a container, whichever provider is requested.
     """
 
     name: str
@@ -77,12 +77,12 @@ class Spec:
 
     @property
     def is_locked(self) -> bool:
-        """Is there a lock? An environment may come without, where only its user can reach what it's made of."""
+        """Is there a lock? isobench ships some environments without: their packages can't be resolved everywhere."""
         return self.lock_file.exists()
 
     @property
     def device(self) -> str:
-        """The family of devices without which it's of no use; "" where it works on any machine."""
+        """The family of devices that it needs; "" if it works on any machine."""
         return self._text(DEVICE_FILE).strip()
 
     @property
@@ -92,14 +92,14 @@ class Spec:
 
     @property
     def build_constraints_file(self) -> Path:
-        """Versions and hashes of what the sdists are built with."""
+        """Versions and hashes of the packages that the sdists are built with."""
         return self.folder / BUILD_CONSTRAINTS_FILE
 
     @property
     def relock(self) -> str:
-        """The command that makes the lock anew."""
+        """The command that resolves the lock again."""
         if self.for_script:
-            return f"rm -r {self.lock_file.parent} (the next run of its script makes it anew)"
+            return f"rm -r {self.lock_file.parent} (the next run of its script resolves it again)"
         if self.folder.parent not in plugins.envs() and self.environment_file.exists():
             return f"isobench env lock --file {self.environment_file}"
         return f"isobench env lock {self.name}"
@@ -142,7 +142,7 @@ class Spec:
         except OSError as error:
             raise ProvisionError(
                 f"the lock of {self.name}, {file}, can't be read: {error.strerror}",
-                hint=self.relock,
+                hint=f"Resolve it again: {self.relock}",
             ) from None
 
     def identity(self) -> str:
@@ -177,7 +177,7 @@ def normalised(name: str) -> str:
 
 
 def platform_name() -> str:
-    """System, processor and C library, as far as wheels are told apart by them: "linux-x86_64-glibc"."""
+    """System, processor and C library, as far as wheels depend on them: "linux-x86_64-glibc"."""
     try:
         libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")[0]
     except (ValueError, OSError):
@@ -204,10 +204,10 @@ def names() -> list[str]:
 
 
 def spec(name: str) -> Spec:
-    """The spec of that name; one of the user's own goes before isobench's.
+    """The spec of that name; one of the user's own overrides isobench's.
 
     Raises:
-        UsageError: there is none; the message names those that are.
+        UsageError: there is none, and the hint lists the names; or two plugins provide one.
     """
     found = [
         parent / name
@@ -220,30 +220,34 @@ def spec(name: str) -> Spec:
     own = found[0].parent in paths.envs()[:-1]
     if len(found) > 1 and not own:
         raise UsageError(
-            f"two packages bring an environment {name!r}: {found[0]} and {found[1]}",
-            hint="Uninstall one of them, or put the one that you want into --envs-dir.",
+            f"two packages provide an environment {name!r}: {found[0]} and {found[1]}",
+            hint="Uninstall one of them, or copy the one that you want to your --envs-dir.",
         )
     return _in_folder(name, found[0])
 
 
 def of_file(environment_file: Path) -> Spec:
-    """The spec that an `environment.yml` is, wherever it lies; it's named as the file says, or else as its folder.
+    """The spec of an `environment.yml`, wherever it lies; its name is in the file, or else that of the folder.
 
     Raises:
-        UsageError: there is no such file, or its name is none.
+        UsageError: there is no such file, or the name isn't valid.
     """
     if not environment_file.is_file():
-        raise UsageError(f"there is no file {environment_file}", hint="--file FOLDER/environment.yml")
+        raise UsageError(f"there is no file {environment_file}", hint="Name it: --file FOLDER/environment.yml")
     if environment_file.name != ENVIRONMENT_FILE:
         raise UsageError(
-            f"{environment_file} isn't called {ENVIRONMENT_FILE}", hint="give it that name, in a folder of its own"
+            f"--file must be called {ENVIRONMENT_FILE}, got {environment_file}",
+            hint="Rename it; each environment has a folder of its own.",
         )
     text = environment_file.read_text(encoding="utf-8", errors="replace")
     found = re.search(r"^name:[ \t]*[\"']?([^\s\"'#]+)", text, re.MULTILINE)
     folder = environment_file.absolute().parent
     name = found[1] if found else folder.name
     if not re.fullmatch(r"[A-Za-z0-9][\w.]*(-[\w.]+)*", name):
-        raise UsageError(f"{name!r} can't be the name of an environment", hint=f"name: my-env, in {environment_file}")
+        raise UsageError(
+            f"{name!r} can't be the name of an environment",
+            hint=f"Write for instance `name: my-env` in {environment_file}.",
+        )
     return _in_folder(name, folder)
 
 
@@ -252,25 +256,27 @@ def _in_folder(name: str, folder: Path) -> Spec:
 
 
 def _python_of(folder: Path) -> str:
-    """The minor version that a spec's folder asks for."""
+    """The minor version of Python that a spec's folder requests."""
     file = folder / PYTHON_VERSION_FILE
     if file.exists():
-        said = file.read_text(encoding="utf-8", errors="replace").strip()
-        if not re.fullmatch(r"3\.\d+", said, re.ASCII):
-            raise UsageError(f"{file} says {said!r}, which is no minor version of Python", hint="write 3.11")
-        return said
+        text = file.read_text(encoding="utf-8", errors="replace").strip()
+        if not re.fullmatch(r"3\.\d+", text, re.ASCII):
+            raise UsageError(
+                f"{file} must hold a minor version of Python, got {text!r}", hint="Write for instance 3.11."
+            )
+        return text
     text = (folder / ENVIRONMENT_FILE).read_text(encoding="utf-8", errors="replace")
     found = re.search(r"^\s*-\s*[\"']?(?:[\w-]+::)?python\s*[=~><]*\s*(3\.\d+)", text, re.MULTILINE)
     if found is None:
         raise UsageError(
-            f"{folder / ENVIRONMENT_FILE} doesn't say which Python",
-            hint=f"- python 3.11.*, or a file {PYTHON_VERSION_FILE} beside it",
+            f"{folder / ENVIRONMENT_FILE} names no version of Python",
+            hint=f"Add the dependency `python 3.11.*`, or a file {PYTHON_VERSION_FILE} beside it.",
         )
     return found[1]
 
 
 def unknown(name: str, known: list[str]) -> UsageError:
-    """The error for a name that isn't there, with the closest that is."""
+    """The error for an unknown environment, with the closest known name."""
     from isobench.system.names import did_you_mean
 
     return UsageError(

@@ -1,4 +1,4 @@
-"""Plugins: packages that bring runtimes, tools and sequences (`discovery`), and the files of a new one (`template`)."""
+"""Plugins: packages that provide runtimes, tools and sequences (`discovery`), and a new plugin's files (`template`)."""
 
 from __future__ import annotations
 

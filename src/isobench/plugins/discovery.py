@@ -4,10 +4,10 @@
     isobench.plugins =
         mine = my_package.plugin          # a module that holds a dictionary `implements`, or `module:attribute`
 
-isobench's own runtimes come through this door, too. A plugin's package may bring `envs/NAME/` (specs of environments)
-and `workers/NAME.py`, by the same rules as isobench's own; they lie in the module's package, or in the one around it.
+isobench's own runtimes are found in the same way. A plugin's package may contain `envs/NAME/` (specs of environments)
+and `workers/NAME.py`, by the same rules as isobench's own; they lie in the module's package, or in a parent package.
 
-A plugin that can't be loaded is kept with the reason, and the others go on.
+A plugin that can't be loaded is listed with the reason, and the others still work.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ KEYS = ("runtimes", "tools", "sequences")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
-    """One entry point. `distribution` is the package that announces it, with its version ("isobench 0.1.0").
+    """One entry point. `distribution` is the package that declares it, with its version ("isobench 0.1.0").
 
-    `implements` is what it brings; {} where `error` says why nothing, with the `traceback` of its import.
+    `implements` is what it provides; {} if it can't be loaded: then `error` is the reason, with a `traceback`.
     """
 
     name: str
@@ -46,8 +46,8 @@ class Plugin:
 def announced() -> tuple[Plugin, ...]:
     """Every entry point, isobench's own first; nothing is imported.
 
-    Read from the installed packages' own files: `importlib.metadata` does the same in forty milliseconds, which is a
-    fifth of what a whole benchmark of a small model takes.
+    Read from the installed packages' own files: `importlib.metadata` takes forty milliseconds, a fifth of a whole
+    benchmark of a small model.
     """
     found: dict[str, Plugin] = {}
     for folder in dict.fromkeys(path for path in sys.path if path):
@@ -63,7 +63,7 @@ def announced() -> tuple[Plugin, ...]:
 
 @cache
 def loaded() -> tuple[Plugin, ...]:
-    """Every plugin with what it implements, or with the reason why it can't be loaded."""
+    """Every plugin, with what it implements or the reason why it can't be loaded."""
     return tuple(_load(plugin) for plugin in announced())
 
 
@@ -79,15 +79,15 @@ def _brought_envs() -> tuple[Path, ...]:
 
 
 def forget() -> None:
-    """Look anew at what is installed."""
+    """Clear the caches, so that newly installed packages are found."""
     for cached in (announced, loaded, _brought_envs):
         cached.cache_clear()
 
 
 def worker_file(kind: type, name: str | Path) -> Path | None:
-    """The worker that a class names: in `workers/` of its own package or the one around it, or of a class it's made of.
+    """The worker script that a class names: in `workers/` of its package, of a parent package, or of a base class's.
 
-    None: there is no such file.
+    None if there is no such file.
     """
     if Path(name).is_absolute():
         return Path(name) if Path(name).is_file() else None
@@ -102,7 +102,7 @@ def worker_file(kind: type, name: str | Path) -> Path | None:
 
 
 def _folder_beside(module: str, name: str) -> Path | None:
-    """The folder `name` of the package of a module, or of the nearest package around it that has one."""
+    """The folder `name` of the package of a module, or of the nearest parent package that has one."""
     from importlib.machinery import PathFinder
     from importlib.util import find_spec
 
@@ -128,16 +128,18 @@ def _load(plugin: Plugin) -> Plugin:
     module, _, attribute = plugin.module.partition(":")
     try:
         implements = getattr(importlib.import_module(module), attribute or "implements")
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it's another one's code, and the others are to go on
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code must not stop the others
         import traceback
 
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
-        return replace(plugin, error=f"it can't be imported: {reason}", traceback=traceback.format_exc())
+        return replace(plugin, error=f"import failed: {reason}", traceback=traceback.format_exc())
     if not isinstance(implements, Mapping):
-        return replace(plugin, error=f"its `implements` is no dictionary, but {type(implements).__name__}")
+        return replace(plugin, error=f"'implements' must be a dict, got {type(implements).__name__}")
     unknown = [str(key) for key in implements if key not in KEYS]
     if unknown:
-        return replace(plugin, error=f"its `implements` has {', '.join(unknown)}; what is known is {', '.join(KEYS)}")
+        return replace(
+            plugin, error=f"'implements' has unknown keys: {', '.join(unknown)}; the keys are {', '.join(KEYS)}"
+        )
     return replace(plugin, implements=implements)
 
 

@@ -1,7 +1,7 @@
-"""The only user of `subprocess`: starts other programs, waits for them without spinning, and ends them for good.
+"""The only user of `subprocess`: starts other programs, waits for them without polling, and kills them reliably.
 
-Every program gets a session and a process group of its own, so that what it starts goes with it and Ctrl-C in a
-terminal reaches isobench alone, which then ends the group. Output goes to a log file; no shell is ever asked.
+Every program gets a session and a process group of its own, so that what it starts dies with it and Ctrl-C in a
+terminal reaches only isobench, which then kills the group. Output goes to a log file; no shell is involved.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# Started in place of the program, which it then becomes: the kernel ends the program when we die, however we die. The
-# second look at the parent is for a death before the first line. (Popen's preexec_fn could do this, but not safely
+# Started in place of the program, which it then becomes: the kernel kills the program when we die, however we die. The
+# parent is checked once more in case it died before the first line. (Popen's preexec_fn could do this, but not safely
 # while other threads run.)
 _TETHER = """
 import ctypes, os, signal, sys
@@ -43,10 +43,10 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a program in a new session; standard output and error are appended to `log_file`, input is empty.
 
-    `stdin` and `stdout` are file descriptors to be used instead. End what this returns with `wait` and `kill_group`.
+    `stdin` and `stdout` are file descriptors to use instead. Call `wait` and `kill_group` on the returned process.
 
     Raises:
-        OSError: the program or the folder isn't there, or can't be started.
+        OSError: the program or the folder doesn't exist, or can't be started.
     """
     with log_file.open("ab") as log:
         return subprocess.Popen(
@@ -62,10 +62,10 @@ def spawn(
 
 
 def wait(process: subprocess.Popen[bytes], timeout_s: float | None = None) -> int | None:
-    """Block until the program ends and return its exit status (negative: the signal), or None when time is up.
+    """Block until the program ends and return its exit status (negative: the signal), or None after `timeout_s`.
 
-    What the program left running in its group is killed before the status is collected: until then its number can't
-    be given to anybody else. The wait sleeps in the kernel; `Popen.wait(timeout=…)` would poll, beside a measurement.
+    Processes that the program left in its group are killed before the status is collected: until then its process ID
+    can't be reused. The wait sleeps in the kernel; `Popen.wait(timeout=…)` would poll, during a measurement.
     """
     if process.returncode is None:
         ending = os.pidfd_open(process.pid)
@@ -81,7 +81,7 @@ def wait(process: subprocess.Popen[bytes], timeout_s: float | None = None) -> in
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> int:
-    """End a program and all that it started, now, and return its exit status."""
+    """Kill a program and everything that it started, and return its exit status."""
     if process.returncode is None:
         _signal_group(process)
     return process.wait()
@@ -109,8 +109,8 @@ def run_logged(
 ) -> int:
     """Run a program (absolute path) to its end, its output appended to `log_file`; return its exit status.
 
-    It dies with this process. It is killed, with all that it started, when `timeout_s` have passed and when an
-    exception (Ctrl-C, too) ends the wait.
+    It dies with this process. It is killed, with everything that it started, after `timeout_s` and when an exception
+    (Ctrl-C, too) interrupts the wait.
 
     Raises:
         TimeoutError: it took longer than `timeout_s`.
@@ -122,14 +122,14 @@ def run_logged(
     finally:
         kill_group(process)
     if status is None:
-        raise TimeoutError(f"{argv[0]} was stopped after {timeout_s:g} s")
+        raise TimeoutError(f"{argv[0]} was killed after {timeout_s:g} s")
     return status
 
 
 def capture(
     argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path | None = None, timeout_s: float | None = 60
 ) -> str:
-    """What a short program prints on standard output.
+    """The standard output of a short program.
 
     Raises:
         OSError: it can't be started, ends with a status other than 0 (its last lines are in the message), or
@@ -145,19 +145,21 @@ def capture(
         start_new_session=True,
     ) as process:
         try:
-            output, complaint = process.communicate(timeout=timeout_s)
+            output, errors = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"{argv[0]} was stopped after {timeout_s:g} s") from None
+            raise TimeoutError(f"{argv[0]} was killed after {timeout_s:g} s") from None
         finally:
             kill_group(process)
     if process.returncode:
-        raise OSError(f"{argv[0]} ended with status {process.returncode}: {complaint.decode(errors='replace')[-2000:]}")
+        raise OSError(
+            f"{argv[0]} failed with exit code {process.returncode}: {errors.decode(errors='replace')[-2000:]}"
+        )
     return output.decode(errors="replace")
 
 
 @contextmanager
 def temporary_folder(log_file: Path) -> Iterator[str]:
-    """A folder for what a program throws away, beside its log; if we are killed, the next one removes it."""
+    """A folder for a program's temporary files, beside its log; if we are killed, the next run removes it."""
     import shutil
 
     folder = log_file.with_suffix(".tmp")
@@ -169,7 +171,7 @@ def temporary_folder(log_file: Path) -> Iterator[str]:
 
 
 def tail(log_file: Path, lines: int = 20) -> str:
-    """The last lines of a log, "" where there is none; reads 64 KiB at most, however long the log is."""
+    """The last lines of a log, "" if it doesn't exist; reads at most 64 KiB."""
     try:
         with log_file.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))

@@ -88,7 +88,7 @@ def test_a_channel_that_hangs_is_given_up_when_creating(bare, server, monkeypatc
 
 def test_a_package_that_was_withdrawn_is_told(bare, server):
     why, error = creating_fails(bare, moved(bare.conda_spec(server.url("none")), "/none/", "/missing/"))
-    assert why == "the channel hasn't got it (404)"
+    assert why == "the channel doesn't have a file (404)"
     assert error.hint == "check the channel's address; if a package was withdrawn, lock again: isobench env lock tiny"
 
 
@@ -202,7 +202,7 @@ def test_a_lock_for_another_platform_is_refused(conda, channel):
     moved(spec, "platform: linux-64", "platform: osx-arm64")
     why, error = creating_fails(conda, moved(spec, "- linux-64", "- osx-arm64"))
     assert why == "the lock is for osx-arm64, not for linux-64"
-    assert error.hint == "make it anew: isobench env lock tiny"
+    assert error.hint == "Resolve it again: isobench env lock tiny"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_lock_changed_by_hand_is_refused(conda, channel, old, new, told):
     why, error = creating_fails(conda, moved(conda.conda_spec(channel.as_uri(), "toolbox"), old, new))
     assert why == "the lock is changed by hand"
     assert told in error.details
-    assert error.hint == "make it anew: isobench env lock tiny"
+    assert error.hint == "Resolve it again: isobench env lock tiny"
 
 
 def test_a_hash_changed_by_hand_is_refused(bare, channel):
@@ -233,7 +233,7 @@ def test_a_damaged_lock_is_told(conda, channel, text):
     spec.conda_lock_file.write_text(text)
     why, error = creating_fails(conda, replace(environments.spec("tiny"), provider="conda"))
     assert why == "the lock is damaged"
-    assert error.hint == "make it anew: isobench env lock tiny"
+    assert error.hint == "Resolve it again: isobench env lock tiny"
 
 
 @contextmanager

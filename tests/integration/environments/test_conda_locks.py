@@ -145,7 +145,7 @@ def test_without_conda_lock_the_extra_is_named(conda, channel):
     (hidden / "conda_lock" / "__init__.py").write_text("raise ModuleNotFoundError('No module named conda_lock')\n")
     outcome = conda.isobench("lock", spec.name, PYTHONPATH=f"{hidden}:{conda.path}")
     assert outcome.returncode == 4
-    assert "conda-lock, by which locks are written, isn't installed" in outcome.stderr
+    assert "conda-lock, which writes the locks, isn't installed" in outcome.stderr
     assert 'hint: pip install "isobench[lock]"' in outcome.stderr
 
 

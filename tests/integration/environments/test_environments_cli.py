@@ -150,7 +150,7 @@ def test_an_unknown_name_among_others_is_refused_before_any_work(world):
 def test_creating_takes_names_or_all(world, arguments):
     world.spec()
     message, hint = failed(world.isobench("create", *arguments), code=2)
-    assert message == "name the environments to make, or give --all"
+    assert message == "give either names of environments or --all"
     assert hint == "isobench env create --all"
 
 

@@ -118,7 +118,7 @@ def test_a_wrong_hash_is_refused_with_both_hashes(world):
 )
 def test_what_no_index_has_is_named_with_the_settings_that_help(world, change, told):
     error = refusal(world, world.spec(world.alpha.replace(*change) + world.beta))
-    assert f"no index set up here has {told}" in error.message
+    assert f"no configured index has {told}" in error.message
     assert "UV_FIND_LINKS" in error.hint
     assert "log: " in error.details
 
@@ -131,7 +131,7 @@ def test_what_no_index_has_is_named_with_the_settings_that_help(world, change, t
 def test_a_damaged_lock_is_refused_with_the_command_that_makes_it(world, lock):
     error = refusal(world, world.spec(lock))
     assert "damaged" in error.message
-    assert error.hint == "make it anew: isobench env lock tiny"
+    assert error.hint == "Resolve it again: isobench env lock tiny"
     assert not store.folder_of(world.spec(lock)).exists()
 
 

@@ -93,7 +93,7 @@ def test_comments_and_hashes_on_the_same_line_are_no_damage(world, lock):
 def test_a_package_that_no_index_has_is_named(world, lock):
     world.spec(requirements="alpha\nnowhere\n")
     why, hint = refusal(lock)
-    assert why == "no index set up here has nowhere"
+    assert why == "no configured index has nowhere"
     assert "UV_FIND_LINKS" in hint
 
 
@@ -104,7 +104,7 @@ def test_requirements_that_contradict_each_other_are_refused(world, lock):
 
 def test_malformed_requirements_are_told_from_a_damaged_lock(world, lock):
     world.spec(requirements="a b c\n")
-    assert refusal(lock) == ("requirements.in can't be understood", "mend the line that uv names")
+    assert refusal(lock) == ("requirements.in can't be parsed", "mend the line that uv names")
 
 
 def test_requirements_that_are_not_there_are_named(world, lock):

@@ -103,7 +103,7 @@ def test_a_version_that_the_base_does_not_have_is_refused(world, for_script, dep
 @pytest.mark.parametrize("dependency", ["nowhere", "gamma==7"])
 def test_what_no_index_has_is_named_with_the_settings_that_help(for_script, dependency):
     error = refusal(for_script, dependency)
-    assert error.message.endswith(f": no index set up here has {dependency}")
+    assert error.message.endswith(f": no configured index has {dependency}")
     assert "UV_FIND_LINKS" in error.hint
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_lock_of_the_base_is_refused_with_the_command_that_makes_it(wo
     world.spec(world.alpha[:-9])
     error = refusal(for_script, "gamma")
     assert error.message == f"the lock of tiny, {world.envs}/tiny/requirements.txt, is damaged"
-    assert error.hint == "make it anew: isobench env lock tiny"
+    assert error.hint == "Resolve it again: isobench env lock tiny"
 
 
 def test_a_home_below_a_file_is_told(world, for_script, monkeypatch):

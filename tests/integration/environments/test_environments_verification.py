@@ -251,6 +251,6 @@ def test_a_poisoned_cache_and_no_place_to_fetch_from_is_told(world, linked):
     poison(linked)
     environments.remove("tiny")
     (world.wheels / "alpha-1.0-py3-none-any.whl").unlink()
-    with pytest.raises(ProvisionError, match=r"no index set up here has alpha==1\.0"):
+    with pytest.raises(ProvisionError, match=r"no configured index has alpha==1\.0"):
         world.create()
     assert environments.find(world.spec()) is None

@@ -1,7 +1,7 @@
-"""In the child: how rattler is set up on this machine, what the machine can do, and whether a channel answers.
+"""In the child: rattler's configuration on this machine, the virtual packages, and whether a channel answers.
 
-rattler's own configuration says where mirrors are and how to be let in: `config.toml` in `/etc/rattler` and
-`~/.config/rattler` (and in `isobench` folders beside these), credentials in its own store or in `RATTLER_AUTH_FILE`.
+Mirrors are configured in rattler's own `config.toml`, in `/etc/rattler` and `~/.config/rattler` (and in `isobench`
+folders beside these); credentials are in its own store or in `RATTLER_AUTH_FILE`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOOL = "isobench"
 
 
 class LockError(Exception):
-    """The lock can't be used; the message says why."""
+    """The lock can't be used; the message completes the sentence `the lock is ...`."""
 
 
 def config() -> Config:
@@ -30,20 +30,20 @@ def config() -> Config:
 
 
 def client(timeout_s: float | None = None) -> Client:
-    """A client that knows mirrors, proxies and credentials; `timeout_s` bounds a whole answer, body included."""
+    """A client with mirrors, proxies and credentials; `timeout_s` limits a whole response, body included."""
     timeout = None if timeout_s is None else max(1, round(timeout_s))
     return Client.from_config(config(), timeout=timeout, user_agent=TOOL, max_retries=2)
 
 
 def cache(request: Mapping[str, Any], part: str) -> Path:
-    """The folder of rattler's cache for `part` ("pkgs", "repodata"): its own setting, or else isobench's."""
+    """The folder of rattler's cache for `part` ("pkgs", "repodata"): as RATTLER_CACHE_DIR says, or isobench's own."""
     folder = Path(os.environ.get("RATTLER_CACHE_DIR") or request["cache"]) / part
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def virtual_packages() -> list[GenericVirtualPackage]:
-    """What this machine has (`__glibc`, `__cuda`, ...), or is said to have by CONDA_OVERRIDE_*."""
+    """The virtual packages of this machine (`__glibc`, `__cuda`, ...), with those set by CONDA_OVERRIDE_*."""
     return [found.into_generic() for found in VirtualPackage.detect(VirtualPackageOverrides.from_env())]
 
 
@@ -51,7 +51,7 @@ def locked_records(lock_file: str, platform: str) -> list[RepoDataRecord]:
     """The packages in a lock for a platform.
 
     Raises:
-        LockError: it can't be understood, or isn't for the platform.
+        LockError: it can't be parsed, or isn't for the platform.
     """
     try:
         environment = LockFile.from_path(Path(lock_file)).default_environment()
@@ -66,18 +66,18 @@ def locked_records(lock_file: str, platform: str) -> list[RepoDataRecord]:
 
 
 def local_path(url: str) -> Path | None:
-    """The file that a `file://` address names; None for any other."""
+    """The path in a `file://` URL; None for any other."""
     parts = urlsplit(url)
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def smallest(records: Sequence[RepoDataRecord]) -> RepoDataRecord:
-    """A package that is quickly fetched: those for all platforms are small."""
+    """A package that is fetched quickly: those for all platforms are small."""
     return min(records, key=lambda record: (record.subdir != "noarch", record.name.source))
 
 
 async def probe(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the description of one locked package where the lock says it is: that is, does its channel answer?"""
+    """Read the metadata of one locked package from the URL in the lock, to see whether its channel answers."""
     record = smallest(locked_records(request["lock_file"], request["platform"]))
     path = local_path(record.url)
     if path is not None:

@@ -1,13 +1,13 @@
 """The child process: `python -P -B -m isobench.environments.conda.child DESCRIPTOR`. Its contract, whole:
 
     standard input   one JSON object: `action`, `patience_s`, and what the action takes
-    DESCRIPTOR       number of a pipe; one JSON object a line: {"stage": text} or {} (a sign of life) at any time, and
+    DESCRIPTOR       number of a pipe; one JSON object per line: {"stage": text} or {} (a sign of life) at any time, and
                      last {"answer": object} or {"error": {"kind": name of the exception, "message": text}}.
-                     Where neither comes, the process crashed
+                     Without either, the process has crashed
     output, error    what the libraries print; a log for people
 
-It leaves by `os._exit`: rattler's threads have been seen to crash an interpreter that tears itself down, and after
-an exception they go on writing.
+It exits by `os._exit`: rattler's threads have crashed an interpreter during its finalization, and after an exception
+they go on writing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from isobench.environments.conda.events import EventWriter
 
 
 def answer(request: Mapping[str, Any], events: EventWriter) -> dict[str, Any]:
-    """Do what is asked for."""
+    """Perform the requested action, and return its answer."""
     action = request["action"]
     if action == "lock":
         from isobench.environments.conda import solving
@@ -42,24 +42,24 @@ def answer(request: Mapping[str, Any], events: EventWriter) -> dict[str, Any]:
         from isobench.environments.conda import channels
 
         return _run(channels.probe(request))
-    raise ValueError(f"there is no action {action!r}")
+    raise ValueError(f"unknown action {action!r}")
 
 
 def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    # Not `asyncio.run`: that would wait at its end for what rattler still does.
+    # Not `asyncio.run`, which would wait at its end for rattler's threads.
     return asyncio.new_event_loop().run_until_complete(work)
 
 
 def main() -> None:
-    """Read the request, answer it, and be gone."""
+    """Read the request, answer it, and exit."""
     events = EventWriter(int(sys.argv[1]))
     try:
         events.write(answer=answer(json.load(sys.stdin), events))
         code = 0
-    except BaseException as error:  # noqa: BLE001 - a panic in rattler is a BaseException; whatever it was, it's told
+    except BaseException as error:  # noqa: BLE001 - a panic in rattler is a BaseException; each is reported
         import traceback
 
-        with suppress(OSError):  # the log may lie on the disk that is full
+        with suppress(OSError):  # the log may be on the disk that is full
             traceback.print_exc()
             sys.stderr.flush()
         events.write(error={"kind": type(error).__name__, "message": str(error)})

@@ -1,8 +1,8 @@
-"""Asking rattler: in a child process of its own, which speaks JSON and is watched.
+"""Asking rattler, in a supervised child process that speaks JSON.
 
-rattler was seen to crash at the interpreter's exit, to panic, to wait for ever for a channel, and to go on
-linking after it had raised. So nothing of it is loaded in the host: the child does one thing, tells its answer and is
-gone (`os._exit`). What it can tell besides is that it lives: each word of progress starts its time anew.
+rattler has crashed at the interpreter's exit, panicked, waited forever for a channel, and gone on linking after it
+had raised. So the host loads nothing of it: the child performs one action, sends its answer and exits (`os._exit`).
+Until then it sends signs of life; each event restarts its time limit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHILD = "isobench.environments.conda.child"
 
 
 class EngineError(Exception):
-    """What went wrong in the child: `kind` is the exception's name there, or "crash", "timeout"."""
+    """The child failed: `kind` is the name of its exception, or "crash", "timeout"."""
 
     def __init__(self, kind: str, message: str, log_file: Path) -> None:
         super().__init__(message)
@@ -34,8 +34,8 @@ class EngineError(Exception):
         self.message = redacted(message)
         self.log_file = log_file
 
-    def explained(self, what: str, *, relock: str, spec: str, keep_log: bool = True) -> ProvisionError:
-        """The error for the user: `what` failed, why, the evidence, and what to do (see `complaints.explain`)."""
+    def as_provision_error(self, what: str, *, relock: str, spec: str, keep_log: bool = True) -> ProvisionError:
+        """The error for the user: `what` failed, why, the evidence, and what to do (see `errors.explain`)."""
         why, hint = errors.explain(self.kind, self.message, relock=relock, spec=spec)
         log = f"log: {self.log_file}" if keep_log else ""
         evidence = [line for line in self.message.splitlines() if line.strip() and line.strip() not in why]
@@ -43,10 +43,10 @@ class EngineError(Exception):
 
 
 def patience_s() -> float:
-    """How long the child may be silent: no byte from a channel, no file written.
+    """How long the child may be silent, in seconds: no byte from a channel, no file written.
 
     Raises:
-        UsageError: ISOBENCH_CHANNEL_TIMEOUT is no number of seconds.
+        UsageError: ISOBENCH_CHANNEL_TIMEOUT isn't a number of seconds.
     """
     text = os.environ.get("ISOBENCH_CHANNEL_TIMEOUT", "60")
     try:
@@ -55,8 +55,8 @@ def patience_s() -> float:
         seconds = 0.0
     if not 0 < seconds < 1e6:
         raise UsageError(
-            f"ISOBENCH_CHANNEL_TIMEOUT is {text!r}: it is to be a number of seconds",
-            hint="ISOBENCH_CHANNEL_TIMEOUT=60",
+            f"ISOBENCH_CHANNEL_TIMEOUT must be a number of seconds, got {text!r}",
+            hint="Write for instance: ISOBENCH_CHANNEL_TIMEOUT=60",
         )
     return seconds
 
@@ -71,12 +71,12 @@ def ask(
     limit_s: float | None = None,
     pass_fds: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """Have the child do one thing and return its answer; what it prints goes into the log.
+    """Let the child perform an action and return its answer; its output is appended to the log.
 
-    It is stopped when nothing was heard of it for `silence_s` (default: `patience_s`), or after `limit_s` in all.
+    It is killed if no event arrived for `silence_s` (default: `patience_s`), or after `limit_s` in all.
 
     Raises:
-        EngineError: it failed, crashed, or was stopped.
+        EngineError: it failed, crashed, or was killed.
     """
     silence_s = silence_s or patience_s()
     events, events_write = os.pipe()
@@ -107,12 +107,12 @@ def ask(
 
 
 def _variables(temporary: str) -> dict[str, str]:
-    """The user's own environment, in which rattler finds credentials and proxies, without what Rust prints by it.
+    """The user's own variables, with credentials and proxies for rattler, but without those that make Rust print more.
 
-    A child that is killed, or gone by `os._exit`, leaves its temporary files where they are.
+    A child that is killed, or exits by `os._exit`, leaves its temporary files behind: they get a folder of their own.
     """
     own = {name: value for name, value in os.environ.items() if name not in {"RUST_LOG", "RUST_BACKTRACE"}}
-    return own | {"TMPDIR": temporary, "RUNNER_TEMP": temporary}  # conda-lock asks for the second, too
+    return own | {"TMPDIR": temporary, "RUNNER_TEMP": temporary}  # conda-lock uses the second
 
 
 def _write(file: IO[bytes], request: Mapping[str, Any]) -> None:
@@ -122,26 +122,26 @@ def _write(file: IO[bytes], request: Mapping[str, Any]) -> None:
 
 
 class _Deadline:
-    """When to give up: so long after the last word, and in any case so long after the start."""
+    """When to give up: `silence_s` after the last event, and in any case `limit_s` after the start."""
 
     def __init__(self, silence_s: float, limit_s: float | None) -> None:
         self._silence_s = silence_s
         self._limit_s = limit_s
-        self._started = self._heard = time.monotonic()
+        self._started = self._last_event = time.monotonic()
 
-    def heard(self) -> None:
-        self._heard = time.monotonic()
+    def restart(self) -> None:
+        self._last_event = time.monotonic()
 
     def left_s(self) -> float:
-        left_s = self._heard + self._silence_s - time.monotonic()
+        left_s = self._last_event + self._silence_s - time.monotonic()
         if self._limit_s is not None:
             left_s = min(left_s, self._started + self._limit_s - time.monotonic())
         return max(0.0, left_s)
 
     def __str__(self) -> str:
         if self._limit_s is not None and time.monotonic() >= self._started + self._limit_s:
-            return f"it wasn't done after {self._limit_s:g} s"
-        return f"nothing happened for {self._silence_s:g} s"
+            return f"not finished after {self._limit_s:g} s"
+        return f"no progress for {self._silence_s:g} s"
 
 
 def _listen(
@@ -157,7 +157,7 @@ def _listen(
         part = os.read(pipe, 1 << 16)
         if not part:
             raise EngineError("crash", _crash(ended(), stage, log_file), log_file)
-        deadline.heard()
+        deadline.restart()
         *lines, rest = (rest + part).split(b"\n")
         for message in map(json.loads, lines):
             if "answer" in message:
@@ -172,5 +172,5 @@ def _listen(
 
 
 def _crash(status: int | None, stage: str, log_file: Path) -> str:
-    how = f"was killed by signal {-status}" if status and status < 0 else f"left with exit code {status} and no answer"
+    how = f"was killed by signal {-status}" if status and status < 0 else f"exited with code {status} and no answer"
     return f"rattler's process {how} while it was {stage}\n{process.tail(log_file, 10)}".strip()

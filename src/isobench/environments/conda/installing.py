@@ -1,7 +1,7 @@
-"""In the child: a prefix is filled with what a lock says. Nothing is solved, and every archive's SHA-256 is verified.
+"""In the child: a lock is installed into a prefix. Nothing is solved, and the SHA-256 of every archive is verified.
 
 rattler verifies what it downloads, but not what it reads from `file://`; that is done here. Its package cache is
-verified in full, file by file, before anything is taken from it, and files are copied, not linked, into the prefix.
+verified file by file before anything is taken from it, and files are copied, not linked, into the prefix.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from isobench.system import files
 
 
 class HashMismatchError(Exception):
-    """An archive isn't the one in the lock."""
+    """An archive differs from the one in the lock."""
 
 
 class MachineError(Exception):
-    """The machine lacks what a locked package needs."""
+    """The machine lacks something that a locked package needs."""
 
 
 async def install(request: Mapping[str, Any], events: EventWriter) -> dict[str, Any]:
-    """Install the packages of `lock_file` for `platform` into `prefix`; what was installed is the answer."""
+    """Install the packages of `lock_file` for `platform` into `prefix`; return what was installed."""
     records = channels.locked_records(request["lock_file"], request["platform"])
     _check_lock(records)
     _check_machine(records)
@@ -66,7 +66,7 @@ async def install(request: Mapping[str, Any], events: EventWriter) -> dict[str, 
 
 
 class _Reporter(InstallerReporter):
-    """Tells the host that something moves."""
+    """Reports rattler's progress to the host."""
 
     def __init__(self, events: EventWriter) -> None:
         self._events = events
@@ -82,26 +82,26 @@ class _Reporter(InstallerReporter):
             self._events.write()
 
     def on_link_start(self, operation: int, package_name: str) -> int:
-        self._events.write(stage=f"laying down {package_name}")
+        self._events.write(stage=f"installing {package_name}")
         return operation
 
 
 def _check_lock(records: Sequence[RepoDataRecord]) -> None:
-    """Refuse what nobody's solver wrote: a package of another name or version than its file's, one that is missing."""
+    """Refuse a lock that no solver wrote: with a name or version that differs from the file's, or a package missing."""
     for record in records:
         stem = f"{record.name.normalized}-{record.version}-{record.build}"
         if unquote(record.file_name).removesuffix(".conda").removesuffix(".tar.bz2") != stem:
-            raise LockError(f"changed by hand\nit says {stem} and names the file {record.file_name}")
+            raise LockError(f"edited manually\n{stem} has the file {record.file_name}")
         if not record.sha256:
-            raise LockError(f"changed by hand\n{stem} has no SHA-256")
+            raise LockError(f"edited manually\n{stem} has no SHA-256")
     try:
         PackageRecord.validate(list(records))
-    except Exception as error:  # noqa: BLE001 - it has no narrower class
-        raise LockError(f"changed by hand\n{error}") from None
+    except Exception as error:  # noqa: BLE001 - rattler has no narrower class
+        raise LockError(f"edited manually\n{error}") from None
 
 
 def _check_machine(records: Sequence[RepoDataRecord]) -> None:
-    """Refuse packages that ask for more than the machine has: a newer C library, a CUDA driver."""
+    """Refuse packages that need more than the machine has: a newer C library, a CUDA driver."""
     have = {
         found.name.normalized: PackageRecord(
             found.name.normalized, str(found.version), found.build_string, 0, "noarch", None, None
@@ -126,4 +126,4 @@ def _check_local(record: RepoDataRecord, events: EventWriter) -> None:
     actual = files.sha256(path)
     wanted = (record.sha256 or b"").hex()
     if actual != wanted:
-        raise HashMismatchError(f"{path} has the SHA-256 {actual}; the lock says {wanted}")
+        raise HashMismatchError(f"{path} has the SHA-256 {actual}, the lock has {wanted}")

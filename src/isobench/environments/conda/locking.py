@@ -1,4 +1,4 @@
-"""`conda-lock.yml` made, updated and checked: the host's side. The child solves and writes (see `locking`)."""
+"""`conda-lock.yml` is created, updated and checked: the host's side. The child solves and writes (see `solving`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isobench.system.files import write_atomically
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What came of locking: a line for each package that is another; platforms locked for another environment.yml."""
+    """The result of locking: a line for each package that changed; the platforms whose lock was out of date."""
 
     packages: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
@@ -30,16 +30,18 @@ def lock(
     check: bool = False,
     progress: Callable[[str], None],
 ) -> Change:
-    """Bring `conda-lock.yml` up to `environment.yml`; where it is, nothing is changed unless `update` names packages.
+    """Update `conda-lock.yml` to `environment.yml`; if it is up to date, only the packages named in `update` change.
 
-    `update` of "*" takes all anew. `check` writes nothing and asks no channel.
+    `update` of "*" updates all. `check` writes nothing and asks no channel.
 
     Raises:
-        ProvisionError: it can't be solved, the channel can't be reached, or the lock can't be written.
+        ProvisionError: it can't be solved, the channel is unreachable, or the lock can't be written.
     """
     for platform in platforms:
         if not re.fullmatch(r"(linux|osx|win)-[a-z0-9]+", platform):
-            raise UsageError(f"there is no platform {platform!r}", hint="--platform linux-64, linux-aarch64, osx-arm64")
+            raise UsageError(
+                f"there is no platform {platform!r}", hint="--platform takes linux-64, linux-aarch64, osx-arm64."
+            )
     progress(f"{spec.name}: {'checking' if check else 'locking'} {spec.environment_file}")
     with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
         draft = Path(folder) / spec.conda_lock_file.name
@@ -56,7 +58,8 @@ def lock(
                 write_atomically(spec.conda_lock_file, draft.read_text(encoding="utf-8"))
             except OSError as error:
                 raise ProvisionError(
-                    f"{spec.conda_lock_file} can't be written: {error.strerror}", hint="lock in a folder of yours"
+                    f"{spec.conda_lock_file} can't be written: {error.strerror}",
+                    hint="Copy the environment to a folder that you can write to, and lock it there.",
                 ) from None
     return Change(packages=tuple(answer["changed"]), stale=tuple(answer["stale"]))
 
@@ -65,7 +68,7 @@ def pip_part(spec: Spec) -> list[str]:
     """The requirements that `environment.yml` has under `pip:`."""
     text = spec.environment_file.read_text(encoding="utf-8", errors="replace")
     if not re.search(r"^\s*-\s*pip\s*:", text, re.MULTILINE):
-        return []  # which doesn't take conda-lock's reader
+        return []  # it need not be read by conda-lock
     with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
         found: list[str] = _ask("read-spec", spec, {}, Path(folder), lambda _text: None)["pip"]
     return found
@@ -82,7 +85,7 @@ def _ask(
             progress=progress,
         )
     except engine.EngineError as error:
-        raise error.explained(
+        raise error.as_provision_error(
             f"the conda packages of {spec.name} can't be locked",
             relock=spec.relock,
             spec=str(spec.environment_file),

@@ -1,4 +1,4 @@
-"""What conda keeps of a prefix: a JSON file for each package in `conda-meta`, with the SHA-256 of its files."""
+"""Conda's records of a prefix: a JSON file for each package in `conda-meta`, with the SHA-256 of its files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CondaPackage:
         return files.sha256(self.file)
 
     def files(self) -> Iterator[tuple[str, str]]:
-        """Path in the prefix and SHA-256 of every file; of a link it's that of the path it names, "" if unknown."""
+        """Path in the prefix and SHA-256 of every file; for a link that of its target's path, "" if unknown."""
         for path in self.content.get("paths_data", {}).get("paths", ()):
             of_link = path.get("path_type") == "softlink"
             yield path["_path"], path.get("sha256_in_prefix") or ("" if of_link else path.get("sha256") or "")
@@ -53,7 +53,7 @@ class CondaPackage:
 
 
 def packages(prefix: Path) -> dict[str, CondaPackage]:
-    """Every conda package of a prefix by name; {} where conda had no part in it."""
+    """Every conda package of a prefix by name; {} if it isn't conda's."""
     found = {}
     for file in sorted((prefix / FOLDER).glob("*-*-*.json")):
         name, version, build = file.stem.rsplit("-", 2)
@@ -80,7 +80,7 @@ def owned(found: dict[str, CondaPackage]) -> set[str]:
 
 
 def modified(prefix: Path, found: dict[str, CondaPackage]) -> list[str]:
-    """Every file that isn't what its record says, a line each."""
+    """Every file that differs from its record, a line each."""
     from concurrent.futures import ThreadPoolExecutor
 
     def look(entry: tuple[str, CondaPackage, str]) -> str:
@@ -96,7 +96,7 @@ def modified(prefix: Path, found: dict[str, CondaPackage]) -> list[str]:
 
 
 def _sha256(path: str) -> str | None:
-    """The SHA-256 of a file's content, or of what a link names; None where there is nothing."""
+    """The SHA-256 of a file's content, or of a link's target; None if there is no such file."""
     try:
         return hashlib.sha256(os.readlink(path).encode()).hexdigest()  # noqa: PTH115 - a string is wanted
     except OSError:

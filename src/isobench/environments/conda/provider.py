@@ -127,7 +127,7 @@ def _install_conda_packages(spec: Spec, context: InstallContext) -> dict[str, st
         )
     except engine.EngineError as error:
         what = f"the {spec.name} environment can't be installed"
-        raise error.explained(what, relock=spec.relock, spec=str(spec.environment_file)) from None
+        raise error.as_provision_error(what, relock=spec.relock, spec=str(spec.environment_file)) from None
     return {"rattler": installed["rattler"]}
 
 
@@ -140,7 +140,7 @@ def _install_python_packages(spec: Spec, context: InstallContext, included: set[
         # A sync would remove what the conda packages include.
         command.install_locked(spec, context, command="install" if included else "sync")
     except command.UvError as error:
-        raise error.explained(
+        raise error.as_provision_error(
             f"the {spec.name} environment can't be installed",
             relock=spec.relock,
             loosen=f"The lock contradicts itself; resolve it again: {spec.relock}",

@@ -1,7 +1,7 @@
 """In the child: `environment.yml` is solved by rattler and written as `conda-lock.yml` through conda-lock's own models.
 
-So conda-lock reads it, takes its content hash for right, and can install from it. Packages that are locked stay
-as they are for as long as they satisfy what is asked for, unless they are to be updated by name.
+So conda-lock reads it, accepts its content hash, and can install from it. Locked packages stay as they are for as long
+as they satisfy the requirements, unless they are named to be updated.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ from isobench.environments.conda.events import EventWriter
 from isobench.environments.redaction import has_secret
 
 _HEADER = """\
-# Made by `isobench env lock` in conda-lock's format, version 1: conda-lock reads it, too. Not to be edited by hand.
+# Made by `isobench env lock` in conda-lock's format, version 1: conda-lock reads it, too. Do not edit it.
 """
 
 
 class SpecError(Exception):
-    """environment.yml can't be used; the message says why."""
+    """environment.yml can't be used; the message is the reason."""
 
 
 def read_spec(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What environment.yml asks for besides conda packages: the requirements of its `pip:` part; its platforms."""
+    """What environment.yml has besides conda packages: the requirements under `pip:`, and the platforms."""
     content = _yaml(Path(request["environment_file"]))
     pip = [line for part in content["dependencies"] if isinstance(part, dict) for line in part.get("pip") or ()]
     return {"pip": pip, "platforms": list(content.get("platforms") or ())}
 
 
 def lock(request: Mapping[str, Any], events: EventWriter) -> dict[str, Any]:
-    """Solve `environment_file` for `platforms` and write the lock to `output`, other platforms of `old` kept.
+    """Solve `environment_file` for `platforms` and write the lock to `output`, with the other platforms of `old`.
 
-    `update` are the names to be taken anew ("*": all); `check` solves nothing. The answer: `changed`, a line for each
-    package that is another; `stale`, the platforms whose lock was made of another environment.yml.
+    `update` are the names to update ("*": all); `check` solves nothing. The answer: `changed`, a line for each package
+    that changed; `stale`, the platforms whose lock was made from another environment.yml.
     """
     file = Path(request["environment_file"])
     content = _yaml(file)
     old = _read(request["old"])
     platforms = request["platforms"] or list(content.get("platforms") or ()) or [request["native"]]
     update = set(request["update"])
-    # conda-lock's own defaults, not this machine's: the content hash is to be the same wherever it's computed.
+    # conda-lock's own defaults, not this machine's: the content hash must be the same on every machine.
     defaults = default_virtual_package_repodata()
     with defaults:
         spec = _specification(file, platforms)
@@ -65,7 +65,9 @@ def lock(request: Mapping[str, Any], events: EventWriter) -> dict[str, Any]:
     packages: list[LockedDependency] = []
     for platform in platforms:
         events.write(stage=f"solving for {platform}")
-        records = asyncio.run(_solve(request, spec, platform, _held(request, old, platform, update), defaults))
+        records = asyncio.run(
+            _solve(request, spec, platform, _locked_records(request, old, platform, update), defaults)
+        )
         packages += [_locked(record, platform) for record in records]
     fresh = Lockfile(
         package=packages,
@@ -74,8 +76,8 @@ def lock(request: Mapping[str, Any], events: EventWriter) -> dict[str, Any]:
         ),
     )
     if old is not None and old.metadata.channels == fresh.metadata.channels:
-        kept = set(old.metadata.platforms) - set(platforms)
-        old.package = [package for package in old.package if package.platform in kept]
+        others = set(old.metadata.platforms) - set(platforms)
+        old.package = [package for package in old.package if package.platform in others]
         fresh = fresh.merge(old)
         fresh.metadata.content_hash = {**fresh.metadata.content_hash, **hashes}
     output = Path(request["output"])
@@ -95,15 +97,15 @@ def _yaml(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"it is no YAML\n{error}") from None
+        raise SpecError(f"environment.yml is not YAML\n{error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
-        raise SpecError("it has no list of dependencies")
+        raise SpecError("environment.yml has no list of dependencies")
     addresses = content.get("channels") or []
     if not addresses:
-        raise SpecError("it names no channels")
+        raise SpecError("environment.yml names no channels")
     for address in addresses:
         if has_secret(str(address)):
-            raise SpecError("the address of a channel carries a password or a token, which a lock would give away")
+            raise SpecError("the address of a channel contains a password or a token, which the lock would reveal")
     return content
 
 
@@ -113,8 +115,8 @@ def _specification(file: Path, platforms: Sequence[str]) -> LockSpecification:
         no_mapping.flush()
         try:
             return make_lock_spec(src_files=[file], platform_overrides=list(platforms), mapping_url=no_mapping.name)
-        except Exception as error:  # noqa: BLE001 - whatever it stumbled over is in the file
-            raise SpecError(f"conda-lock can't understand it\n{error}") from None
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the file caused it
+            raise SpecError(f"conda-lock can't parse environment.yml\n{error}") from None
 
 
 def _is_current(old: Lockfile | None, spec: LockSpecification, defaults: FakeRepoData, platform: str) -> bool:
@@ -128,12 +130,14 @@ def _read(file: str | None) -> Lockfile | None:
         return None
     try:
         return parse_conda_lock_file(Path(file))
-    except Exception as error:  # noqa: BLE001 - whatever it stumbled over is in the file
+    except Exception as error:  # noqa: BLE001 - whatever it raises, the file caused it
         raise channels.LockError(f"damaged\n{error}") from None
 
 
-def _held(request: Mapping[str, Any], old: Lockfile | None, platform: str, update: set[str]) -> list[RepoDataRecord]:
-    """The records that are to stay if they can."""
+def _locked_records(
+    request: Mapping[str, Any], old: Lockfile | None, platform: str, update: set[str]
+) -> list[RepoDataRecord]:
+    """The records of the packages that should stay if they can."""
     if old is None or platform not in old.metadata.platforms or "*" in update:
         return []
     records = channels.locked_records(request["old"], platform)
@@ -147,7 +151,7 @@ async def _solve(
     request: Mapping[str, Any],
     spec: LockSpecification,
     platform: str,
-    held: Sequence[RepoDataRecord],
+    locked: Sequence[RepoDataRecord],
     defaults: FakeRepoData,
 ) -> list[RepoDataRecord]:
     native = platform == request["native"]
@@ -159,7 +163,7 @@ async def _solve(
         [_match_spec(dependency) for dependency in spec.dependencies[platform] if dependency.manager == "conda"],
         gateway=gateway,
         platforms=[Subdir(platform), Subdir("noarch")],
-        locked_packages=held,
+        locked_packages=locked,
         virtual_packages=channels.virtual_packages() if native else _assumed(defaults, platform),
     )
 
@@ -167,13 +171,13 @@ async def _solve(
 def _match_spec(dependency: Any) -> str:
     assert isinstance(dependency, VersionedDependency)
     channel = f"{dependency.conda_channel}::" if dependency.conda_channel else ""
-    # To conda "1.0" alone is that version and no other; rattler wants it said.
+    # To conda, "1.0" means exactly that version; rattler needs it written.
     version = re.sub(r"^(?=\d[\w.!+]*$)", "==", dependency.version) or "*"
     return f"{channel}{dependency.name} {version} {dependency.build or ''}".strip()
 
 
 def _assumed(defaults: FakeRepoData, platform: str) -> list[GenericVirtualPackage]:
-    """What a machine of another platform is taken to have: conda-lock's defaults, the newest of each."""
+    """The virtual packages that another platform is assumed to have: the newest of conda-lock's defaults."""
     found: dict[str, GenericVirtualPackage] = {}
     for package, platforms in defaults.packages_by_subdir.items():
         version = Version(package.version)
@@ -184,7 +188,7 @@ def _assumed(defaults: FakeRepoData, platform: str) -> list[GenericVirtualPackag
 
 def _locked(record: RepoDataRecord, platform: str) -> LockedDependency:
     if not (record.md5 and record.sha256):
-        raise SpecError(f"the channel gives no MD5 and SHA-256 of {record.file_name}, which the lock needs")
+        raise SpecError(f"the channel has no MD5 and SHA-256 of {record.file_name}, which the lock needs")
     return LockedDependency(
         name=record.name.normalized,
         version=str(record.version),
@@ -198,7 +202,7 @@ def _locked(record: RepoDataRecord, platform: str) -> LockedDependency:
 
 
 def _dependencies(depends: Iterable[str]) -> dict[str, str]:
-    """Version by name, as conda-lock writes them: without the build; of a name that comes twice, both."""
+    """Version by name, as conda-lock writes them: without the build; both versions if a name occurs twice."""
     found: dict[str, str] = {}
     for text in depends:
         name, _, rest = text.partition(" ")

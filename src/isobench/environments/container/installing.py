@@ -19,7 +19,7 @@ from isobench.system import process
 
 FACTS_FILE = "container.json"
 
-# Run by the image's interpreter, alone: what it is, and what it brings along.
+# Run by the image's interpreter: describes itself and the packages of the image.
 _ASK = """
 import importlib.metadata, json, os, platform, context, sys
 base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
@@ -54,21 +54,21 @@ def install(spec: Spec, image: Image, context: InstallContext) -> dict[str, str]
 
 
 def facts(folder: Path) -> ImageFacts:
-    """What was found out about the image when the environment in `folder` was installed."""
+    """What is known of the image, since the environment in `folder` was installed."""
     return container_from_json(json.loads((folder / FACTS_FILE).read_bytes()))
 
 
 def _present(image: Image, using: Engine, spec: Spec, context: InstallContext) -> dict[str, Any]:
-    """What the engine knows of the image, which is pulled where it isn't there.
+    """The engine's description of the image, which is pulled if it is missing.
 
     Raises:
-        ProvisionError: it can't be had.
+        ProvisionError: it isn't on this machine, and can't be pulled.
     """
     found = using.inspect(image.reference)
     if found is None and image.is_local:
         raise ProvisionError(
             f"{using.name} has no image {image.reference}, which the {spec.name} environment runs in",
-            hint=f"load or build it with {using.name}, or name one that can be pulled: NAME@sha256:...",
+            hint=f"Load or build it with {using.name}, or name one that can be pulled: NAME@sha256:...",
         )
     if found is None:
         context.progress(f"{spec.name}: pulling {image.reference} with {using.name} {using.version}")
@@ -88,16 +88,16 @@ def _present(image: Image, using: Engine, spec: Spec, context: InstallContext) -
         raise ProvisionError(
             f"{using.name} can't pull {image.reference}, which the {spec.name} environment runs in",
             details=f"{process.tail(context.log_file)}\nlog: {context.log_file}",
-            hint=f"try it by hand: {using.name} pull {image.reference}",
+            hint=f"Try it yourself: {using.name} pull {image.reference}",
         )
     return found
 
 
 def _about(image: Image, using: Engine, spec: Spec) -> dict[str, Any]:
-    """What the image's interpreter says of itself.
+    """The image's interpreter, as it describes itself.
 
     Raises:
-        ProvisionError: there is none, or not one that the lock is for.
+        ProvisionError: there is none, or the lock is for another.
     """
     box = running.container(using, image.reference, [image.python, "-I", "-B", "-c", _ASK])
     where = images.source(spec.folder)
@@ -108,23 +108,23 @@ def _about(image: Image, using: Engine, spec: Spec) -> dict[str, Any]:
         raise ProvisionError(
             f"{image.reference} can't run {image.python}",
             details=str(error),
-            hint=f"name an image that has it, or its interpreter, in {where}",
+            hint=f"Name an image that has it, or another interpreter, in {where}.",
         ) from None
     if not about["version"].startswith(f"{spec.python}."):
         raise ProvisionError(
             f"{image.reference} has Python {about['version']}; the {spec.name} environment is for Python {spec.python}",
-            hint=f"name an image with Python {spec.python} in {where}",
+            hint=f"Name an image with Python {spec.python} in {where}.",
         )
     if spec.locked() and not about["libc"].startswith("glibc"):
         raise ProvisionError(
-            f"{image.reference} has no glibc, which the packages in {spec.lock_file} are made for",
-            hint=f"name another image in {where}: Alpine's is of another kind, Debian's will do",
+            f"{image.reference} has no glibc, which the packages in {spec.lock_file} need",
+            hint=f"Name another image in {where}: Debian's have glibc, Alpine's don't.",
         )
     return about
 
 
 def _link_interpreter(folder: Path, about: dict[str, Any], spec: Spec, image: Image) -> None:
-    """Make the folder a virtual environment of the image's interpreter; laid down for one of the host, it is one."""
+    """Make the folder a virtual environment of the image's interpreter instead of the host's."""
     site_packages = folder / "lib" / f"python{spec.python}" / "site-packages"
     site_packages.mkdir(parents=True, exist_ok=True)
     (folder / "bin").mkdir(exist_ok=True)
@@ -140,6 +140,6 @@ def _link_interpreter(folder: Path, about: dict[str, Any], spec: Spec, image: Im
     text = "".join(f"{name} = {value}\n" for name, value in settings.items())
     (folder / "pyvenv.cfg").write_text(text, encoding="utf-8")
     if image.packages:
-        # Not by `include-system-site-packages`: the image's interpreter may be one of a virtual environment itself.
+        # Not by `include-system-site-packages`: the image's interpreter may itself belong to a virtual environment.
         lines = "".join(f"import site; site.addsitedir({place!r})\n" for place in about["folders"])
         (site_packages / "isobench_image.pth").write_text(lines, encoding="utf-8")

@@ -1,8 +1,8 @@
-"""One container: what it sees of the machine, and its end.
+"""One container: what it sees of the machine, and how it ends.
 
-It has no network, no privileges, and of the host's files those that it's told, at the same paths: what is to be read
-is read-only. It belongs to the process that started it: a worker in it ends when its standard input does (launch.py),
-`remove` ends it by force, and what a killed host leaves behind is removed by the next one (`engine`).
+It has no network, no privileges, and of the host's files only those that it is given, at the same paths, read-only
+unless it must write them. It belongs to the process that started it: a worker in it ends when its standard input does
+(launch.py), `remove` kills it, and the next host removes what a killed one has left behind (`engine`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from isobench.system.facts import ContainerFacts
 from isobench.workers import machine
 
 TEMPORARY = "/isobench-tmp"
-"""Where programs in a container put what they throw away: images may have no /tmp that everybody can write to."""
+"""The folder for temporary files in a container: an image may have no /tmp that everybody can write to."""
 
-# What of a worker's variables means nothing inside: the host's programs and files, and a network that isn't there.
+# Variables of a worker that mean nothing inside: the host's programs and files, and the network.
 _OF_THE_HOST = ("PATH", "TMPDIR", "CC", "CXX", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-# Where libraries keep what they have downloaded: a variable, or else a folder of this name in ~/.cache.
+# Where libraries store their downloads: a variable, or else a folder of this name in ~/.cache.
 _DOWNLOADS = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}
 _CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "ISOBENCH_CACHE")
 
@@ -38,23 +38,25 @@ _START_FAILED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """One container that is to be run: the command line that does it; its name, by which it's removed."""
+    """One container: the command line that runs it, and its name, by which it is removed."""
 
     engine: Engine
     name: str
     argv: tuple[str, ...]
 
     def remove(self) -> None:
-        """End it at once, if it's still there."""
+        """Kill and remove it, if it still exists."""
         self.engine.remove([self.name])
 
     @property
     def advice(self) -> str:
-        """What to do where it can't be run."""
-        return f"its words are above; {self.engine.name} images lists what there is, isobench env verify compares"
+        """What to do if it can't be run."""
+        return (
+            f"See its output above; list the images with `{self.engine.name} images`, check with `isobench env verify`."
+        )
 
     def refusal(self, status: int) -> str:
-        """Why nothing was run, told from the engine's exit status; "" where something was."""
+        """Why the engine, by its exit status, didn't run anything; "" if it did."""
         return f"{self.engine.name}: {_START_FAILED[status]}" if status in _START_FAILED else ""
 
 
@@ -71,11 +73,11 @@ def of(
 ) -> Container:
     """A container in which the environment's interpreter is run with `arguments`; it starts in `folder`.
 
-    `reads` and `writes` are files and folders of the host that it sees. `privileged_priority` lets it raise its
+    `reads` and `writes` are files and folders of the host that it sees. `privileged_priority` allows it to raise its
     priority and bind its memory, as far as this user may.
 
     Raises:
-        ProvisionError: there is no engine that can run it.
+        ProvisionError: no engine is available.
     """
     using = engine.find()
     return container(
@@ -97,7 +99,7 @@ def record(environment: Environment) -> ContainerFacts:
     """What a result says of the engine and the image; on the way, what a killed host left behind is removed.
 
     Raises:
-        ProvisionError: there is no engine.
+        ProvisionError: no engine is available.
     """
     using = engine.find()
     using.remove_leftovers()
@@ -124,31 +126,31 @@ def for_worker(
     writes: Iterable[Path],
     gpus: bool,
 ) -> Container:
-    """The container of a worker, which tells its events on standard output (launch.py).
+    """The container of a worker, which sends its events on standard output (launch.py).
 
     `env` are the variables that it would see without one. It starts in `cwd`, which it may read, or in its run
     directory.
 
     Raises:
-        ProvisionError: there is no engine that can run it.
+        ProvisionError: no engine is available.
     """
-    kept = {name: value for name, value in env.items() if name not in _OF_THE_HOST and "proxy" not in name.lower()}
-    caches = [Path(kept[name]) for name in _CACHES]
+    inside = {name: value for name, value in env.items() if name not in _OF_THE_HOST and "proxy" not in name.lower()}
+    caches = [Path(inside[name]) for name in _CACHES]
     for cache in caches:
         cache.mkdir(parents=True, exist_ok=True)
-    user_caches = Path(kept.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111 - pathlib's may raise
-    downloads = [Path(kept.get(variable) or user_caches / name) for variable, name in _DOWNLOADS.items()]
-    asked = json.loads(kept.get("ISOBENCH_RESOURCES", "{}"))
-    # The daemon that an engine may have knows nothing of the CPUs that this process is held to.
-    control = {"cpus": list(machine.cpus()), **asked}
+    user_caches = Path(inside.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111 - pathlib's may raise
+    downloads = [Path(inside.get(variable) or user_caches / name) for variable, name in _DOWNLOADS.items()]
+    requested = json.loads(inside.get("ISOBENCH_RESOURCES", "{}"))
+    # An engine's daemon doesn't know which CPUs this process is restricted to.
+    resources = {"cpus": list(machine.cpus()), **requested}
     return of(
         environment,
         arguments,
-        env={**kept, **_OFFLINE, "ISOBENCH_EVENTS": "1", "ISOBENCH_RESOURCES": json.dumps(control)},
+        env={**inside, **_OFFLINE, "ISOBENCH_EVENTS": "1", "ISOBENCH_RESOURCES": json.dumps(resources)},
         reads=[*reads, *downloads, *([cwd] if cwd else [])],
         writes=[run_dir, *writes, *caches],
         folder=cwd if cwd and _is_deep(cwd) else run_dir,
-        privileged_priority=asked.get("nice", 0) < 0 or "memory_nodes" in asked,
+        privileged_priority=requested.get("nice", 0) < 0 or "memory_nodes" in requested,
         gpus=gpus,
     )
 
@@ -164,7 +166,7 @@ def container(
     folder: Path | None = None,
     further: Sequence[str] = (),
 ) -> Container:
-    """A container of an image that is there; `further` are the engine's own options."""
+    """A container of an image that is on this machine; `further` are more options of the engine."""
     name = engine.new_name()
     program, *arguments = (os.fspath(part) for part in command)
     argv = [
@@ -198,7 +200,7 @@ def container(
 def mounts(reads: Iterable[Path], writes: Iterable[Path]) -> list[str]:
     """The options by which a container sees files and folders of the host, at the paths that they have there.
 
-    A folder at the top (/tmp, /root) would hide the image's own: of those, only what is named in them is seen.
+    A top-level folder (/tmp, /root) would hide the image's own: of those, only files and folders in them are mounted.
     """
     writable = dict.fromkeys(path for path in writes if path.exists())
     readable = dict.fromkeys(path for path in reads if path.exists() and path not in writable)

@@ -1,1 +1,1 @@
-"""uv: the `venv` provider, the locks of the Python packages, and what uv's failures mean."""
+"""uv: the `venv` provider, the locks of the Python packages, and what uv's errors mean."""

@@ -1,4 +1,4 @@
-"""Running uv: where it is, what it is told of the machine's settings, and what its failures mean."""
+"""Running uv: where it is, which of the machine's settings it gets, and its errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from isobench.environments.providers import InstallContext
     from isobench.environments.specs import Spec
 
-# What would make uv work on another environment, or on other packages, than those it is told here.
+# Variables that would make uv work on another environment, or on other packages, than those passed here.
 _DROPPED = (
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
@@ -47,22 +47,22 @@ _DROPPED = (
     "UV_TARGET",
     "UV_PREFIX",
 )
-# uv asks sysconfig, whose table two threads must not fill at once (environments are made side by side).
+# uv asks sysconfig, whose table two threads must not fill at once (environments are created in parallel).
 _ONE_AT_A_TIME = threading.Lock()
-# 2.13.0+cpu is a 2.13.0, too, and uv likes it better wherever an index here has it.
+# 2.13.0+cpu satisfies 2.13.0, too, and uv prefers it if an index has it.
 _WOULD_TAKE_LOCAL = re.compile(r"^([\w.-]+)==(?=[^\s+]+(?:\s|$))", re.MULTILINE)
 
 
 class UvError(Exception):
-    """What uv printed when it failed, without secrets."""
+    """uv failed; `output` is what it printed, without secrets."""
 
     def __init__(self, output: str, log_file: Path) -> None:
         super().__init__(output)
         self.output = output
         self.log_file = log_file
 
-    def explained(self, what: str, *, relock: str, loosen: str, keep_log: bool = True) -> ProvisionError:
-        """The error for the user: `what` failed, why, uv's last lines, and what to do (see `complaints.explain`)."""
+    def as_provision_error(self, what: str, *, relock: str, loosen: str, keep_log: bool = True) -> ProvisionError:
+        """The error for the user: `what` failed, why, uv's last lines, and what to do (see `errors.explain`)."""
         why, advice = errors.explain(self.output, relock=relock, loosen=loosen)
         log = f"\nlog: {self.log_file}" if keep_log else ""
         return ProvisionError(f"{what}: {why}", hint=advice, details=self.output + log)
@@ -70,10 +70,10 @@ class UvError(Exception):
 
 @cache
 def binary() -> Path:
-    """The uv that was installed along with isobench, by its absolute path.
+    """The uv that was installed with isobench, by its absolute path.
 
     Raises:
-        ProvisionError: it isn't there.
+        ProvisionError: it is missing.
     """
     import shutil
     import sys
@@ -88,25 +88,26 @@ def binary() -> Path:
         found = str(beside) if beside.exists() else shutil.which("uv")
         if found is None:
             raise ProvisionError(
-                "uv, which makes the environments, isn't there", hint="install isobench again: it brings uv along"
+                "uv, which installs the environments, was not found",
+                hint="Install isobench again, which depends on it: pip install --force-reinstall isobench",
             ) from None
         return Path(found).absolute()
 
 
 @cache
 def version() -> str:
-    """What `uv --version` says, without the name: "0.9.1"."""
+    """uv's version: "0.9.1"."""
     return process.capture([binary(), "--version"], env=environment()[0]).split()[1]
 
 
 def environment() -> tuple[dict[str, str], list[str]]:
-    """The variables for uv, and arguments that go with them: pip's settings, and nothing that would lead it astray."""
-    # PYTHON*, too: with PYTHONPYCACHEPREFIX the bytecode would lie elsewhere.
+    """The variables for uv, and the arguments that belong to them: pip's settings, without those of another project."""
+    # PYTHON*, too: with PYTHONPYCACHEPREFIX the bytecode would be written to another folder.
     env = {name: value for name, value in os.environ.items() if name not in _DROPPED and not name.startswith("PYTHON")}
     settings, arguments = pip_settings.for_uv(env)
     env.update(settings)
     env.setdefault("UV_PYTHON_DOWNLOADS", "never")
-    env.setdefault("UV_LINK_MODE", "copy")  # see venv.py
+    env.setdefault("UV_LINK_MODE", "copy")  # see installing.py
     env["UV_NO_PROGRESS"] = "1"
     env["NO_COLOR"] = "1"
     return env, arguments
@@ -119,7 +120,7 @@ def run(
     env: dict[str, str] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> None:
-    """Run uv in the log's folder, where no project of the user's is mistaken for ours; `env` goes over the usual.
+    """Run uv in the log's folder, where it finds no project of the user's; `env` overrides the usual variables.
 
     Raises:
         UvError: it failed.
@@ -138,7 +139,7 @@ def run(
         )
     printed = _redact_file(log_file, start)
     if status < 0:
-        raise UvError(f"{printed}\nuv was ended by signal {-status}".strip(), log_file)
+        raise UvError(f"{printed}\nuv was killed by signal {-status}".strip(), log_file)
     if status:
         raise UvError("\n".join(printed.splitlines()[-20:]), log_file)
 
@@ -151,18 +152,18 @@ def run_with_torch(
     env: dict[str, str] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> None:
-    """`run`, and where no index here has the locked CPU build of torch, once more with PyTorch's own, which uv knows.
+    """`run`; if no configured index has the locked CPU build of torch, once more with PyTorch's own, which uv knows.
 
     Raises:
-        UvError: it failed, both times if there were two; then the output is of both.
+        UvError: it failed; after two attempts, the output is that of both.
     """
     try:
         run(arguments, log_file=log_file, env=env, pass_fds=pass_fds)
     except UvError as error:
         if not re.search(errors.NO_TORCH, error.output) or "UV_TORCH_BACKEND" in os.environ:
             raise
-        progress("the CPU build of torch isn't on the index that is set up here: asking PyTorch's own")
-        soon = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "10"}  # it may well be out of reach
+        progress("no configured index has the CPU build of torch: trying PyTorch's own")
+        soon = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "10"}  # it may be unreachable
         try:
             soon |= env or {}
             run([*arguments, "--torch-backend", "cpu"], log_file=log_file, env=soon, pass_fds=pass_fds)
@@ -188,7 +189,7 @@ def install_locked(spec: Spec, context: InstallContext, *, command: str) -> None
         arguments += sources.arguments(spec)
         variables = sources.variables()
     elif not spec.for_script:
-        arguments.append("--no-build")  # a build brings in packages that no lock names
+        arguments.append("--no-build")  # a build would install packages that no lock names
     exactly.write_text(_WOULD_TAKE_LOCAL.sub(r"\1===", spec.lock_file.read_text(encoding="utf-8")), encoding="utf-8")
     try:
         run_with_torch(
@@ -203,7 +204,7 @@ def install_locked(spec: Spec, context: InstallContext, *, command: str) -> None
 
 
 def _redact_file(log_file: Path, start: int) -> str:
-    """What was written to a log since `start`, with secrets taken out of the file, too."""
+    """What was written to a log since `start`, without secrets, which are removed from the file, too."""
     content = log_file.read_bytes()
     printed = redacted(content[start:].decode(errors="replace"))
     if printed.encode() != content[start:]:

@@ -33,7 +33,7 @@ def install(spec: Spec, context: InstallContext) -> dict[str, str]:
         _uv(["venv", "--no-project", "--clear", "--python", interpreter, context.folder], context)
         command.install_locked(spec, context, command="sync")
     except command.UvError as error:
-        raise error.explained(
+        raise error.as_provision_error(
             f"the {spec.name} environment can't be installed",
             relock=spec.relock,
             loosen=f"The lock contradicts itself; resolve it again: {spec.relock}",

@@ -1,6 +1,6 @@
-"""pip's settings, for uv: it doesn't read them, and a machine that is set up for pip should need no second set-up.
+"""pip's settings for uv, which doesn't read them: a machine that is configured for pip needs no second configuration.
 
-A setting is handed on only where uv has none of its own, from the environment or from its configuration files.
+A setting is passed on only if uv has none of its own, in the environment or in its configuration files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# uv's variable, then what else says the same to uv: variables, and keys of uv.toml.
+# uv's variable, then its equivalents: other variables, and keys of uv.toml.
 _UV_DEFAULT_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "index-url", "index")
 _UV_INDEX = ("UV_INDEX", "UV_EXTRA_INDEX_URL", "extra-index-url", "index")
 _UV_FIND_LINKS = ("UV_FIND_LINKS", "find-links")
@@ -20,24 +20,24 @@ _UV_CERT = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def for_uv(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """What says the same to uv as the settings of pip in `environ` and in its files: variables, and arguments."""
+    """The variables and arguments for uv that equal pip's settings in `environ` and in its files."""
     pip = settings(environ)
     taken = {name for name, value in environ.items() if value} | _uv_toml_keys(environ)
     wanted: dict[str, str] = {}
 
-    def hand_on(names: tuple[str, ...], value: str) -> None:
+    def pass_on(names: tuple[str, ...], value: str) -> None:
         if value and taken.isdisjoint(names):
             wanted[names[0]] = value
 
-    hand_on(_UV_DEFAULT_INDEX, pip.get("index-url", ""))
-    hand_on(_UV_INDEX, " ".join(pip.get("extra-index-url", "").split()))
-    hand_on(_UV_FIND_LINKS, ",".join(_absolute(place) for place in pip.get("find-links", "").split()))
-    hand_on(_UV_INSECURE_HOST, " ".join(pip.get("trusted-host", "").split()))
-    hand_on(_UV_TIMEOUT, pip.get("default-timeout", pip.get("timeout", "")))
+    pass_on(_UV_DEFAULT_INDEX, pip.get("index-url", ""))
+    pass_on(_UV_INDEX, " ".join(pip.get("extra-index-url", "").split()))
+    pass_on(_UV_FIND_LINKS, ",".join(_absolute(place) for place in pip.get("find-links", "").split()))
+    pass_on(_UV_INSECURE_HOST, " ".join(pip.get("trusted-host", "").split()))
+    pass_on(_UV_TIMEOUT, pip.get("default-timeout", pip.get("timeout", "")))
     cert = pip.get("cert", "")
-    hand_on(_UV_CERT if not Path(cert).is_dir() else _UV_CERT[::-1], cert)
+    pass_on(_UV_CERT if not Path(cert).is_dir() else _UV_CERT[::-1], cert)
     if "UV_INDEX" in wanted and taken.isdisjoint(("UV_INDEX_STRATEGY", "index-strategy")):
-        # pip takes the best of all its indexes. uv would take a package from the first that has it, in any version.
+        # pip takes the best version of all its indexes. uv would take a package from the first that has any version.
         wanted["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     no_index = pip.get("no-index", "").lower() in {"1", "true", "yes", "on", "y", "t"}
     return wanted, ["--no-index"] if no_index and "no-index" not in taken else []
@@ -53,7 +53,7 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
         try:
             parser.read(file, encoding="utf-8")
         except (configparser.Error, OSError, UnicodeDecodeError):
-            continue  # pip itself says what is wrong with it; here it only fails to help
+            continue  # pip reports what is wrong with it
         for section in ("global", "install"):
             if parser.has_section(section):
                 found.update({key.replace("_", "-"): value for key, value in parser.items(section)})
@@ -64,7 +64,7 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _files(environ: Mapping[str, str]) -> list[Path]:
-    """The configuration files of pip, the weakest first."""
+    """The configuration files of pip; the last overrides the first."""
     named = environ.get("PIP_CONFIG_FILE", "")
     if named == os.devnull:
         return []
@@ -82,7 +82,7 @@ def _files(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _uv_toml_keys(environ: Mapping[str, str]) -> set[str]:
-    """The keys that uv's own configuration files set."""
+    """The keys that are set in uv's own configuration files."""
     import tomllib
 
     home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - pathlib's may raise
@@ -93,11 +93,11 @@ def _uv_toml_keys(environ: Mapping[str, str]) -> set[str]:
         try:
             table = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            continue  # uv itself says what is wrong with it
+            continue  # uv reports what is wrong with it
         keys |= {*table, *(table["pip"] if isinstance(table.get("pip"), dict) else {})}
     return keys
 
 
 def _absolute(place: str) -> str:
-    """A find-links place that doesn't depend on the current folder: uv is run in another one."""
+    """A find-links location that doesn't depend on the current folder: uv is run in another one."""
     return place if "://" in place else os.path.abspath(os.path.expanduser(place))  # noqa: PTH100, PTH111

@@ -1,4 +1,4 @@
-"""Locks: `requirements.in`, which a person writes, resolved to `requirements.txt`, where every file has its hash."""
+"""Locks: `requirements.in`, written by a person, resolved to `requirements.txt`, which has the hash of every file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from isobench.environments.uv import command
 from isobench.errors import ProvisionError
 from isobench.system.files import write_atomically
 
-# The oldest C library that the locks are for; uv resolves for it on whatever machine the lock is made.
+# The oldest C library that the locks are for; uv resolves for it, on whichever machine it runs.
 _PLATFORM = "x86_64-manylinux_2_28"
 
 _PIN = re.compile(r"[A-Za-z0-9][\w.-]*==\d(?:[\w.!+]*\w)?", re.ASCII)
-# A lock from end to end: versions, each with hashes; comments and empty lines.
+# A whole lock: versions, each with hashes; comments and empty lines.
 _SOUND = re.compile(
     rf"(?:{_PIN.pattern}(?:[ \t]+(?:\\\n[ \t]*)?--hash=sha256:[0-9a-f]{{64}})+[ \t]*\n|[ \t]*(?:\#.*)?\n)*", re.ASCII
 )
@@ -31,11 +31,11 @@ def lock(
     further: Sequence[str] = (),
     progress: Callable[[str], None],
 ) -> bool:
-    """Resolve an environment's requirements anew; True if another version came out of it than is in the lock.
+    """Resolve an environment's requirements again; True if a version differs from the lock, or the lock is damaged.
 
-    True as well if the lock was damaged; what can still be read of it is held on to.
-    Versions that are locked stay as long as they satisfy `requirements.in`, unless `upgrade` or named in `update`;
-    `check` writes nothing. `further` are requirements besides those in the file, which may then be missing.
+    Locked versions stay as long as they satisfy `requirements.in`, unless `upgrade` or named in `update`; of a damaged
+    lock, those that can still be read. `check` writes nothing. `further` are requirements besides those in the file,
+    which may then be missing.
 
     Raises:
         ProvisionError: the requirements can't be met, the index can't be reached, or the lock can't be written.
@@ -44,7 +44,7 @@ def lock(
     old = spec.lock_file.read_text(encoding="utf-8", errors="replace") if spec.lock_file.exists() else ""
     sound = is_sound(old)
     if not sound:
-        progress(f"{spec.name}: the lock is damaged: only its versions are held on to")
+        progress(f"{spec.name}: the lock is damaged: keeping the versions that can be read")
     with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
         draft = Path(folder) / "requirements.txt"
         known = old if sound else "\n".join(_PIN.findall(old))
@@ -65,7 +65,8 @@ def lock(
             write_atomically(spec.lock_file, new)
         except OSError as error:
             raise ProvisionError(
-                f"{spec.lock_file} can't be written: {error.strerror}", hint="lock in a checkout of isobench"
+                f"{spec.lock_file} can't be written: {error.strerror}",
+                hint="Copy the environment to a folder that you can write to, and lock it there.",
             ) from None
     return changed
 
@@ -78,14 +79,14 @@ def resolve(
     options: list[str | Path],
     what: str,
     progress: Callable[[str], None],
-    loosen: str = "loosen one of the versions that uv names",
+    loosen: str = "Loosen one of the versions that uv names.",
 ) -> None:
-    """Have uv resolve requirements for the spec's Python into `output`: hashes, no addresses, no comments.
+    """Let uv resolve requirements for the spec's Python into `output`: with hashes, without URLs and comments.
 
-    `loosen` is the advice for requirements that contradict each other.
+    `loosen` is the hint for requirements that contradict each other.
 
     Raises:
-        ProvisionError: it couldn't; the message starts with `what`.
+        ProvisionError: it failed; the message starts with `what`.
     """
     log_file = output.parent / "uv.log"
     arguments = [
@@ -105,25 +106,25 @@ def resolve(
     try:
         command.run_with_torch(arguments, log_file=log_file, progress=progress)
     except command.UvError as error:
-        raise error.explained(what, relock=spec.relock, loosen=loosen, keep_log=False) from None
+        raise error.as_provision_error(what, relock=spec.relock, loosen=loosen, keep_log=False) from None
     finally:
         log_file.unlink(missing_ok=True)
     if "://" in output.read_text(encoding="utf-8"):
         raise ProvisionError(
-            f"{what}: a requirement names an address, which no lock may", hint="name packages and versions only"
+            f"{what}: a requirement is a URL, which a lock must not contain", hint="Name packages and versions only."
         )
 
 
 def native_options() -> list[str | Path]:
-    """What makes uv resolve for the platform of this machine, or for the oldest that is like it."""
+    """The options by which uv resolves for the platform of this machine, or for the oldest compatible one."""
     return ["--python-platform", _PLATFORM] if platform_name() == "linux-x86_64-glibc" else []
 
 
 def pins(lock_text: str) -> list[str]:
-    """The `name==version` lines of a lock: two indexes may know other files of the same release."""
+    """The `name==version` lines of a lock, without hashes: two indexes may have different files of one release."""
     return [line.split(" ", 1)[0] for line in lock_text.splitlines() if "==" in line]
 
 
 def is_sound(lock_text: str) -> bool:
-    """Whether it's a lock from end to end. (That it was cut off between two packages can't be seen.)"""
+    """Whether every line is that of a lock. (A lock that was cut off between two packages looks sound.)"""
     return _SOUND.fullmatch(lock_text) is not None

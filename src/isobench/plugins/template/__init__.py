@@ -1,7 +1,7 @@
-"""Writes the beginnings of a plugin: a package with one runtime that works, to be changed by its author.
+"""Writes the start of a plugin: a package with one working runtime, for its author to change.
 
-The files `*.in` beside this module are what is written, with NAME, MODULE and CLASS between at signs. The environment
-is that of `ort` under another name, lock and all, so that nothing has to be resolved before the first try.
+The templates are the files `*.in` beside this module, with NAME, MODULE and CLASS between at signs. The environment is
+that of `ort` under another name, with its locks, so that nothing has to be resolved before the first run.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ _FILES = {
 
 
 def write(name: str, folder: Path) -> list[Path]:
-    """Write a plugin that brings the runtime `name` into `folder`, which is made; return the files.
+    """Write a plugin with the runtime `name` into a new `folder`; return its files.
 
     Raises:
-        UsageError: the name can't be that of a runtime and a package, or the folder is there already.
+        UsageError: the name is no valid name of a runtime and a package, or the folder exists.
     """
     module = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(module):
-        raise UsageError(f"{name!r} can't be the name of a runtime", hint="Lower-case words with dashes: my-runtime.")
+        raise UsageError(
+            f"{name!r} can't be the name of a runtime",
+            hint="Use lower-case words with dashes, for instance my-runtime.",
+        )
     if folder.exists():
-        raise UsageError(f"{folder} is there already", hint="Name a new folder: --folder DIR.")
+        raise UsageError(f"{folder} already exists", hint="Name a new folder: --folder DIR")
     words = {
         "@NAME@": name,
         "@MODULE@": module,
