@@ -63,7 +63,7 @@ def test_a_model_is_measured_in_a_conda_environment_from_solve_to_result(
     assert f"python={local_channel.VERSION}=0_cpython" in environment["conda_packages"]
     assert any(package.startswith("onnxruntime==") for package in environment["packages"])
     assert isobench_("env", "diff", "ort", result["id"]).stdout == "the same packages\n"
-    assert isobench_("env", "verify", "ort").stdout == "ort: as it was laid down\n"
+    assert isobench_("env", "verify", "ort").stdout == "ort: unchanged since its installation\n"
     assert "ort, conda, Python" in isobench_("show", result["id"]).stdout
 
     # The same interpreter once more, as one that was there before isobench came.

@@ -196,7 +196,7 @@ def test_a_crash_while_it_is_measured_is_told_and_its_log_is_kept(home: Path) ->
 def test_a_model_that_takes_too_long_is_stopped() -> None:
     done = isobench_("run", "-r", "torch-eager", "--timeout", "6", SCRIPTS / "never_ends.py")
     assert done.returncode == 5
-    assert "was stopped after 6 s (--timeout) while running the script" in done.stdout
+    assert "was killed after 6 s (--timeout) while running the script" in done.stdout
     assert "--timeout" in done.stdout
 
 
@@ -230,7 +230,7 @@ def test_an_environment_that_was_changed_by_hand_is_refused(model: Path, home: P
     (folder / "lib" / "python3.11" / "site-packages" / "sneaky.py").write_text("print('hello')\n")
     done = isobench_("run", model, "--dim", "rows=3")
     assert done.returncode == 4
-    assert "the ort environment isn't what its lock says any more" in done.stdout
+    assert "the ort environment was modified" in done.stdout
     assert "sneaky.py was added and belongs to no package" in done.stdout
     assert "isobench env remove ort && isobench env create ort" in done.stdout
 

@@ -117,7 +117,7 @@ def test_an_image_may_be_all_that_there_is_and_then_auto_takes_it(tmp_path, monk
     assert expected.folder.name.startswith("vendor-container-")
     assert [one.provider for one in choice.installable(environments.spec("vendor"))] == ["container"]
     [row] = [row for row in cli_env._rows() if row["name"] == "vendor"]
-    assert (row["state"], row["provider"]) == ("not created", "container")
+    assert (row["state"], row["provider"]) == ("not made", "container")
     (folder / "requirements.in").write_text("numpy\n")
     with pytest.raises(ProvisionError, match="the vendor environment isn't locked"):
         replace(environments.spec("vendor"), provider="container").identity()

@@ -115,7 +115,8 @@ def _rows() -> list[dict[str, Any]]:
     broken = [folder for folder in store.marked() if folder not in on_disk]
     rows = []
     for spec in known:
-        there = [on_disk.pop(one.folder) for one in choice.ready(spec) if one.folder in on_disk]
+        ready = choice.ready(spec) if on_disk else ()
+        there = [on_disk.pop(one.folder) for one in ready if one.folder in on_disk]
         folders = [store.folder_of(one) for one in choice.installable(spec)]
         rows += [_row(environment, "ready") for environment in there]
         if not there and not any(folder in broken for folder in folders):
@@ -147,7 +148,7 @@ def _row_of_missing(spec: Spec) -> dict[str, Any]:
     spec = chosen or spec
     return {
         "name": spec.name,
-        "state": "not created" if locked else "no lock",
+        "state": "not made" if locked else "no lock",
         "provider": spec.provider,
         "python": spec.python,
         "packages": 0,

@@ -86,7 +86,7 @@ def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_el
         ("segfaults", "crash", "was killed by SIGSEGV"),
         ("raises", "exception", "failed while loading (thinking): RuntimeError: no such operator"),
         ("exits", "exception", "left by itself"),
-        ("hangs", "timeout", "was stopped after 2 s"),
+        ("hangs", "timeout", "was killed after 2 s"),
     ],
 )
 def test_whatever_a_worker_does_it_is_told_and_the_container_is_removed(run, script, kind, message):
@@ -148,4 +148,4 @@ def test_an_image_that_is_gone_is_missed(bare, tmp_path):
         container_world.Run(gone, tmp_path)("well_behaved")
     assert "0000" in caught.value.details
     assert "podman images" in caught.value.hint
-    assert verification.verify(gone) == [f"its image, {gone.image}, is gone"]
+    assert verification.verify(gone) == [f"its image {gone.image} is missing"]

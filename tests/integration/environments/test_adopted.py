@@ -48,13 +48,13 @@ def test_an_interpreter_is_adopted_by_its_prefix_or_by_its_path(world, venv, wha
 def test_what_is_changed_in_it_is_refused_before_a_measurement(world, venv):
     made = adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
     (made.site_packages / "alpha" / "more.py").write_text("value = 2\n")
-    told = r"the tiny environment isn't what was adopted any more: alpha 1\.0:"
+    told = r"the tiny environment was modified: alpha 1\.0:"
     with pytest.raises(ProvisionError, match=told) as caught:
         environments.check(made)
-    assert caught.value.hint == f"isobench env adopt tiny {made.python} takes it as it is now"
+    assert caught.value.hint == f"Adopt it as it is now: isobench env adopt tiny {made.python}"
 
 
-def test_adopting_anew_takes_the_place_of_what_was_adopted(world, venv):
+def test_adopting_again_replaces_the_adopted_interpreter(world, venv):
     first = adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
     (first.site_packages / "alpha" / "more.py").write_text("value = 2\n")
     info = next(first.site_packages.glob("alpha-*.dist-info"))
@@ -77,7 +77,7 @@ def test_one_whose_manifest_is_broken_or_missing_is_no_hindrance(world, venv):
     assert [line.split()[:2] for line in listed.stdout.splitlines()] == [["tiny", "not"], ["tiny", "broken"]]
     refused = world.isobench("path", "tiny")
     assert refused.returncode == 4
-    assert "the tiny environment isn't there" in refused.stderr
+    assert "the tiny environment does not exist" in refused.stderr
     made = adopted.adopt(spec, venv, progress=world.said.append)
     assert world.left() == [made.folder.name]
 
@@ -126,7 +126,7 @@ def test_an_interpreter_that_lacks_what_the_environment_is_for_is_refused(world,
 def test_a_place_without_an_interpreter_is_refused(world, tmp_path):
     with pytest.raises(UsageError, match="there is no interpreter at") as caught:
         adopted.adopt(world.spec(), tmp_path / "nowhere", progress=print)
-    assert caught.value.hint == "name a Python, or a folder that has bin/python in it"
+    assert caught.value.hint == "Name a Python, or a folder that contains bin/python."
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\nexit 3\n")
     fake.chmod(0o755)
@@ -175,4 +175,4 @@ def test_what_is_neither_an_environment_nor_a_result_is_refused(world):
     refused = world.isobench("diff", "tiny", "nonesuch")
     assert refused.returncode == 2
     assert "nonesuch is neither an environment nor a result: there is no environment 'nonesuch'" in refused.stderr
-    assert "hint: see them all: isobench env list, isobench list" in refused.stderr
+    assert "hint: List them: isobench env list, isobench list" in refused.stderr

@@ -37,7 +37,7 @@ def test_auto_takes_conda_where_the_channel_answers_and_venv_where_not(conda, se
         assert said.startswith("tiny: using provider conda (rattler and uv")
     else:
         assert provider == "venv"
-        assert said.startswith("tiny: using provider venv (uv, from requirements.txt): the channel ")
+        assert said.startswith("tiny: using provider venv (uv, from requirements.txt): the conda channel ")
 
 
 def test_auto_waits_three_seconds_for_a_channel_and_no_longer(conda, server, chosen, monkeypatch):
@@ -85,7 +85,7 @@ def test_an_unknown_provider_is_refused_with_those_that_there_are(conda, monkeyp
     monkeypatch.setenv("ISOBENCH_PROVIDER", "docker")
     with pytest.raises(UsageError, match=r"there is no provider 'docker' \(ISOBENCH_PROVIDER\)") as caught:
         environments.choose(spec, note=print)
-    assert caught.value.hint == "the providers are: auto, conda, venv, container, adopted"
+    assert caught.value.hint == "The providers are: auto, conda, venv, container, adopted."
 
 
 def test_a_configuration_that_cant_be_read_is_told(conda):
@@ -94,7 +94,7 @@ def test_a_configuration_that_cant_be_read_is_told(conda):
     file.write_text("provider = \n")
     with pytest.raises(UsageError, match=r"config\.toml can't be read: ") as caught:
         environments.choose(conda.spec(), note=print)
-    assert caught.value.hint == "mend it, or take it away"
+    assert caught.value.hint == "Fix or delete it."
 
 
 def test_conda_where_nobody_wrote_a_lock_is_refused_with_the_way_out(conda, monkeypatch):
@@ -102,14 +102,14 @@ def test_conda_where_nobody_wrote_a_lock_is_refused_with_the_way_out(conda, monk
     monkeypatch.setenv("ISOBENCH_PROVIDER", "conda")
     with pytest.raises(UsageError, match=r"tiny environment has no conda-lock\.yml") as caught:
         environments.choose(spec, note=print)
-    assert caught.value.hint == f"write {spec.environment_file}, then isobench env lock tiny; or --provider venv"
+    assert caught.value.hint == f"Write {spec.environment_file}, then isobench env lock tiny; or use --provider venv."
 
 
 def test_adopted_where_nothing_was_adopted_is_refused_with_the_way_out(conda, monkeypatch):
     monkeypatch.setenv("ISOBENCH_PROVIDER", "adopted")
     with pytest.raises(ProvisionError, match="no interpreter was adopted for tiny") as caught:
         environments.choose(conda.spec(), note=print)
-    assert caught.value.hint == "isobench env adopt tiny PREFIX_OR_PYTHON"
+    assert caught.value.hint == "Adopt one: isobench env adopt tiny PREFIX_OR_PYTHON"
 
 
 def test_a_mirror_in_rattlers_configuration_stands_in_for_the_channel(conda, server):
@@ -129,9 +129,9 @@ def test_a_private_channel_is_opened_by_rattlers_credentials_which_are_written_n
     credentials = conda.root / "credentials.json"
     credentials.write_text(json.dumps({"127.0.0.1": {"BearerToken": "open-sesame"}}))
     spec = conda.conda_spec(server.url("private"), "toolbox", lock=False)
-    with pytest.raises(ProvisionError, match="the channel refused access") as caught:
+    with pytest.raises(ProvisionError, match="the conda channel denied access") as caught:
         environments.lock(spec, progress=conda.said.append)
-    assert caught.value.hint == "give rattler your credentials: RATTLER_AUTH_FILE"
+    assert caught.value.hint == "Give rattler your credentials: RATTLER_AUTH_FILE"
     monkeypatch.setenv("RATTLER_AUTH_FILE", str(credentials))
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(conda.root / "home" / "own-cache"))
     environments.lock(spec, progress=conda.said.append)

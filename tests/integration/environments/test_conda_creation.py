@@ -25,7 +25,12 @@ def test_an_environment_is_laid_down_from_its_lock_with_both_layers(conda, chann
     assert environments.verify(made) == []
     environments.check(made)
     assert environments.find(spec) == made
-    assert [line.partition(": ")[2].split(" ")[0] for line in conda.said] == ["laying", "laying", "trying", "ready"]
+    assert [line.partition(": ")[2].split(" ")[0] for line in conda.said] == [
+        "installing",
+        "installing",
+        "running",
+        "ready",
+    ]
 
 
 def test_the_manifest_names_conda_packages_tools_locks_and_activation(conda, channel):
@@ -66,7 +71,7 @@ def test_files_are_copied_so_that_an_edit_stays_where_it_was_made(conda, channel
     assert (other.folder / "lib" / "toolbox.txt").read_text() == "two\n"
 
 
-def test_a_spoilt_cache_is_noticed_and_fetched_anew(conda, channel, monkeypatch):
+def test_a_corrupted_cache_is_detected_and_fetched_again(conda, channel, monkeypatch):
     cache = conda.root / "own-cache"
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(cache))
     spec = conda.conda_spec(channel.as_uri(), "toolbox")
@@ -115,9 +120,9 @@ def test_a_package_in_both_locks_is_refused(conda, channel, tmp_path):
     text = spec.environment_file.read_text().replace("channels:\n", f"channels:\n  - {own.as_uri()}\n")
     spec.environment_file.write_text(text + "  - alpha\n")
     environments.lock(spec, progress=conda.said.append)
-    with pytest.raises(ProvisionError, match=r"alpha comes from conda-lock\.yml and from requirements\.txt") as caught:
+    with pytest.raises(ProvisionError, match=r"alpha is in both conda-lock\.yml and requirements\.txt") as caught:
         conda.create(replace(environments.spec("tiny"), provider="conda"))
-    assert caught.value.hint.startswith(f"take it out of {spec.environment_file} or of ")
+    assert caught.value.hint.startswith(f"Remove it from {spec.environment_file} or from ")
 
 
 def test_what_is_edited_added_or_removed_is_found(conda, channel):
@@ -128,14 +133,16 @@ def test_what_is_edited_added_or_removed_is_found(conda, channel):
     [record] = (made.folder / "conda-meta").glob("tzdata-*.json")
     record.write_text(record.read_text() + "\n")
     assert environments.verify(made) == [
-        "tzdata 2026c 0 was installed again: its RECORD is another",
+        "tzdata 2026c 0 was reinstalled: its RECORD differs",
         f"python {made.manifest().python.version} 0_cpython: bin/python3 is missing",
         "toolbox 2.0 0: lib/toolbox.txt was changed",
         "lib/libstray.so was added and belongs to no package",
     ]
-    with pytest.raises(ProvisionError, match="the tiny environment isn't what its lock says any more") as caught:
+    with pytest.raises(ProvisionError, match="the tiny environment was modified") as caught:
         environments.check(made)
-    assert caught.value.hint == (f"isobench env remove {made.folder.name} && isobench env create tiny --provider conda")
+    assert caught.value.hint == (
+        f"Install it again: isobench env remove {made.folder.name} && isobench env create tiny --provider conda"
+    )
 
 
 def test_the_fast_check_reads_no_file_of_a_package(conda, channel, monkeypatch):

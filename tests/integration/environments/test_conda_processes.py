@@ -66,18 +66,18 @@ def test_a_crash_of_the_child_is_told_with_its_signal(conda, server, number):
     assert caught.value.kind == "crash"
     error = caught.value.explained("it can't be done", relock="", spec="")
     assert error.message.startswith(f"it can't be done: rattler's process was killed by signal {number:d} while it was")
-    assert error.hint == "try again; if it happens again, the log says more"
+    assert error.hint == "Try again; if it happens again, see the log."
 
 
 def test_a_child_that_says_nothing_is_ended(conda, server):
-    with pytest.raises(engine.EngineError, match=r"nothing happened for 0\.8 s while it was") as caught:
+    with pytest.raises(engine.EngineError, match=r"no progress for 0\.8 s while it was") as caught:
         probe(conda, server.url("hang"), silence_s=0.8)
     assert caught.value.kind == "timeout"
     assert children_at_work() == []
 
 
 def test_a_child_has_a_limit_in_all(conda, server):
-    with pytest.raises(engine.EngineError, match=r"it wasn't done after 0\.9 s while it was"):
+    with pytest.raises(engine.EngineError, match=r"not finished after 0\.9 s while it was"):
         probe(conda, server.url("hang"), limit_s=0.9)
 
 
@@ -132,7 +132,7 @@ def test_a_panic_of_rattler_is_an_error_like_any_other():
 def test_patience_is_a_number_of_seconds(monkeypatch):
     for text in ("soon", "0", "-3", "nan"):
         monkeypatch.setenv("ISOBENCH_CHANNEL_TIMEOUT", text)
-        with pytest.raises(UsageError, match="ISOBENCH_CHANNEL_TIMEOUT is"):
+        with pytest.raises(UsageError, match="ISOBENCH_CHANNEL_TIMEOUT must be"):
             engine.patience_s()
 
 

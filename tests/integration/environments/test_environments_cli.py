@@ -137,7 +137,7 @@ def test_an_unknown_name_is_refused_with_the_one_that_was_meant(world, command):
     world.spec()
     message, hint = failed(world.isobench(command, "tny"), code=2)
     assert message == "there is no environment 'tny'; did you mean tiny?"
-    assert hint == "the environments are: tiny"
+    assert hint == "The environments are: tiny."
 
 
 def test_an_unknown_name_among_others_is_refused_before_any_work(world):
@@ -151,7 +151,7 @@ def test_creating_takes_names_or_all(world, arguments):
     world.spec()
     message, hint = failed(world.isobench("create", *arguments), code=2)
     assert message == "give either names of environments or --all"
-    assert hint == "isobench env create --all"
+    assert hint == "Create all: isobench env create --all"
 
 
 def test_the_path_is_printed_alone(world):
@@ -167,14 +167,16 @@ def test_the_path_is_printed_alone(world):
 def test_what_is_not_made_is_told_with_the_command_that_makes_it(world, command):
     world.create()
     world.spec(world.alpha_2 + world.beta)  # what lies there by this name is of another lock
-    told = ("the tiny environment isn't there", "isobench env create tiny")
+    told = ("the tiny environment does not exist", "Create it: isobench env create tiny")
     assert failed(world.isobench(command, "tiny")) == told
 
 
 def test_an_environment_as_it_was_laid_down_is_verified(world):
     made = world.create()
-    assert printed(world.isobench("verify", "tiny")) == "tiny: as it was laid down\n"
-    assert printed(world.isobench("verify", made.folder.name)) == f"{made.folder.name}: as it was laid down\n"
+    assert printed(world.isobench("verify", "tiny")) == "tiny: unchanged since its installation\n"
+    assert (
+        printed(world.isobench("verify", made.folder.name)) == f"{made.folder.name}: unchanged since its installation\n"
+    )
     told = json.loads(printed(world.isobench("verify", "tiny", "--json")))
     assert told == [{"name": "tiny", "ok": True, "problems": []}]
 
@@ -185,12 +187,12 @@ def test_verifying_lists_every_difference_and_fails(world):
         (made.site_packages / f"stray{number}.pth").touch()
     outcome = world.isobench("verify", "other", "tiny")
     assert failed(outcome) == (
-        "no longer what the lock says: tiny",
-        "isobench env remove tiny && isobench env create tiny",
+        "modified since their installation: tiny",
+        f"Install it again: isobench env remove {made.folder.name} && isobench env create tiny --provider venv",
     )
     strays = [f"{made.site_packages.relative_to(made.folder)}/stray{number}.pth" for number in range(5)]
     assert outcome.stdout.splitlines() == [
-        "other: as it was laid down",
+        "other: unchanged since its installation",
         "tiny: 5 differences",
         *(f"  - {stray} was added and belongs to no package" for stray in strays),
     ]
@@ -208,17 +210,19 @@ def test_the_remedy_that_is_named_works_as_it_stands(world):
     outcome = world.isobench("verify", "tiny")
     assert outcome.stdout.startswith("tiny: 1 difference\n")
     _, hint = failed(outcome)
-    for command in hint.split(" && "):
+    for command in hint.removeprefix("Install it again: ").split(" && "):
         printed(world.isobench(*command.split()[2:]))
-    assert printed(world.isobench("verify", "tiny")) == "tiny: as it was laid down\n"
+    assert printed(world.isobench("verify", "tiny")) == "tiny: unchanged since its installation\n"
 
 
 def test_a_broken_manifest_is_told_with_the_way_out(world):
     made = world.create()
     made.marker.write_text("{}")
     message, hint = failed(world.isobench("verify", "tiny"))
-    assert message.startswith(f"{made.marker} is not of schema ")
-    assert hint == "isobench env remove tiny && isobench env create tiny"
+    assert message.startswith(f"the manifest {made.marker} can't be read: not of schema ")
+    assert (
+        hint == f"Install it again: isobench env remove {made.folder.name} && isobench env create tiny --provider venv"
+    )
 
 
 def test_removing_names_the_folders_that_are_gone(world):
@@ -226,7 +230,7 @@ def test_removing_names_the_folders_that_are_gone(world):
     assert printed(world.isobench("remove", "tiny")) == f"removed {made.folder}\n"
     assert world.left() == []
     outcome = world.isobench("remove", "tiny")
-    assert (printed(outcome), outcome.stderr) == ("", "tiny isn't there: nothing to remove\n")
+    assert (printed(outcome), outcome.stderr) == ("", "tiny: nothing to remove\n")
 
 
 def test_one_of_several_of_a_name_is_removed_by_its_folder(world):
@@ -255,15 +259,15 @@ def test_environments_of_scripts_are_shown_by_their_name_and_told_apart_by_their
 
 def test_checking_a_lock_that_is_as_it_would_be_made_succeeds(world):
     world.spec()
-    assert printed(world.isobench("lock", "--check", "tiny")) == "tiny: the same versions\n"
+    assert printed(world.isobench("lock", "--check", "tiny")) == "tiny: no changes\n"
 
 
 def test_checking_a_lock_that_would_be_made_otherwise_fails_and_writes_nothing(world):
     spec = world.spec(requirements="alpha>1\nbeta\n")
     outcome = world.isobench("lock", "--check", "tiny")
-    assert failed(outcome) == ("the lock isn't what its requirements resolve to: tiny", "isobench env lock tiny")
-    assert outcome.stdout == "tiny: requirements.txt: other versions\n"
+    assert failed(outcome) == ("the lock is out of date: tiny", "Update it: isobench env lock tiny")
+    assert outcome.stdout == "tiny: requirements.txt: versions changed\n"
     assert spec.lock_file.read_text() == world.alpha + world.beta
-    assert printed(world.isobench("lock", "tiny")) == "tiny: requirements.txt: other versions\n"
+    assert printed(world.isobench("lock", "tiny")) == "tiny: requirements.txt: versions changed\n"
     assert spec.lock_file.read_text() == world.alpha_2 + world.beta
-    assert printed(world.isobench("lock", "--check", "tiny")) == "tiny: the same versions\n"
+    assert printed(world.isobench("lock", "--check", "tiny")) == "tiny: no changes\n"

@@ -1,4 +1,4 @@
-"""Environments laid down by uv for real: named by what they are, made from empty, and ready only when all is well."""
+"""Environments installed by uv: named by their identity, created from empty, ready only once they passed their test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_environment_lies_under_its_identity_and_nothing_lies_beside_it(world
     environment = world.create(spec)
     assert world.left() == [f"tiny-venv-{spec.identity()[:12]}"]
     assert environment == environments.find(spec)
-    assert world.said[0].startswith("tiny: laying down 2 packages from the lock with uv ")
+    assert world.said[0].startswith("tiny: installing 2 packages from the lock with uv ")
     assert world.said[-1].endswith(f" s in {environment.folder}")
 
 
@@ -90,14 +90,14 @@ def test_a_ready_environment_is_left_alone(world):
     assert world.state() == before
 
 
-def test_without_its_marker_an_environment_is_removed_and_made_anew(world):
+def test_without_its_marker_an_environment_is_removed_and_installed_again(world):
     environment = world.create()
     environment.marker.unlink()
     (environment.site_packages / "alpha" / "more.py").write_text("half a fi")
     (environment.site_packages / "left_over.py").touch()
     assert environments.find(world.spec()) is None
     assert world.create() == environment
-    assert world.said[0].startswith("tiny: laying down 2 packages")
+    assert world.said[0].startswith("tiny: installing 2 packages")
     assert environments.verify(environment) == []
 
 
@@ -105,7 +105,8 @@ def test_a_wrong_hash_is_refused_with_both_hashes(world):
     wrong = world.alpha[:-5] + "0000\n"
     error = refusal(world, world.spec(wrong + world.beta))
     assert error.message == (
-        "the tiny environment can't be laid down: the index serves another file for alpha==1.0 than the one in the lock"
+        "the tiny environment can't be installed:"
+        " hash mismatch: the index has another file for alpha==1.0 than the lock"
     )
     assert wrong[-65:-1] in error.details
     assert world.alpha[-65:-1] in error.details
@@ -138,14 +139,14 @@ def test_a_damaged_lock_is_refused_with_the_command_that_makes_it(world, lock):
 def test_a_lock_that_contradicts_itself_is_refused(world):
     error = refusal(world, world.spec(world.alpha + world.alpha_2 + world.beta))
     assert "alpha==1.0 and alpha==2.0" in error.details
-    assert error.hint == "the lock contradicts itself; make it anew: isobench env lock tiny"
+    assert error.hint == "The lock contradicts itself; resolve it again: isobench env lock tiny"
 
 
 def test_a_smoke_test_that_fails_leaves_its_words_and_the_log(world):
     spec = world.spec(smoke="import alpha\nimport nowhere\n")
     error = refusal(world, spec)
     assert error.message == (
-        f"the new tiny environment doesn't work: its smoke test ({spec.smoke_file}) ended with status 1"
+        f"the new tiny environment doesn't work: its smoke test ({spec.smoke_file}) failed with exit code 1"
     )
     assert "No module named 'nowhere'" in error.details
     log = error.details.splitlines()[-1].removeprefix("log: ")
@@ -154,7 +155,7 @@ def test_a_smoke_test_that_fails_leaves_its_words_and_the_log(world):
 
 def test_a_smoke_test_that_crashes_is_told_by_its_signal(world):
     error = refusal(world, world.spec(smoke="import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"))
-    assert error.message.endswith("ended by signal 11")
+    assert error.message.endswith("was killed by signal 11")
 
 
 def test_what_failed_is_made_once_its_cause_is_mended(world):
@@ -170,7 +171,7 @@ def test_a_home_below_a_file_is_told(world, monkeypatch):
     monkeypatch.setenv("ISOBENCH_HOME", str(world.root / "file" / "home"))
     with pytest.raises(ProvisionError, match=r"/file/home/environments/tiny-venv-.*Not a directory") as caught:
         world.create()
-    assert caught.value.hint == "set ISOBENCH_HOME to a folder that you can write to"
+    assert caught.value.hint == "Set ISOBENCH_HOME to a folder that you can write to."
 
 
 def test_a_file_in_the_place_of_the_environments_is_told(world):
@@ -185,8 +186,8 @@ def test_a_cache_that_cannot_be_written_is_told(world, monkeypatch):
     (world.root / "file").touch()
     monkeypatch.setenv("UV_CACHE_DIR", str(world.root / "file" / "cache"))
     error = refusal(world, world.spec())
-    assert error.message.endswith(f"uv's cache, {world.root}/file/cache, can't be written to")
-    assert error.hint == "set UV_CACHE_DIR to a folder of yours"
+    assert error.message.endswith(f"uv's cache {world.root}/file/cache isn't writable")
+    assert error.hint == "Set UV_CACHE_DIR to a folder that you can write to."
 
 
 def test_a_folder_of_wheels_that_is_not_there_is_named(world, monkeypatch):
@@ -198,8 +199,8 @@ def test_a_folder_of_wheels_that_is_not_there_is_named(world, monkeypatch):
 
 def test_a_python_that_is_not_on_this_machine_is_told_with_the_way_to_get_it(world):
     error = refusal(world, world.spec(python="3.99"))
-    assert error.message == "Python 3.99, which the lock is for, can't be found on this machine"
-    assert error.hint.startswith("install it: ")
+    assert error.message == "Python 3.99, which the lock is for, was not found on this machine"
+    assert error.hint.startswith("Install it: ")
     assert "python install 3.99" in error.hint
     assert world.left() == []
 

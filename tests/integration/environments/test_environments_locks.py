@@ -73,7 +73,7 @@ def test_checking_writes_nothing(world, lock):
     ],
     ids=["cut in a hash", "cut in a version", "a wrong hash", "no hashes", "a page", "bytes"],
 )
-def test_a_damaged_lock_is_made_anew_with_the_versions_that_can_be_read(world, lock, damage, alpha):
+def test_a_damaged_lock_is_resolved_again_with_the_versions_that_can_be_read(world, lock, damage, alpha):
     damaged = damage(world.alpha + world.beta).encode(errors="surrogateescape")
     spec = world.spec(damaged)
     assert lock(check=True)
@@ -110,7 +110,7 @@ def test_malformed_requirements_are_told_from_a_damaged_lock(world, lock):
 def test_requirements_that_are_not_there_are_named(world, lock):
     spec = world.spec()
     spec.requirements_file.unlink()
-    assert refusal(lock)[0] == f"{spec.requirements_file} isn't there"
+    assert refusal(lock)[0] == f"{spec.requirements_file} does not exist"
 
 
 def test_a_requirement_with_an_address_is_refused(world, lock):

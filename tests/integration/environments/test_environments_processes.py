@@ -81,12 +81,12 @@ def test_one_makes_it_and_the_others_wait_say_so_and_use_it(world, makers, run_p
             f"waiting for another isobench (pid {first.pid}) that is making tiny",
             f"tiny: {environment.folder}",
         ]
-    assert first.log.read_text().count("laying down 2 packages") == 1
+    assert first.log.read_text().count("installing 2 packages") == 1
     assert run_python(environment, "import alpha; print(alpha.VERSION)") == "1.0"
     assert world.left() == [environment.folder.name]
 
 
-def test_when_the_maker_is_killed_one_of_those_who_wait_makes_it_anew(world, makers):
+def test_when_the_maker_is_killed_one_of_those_who_wait_installs_it_again(world, makers):
     first = makers.start()
     until(lambda: makers.tried() == 1)
     waiting = [makers.start(), makers.start()]
@@ -97,7 +97,7 @@ def test_when_the_maker_is_killed_one_of_those_who_wait_makes_it_anew(world, mak
     assert environments.find(makers.spec) is None
     assert makers.let_go() == [-signal.SIGKILL, 0, 0]
     assert makers.tried() == 2
-    assert sorted(says(process, "laying down") for process in waiting) == [False, True]
+    assert sorted(says(process, "installing") for process in waiting) == [False, True]
     assert environments.verify(environments.find(makers.spec)) == []
     assert world.left() == [store.folder_of(makers.spec).name]
 

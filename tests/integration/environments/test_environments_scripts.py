@@ -73,7 +73,7 @@ def test_scripts_that_ask_for_the_same_share_an_environment(world, for_script):
     assert for_script("gamma").lock_file != first.lock_file
 
 
-def test_another_lock_of_the_base_is_resolved_anew(world, for_script):
+def test_another_lock_of_the_base_is_resolved_again(world, for_script):
     first = for_script("gamma")
     world.spec(world.alpha_2 + world.beta)
     second = for_script("gamma")
@@ -91,12 +91,12 @@ def test_a_dependency_for_another_platform_is_left_out(world, for_script):
 def test_a_version_that_the_base_does_not_have_is_refused(world, for_script, dependency):
     error = refusal(for_script, dependency)
     assert error.message == (
-        f"the dependencies of {world.root}/model.py can't be met beside those of the tiny environment:"
-        " no versions satisfy all that is asked for"
+        f"the dependencies of {world.root}/model.py can't be combined with those of the tiny environment:"
+        " no versions satisfy all requirements"
     )
     assert "alpha==1.0" in error.details
     assert error.hint == (
-        f"loosen the versions in the script's block; those of {world.envs}/tiny/requirements.txt are fixed"
+        f"Loosen the versions in the script's block; those of {world.envs}/tiny/requirements.txt are fixed."
     )
 
 
@@ -129,7 +129,7 @@ def test_a_damaged_lock_of_a_script_is_refused_with_the_way_out(world, for_scrip
     with pytest.raises(ProvisionError, match=r"the lock of tiny-script, .* is damaged") as caught:
         world.create(for_script("gamma"))
     way_out = f"rm -r {spec.lock_file.parent}"
-    assert caught.value.hint == f"make it anew: {way_out} (the next run of its script makes it anew)"
+    assert caught.value.hint == f"Resolve it again: {way_out} (the next run of its script resolves it again)"
 
 
 def test_a_damaged_lock_of_the_base_is_refused_with_the_command_that_makes_it(world, for_script):
@@ -181,7 +181,7 @@ def test_a_changed_environment_of_a_script_is_refused_with_the_command_that_help
     with pytest.raises(ProvisionError, match=r"stray\.pth was added") as caught:
         environments.check(environment)
     assert caught.value.hint == (
-        f"isobench env remove {environment.folder.name} (the next run of its script makes it anew)"
+        f"Remove it, and the next run of its script installs it again: isobench env remove {environment.folder.name}"
     )
     assert environments.remove(environment.folder.name) == [environment.folder]
     environments.check(world.create(for_script("gamma")))

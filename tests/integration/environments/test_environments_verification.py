@@ -15,8 +15,6 @@ from isobench.errors import ProvisionError
 
 pytestmark = pytest.mark.integration
 
-REMEDY = "isobench env remove tiny && isobench env create tiny"
-
 
 @pytest.fixture
 def made(world):
@@ -24,7 +22,7 @@ def made(world):
 
 
 def by_hand(environment, action, *arguments):
-    """What people do: `uv pip install` into an environment that isn't theirs."""
+    """`uv pip install` into an environment, as people do."""
     argv = [command.binary(), "pip", action, "--quiet", "--python", environment.python, *arguments]
     subprocess.run(argv, check=True)
 
@@ -42,9 +40,10 @@ def replace(file, text):
 def refusal(environment):
     with pytest.raises(ProvisionError) as caught:
         environments.check(environment)
-    assert caught.value.hint == REMEDY
+    remedy = f"isobench env remove {environment.folder.name} && isobench env create tiny --provider venv"
+    assert caught.value.hint == f"Install it again: {remedy}"
     assert f"in {environment.folder}" in caught.value.details
-    beginning = "the tiny environment isn't what its lock says any more: "
+    beginning = "the tiny environment was modified: "
     assert caught.value.message.startswith(beginning)
     return caught.value.message.removeprefix(beginning)
 
@@ -68,7 +67,7 @@ def test_a_package_removed_by_hand_is_refused(made):
 def test_another_build_of_the_same_version_is_refused(world, made):
     world.wheel("alpha", "1.0", files={"alpha/more.py": "value = 3\n"})
     install(made, "--reinstall", "--no-cache", "alpha==1.0")
-    assert refusal(made).startswith("alpha 1.0 was installed again: its RECORD is another")
+    assert refusal(made).startswith("alpha 1.0 was reinstalled: its RECORD differs")
 
 
 @pytest.mark.parametrize("text", ["value = 2\n", "value = 10\n", ""], ids=["of the same size", "longer", "emptied"])
@@ -121,13 +120,13 @@ def test_a_link_that_leads_elsewhere_is_refused_by_its_name(made):
 def test_another_interpreter_is_refused(made):
     made.python.unlink()
     shutil.copy("/bin/true", made.python)
-    assert refusal(made).startswith(f"its Python is another: {made.python} was replaced or updated")
+    assert refusal(made).startswith(f"its Python, {made.python}, was replaced or updated")
 
 
 def test_an_interpreter_that_is_gone_is_refused_with_its_path(made):
     path = made.python.resolve()
     made.python.unlink()
-    assert refusal(made) == f"its Python, {path}, is gone; bin/python is missing"
+    assert refusal(made) == f"its Python, {path}, is missing; bin/python is missing"
 
 
 def test_settings_of_the_interpreter_are_part_of_the_environment(made):
@@ -139,7 +138,7 @@ def test_settings_of_the_interpreter_are_part_of_the_environment(made):
 def test_a_manifest_of_another_lock_is_refused(made):
     manifest = json.loads(made.marker.read_text()) | {"lock_sha256": "0" * 64}
     made.marker.write_text(json.dumps(manifest))
-    assert refusal(made) == "its manifest is of another lock"
+    assert refusal(made) == "its manifest belongs to another lock"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +149,7 @@ def test_a_damaged_record_is_refused(made, record):
     file.unlink()
     if record is not None:
         file.write_bytes(record)
-    assert refusal(made).startswith("alpha 1.0 was installed again: its RECORD is another; ")
+    assert refusal(made).startswith("alpha 1.0 was reinstalled: its RECORD differs; ")
 
 
 def test_a_file_that_was_merely_touched_is_no_drift(made):
@@ -192,7 +191,7 @@ def test_verifying_sees_a_change_that_left_size_and_time_as_they_were(made):
     assert environments.verify(made) == ["alpha 1.0: alpha/more.py was changed"]
 
 
-def test_an_environment_made_anew_is_right_again(world, made):
+def test_an_environment_that_was_installed_again_is_unchanged(world, made):
     install(made, "alpha==2.0")
     environments.remove("tiny")
     environments.check(world.create())
@@ -205,7 +204,7 @@ def test_an_edit_in_one_environment_reaches_no_other_and_not_the_cache(world, ma
     environments.check(made)
     new = world.create(world.spec(world.alpha + world.beta + world.wheel("gamma", "0.1"), name="new"))
     assert environments.verify(new) == []
-    assert "fetching them anew" not in "\n".join(world.said)
+    assert "fetching them again" not in "\n".join(world.said)
 
 
 @pytest.fixture
@@ -228,7 +227,7 @@ def test_an_edit_that_reached_the_cache_reaches_no_new_environment(world, linked
     poison(linked)
     assert refusal(linked) == "alpha 1.0: alpha/more.py was changed"
     new = world.create(world.spec(world.alpha + world.beta + world.wheel("gamma", "0.1"), name="new"))
-    assert "new: the cache holds changed files of alpha: fetching them anew" in world.said
+    assert "new: the cache has modified files of alpha: fetching them again" in world.said
     assert run_python(new, "import alpha.more; print(alpha.more.value)") == "1"
     assert environments.verify(new) == []
 
