@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from isobench.builds.discovered import tensor_specs
 from isobench.errors import ModelError
 from isobench.planning.models import Model, TensorSpec
 from isobench.system import files
@@ -117,7 +116,7 @@ class Build:
 def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
     """The Build that `to_json` described, which is in `folder` now, for the requested `model`."""
     fields = {name: value[name] for name in Build.__slots__ if name not in {"folder", "model"}}
-    fields["inputs"] = tensor_specs(fields["inputs"])
+    fields["inputs"] = tuple(map(TensorSpec.from_json, fields["inputs"]))
     if fields["onnx_error"] is not None:
         fields["onnx_error"] = ExportError(**fields["onnx_error"])
     if fields["onnx"] is not None:

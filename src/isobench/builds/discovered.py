@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -36,16 +36,11 @@ class DiscoveredModel:
     def from_json(cls, value: Mapping[str, Any]) -> DiscoveredModel:
         """The model that a worker described; further members of `value` are ignored."""
         given = {one.name: value[_json_name(one.name)] for one in fields(cls)}
-        return cls(**{**given, "inputs": tensor_specs(given["inputs"])})
+        return cls(**{**given, "inputs": tuple(map(TensorSpec.from_json, given["inputs"]))})
 
     def to_json(self) -> dict[str, Any]:
         """As the worker wrote it, and as `isobench discover --json` prints it."""
         return {_json_name(name): value for name, value in asdict(self).items()}
-
-
-def tensor_specs(entries: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
-    """The tensors that JSON describes."""
-    return tuple(TensorSpec(name=entry["name"], dtype=entry["dtype"], shape=tuple(entry["shape"])) for entry in entries)
 
 
 def _json_name(name: str) -> str:

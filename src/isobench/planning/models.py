@@ -50,6 +50,11 @@ class TensorSpec:
     dtype: str
     shape: tuple[int | None, ...]
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TensorSpec:
+        """The tensor that JSON describes."""
+        return cls(name=value["name"], dtype=value["dtype"], shape=tuple(value["shape"]))
+
     def __str__(self) -> str:
         sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
         return f"{self.name}: {self.dtype}[{sizes}]"
