@@ -1,4 +1,4 @@
-"""isobench from Python, with the command line's whole power.
+"""isobench from Python: everything that the command line can do.
 
 import isobench
 
@@ -106,13 +106,14 @@ def sequence(
     progress: Progress | None = None,
     **settings: Any,
 ) -> Iterator[SavedResult]:
-    """Take models through a sequence of tools; yields what its `benchmark` tools measure, each Result already on disk.
+    """Take models through a sequence of tools; yields the Results of its `benchmark` tools, each saved before.
 
-    All of it is checked when this is called: the order of the tools for every model, the runtimes, their arguments.
+    Everything is checked when this is called: the order of the tools for every model, the runtimes and their arguments.
+    `settings` are the fields of `Settings` that all tools share.
 
     Raises:
-        UsageError: something of it can't be.
-        ModelError: a file isn't there, or is no model.
+        UsageError: the order of the tools, a runtime or an option is invalid.
+        ModelError: a file doesn't exist, or isn't a model.
     """
     from isobench.tools.benchmark import Benchmark
 
@@ -135,13 +136,13 @@ def _choice(given: str | RuntimeChoice) -> RuntimeChoice:
 def _check_folder(results: Path) -> None:
     try:
         results.mkdir(parents=True, exist_ok=True)
-        reason = "" if os.access(results, os.W_OK | os.X_OK) else "it can't be written to"
+        reason = "" if os.access(results, os.W_OK | os.X_OK) else "permission denied"
     except OSError as error:
         reason = error.strerror or str(error)
     if reason:
         raise UsageError(
             f"results can't be saved in {results}: {reason}",
-            hint="Name another folder with --output, or set ISOBENCH_HOME.",
+            hint="Choose another folder with --output, or set ISOBENCH_HOME.",
         )
 
 
@@ -153,24 +154,26 @@ def measure(of: Plan, progress: Progress | None = None, *, executor: Executor | 
 def benchmark(model: str | Path, *, runtime: str | RuntimeChoice = "", device: str = "x86", **options: Any) -> Result:
     """Measure one model on one runtime and return the Result; `options` are those of `plan`.
 
-    Where it came to no measurement, the Result's `outcome` is `Failed` and says why; its `latency` then raises.
+    If measuring failed, the Result's `outcome` is `Failed`, and its `latency` raises.
 
     Raises:
-        UsageError: what is asked for can't be; or a script calls several models and none is named (`model.py::hash`).
-        ModelError: there is no such file, or it is no model.
+        UsageError: the request is invalid, or a script calls several models and none is chosen (`model.py::hash`).
+        ModelError: the file doesn't exist, or isn't a model.
     """
-    asked = plan([str(model)], runtimes=[runtime] if runtime else (), device=device, **options)
-    saved = list(measure(asked))
+    requested = plan([str(model)], runtimes=[runtime] if runtime else (), device=device, **options)
+    saved = list(measure(requested))
     if len(saved) > 1:
         names = ", ".join(f"{one.result.model.path}::{one.result.model.hash}" for one in saved)
-        raise UsageError(f"{model} is several models: {names}", hint="Name one of them, or use isobench.benchmark_all.")
+        raise UsageError(
+            f"{model} has several models: {names}", hint="Choose one of them, or use isobench.benchmark_all."
+        )
     return saved[0].result
 
 
 def benchmark_all(
     models: Sequence[str | Path], *, runtimes: Sequence[str | RuntimeChoice] = (), **options: Any
 ) -> list[Result]:
-    """Measure every model on every runtime; a Case that fails is a Result, too. `options` are those of `plan`."""
+    """Measure every model on every runtime; a Case that fails is a Result as well. `options` are those of `plan`."""
     return [one.result for one in measure(plan([str(model) for model in models], runtimes=runtimes, **options))]
 
 
@@ -192,7 +195,7 @@ def discover(
     chosen_settings = Settings.of(**settings)
     [chosen] = selection.select([str(model)], script_args=script_args)
     if not chosen.is_script:
-        raise UsageError(f"{model} is no script: discover runs Python scripts")
+        raise UsageError(f"discover needs a Python script, got {model}")
     console = progress or Console(quiet=True)
     spec = environments.choose(environments.for_script(chosen.path, progress=console.stage), note=console.note)
     environment = environments.create(spec, progress=console.stage)

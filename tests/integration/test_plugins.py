@@ -121,7 +121,7 @@ def test_a_runtime_with_an_environment_and_a_worker_of_its_own(site: Path, model
     table = said(site, "show", result["id"])
     assert "onnx-reference: nodes 2, nodes_per_s " in table
     asked = said(site, "run", "-r", "onnx-reference", "--rt-args", "optimised", "--json", model, code=2)
-    assert "It takes check_shapes (bool, by default False)." in asked
+    assert "Its arguments are: check_shapes (bool, default False)." in asked
 
 
 def test_parts_configs_and_a_default_sequence(site: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_requirement_is_checked_before_each_benchmark(site: Path, model: Path)
     result = measured(site, "run", "--device", "shared-cpu", model, code=5, SHARED_CPU_ALONE="1")
     assert result["outcome"]["kind"] == "requirement"
     assert result["outcome"]["message"] == (
-        "shared-ort can't be used here: this processor is shared with nobody (SHARED_CPU_ALONE is set)"
+        "shared-ort isn't available: this processor is shared with nobody (SHARED_CPU_ALONE is set)"
     )
 
 

@@ -173,7 +173,7 @@ def test_wrong_outputs_make_a_result_invalid_and_the_exit_code_says_so() -> None
 def test_a_torch_runtime_refuses_an_onnx_file_with_the_reason(model: Path) -> None:
     done = isobench_("run", "-r", "torch-eager", "-r", "ort", model, "--dim", "rows=3")
     assert done.returncode == 3
-    assert "torch-eager can't run by hand.onnx: it runs the PyTorch module that a script makes" in done.stdout
+    assert "torch-eager can't run by hand.onnx: it runs the PyTorch module of a script" in done.stdout
     assert "-r ort" in done.stdout
     assert "correct" in done.stdout, "ort is measured all the same"
 

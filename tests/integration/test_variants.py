@@ -97,9 +97,9 @@ def test_ort_never_falls_back_without_a_word(model: Path) -> None:
     ("rt_args", "message"),
     [
         ({"graph_optimization": "most"}, "graph_optimization"),
-        ({"intra_op_threads": 0}, "intra_op_threads is 0: it is to be at least 1"),
+        ({"intra_op_threads": 0}, "intra_op_threads must be at least 1, got 0"),
         ({"inter_op_threads": 2}, "inter_op_threads is for execution_mode::parallel"),
-        ({"execution_mode": "parallel", "inter_op_threads": 1}, "inter_op_threads is 1: it is to be at least 2"),
+        ({"execution_mode": "parallel", "inter_op_threads": 1}, "inter_op_threads must be at least 2, got 1"),
     ],
 )
 def test_what_ort_can_not_do_is_refused_before_any_work(model: Path, rt_args: dict[str, Any], message: str) -> None:

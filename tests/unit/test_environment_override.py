@@ -61,7 +61,7 @@ def test_an_unknown_environment_is_refused_with_those_that_are_known() -> None:
 
 
 def test_a_runtime_that_is_not_there_is_refused_whatever_its_environment() -> None:
-    with pytest.raises(UsageError, match="there is no runtime 'orf'"):
+    with pytest.raises(UsageError, match="unknown runtime 'orf'"):
         registry.get("orf@mine", X86)
 
 
@@ -71,7 +71,7 @@ def test_an_environment_without_the_runtimes_package_is_refused() -> None:
         entry.check_package(holding(packages))
     with pytest.raises(ProvisionError) as caught:
         entry.check_package(holding("torch"))
-    assert caught.value.message.startswith("ort@mine can't run: the environment mine has no onnxruntime or ")
+    assert caught.value.message.startswith("ort@mine can't run: the environment mine contains no onnxruntime or ")
     assert "isobench env list" in caught.value.hint
     registry.get("ort", X86).check_package(holding("torch"))  # what it brings itself is its own affair
 

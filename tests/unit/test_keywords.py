@@ -48,17 +48,17 @@ def test_text_becomes_what_the_annotation_says(value: Any, kind: Any, expected: 
 @pytest.mark.parametrize(
     ("value", "kind", "message"),
     [
-        ("x", int, "is 'x', and it is to be int"),
-        ("1.5", int, "is '1.5', and it is to be int"),
-        (True, int, "has no value, and it is to be int"),
-        (True, str, "has no value, and it is to be str"),
-        ("perhaps", bool, "is 'perhaps', and it is to be bool"),
-        (["1"], int, "is a list, and one int is to be given"),
-        (["1", "x"], list[int], r"is \['1', 'x'\], and it is to be a list of int"),
-        (["1"], tuple[int, int], "has 1 values, and it is to have 2"),
-        ("none", Literal["all", "basic"], "is 'none', and it is to be one of all, basic"),
-        ("x", int | None, "is 'x', and it is to be int or none"),
-        ("x", dict, "is 'x', and it is to be dict"),
+        ("x", int, "must be int, got 'x'"),
+        ("1.5", int, "must be int, got '1.5'"),
+        (True, int, "must be int, got no value"),
+        (True, str, "must be str, got no value"),
+        ("perhaps", bool, "must be bool, got 'perhaps'"),
+        (["1"], int, "must be one int, got a list"),
+        (["1", "x"], list[int], r"must be a list of int, got \['1', 'x'\]"),
+        (["1"], tuple[int, int], "must have 2 values, got 1"),
+        ("none", Literal["all", "basic"], "must be one of all, basic, got 'none'"),
+        ("x", int | None, "must be int or none, got 'x'"),
+        ("x", dict, "must be dict, got 'x'"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(value: Any, kind: Any, message: str) -> None:
@@ -74,16 +74,16 @@ class Takes:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"needed": "1", "colour": "blue"}, "mine takes no argument 'colour'"),
-        ({"needed": "one"}, "mine: needed is 'one', and it is to be int"),
-        ({}, "mine lacks the argument needed"),
+        ({"needed": "1", "colour": "blue"}, "mine has no argument 'colour'"),
+        ({"needed": "one"}, "mine: needed must be int, got 'one'"),
+        ({}, "mine needs the argument needed"),
     ],
 )
 def test_every_refusal_lists_what_is_taken(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         bind(Takes, given, who="mine")
     assert caught.value.hint == (
-        "It takes needed (int), mode (one of all, basic, by default 'all'), sizes (list of int, by default ())."
+        "Its arguments are: needed (int), mode (one of all, basic, default 'all'), sizes (list of int, default ())."
     )
 
 

@@ -285,9 +285,9 @@ def test_the_runtimes_of_a_gpu_are_classes_of_their_own_and_trt_is_the_default()
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"builds": "0"}, "builds is 0: it is to be from 1 to 20"),
-        ({"optimization": "6"}, "optimization is 6: it is to be from 0 to 5"),
-        ({"workspace": "-1"}, "workspace is -1: it is a number of bytes"),
+        ({"builds": "0"}, "builds must be from 1 to 20, got 0"),
+        ({"optimization": "6"}, "optimization must be from 0 to 5, got 6"),
+        ({"workspace": "-1"}, "workspace must be a number of bytes, or 0 for no limit, got -1"),
         ({"precision": "fp16"}, "precision"),
     ],
 )
@@ -353,5 +353,5 @@ def test_the_help_tells_what_a_runtime_takes_on_a_gpu(capsys: pytest.CaptureFixt
             main()
     told = " ".join(capsys.readouterr().out.split())
     assert "nvidia trt (default), ort, torch-eager, torch-compiled, trt-rtx" in told
-    assert "torch-eager nothing torch-eager on nvidia tf32 (bool, by default False)" in told
-    assert "trt workspace (int, by default 0)" in told
+    assert "torch-eager none torch-eager on nvidia tf32 (bool, default False)" in told
+    assert "trt workspace (int, default 0)" in told

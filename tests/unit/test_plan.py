@@ -74,7 +74,7 @@ def test_a_runtimes_own_arguments_take_precedence_over_those_of_all_runtimes() -
     assert (entry.name, entry.label) == ("ort", "ort:graph_optimization=basic")
     made = entry.make({"graph_optimization": "all", "spinning": "false"}).rt_args
     assert (made["graph_optimization"], made["spinning"]) == ("basic", False)
-    with pytest.raises(UsageError, match="ort takes no argument 'colour'"):
+    with pytest.raises(UsageError, match="ort has no argument 'colour'"):
         registry.get("ort:colour=blue", CPU).make({})
 
 

@@ -125,7 +125,7 @@ def test_two_plugins_with_one_runtime_name_are_refused_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(tmp_path, monkeypatch, name="ort")
-    with pytest.raises(UsageError, match=r"two plugins bring a runtime 'ort': .*builtin and a_plugin_of_the_tests"):
+    with pytest.raises(UsageError, match=r"two plugins provide a runtime 'ort': .*builtin and a_plugin_of_the_tests"):
         registry.get("ort", X86)
     assert registry.get("torch-eager", X86).name == "torch-eager", "the others go on"
     assert "the runtime 'ort': another plugin provides one of that name" in listed(capsys)
@@ -155,20 +155,26 @@ def test_two_packages_with_one_environment_name_are_refused_by_name(
             "implements = {'runtime': {}}",
             "'implements' has unknown keys: runtime; the keys are runtimes, tools, sequences",
         ),
-        ("implements = {'runtimes': []}", "its `runtimes` is no dictionary, but list"),
-        ("implements = {'runtimes': {'x': 1}}", "the runtime 'x': its description is no dictionary, but int"),
-        ("implements = {'runtimes': {'x': {'device': 1}}}", "the runtime 'x': there is no key device; the keys are"),
-        ("implements = {'runtimes': {'x': {'RuntimeClass': int}}}", "is to be a class that derives from BaseRT"),
-        (PLUGIN % ("x", "'x86'", ""), "the runtime 'x': supported_devices is 'x86': it is to be families"),
-        (PLUGIN % ("x", "[]", ""), "the runtime 'x': supported_devices is []"),
-        (PLUGIN % ("x", "['x86']", ", 'requirement_check': 1"), "requirement_check is nothing that can be called"),
+        ("implements = {'runtimes': []}", "'runtimes' must be a dict, got list"),
+        ("implements = {'runtimes': {'x': 1}}", "the runtime 'x': the description must be a dict, got int"),
+        ("implements = {'runtimes': {'x': {'device': 1}}}", "the runtime 'x': unknown key device; the keys are"),
+        ("implements = {'runtimes': {'x': {'RuntimeClass': int}}}", "must be a class derived from BaseRT"),
+        (
+            PLUGIN % ("x", "'x86'", ""),
+            "the runtime 'x': supported_devices must be families, or family -> part -> configs, got 'x86'",
+        ),
+        (
+            PLUGIN % ("x", "[]", ""),
+            "the runtime 'x': supported_devices must be families, or family -> part -> configs, got []",
+        ),
+        (PLUGIN % ("x", "['x86']", ", 'requirement_check': 1"), "requirement_check must be callable, got int"),
         (
             PLUGIN.replace("WorkerRT", "BaseRT").replace("worker_rt", "base") % ("x", "['x86']", ""),
-            "MyRT lacks _setup, device_name, mean_latency, throughput, which every BaseRT has",
+            "MyRT doesn't implement _setup, device_name, mean_latency, throughput",
         ),
         (
             PLUGIN.replace("class MyRT(WorkerRT):", ALONE) % ("x", "['x86']", ", 'docker_required': True"),
-            "docker_required is for a WorkerRT: MyRT has no worker to be run in a container",
+            "docker_required needs a WorkerRT: MyRT has no worker that could run in a container",
         ),
     ],
 )
@@ -186,21 +192,21 @@ def test_an_unknown_runtime_is_refused_with_those_that_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin_world.install(tmp_path, monkeypatch, "import a_module_that_nobody_has")
-    with pytest.raises(UsageError, match="there is no runtime 'onnx'") as caught:
+    with pytest.raises(UsageError, match="unknown runtime 'onnx'") as caught:
         registry.get("onnx", X86)
     assert "ort" in caught.value.hint
     assert "torch-compiled" in caught.value.hint
-    assert "Not loaded: a_plugin_of_the_tests (import failed" in caught.value.hint
+    assert "Failed to load: a_plugin_of_the_tests (import failed" in caught.value.hint
 
 
 def test_a_runtime_on_a_device_that_it_does_not_support_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, monkeypatch, devices="('npu', 'x86')")
-    with pytest.raises(UsageError, match="ort doesn't run on npu: it runs on x86, cpu") as caught:
+    with pytest.raises(UsageError, match="ort doesn't support npu, only x86, cpu") as caught:
         registry.get("ort", Device(family="npu"))
-    assert caught.value.hint == "On npu there are: mine."
-    with pytest.raises(UsageError, match="no runtime that is installed runs on abacus"):
+    assert caught.value.hint == "Runtimes for npu: mine."
+    with pytest.raises(UsageError, match="no installed runtime supports abacus"):
         registry.default(Device(family="abacus"))
 
 
@@ -220,9 +226,9 @@ def test_the_first_listed_part_and_config_are_the_defaults_and_others_are_refuse
     assert found == {"npu": "npu::two::fast", "npu::one": "npu::one", "npu::two": "npu::two::fast"}
     assert str(registry.get("mine", registry.device("npu::two::slow")).device) == "npu::two::slow"
     for text, message, hint in (
-        ("npu::three", "mine knows no part 'three' of npu", "It knows two, one."),
-        ("npu::two::wild", "mine knows no config 'wild' of npu::two", "It knows fast, slow."),
-        ("npu::one::fast", "mine knows no config 'fast' of npu::one", "It tells none apart."),
+        ("npu::three", "mine doesn't support the part 'three' of npu", "Its parts are: two, one."),
+        ("npu::two::wild", "mine doesn't support the config 'wild' of npu::two", "Its configs are: fast, slow."),
+        ("npu::one::fast", "mine doesn't support the config 'fast' of npu::one", "It has no configs."),
     ):
         with pytest.raises(UsageError, match=message) as caught:
             registry.get("mine", registry.device(text))
@@ -240,7 +246,7 @@ def test_what_a_requirement_check_raises_is_the_runtimes_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, monkeypatch, more=", 'requirement_check': check")
-    with pytest.raises(WorkerError, match=r"^mine can't be used here: the accelerator is switched off$"):
+    with pytest.raises(WorkerError, match=r"^mine isn't available: the accelerator is switched off$"):
         registry.get("mine", X86).require()
 
 
@@ -249,7 +255,7 @@ def test_a_runtime_may_need_a_container(tmp_path: Path, monkeypatch: pytest.Monk
     entry = registry.get("mine", X86)
     assert entry.docker_required
     elsewhere = store.expected(specs.spec("ort"))
-    with pytest.raises(ProvisionError, match=r"mine runs in a container only, and ort-venv-\w+ is of"):
+    with pytest.raises(ProvisionError, match=r"mine runs only in a container, but ort-venv-\w+ was"):
         entry.check_package(elsewhere)
 
 

@@ -62,13 +62,13 @@ def test_labels_name_a_model_and_filter(folder: Path) -> None:
 
 
 def test_labels_that_nobody_carries_are_refused(folder: Path) -> None:
-    with pytest.raises(UsageError, match="no model carries the label task::vision") as caught:
+    with pytest.raises(UsageError, match="no model has the label task::vision") as caught:
         select([f"{folder}/*.py"], labels=["task::vision"])
     assert "# labels:" in caught.value.hint
 
 
 def test_a_label_without_a_value_is_refused(folder: Path) -> None:
-    with pytest.raises(UsageError, match="'task' is no label"):
+    with pytest.raises(UsageError, match="a label must be KEY::VALUE or KEY::VALUE1,VALUE2, got 'task'"):
         select([f"{folder}/a.py"], labels=["task"])
 
 
@@ -76,10 +76,10 @@ def test_a_label_without_a_value_is_refused(folder: Path) -> None:
     ("name", "message"),
     [
         ("missing.py", "missing.py: no such file"),
-        ("notes.md", "notes.md is no model"),
-        ("", "is no model"),
+        ("notes.md", "notes.md is not a model"),
+        ("", "is not a model"),
         ("*.pt", "no .py or .onnx file matches"),
-        ("empty.txt", "names no model"),
+        ("empty.txt", "lists no models"),
     ],
 )
 def test_what_is_no_model_is_refused(folder: Path, name: str, message: str) -> None:

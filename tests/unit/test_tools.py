@@ -78,26 +78,31 @@ def test_a_named_sequence_stands_for_its_tools() -> None:
         ("model.py", "discover verify-export", "verify-export needs an ONNX file of each model", "Put export-pytorch"),
         ("model.py", "benchmark", "benchmark on ort needs the models, with their inputs", "Put discover before it"),
         ("model.py", "discover benchmark", "benchmark on ort needs an ONNX file of each model", "Put export-pytorch"),
-        ("model.py", "load-onnx", "load-onnx needs an .onnx file", "A script begins with discover."),
-        ("file.onnx", "discover", "file.onnx: discover needs a Python script", "begins with load-onnx"),
-        ("model.py", f"{DISCOVERED} convert-fp16 convert-fp16", "convert-fp16 comes twice", "Leave one of them out"),
+        ("model.py", "load-onnx", "load-onnx needs an .onnx file", "Start with discover for a script."),
+        ("file.onnx", "discover", "file.onnx: discover needs a Python script", "Start with load-onnx"),
+        ("model.py", f"{DISCOVERED} convert-fp16 convert-fp16", "convert-fp16 is given twice", "Remove one of them"),
         (
             "model.py",
             f"{DISCOVERED} convert-fp16 benchmark --runtime torch-eager",
-            "torch-eager runs the script's own module, and what convert-fp16 did",
+            "torch-eager runs the script's module, without the changes that convert-fp16 made",
             "such as ort",
         ),
         ("file.onnx", "load-onnx benchmark --runtime torch-eager", "torch-eager can't run it: it runs the", "ort"),
-        ("model.py", f"{DISCOVERED} benchmark --runtime trot", "there is no runtime 'trot'", "ort, torch-compiled"),
+        ("model.py", f"{DISCOVERED} benchmark --runtime trot", "unknown runtime 'trot'", "ort, torch-compiled"),
         ("model.py", f"{DISCOVERED} benchmark --device abacus", "'abacus' is of no known family", "x86"),
-        ("model.py", f"{DISCOVERED} benchmark --rt-args x::1", "ort takes no argument 'x'", "graph_optimization"),
+        ("model.py", f"{DISCOVERED} benchmark --rt-args x::1", "ort has no argument 'x'", "graph_optimization"),
         ("model.py", f"{DISCOVERED} benchmark --iterations 0", "--iterations must be at least 1, got 0", ""),
-        ("model.py", f"{DISCOVERED} --opset new", "export-pytorch: opset is 'new', and it is to be int", "It takes"),
-        ("model.py", f"{DISCOVERED} --colour", "export-pytorch takes no argument 'colour'", "It takes opset"),
-        ("model.py", "discover -x", "discover takes no option '-x'", "isobench sequence discover -h"),
-        ("model.py", "onnx-fp32 --opset 17", "the sequence onnx-fp32 takes no options", "one by one"),
-        ("model.py", f"{DISCOVERED} optimize-ort --level wild", "level is 'wild'", "one of basic, extended, all"),
-        ("model.py", "discove", "there is no tool 'discove'; did you mean discover?", "onnx-fp32"),
+        (
+            "model.py",
+            f"{DISCOVERED} --opset new",
+            "export-pytorch: opset must be int or none, got 'new'",
+            "Its arguments",
+        ),
+        ("model.py", f"{DISCOVERED} --colour", "export-pytorch has no argument 'colour'", "Its arguments are: opset"),
+        ("model.py", "discover -x", "discover has no option '-x'", "isobench sequence discover -h"),
+        ("model.py", "onnx-fp32 --opset 17", "the sequence onnx-fp32 has no option --opset", "one by one"),
+        ("model.py", f"{DISCOVERED} optimize-ort --level wild", "level must be", "one of basic, extended, all"),
+        ("model.py", "discove", "unknown tool 'discove'; did you mean discover?", "onnx-fp32"),
         ("file.onnx", "load-onnx --dim batch", "'batch' is not NAME=VALUE", "--dim batch=8"),
     ],
 )
@@ -119,7 +124,7 @@ def test_the_help_lists_the_tools_and_each_tells_its_options(capsys: pytest.Capt
     assert "optimize-fp16  discover, export-pytorch, optimize-ort, convert-fp16" in everything
     code, one = said(capsys, "sequence", "optimize-ort", "-h")
     assert code == 0
-    assert "--level (one of basic, extended, all, by default 'basic')" in one
+    assert "--level (one of basic, extended, all, default 'basic')" in one
 
 
 PLUGIN = """
@@ -168,11 +173,14 @@ def test_a_default_sequence_that_can_not_be_is_refused_before_anything_runs(
     ("code", "reason"),
     [
         (PLUGIN % "1", "default_sequence must be an isobench.tools.Sequence, got int"),
-        ("implements = {'tools': {}}", "its `tools` is no list of classes, but dict"),
-        ("implements = {'tools': [1]}", "1 among its tools is no class that derives from Tool"),
-        ("from isobench.tools import Tool\nimplements = {'tools': [Tool]}", "the tool Tool lacks a name, or run()"),
-        ("implements = {'sequences': []}", "its `sequences` is no dictionary, but list"),
-        ("implements = {'sequences': {'a': []}}", "the sequence 'a' is no Sequence, but list"),
+        ("implements = {'tools': {}}", "'tools' must be a list of classes, got dict"),
+        ("implements = {'tools': [1]}", "'tools' must be classes derived from Tool, got 1"),
+        (
+            "from isobench.tools import Tool\nimplements = {'tools': [Tool]}",
+            "the tool Tool has no name, or doesn't implement run()",
+        ),
+        ("implements = {'sequences': []}", "'sequences' must be a dict, got list"),
+        ("implements = {'sequences': {'a': []}}", "the sequence 'a' must be a Sequence, got list"),
     ],
 )
 def test_a_plugin_with_broken_tools_is_told_of(
@@ -187,7 +195,11 @@ def test_a_plugin_with_broken_tools_is_told_of(
 def test_two_plugins_with_one_tool_name_are_refused_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (PLUGIN % "None").replace('"mine"', '"discover"').replace('"twice"', '"onnx-fp32"')
     plugin_world.install(folder / "site", monkeypatch, code)
-    with pytest.raises(UsageError, match=r"two plugins bring a tool 'discover': isobench\.tools\.discover and a_plug"):
+    with pytest.raises(
+        UsageError, match=r"two plugins provide a tool 'discover': isobench\.tools\.discover and a_plug"
+    ):
         tools.tools()
-    with pytest.raises(UsageError, match=r"two plugins bring a sequence 'onnx-fp32': isobench\.tools\.builtin and a_"):
+    with pytest.raises(
+        UsageError, match=r"two plugins provide a sequence 'onnx-fp32': isobench\.tools\.builtin and a_"
+    ):
         tools.sequences()

@@ -52,7 +52,7 @@ def test_words_are_gathered_up_to_the_next_option_or_model(
     arguments: str, models: tuple[str, ...], rt_args: dict[str, object] | None
 ) -> None:
     if rt_args is None:
-        with pytest.raises(UsageError, match="'last::' is no argument"):
+        with pytest.raises(UsageError, match="'last::' is not an argument"):
             command.main(arguments.split(), standalone_mode=False)
         return
     assert command.main(arguments.split(), standalone_mode=False) == (models, rt_args, "--json" in arguments)
@@ -61,10 +61,10 @@ def test_words_are_gathered_up_to_the_next_option_or_model(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--rt-args", "--rt-args takes NAME::VALUE..., and nothing follows it"),
-        ("--rt-args m.py", "--rt-args takes NAME::VALUE..., and nothing follows it"),
-        ("--rt-args --json", "--rt-args takes NAME::VALUE..., and nothing follows it"),
-        ("--rt-args ::1", "'::1' is no argument"),
+        ("--rt-args", "--rt-args needs at least one NAME::VALUE"),
+        ("--rt-args m.py", "--rt-args needs at least one NAME::VALUE"),
+        ("--rt-args --json", "--rt-args needs at least one NAME::VALUE"),
+        ("--rt-args ::1", "'::1' is not an argument"),
         ("--rt-args a::1 a::2", "the argument 'a' is given twice"),
     ],
 )
@@ -97,5 +97,5 @@ def test_the_help_of_benchmark_tells_what_is_installed(
     assert "x86 ort (default), torch-eager, torch-compiled" in said
     assert "beads abacus (default)" in said
     assert "beads::wood abacus; configs: big" in said
-    assert "mode (one of safe, fast, by default 'safe'), sizes (list of int or none, by default None)" in said
-    assert "Plugins that can't be loaded: a_broken_plugin. isobench plugins says why." in said
+    assert "mode (one of safe, fast, default 'safe'), sizes (list of int or none, default None)" in said
+    assert "Plugins that failed to load: a_broken_plugin. isobench plugins shows the reasons." in said

@@ -13,10 +13,16 @@ from isobench.planning.settings import CALIBRATE_DEFAULTS
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.option("-r", "--runtime", default="", metavar="NAME", help="On which runtime.  [default: the device's first]")
+@click.option(
+    "-r",
+    "--runtime",
+    default="",
+    metavar="NAME[@ENV][:ARG=VALUE,...]",
+    help="The runtime to measure on.  [default: the device's first]",
+)
 @DEVICE
-@click.option("--runs", type=click.IntRange(3), default=12, show_default=True, help="Processes, one after the other.")
-@click.option("--pairs", type=click.IntRange(3), default=8, show_default=True, help="Pairs that take turns.")
+@click.option("--runs", type=click.IntRange(3), default=12, show_default=True, help="Runs, one after the other.")
+@click.option("--pairs", type=click.IntRange(3), default=8, show_default=True, help="Interleaved pairs of runs.")
 @settings_options(but=["iterations", "processes", "precision"], defaults=CALIBRATE_DEFAULTS)
 @WAIT
 @environment_options
@@ -33,9 +39,9 @@ def calibrate(
 ) -> None:
     """Measure how far identical runs differ on this machine.
 
-    MODEL is measured against itself, and what differs nonetheless is this machine's noise floor: intervals take it in,
-    and `isobench compare` claims no difference below it. Take a model like those that you measure, and a machine in
-    the state in which you measure.
+    MODEL is measured against itself. The difference that remains is the noise floor of this machine: intervals include
+    it, and `isobench compare` reports no difference below it. Use a model like those that you measure, and a machine
+    in the same state.
     """
     from isobench import api, paths
     from isobench.console import Console
@@ -54,7 +60,7 @@ def calibrate(
     found, quiet = calibration.calibrate(plan, lambda each: api.measure(each, console), runs=runs, pairs=pairs)
     console.clear()
     click.echo(f"identical runs differ by {percent(found.runs)} (standard deviation of {runs} medians)")
-    click.echo(f"identical pairs that take turns differ by {percent(found.pairs)} ({pairs} pairs)")
-    click.echo(f"kept for this machine in {paths.calibration()}")
+    click.echo(f"identical interleaved pairs differ by {percent(found.pairs)} ({pairs} pairs)")
+    click.echo(f"saved for this machine in {paths.calibration()}")
     if not quiet:
-        click.echo("others used the machine meanwhile: calibrate again when it is as quiet as when you measure")
+        click.echo("warning: other processes used the machine; calibrate again when it is as quiet as when you measure")

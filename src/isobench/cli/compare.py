@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from isobench.results import Result, SavedResult
     from isobench.results.compare import Comparison
 
-HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager, or -r ort -r ort@MY-ENVIRONMENT."
+HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager, or -r ort -r ort:spinning=false."
 TOO_SLOW = 8
 """Exit code: the second is slower than --fail-if-slower allows."""
 
@@ -30,8 +30,14 @@ TOO_SLOW = 8
 @WAIT
 @environment_options
 @SCRIPT_ARGS
-@click.option("--anyway", is_flag=True, help="Compare results although more differs than that, or some are missing.")
-@click.option("--fail-if-slower", "limit", type=PERCENT, metavar="PERCENT", help=f"Exit with {TOO_SLOW} if so.")
+@click.option("--anyway", is_flag=True, help="Compare results even if more differs, or if some are missing.")
+@click.option(
+    "--fail-if-slower",
+    "limit",
+    type=PERCENT,
+    metavar="PERCENT",
+    help=f"Exit with code {TOO_SLOW} if SECOND is slower by more than this.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 def compare(
     what: tuple[str, ...],
@@ -55,8 +61,8 @@ def compare(
     isobench compare ID_1 ID_2                       two results (ids, folders, result.json)
     isobench compare baseline/ results/              two folders of results, each model on each runtime
 
-    Interleaved, both take a block each in random order, round after round, and neighbours in time are compared.
-    """  # noqa: D301 - \b tells click to keep the lines
+    Interleaved: each round measures a block of each, in random order, and blocks of the same round are compared.
+    """  # noqa: D301 - click keeps the lines after \b
     found = _of_results(what, anyway, whole=limit is not None) if len(what) == 2 and not runtimes else None
     if found is None:
         from isobench import api
@@ -75,7 +81,7 @@ def compare(
             **settings,
         )
         if len(plan.models) * len(plan.runtimes) == 1 and not plan.models[0].is_script:
-            raise UsageError(f"{what[0]} on one runtime is nothing to compare", hint=HINT)
+            raise UsageError(f"compare needs two cases, got one: {what[0]} on one runtime", hint=HINT)
         saved = list(api.measure(plan, console))
         console.clear()
         found = [_of_two(saved)]
@@ -85,7 +91,7 @@ def compare(
 
 
 def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Comparison] | None:
-    """Comparisons of stored results; None where models are named. `whole`: nothing of the first may be left out."""
+    """Comparisons of saved results; None if `what` are models. `whole`: all results of the first must be compared."""
     from isobench import results
     from isobench.results import compare
 
@@ -111,19 +117,19 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
         raise ResultError(
             f"not all of {what[0]} can be compared",
             details="\n".join(left_out),
-            hint="Measure what is missing, or say --anyway.",
+            hint="Measure what is missing, or add --anyway.",
         )
     for line in left_out:
         click.echo(f"warning: {line}", err=True)
     if not pairs:
-        raise ResultError(f"{what[0]} and {what[1]} hold no results of one model on one runtime")
+        raise ResultError(f"{what[0]} and {what[1]} have no model and runtime in common")
     found = [compare.compare(_placed(one, what[0]), _placed(other, what[1])) for one, other in pairs]
     different = [line for one in found for line in one.differences]
     if different and not anyway:
         raise ResultError(
-            "these results differ in more than what is compared",
+            "the results were not measured in the same way",
             details="\n".join(dict.fromkeys(different)),
-            hint="Measure them alike, or say --anyway.",
+            hint="Measure both with the same options, or add --anyway.",
         )
     return found
 
@@ -141,7 +147,7 @@ def _of_two(saved: list[SavedResult]) -> Comparison:
 
     if len(saved) != 2:
         names = ", ".join(f"{one.result.model.name} on {one.result.runtime.label}" for one in saved)
-        raise UsageError(f"two can be compared, not {len(saved)}: {names}", hint=HINT)
+        raise UsageError(f"compare needs two cases, got {len(saved)}: {names}", hint=HINT)
     return compare.compare(*((one.result, one.folder) for one in saved))
 
 
@@ -154,7 +160,7 @@ def _show(found: list[Comparison], as_json: bool) -> None:
         return
     for one in found:
         click.echo(one.sentence)
-        how = "neighbours in time were compared" if one.paired else "measured at different times"
-        click.echo(f"  {how}; nothing below {one.floor:.1%} is claimed")
+        how = "interleaved, block by block" if one.paired else "measured at different times"
+        click.echo(f"  {how}; differences below {one.floor:.1%} are within the noise floor")
         for line in one.differences:
-            click.echo(f"  differs, too: {line}")
+            click.echo(f"  also different: {line}")

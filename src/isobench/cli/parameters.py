@@ -33,7 +33,7 @@ class _ScriptArgs(click.ParamType[tuple[str, ...]]):
 
 
 def _set_variable(name: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
-    """What an option does that is another way to say what a variable says."""
+    """The callback of an option that stands for an environment variable."""
 
     def callback(_context: click.Context, _option: click.Parameter, value: str | None) -> None:
         if value:
@@ -47,19 +47,19 @@ _PROVIDER = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_set_variable("ISOBENCH_PROVIDER"),
-    help="What lays environments down: auto, conda, venv, container, adopted.  [ISOBENCH_PROVIDER; default: auto]",
+    help="How environments are installed: auto, conda, venv, container, adopted.  [ISOBENCH_PROVIDER; default: auto]",
 )
 _ENVS_DIR = click.option(
     "--envs-dir",
     type=click.Path(exists=True, file_okay=False, resolve_path=True),
     expose_value=False,
     callback=_set_variable("ISOBENCH_ENVS"),
-    help="Specs of your own, which go before isobench's: DIR/NAME/environment.yml.  [ISOBENCH_ENVS]",
+    help="Your own environment specs, which take precedence: DIR/NAME/environment.yml.  [ISOBENCH_ENVS]",
 )
 
 
 def environment_options(command: _Command) -> _Command:
-    """Options of every command that works with environments."""
+    """The options of every command that uses environments."""
     return _PROVIDER(_ENVS_DIR(command))
 
 
@@ -68,7 +68,7 @@ SCRIPT_ARGS = click.option(
     type=_ScriptArgs(),
     default=(),
     metavar="ARGS",
-    help='Handed to the script: --script-args="--batch_size=8".',
+    help='Arguments of the script: --script-args="--batch_size=8".',
 )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from isobench.results import SavedResult
 
 WRONG_OUTPUTS = 7
-"""Exit code: everything was measured, but some outputs are not what they should be."""
+"""Exit code: everything was measured, but some outputs are wrong."""
 
 
 @click.command(cls=WordsCommand)
@@ -52,7 +52,8 @@ def run(
     """Measure models on runtimes.
 
     A MODEL is a Python script (model.py, or model.py::HASH for one of its models), an .onnx file, a glob, or a .txt
-    list of these. Each model is measured on each runtime, one after the other, and every result is saved at once.
+    list of these. Each model is measured on each runtime, one after the other. Each result is saved as soon as it is
+    measured.
     """
     from isobench import api
     from isobench.console import Console
@@ -80,7 +81,7 @@ def run(
 
 
 def show(saved: Sequence[SavedResult], *, as_json: bool) -> int:
-    """Print what was measured, and return the exit code that it comes to."""
+    """Print the results, and return the exit code."""
     if as_json:
         import json
 

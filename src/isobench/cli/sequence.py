@@ -17,8 +17,8 @@ def _is_tool(word: str) -> bool:
     return word in registry.tools() or word in registry.sequences()
 
 
-def _no_model(word: str) -> bool:
-    # What looks like no model is taken for the name of a tool, so that a misspelt one is told as such.
+def _is_not_a_model(word: str) -> bool:
+    # A word that isn't a model is a tool's name, so that a misspelt one is reported as an unknown tool.
     return _is_tool(word) or not is_model(word)
 
 
@@ -49,7 +49,7 @@ class _SequenceCommand(WordsCommand):
     "--input",
     "models",
     cls=Words,
-    ends=_no_model,
+    ends=_is_not_a_model,
     required=True,
     metavar="MODEL...",
     help="Models: scripts, .onnx files, globs, .txt lists of these.",
@@ -77,8 +77,8 @@ def sequence(
     isobench sequence -i model.py optimize-fp16 verify-export benchmark --iterations 50
     isobench sequence -i model.onnx load-onnx --dim batch=8 convert-fp16 benchmark
 
-    What one tool has made passes on to the next. An order that can't be is refused before anything runs.
-    """  # noqa: D301 - \b tells click to keep the lines
+    Each tool works on the result of the one before it. An invalid order is refused before anything runs.
+    """  # noqa: D301 - click keeps the lines after \b
     from isobench import api
     from isobench.cli.run import show
     from isobench.console import Console
@@ -100,7 +100,9 @@ def sequence(
     )
     console.clear()
     if not saved:
-        click.echo(f"done: {', '.join(tool.name for tool in tools)}; nothing was to be measured", err=True)
+        click.echo(
+            f"done: {', '.join(tool.name for tool in tools)}; no benchmark tool, so nothing was measured", err=True
+        )
         return 0
     return show(saved, as_json=as_json)
 
@@ -120,6 +122,6 @@ def _help(name: str) -> str:
     tool = registry.tools()[name]
     lines = [f"{name}: {inspect.cleandoc(tool.__doc__ or '')}", ""]
     for keyword in keywords(tool)[0]:
-        said = str(keyword).removeprefix(keyword.name)
-        lines.append(f"  --{keyword.name.replace('_', '-')}{said}")
-    return "\n".join(lines if len(lines) > 2 else [*lines, "  It takes no options."])
+        description = str(keyword).removeprefix(keyword.name)
+        lines.append(f"  --{keyword.name.replace('_', '-')}{description}")
+    return "\n".join(lines if len(lines) > 2 else [*lines, "  It has no options."])

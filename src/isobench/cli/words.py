@@ -12,14 +12,14 @@ MODEL_SUFFIXES = (".py", ".onnx", ".txt")
 
 
 def is_model(word: str) -> bool:
-    """Is it a model and no argument? By its suffix, as a glob, or since there is such a file or folder."""
+    """Whether it is a model rather than an argument: by its suffix, as a glob, or because the file or folder exists."""
     if Path(word.partition("::")[0]).suffix in MODEL_SUFFIXES:
         return True
     return "::" not in word and (any(character in word for character in "*?[") or Path(word).exists())
 
 
 class Words(click.Option):
-    """An option that takes all words up to the next option, or to the first one of which `ends` is true."""
+    """An option that takes all words up to the next option, or up to the first one for which `ends` is true."""
 
     def __init__(self, *arguments: Any, ends: Callable[[str], bool] = is_model, **options: Any) -> None:
         super().__init__(*arguments, **{**options, "multiple": True})
@@ -37,7 +37,7 @@ class WordsCommand(click.Command):
 
 
 def _one_by_one(args: Sequence[str], option: Words, ctx: click.Context) -> list[str]:
-    """Write the option before each of its words: so click reads them."""
+    """Repeat the option before each of its words, as click reads them."""
     made: list[str] = []
     rest = list(args)
     while rest:
@@ -49,14 +49,16 @@ def _one_by_one(args: Sequence[str], option: Words, ctx: click.Context) -> list[
         while rest and not rest[0].startswith("-") and not option.ends(rest[0]):
             words.append(_whole_list(rest))
         if not words:
-            raise click.BadOptionUsage(name, f"{name} takes {option.metavar}, and nothing follows it.", ctx)
+            raise click.BadOptionUsage(
+                name, f"{name} needs at least one {str(option.metavar).removesuffix('...')}", ctx
+            )
         for word in words:
             made += [name, word]
     return made
 
 
 def _whole_list(rest: list[str]) -> str:
-    """The next word; where a list in it was split at its blanks (`sizes::[1, 2]`), all of the list."""
+    """The next word, with the rest of a list that the shell split at its blanks (`sizes::[1, 2]`)."""
     word = rest.pop(0)
     while "::[" in word and not word.endswith("]") and rest and not rest[0].startswith("--"):
         word += rest.pop(0)
@@ -68,8 +70,8 @@ RT_ARGS = click.option(
     "rt_args",
     cls=Words,
     metavar="NAME::VALUE...",
-    help="The runtime's own arguments, blanks between them: mode::fast sizes::[1,2] flag. A name alone is True. What "
-    "ends in .py, .onnx or .txt, is a glob or names a file is a model again. isobench benchmark -h lists them all.",
+    help="Arguments for all runtimes, separated by blanks: mode::fast sizes::[1,2] flag (a name without a value is "
+    "True). They end at the next option or model. isobench benchmark -h lists them.",
 )
 RUNTIMES = click.option(
     "-r",
@@ -77,13 +79,14 @@ RUNTIMES = click.option(
     "runtimes",
     multiple=True,
     metavar="NAME[@ENV][:ARG=VALUE,...]",
-    help="A runtime, by its name, with another environment (ort@mine), with arguments for it alone "
-    "(ort:graph_optimization=basic,spinning=false). May be repeated.  [default: the device's first]",
+    help="A runtime: its name (ort), with another environment (ort@mine), or with its own arguments "
+    "(ort:graph_optimization=basic,spinning=false). Can be repeated.  [default: the device's first]",
 )
 DEVICE = click.option(
     "--device",
     default="x86",
     show_default=True,
     metavar="FAMILY[::PART[::CONFIG]]",
-    help="Where; the first part and config that the runtime lists are the defaults. cpu is whatever the processor is.",
+    help="The device to measure on. Part and config default to the first that the runtime lists; cpu is this machine's "
+    "processor, whatever it is.",
 )

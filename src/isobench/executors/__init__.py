@@ -1,1 +1,1 @@
-"""Executors: they take a plan and return its Results. `local` measures on this machine, one Case after the other."""
+"""Executors measure plans: `base` is their protocol, `local` measures on this machine."""

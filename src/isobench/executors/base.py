@@ -1,4 +1,4 @@
-"""Executor: takes a plan of names and values, and returns its Results."""
+"""Executor: measures a plan, which holds names and values only, and returns its Results."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Executor(Protocol):
-    """Where and how plans are measured: on this machine (`local`), or wherever a plan can be sent."""
+    """Measures plans: on this machine (`local`), or wherever a plan can be sent."""
 
     def run(self, plan: Plan, progress: Progress) -> Iterator[SavedResult]:
         """Measure every Case of the plan, and yield each Result once it is saved.
 
-        A Case that fails is a Result, too; the others go on.
+        A Case that fails is a Result as well; the others continue.
         """

@@ -1,6 +1,6 @@
 """LocalExecutor: measures on this machine, one Case after the other, and saves each Result at once.
 
-Whatever goes wrong with one Case becomes its Result; the others go on.
+An error of one Case becomes its Result; the others continue.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class LocalExecutor:
     ) -> Iterator[SavedResult]:
         """Take each model through the tools; `plans` holds one for each tool that measures.
 
-        Where a tool fails with one model, each measurement after it becomes a Result that says so, and the other models
-        go on. Where nothing is measured, the folders of the builds are reported.
+        If a tool fails for one model, each measurement after it becomes a failed Result, and the other models continue.
+        If nothing is measured, the folders of the builds are reported.
 
         Raises:
-            IsobenchError: a tool failed, and no measurement was to come after it.
+            IsobenchError: a tool failed, and no measurement follows it.
         """
         at_work = _Sequence(plans, progress)
         failures = []
@@ -131,13 +131,15 @@ class _Work(_Bench):
         self.entries = tuple(registry.get(choice, self.device) for choice in plan.runtimes)
 
     def cases(self, model: Model) -> Iterator[Case | SavedResult]:
-        """The Cases of a model, each with its build; for those that can't be measured, a Result that says why."""
+        """The Cases of a model, each with its build, and a failed Result for each that can't be measured."""
         able = []
         for entry in self.entries:
             refusal = entry.cls.takes_scripts_only
             if refusal and not model.is_script:
                 reason = f"{entry.label} can't run {model.path.name}: {refusal}"
-                yield self._failed(self._case(entry, model), ModelError(reason, hint="Give the script, or use -r ort."))
+                yield self._failed(
+                    self._case(entry, model), ModelError(reason, hint="Give the script instead, or use -r ort.")
+                )
             else:
                 able.append(entry)
         # Runtimes without a sequence of their own share their builds.
@@ -148,7 +150,7 @@ class _Work(_Bench):
                 yield from self._own_cases(entry, model)
 
     def measured(self, case: Case) -> SavedResult:
-        """Measure one Case. A failure is a Result, too."""
+        """Measure one Case. A failure is a Result as well."""
         try:
             case.prepare(self.ready)
             self.progress.begin(case.label)
@@ -168,7 +170,7 @@ class _Work(_Bench):
         ]
 
     def failed_on_all(self, model: Model, error: IsobenchError) -> Iterator[SavedResult]:
-        """For each runtime, a Result that says why nothing was measured."""
+        """A failed Result for each runtime."""
         for entry in self.entries:
             yield self._failed(self._case(entry, model), error)
 

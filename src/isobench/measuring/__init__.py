@@ -1,5 +1,5 @@
-"""Measuring: the Cases of a plan -> Results.
+"""Measuring: Case -> Result.
 
-`runner` takes one Case after the other, or `turns` all of them block by block; `case` is one of them at work, and
-`judging` what came of its runs. `calibrating` measures how far identical runs differ.
+`case` measures one Case, `interleaving` several of them block by block; `evaluation` derives the figures of their runs,
+and `case_records` describes model and environment. `calibration` measures how far identical runs differ.
 """

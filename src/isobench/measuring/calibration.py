@@ -1,4 +1,4 @@
-"""Measures this machine's noise floor: the same thing, again and again, as if it were two things."""
+"""Measures this machine's noise floor: one Case against itself, as if it were two."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from isobench.results.noise_floor import Floor
 def calibrate(
     plan: Plan, measure: Callable[[Plan], Iterable[SavedResult]], *, runs: int, pairs: int
 ) -> tuple[Floor, bool]:
-    """Measure a plan's one Case in `runs` processes, then against itself in `pairs` pairs that take turns.
+    """Measure a plan's one Case in `runs` processes, then against itself in `pairs` interleaved pairs.
 
-    `measure` is an executor's way to measure a plan.
-
-    What is found is kept for this machine; the Results are saved like any others. Tells, too, whether the machine was
-    quiet meanwhile.
+    `measure` measures a plan. The noise floor is stored for this machine, the Results are saved like any others.
+    Returns the noise floor, and whether the machine was quiet.
 
     Raises:
         UsageError: the plan isn't one Case.
-        IsobenchError: it came to no measurement.
+        IsobenchError: measuring failed.
     """
     alone = _measured(measure(replace(plan, settings=replace(plan.settings, processes=runs))), 1)
     [outcome] = [one.result.outcome for one in alone]
@@ -39,7 +37,7 @@ def calibrate(
     logs = compare.log_ratios((first.result, first.folder), (second.result, second.folder))
     found = Floor(
         runs=statistics.stdev(math.log(each.median_s) for each in outcome.runs),
-        # Their mean is known: nothing differs.
+        # Their mean is known to be zero: nothing differs.
         pairs=math.sqrt(math.fsum(log**2 for log in logs) / len(logs)),
         source=f"{first.result.model.name} on {runtime}, {runs} runs, {pairs} pairs, {datetime.now(UTC):%Y-%m-%d}",
     )
@@ -52,5 +50,5 @@ def _measured(saved: Iterable[SavedResult], wanted: int) -> list[SavedResult]:
     for one in found:
         _ = one.result.latency  # raises where it failed
     if len(found) != wanted:
-        raise UsageError(f"one model is calibrated with, not {len(found)}", hint="Name one: model.py::HASH")
+        raise UsageError(f"calibrate needs one model, got {len(found)}", hint="Choose one: model.py::HASH")
     return found

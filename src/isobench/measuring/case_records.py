@@ -1,4 +1,4 @@
-"""What a Result says about the model and the environment of a Case."""
+"""The model and the environment of a Case, as a Result describes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def model_record(model: Model, build: Build | None) -> ModelRecord:
-    """The model as it was named and, where it was built, what it turned out to be."""
+    """The model as it was named and, if it was built, its properties."""
     record: dict[str, Any] = {
         "name": build.name if build else model.name,
         "path": str(model.path.absolute()),

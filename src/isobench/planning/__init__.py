@@ -1,1 +1,1 @@
-"""Planning: what one call asks for, as records that can be checked, saved and sent before anything runs."""
+"""Planning: the models, runtimes and settings of one call, as records that are checked before anything runs."""

@@ -14,16 +14,16 @@ SCHEMA = "isobench.case/1"
 DIGITS = 24
 
 NOT_COUNTED = ("timeout_s",)
-"""Settings that don't change what is measured, nor how: a run that ends in time is the same with any limit."""
+"""Settings that change neither what is measured nor how: a run that ends in time is the same with any limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseKey:
-    """Everything that decides which figures are measured; `str` is a hash of it.
+    """Everything that the figures depend on; `str` is a hash of it.
 
-    `source_sha256` is of the script or `.onnx` file, `model_hash` of the model's structure (or what the user chose by),
-    `weights_sha256` of its weights; `arguments` are all of the runtime's, defaults included; `environment` is its
-    identity. What isn't known, because nothing could be built, is "".
+    `source_sha256` is of the script or `.onnx` file, `model_hash` of the model's structure, `weights_sha256` of its
+    weights. `arguments` are all arguments of the runtime, defaults included; `environment` is its identity. A part that
+    is unknown, because building failed, is "" (of the model's hash: what the user typed).
     """
 
     source_sha256: str

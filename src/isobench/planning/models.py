@@ -1,4 +1,4 @@
-"""The nouns of isobench as frozen records; what is on disk as JSON is one of these, or holds them."""
+"""Model, TensorSpec and Step: records that builds, results and plans contain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What the user named: a Python script (`script.py`, `script.py::hash`) or an `.onnx` file.
+    """A model as the user named it: a Python script (`script.py`, `script.py::hash`) or an `.onnx` file.
 
     `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are
     a script's `sys.argv[1:]`.
@@ -29,12 +29,12 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The label `name` where there is one, the file's name otherwise."""
+        """The label `name`, or the file's name without a suffix."""
         return self.labels.get("name", (self.path.stem,))[0]
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What a worker reads of a script: it, and the folder around it. (An `.onnx` file is copied into its build.)"""
+        """What a worker reads: the script and its folder; () for an `.onnx` file, which is copied into its build."""
         path, real = self.path.absolute(), self.path.resolve()
         return (path, real, path.parent, real.parent) if self.is_script else ()
 
@@ -52,7 +52,7 @@ class TensorSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TensorSpec:
-        """The tensor that JSON describes."""
+        """The tensor that a JSON object describes."""
         return cls(name=value["name"], dtype=value["dtype"], shape=tuple(value["shape"]))
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One tool that a Model went through, with its options; `alters`: what is measured isn't the plain model then."""
+    """One tool that was applied to a Model, with its options; `alters`: it changes what the model computes."""
 
     tool: str
     options: Mapping[str, Any] = field(default_factory=dict)

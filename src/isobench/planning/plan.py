@@ -1,4 +1,4 @@
-"""Plan: everything that one call is to measure, as names and values only, so that it can be saved and sent."""
+"""Plan: everything that one call measures, as names and values only, so that it can be saved and sent."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Plan:
         """The plan that `to_json` returned `value` for.
 
         Raises:
-            ValueError: it's of another schema, or not what the schema says.
+            ValueError: it has another schema, or doesn't match it.
         """
         from isobench import codec
 

@@ -13,7 +13,7 @@ HINT = "Write it NAME, NAME@ENVIRONMENT, or NAME:ARGUMENT=VALUE,ARGUMENT=VALUE; 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeChoice:
-    """The name of a runtime, the environment that replaces its own ("": none does), and arguments for it alone.
+    """The name of a runtime, the environment that replaces its own ("": none does), and arguments for this use of it.
 
     Arguments are text, lists of text, or True where only a name is given; the runtime converts them. From Python they
     may be values already.

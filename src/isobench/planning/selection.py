@@ -1,4 +1,4 @@
-"""From what the user typed to Models: scripts, `.onnx` files, globs, and `.txt` lists of them; labels filter."""
+"""Names that the user typed -> Models: scripts, `.onnx` files, globs, and `.txt` lists of them, filtered by labels."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def select(
     dimensions: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> list[Model]:
-    """The models that `names` stand for, in their order, each once; with `labels`, those that carry every one.
+    """The models that `names` stand for, in order and without duplicates; of those, the ones that have all `labels`.
 
     Raises:
-        ModelError: a file isn't there, or is no model.
-        UsageError: a label isn't `key::value`, or no model carries them.
+        ModelError: a file doesn't exist, or isn't a model.
+        UsageError: a label isn't `key::value`, or no model has it.
     """
     wanted = dict(_label(text) for text in labels)
     chosen: dict[tuple[Path, str], Model] = {}
@@ -45,8 +45,8 @@ def select(
             )
     if not chosen:
         raise UsageError(
-            f"no model carries the label {' and '.join(labels)}",
-            hint="Labels stand on a script's first line: # labels: name::bert task::nlp",
+            f"no model has the label {' and '.join(labels)}",
+            hint="Labels are on the first line of a script: # labels: name::bert task::nlp",
         )
     return list(chosen.values())
 
@@ -54,7 +54,7 @@ def select(
 def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
     """The labels on a script's first line (`# labels: name::bert task::nlp,text`); none for other files.
 
-    TurnkeyML's way to write them, `#labels name::bert`, is understood, too.
+    TurnkeyML's notation, `#labels name::bert`, works as well.
     """
     if path.suffix != ".py":
         return {}
@@ -65,24 +65,24 @@ def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
         return {}
     words = found[2].split()
     if not found[1] and not all("::" in word for word in words):
-        return {}  # a comment that happens to begin with this word
+        return {}  # a comment that happens to start with this word
     return dict(_label(text) for text in words)
 
 
 def dimensions(texts: Iterable[str]) -> dict[str, int]:
-    """`batch=8` as a name and a size.
+    """Dynamic dimensions: `batch=8` as a name and a size.
 
     Raises:
-        UsageError: it isn't of that form.
+        UsageError: a text isn't of that form.
     """
     return {name: _size(text) for name, text in map(_pair, texts)}
 
 
 def shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """`image=1,3,224,224` as a name and sizes.
+    """Shapes of inputs: `image=1,3,224,224` as a name and sizes.
 
     Raises:
-        UsageError: it isn't of that form.
+        UsageError: a text isn't of that form.
     """
     return {name: tuple(_size(part) for part in text.split(",")) for name, text in map(_pair, texts)}
 
@@ -90,20 +90,20 @@ def shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
 def _pair(text: str) -> tuple[str, str]:
     name, separator, value = text.rpartition("=")
     if not (name and separator and value):
-        raise UsageError(f"{text!r} is not NAME=VALUE", hint="--dim batch=8 --shape image=1,3,224,224")
+        raise UsageError(f"{text!r} is not NAME=VALUE", hint="For example: --dim batch=8 --shape image=1,3,224,224")
     return name, value
 
 
 def _size(text: str) -> int:
     if not text.strip().isdigit() or int(text) == 0:
-        raise UsageError(f"{text!r} is no size: it is to be a whole number above 0")
+        raise UsageError(f"a size must be an integer above 0, got {text!r}")
     return int(text)
 
 
 def _label(text: str) -> tuple[str, tuple[str, ...]]:
     key, separator, values = text.partition("::")
     if not (key and separator and values):
-        raise UsageError(f"{text!r} is no label", hint="A label is KEY::VALUE, or KEY::VALUE1,VALUE2.")
+        raise UsageError(f"a label must be KEY::VALUE or KEY::VALUE1,VALUE2, got {text!r}")
     return key, tuple(values.split(","))
 
 
@@ -122,7 +122,7 @@ def _expand(names: Iterable[str], *, folder: Path) -> Iterator[tuple[Path, str]]
             yield path, chosen_hash
         else:
             raise ModelError(
-                f"{path} is no model",
+                f"{path} is not a model",
                 hint="A model is a Python script (model.py, model.py::hash), an .onnx file, or a .txt list of these.",
             )
 
@@ -139,9 +139,9 @@ def _glob(pattern: Path, chosen_hash: str) -> Iterator[tuple[Path, str]]:
 
 
 def _lines(path: Path) -> list[str]:
-    """A list holds a model a line, seen from the list's own folder; what follows a # is a comment."""
+    """The models of a list: one a line, relative to the folder of the list; comments start with #."""
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     models = [line for line in lines if line]
     if not models:
-        raise ModelError(f"{path} names no model")
+        raise ModelError(f"{path} lists no models")
     return models

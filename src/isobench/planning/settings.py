@@ -39,7 +39,7 @@ _METAVARS: dict[Kind, str] = {"integer": "N", "seconds": "SECONDS", "percent": "
 class Option:
     """One field of `Settings` as users see it.
 
-    `default` is None where it depends on something else; `unset` then says on what. Both limits are inclusive.
+    `default` is None where `unset` describes the default in words. Both limits are inclusive.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Option:
 
     @property
     def allowed(self) -> str:
-        """Which values it takes, in words: "at least 1"; "" for any value of its kind."""
+        """The allowed values in words, such as "at least 1"; "" for any value of its kind."""
         if self.choices:
             return " or ".join(self.choices)
         if self.least is None:
@@ -80,7 +80,7 @@ class Option:
 
     def check(self, value: Any) -> None:
         """Raises:
-        UsageError: `value` isn't one that this option takes.
+        UsageError: `value` isn't allowed.
         """
         if value is None and self.unset:
             return
@@ -108,7 +108,7 @@ def option(
     most: float | None = None,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    """A field of `Settings`: what `Option` says of it."""
+    """A field of `Settings`, described for `Option`."""
     described = {"kind": kind, "help": help, "unset": unset, "least": least, "most": most, "choices": choices}
     return field(default=default, metadata=described)
 
@@ -180,7 +180,7 @@ class Settings:
 
     @classmethod
     def of(cls, **given: Any) -> Settings:
-        """The settings with `given` values; what is missing or None gets its default, threads those of this machine.
+        """The settings with the `given` values, and with defaults for those that are missing or None.
 
         Raises:
             UsageError: a name is unknown, or a value isn't allowed, or names a CPU or memory node that isn't available.

@@ -1,4 +1,4 @@
-"""The runtimes that come with isobench, registered through the same door as any plugin's."""
+"""The runtimes of isobench itself, registered in the same way as those of plugins."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class OrtRT(WorkerRT):
     """ONNX Runtime on the CPU.
 
-    `intra_op_threads` work on one operator, by default as many as `--threads` says; `inter_op_threads` on several at
-    once, where `execution_mode` is parallel. Every node runs on `execution_provider`, or none does.
+    `intra_op_threads` (default: `--threads`) work on one operator; `inter_op_threads` on several at a time, if
+    `execution_mode` is parallel. All nodes must run on `execution_provider`.
     """
 
     environment = "ort"
@@ -42,12 +42,12 @@ class OrtRT(WorkerRT):
         parallel = execution_mode == "parallel"
         if inter_op_threads is not None and not parallel:
             raise UsageError(
-                "ort: inter_op_threads is for execution_mode::parallel: otherwise one operator follows the other",
+                "ort: inter_op_threads needs execution_mode::parallel, otherwise operators run one after the other",
                 hint="Give both, or neither.",
             )
         for name, value, least in (("intra_op", intra_op_threads, 1), ("inter_op", inter_op_threads, 2)):
             if value is not None and value < least:
-                raise UsageError(f"ort: {name}_threads is {value}: it is to be at least {least}")
+                raise UsageError(f"ort: {name}_threads must be at least {least}, got {value}")
         super().__init__(
             graph_optimization=graph_optimization,
             execution_mode=execution_mode,
@@ -65,8 +65,8 @@ class OrtRT(WorkerRT):
 class OpenVinoRT(WorkerRT):
     """OpenVINO on the CPU.
 
-    `precision` is that of its arithmetic; with "auto" OpenVINO chooses, and takes bf16 where that is quick. `pinning`
-    binds its threads to CPUs, as it would by itself.
+    `precision` is that of its arithmetic; with "auto" OpenVINO chooses, bf16 where that is fast. `pinning` binds its
+    threads to CPUs, as is OpenVINO's own default.
     """
 
     environment = "openvino"
@@ -78,14 +78,14 @@ class OpenVinoRT(WorkerRT):
 
 
 class _TorchRT(WorkerRT):
-    """The script's own module, in eval() and inference_mode."""
+    """The script's module, in eval() and inference_mode."""
 
     environment = "torch"
     worker = "torch_worker.py"
     package = "torch"
     takes_scripts_only = (
-        "it runs the PyTorch module that a script makes, and an .onnx file holds none "
-        "(an ONNX graph can't be turned back into the module)"
+        "it runs the PyTorch module of a script, and an .onnx file contains none "
+        "(an ONNX graph can't be converted back to a module)"
     )
 
     @classmethod
@@ -107,7 +107,7 @@ class TorchEagerRT(_TorchRT):
 
 
 class TorchCompiledRT(_TorchRT):
-    """PyTorch through `torch.compile`."""
+    """PyTorch with `torch.compile`."""
 
     def __init__(
         self, *, mode: str = "default", backend: str = "inductor", dynamic: bool | None = None, fullgraph: bool = False
@@ -130,7 +130,7 @@ class TorchEagerCudaRT(OnNvidia, TorchEagerRT):
 
 
 class TorchCompiledCudaRT(OnNvidia, TorchCompiledRT):
-    """PyTorch through `torch.compile`, on the GPU."""
+    """PyTorch with `torch.compile`, on the GPU."""
 
     environment = "torch-cuda"
 

@@ -1,7 +1,7 @@
-"""A runtime's own arguments: what its `__init__` takes, and values for it out of text, by its annotations.
+"""The arguments of a runtime: the keywords of its `__init__`, and text converted by their annotations.
 
-The same rules serve tools. Text becomes int, float, bool, str, Path, one of a Literal, or a list or tuple of these;
-`none` is None where that is allowed. A value that has its type already is taken as it is.
+The options of tools work in the same way. Text is converted to int, float, bool, str, Path, one of a Literal, or a list
+or tuple of these; `none` to None where that is allowed. A value that has the type already stays as it is.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ _NOTHING = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyword:
-    """One argument: `kind` is its type, Any where nobody says; `default` is `Parameter.empty` where it has none."""
+    """One argument: `kind` is its type, Any without an annotation; `default` is `Parameter.empty` if it has none."""
 
     name: str
     kind: Any
     default: Any
 
     def __str__(self) -> str:
-        said = [] if self.kind is Any else [type_name(self.kind)]
-        said += [] if self.default is _NOTHING else [f"by default {self.default!r}"]
-        return f"{self.name} ({', '.join(said)})" if said else self.name
+        notes = [] if self.kind is Any else [type_name(self.kind)]
+        notes += [] if self.default is _NOTHING else [f"default {self.default!r}"]
+        return f"{self.name} ({', '.join(notes)})" if notes else self.name
 
 
 def keywords(takes: Callable[..., Any]) -> tuple[list[Keyword], bool]:
-    """What a class or a function takes by keyword, and whether it takes any other name as well."""
+    """The keywords of a class or a function, and whether it takes any other keyword as well."""
     target = takes.__init__ if isinstance(takes, type) else takes  # type: ignore[misc] # a class's own, not an instance's
     try:
         hints = typing.get_type_hints(target)
-    except (NameError, TypeError):  # names that are there for a type checker only
+    except (NameError, TypeError):  # names that exist for type checkers only
         hints = {}
-    declared = hasattr(takes, "__signature__")  # made from data: its annotations are types, not their names
+    declared = hasattr(takes, "__signature__")  # its annotations are types, not their names
     found, open_ended = [], False
     for parameter in inspect.signature(takes).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -65,14 +65,14 @@ def from_words(words: Iterable[str]) -> dict[str, Any]:
     """`name::value`, `name::[value,value]` and `name` as a dictionary of text, lists of text and True.
 
     Raises:
-        UsageError: a word is none of these, or a name comes twice.
+        UsageError: a word is none of these, or a name is given twice.
     """
     found: dict[str, Any] = {}
     for word in words:
         name, separator, text = word.partition("::")
         key = name.replace("-", "_")
         if not key.isidentifier() or (separator and not text):
-            raise UsageError(f"{word!r} is no argument", hint="Write it NAME::VALUE, NAME::[VALUE,VALUE], or NAME.")
+            raise UsageError(f"{word!r} is not an argument", hint="Write it NAME::VALUE, NAME::[VALUE,VALUE], or NAME.")
         if key in found:
             raise UsageError(f"the argument {key!r} is given twice", hint="Several values are a list: NAME::[1,2].")
         found[key] = _text_or_list(text) if separator else True
@@ -86,19 +86,21 @@ def _text_or_list(text: str) -> str | list[str]:
 
 
 def bind(takes: Callable[..., Any], given: Mapping[str, Any], *, who: str, but: Sequence[str] = ()) -> dict[str, Any]:
-    """`given` as values of the types that `takes` (less the names in `but`) says.
+    """`given`, converted to the types of the keywords of `takes` (without those in `but`).
 
     Raises:
-        UsageError: a name isn't known, a value isn't of its type, or one is missing; the hint lists what is taken.
+        UsageError: a name is unknown, a value has the wrong type, or one is missing; the hint lists the keywords.
     """
     found, open_ended = keywords(takes)
     known = {keyword.name: keyword for keyword in found if keyword.name not in but}
-    hint = f"It takes {', '.join(map(str, known.values())) or 'no arguments'}."
+    hint = f"Its arguments are: {', '.join(map(str, known.values()))}." if known else "It has no arguments."
     values = {}
     for name, value in given.items():
         if name not in known:
             if not open_ended:
-                raise UsageError(f"{who} takes no argument {name!r}", hint=hint)
+                from isobench.system.names import did_you_mean
+
+                raise UsageError(f"{who} has no argument {name!r}{did_you_mean(name, known)}", hint=hint)
             values[name] = value
             continue
         try:
@@ -107,15 +109,15 @@ def bind(takes: Callable[..., Any], given: Mapping[str, Any], *, who: str, but: 
             raise UsageError(f"{who}: {name} {error}", hint=hint) from None
     missing = [name for name, keyword in known.items() if keyword.default is _NOTHING and name not in values]
     if missing:
-        raise UsageError(f"{who} lacks the argument {' and '.join(missing)}", hint=hint)
+        raise UsageError(f"{who} needs the argument {' and '.join(missing)}", hint=hint)
     return values
 
 
 def converted(value: Any, kind: Any) -> Any:
-    """`value` as one of `kind`.
+    """`value`, converted to `kind`.
 
     Raises:
-        ValueError: it isn't; the message goes on after the argument's name.
+        ValueError: it can't be; the message continues after the argument's name.
     """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any or kind is object:
@@ -126,16 +128,16 @@ def converted(value: Any, kind: Any) -> Any:
         for option in inner:
             if value == option or (isinstance(value, str) and value == str(option)):
                 return option
-        raise ValueError(f"is {value!r}, and it is to be {type_name(kind)}")
+        raise ValueError(f"must be {type_name(kind)}, got {value!r}")
     if kind in {list, tuple} or origin in {list, tuple} or _is_sequence(origin):
         return _several(value, origin or kind, inner, kind)
     if isinstance(value, list | tuple):
-        raise ValueError(f"is a list, and one {type_name(kind)} is to be given")  # noqa: TRY004 - as all that don't fit
+        raise ValueError(f"must be one {type_name(kind)}, got a list")  # noqa: TRY004 - as for every wrong value
     return _single(value, kind)
 
 
 def type_name(kind: Any) -> str:
-    """A type as people read it: `int`, `one of all, basic`, `list of int`, `float or none`."""
+    """A type in words: `int`, `one of all, basic`, `list of int`, `float or none`."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if kind is types.NoneType:
         return "none"
@@ -151,37 +153,37 @@ def type_name(kind: Any) -> str:
 def _one_of_several(value: Any, kinds: tuple[Any, ...], kind: Any) -> Any:
     if types.NoneType in kinds and (value is None or (isinstance(value, str) and value.lower() == "none")):
         return None
-    # Text last: everything is text.
+    # Text last, because everything is text.
     for option in sorted((one for one in kinds if one is not types.NoneType), key=lambda one: one is str):
         try:
             return converted(value, option)
         except ValueError:
             continue
-    raise ValueError(f"is {value!r}, and it is to be {type_name(kind)}")
+    raise ValueError(f"must be {type_name(kind)}, got {value!r}")
 
 
 def _several(value: Any, origin: Any, inner: tuple[Any, ...], kind: Any) -> Any:
     values = list(value) if isinstance(value, list | tuple) else [value]
     fixed = origin is tuple and inner and inner[-1] is not ...
     if fixed and len(values) != len(inner):
-        raise ValueError(f"has {len(values)} values, and it is to have {len(inner)}")
+        raise ValueError(f"must have {len(inner)} values, got {len(values)}")
     kinds = inner if fixed else [inner[0] if inner else Any] * len(values)
     try:
         made = [converted(one, wanted) for one, wanted in zip(values, kinds, strict=True)]
     except ValueError:
-        raise ValueError(f"is {value!r}, and it is to be a {type_name(kind)}") from None
+        raise ValueError(f"must be a {type_name(kind)}, got {value!r}") from None
     return tuple(made) if origin is tuple else made
 
 
 def _single(value: Any, kind: Any) -> Any:
     if value is True and kind is not bool:
-        raise ValueError(f"has no value, and it is to be {type_name(kind)}")
+        raise ValueError(f"must be {type_name(kind)}, got no value")
     if isinstance(value, str) and kind is not str:
         value = _from_text(value, kind)
     if kind is float and type(value) is int:
         value = float(value)
     if not isinstance(kind, type) or not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"is {value!r}, and it is to be {type_name(kind)}")
+        raise ValueError(f"must be {type_name(kind)}, got {value!r}")
     return value
 
 

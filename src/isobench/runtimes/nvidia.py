@@ -1,4 +1,4 @@
-"""The runtimes on NVIDIA GPUs. All are timed alike (`workers/gpu_timing.py`), and TF32 is off unless it's asked for."""
+"""The runtimes for NVIDIA GPUs. All are timed in the same way (`workers/gpu_timing.py`); TF32 is off by default."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from isobench.runtimes.worker_rt import WorkerRT
 
 
 class OnNvidia(WorkerRT):
-    """What has to be so before anything runs on a GPU, and what the GPU is called."""
+    """Checks the GPU before anything runs on it."""
 
     def _setup(self) -> None:
-        """Can the GPU be used, and does the environment suit it and its driver?
+        """Check that the GPU is usable, and that the environment fits it and its driver.
 
         Raises:
-            UsageError: it can't, or it doesn't; the message lists what was looked at.
+            UsageError: a check failed; the message lists them.
         """
         from isobench.system import nvidia, nvidia_requirements
 
@@ -27,7 +27,7 @@ class OnNvidia(WorkerRT):
         nvidia_requirements.check([*nvidia_requirements.of_gpu(gpu), *fits])
 
     def device_name(self) -> str:
-        """The GPU's name, by NVML; "" where that couldn't be asked."""
+        """The GPU's name from NVML; "" if NVML is unavailable."""
         gpu: dict[str, Any] = self.outputs.get("facts", {}).get("gpu", {})
         return str(gpu.get("name") or "")
 
@@ -35,9 +35,9 @@ class OnNvidia(WorkerRT):
 class TrtRT(OnNvidia):
     """TensorRT. The precision is that of the ONNX file.
 
-    `workspace` is the most memory in bytes that a layer may use (0: all there is), `optimization` from 0 (quickly
-    built) to 5 (long searched). `timing_cache` keeps what was found out about this GPU; with `builds`, the engine is
-    built so many times without, all are tried, and the one in the middle is measured.
+    `workspace` is the memory limit of a layer in bytes (0: no limit), `optimization` the builder's level, from 0
+    (fastest build) to 5 (longest search). `timing_cache` stores the builder's timings for this GPU. With `builds` above
+    1, the engine is built that many times without the cache, each is timed, and the median one is measured.
     """
 
     environment = "tensorrt"
@@ -56,9 +56,9 @@ class TrtRT(OnNvidia):
     ) -> None:
         for name, value, least, most in (("optimization", optimization, 0, 5), ("builds", builds, 1, 20)):
             if not least <= value <= most:
-                raise UsageError(f"{name} is {value}: it is to be from {least} to {most}")
+                raise UsageError(f"{name} must be from {least} to {most}, got {value}")
         if workspace < 0:
-            raise UsageError(f"workspace is {workspace}: it is a number of bytes, or 0 for all of the memory")
+            raise UsageError(f"workspace must be a number of bytes, or 0 for no limit, got {workspace}")
         super().__init__(
             workspace=workspace,
             optimization=optimization,
@@ -70,7 +70,7 @@ class TrtRT(OnNvidia):
 
 
 class TrtRtxRT(TrtRT):
-    """TensorRT-RTX, which builds without a GPU and makes its kernels where it runs. The arguments are those of trt."""
+    """TensorRT-RTX, which builds without a GPU and compiles its kernels at run time. The arguments are those of trt."""
 
     environment = "tensorrt-rtx"
     package = "tensorrt-rtx-cu13-bindings"
@@ -79,7 +79,8 @@ class TrtRtxRT(TrtRT):
 class OrtCudaRT(OnNvidia):
     """ONNX Runtime's CUDA provider.
 
-    With `cpu_fallback`, nodes that it can't run are run on the CPU, and the result says so; without, that's an error.
+    With `cpu_fallback`, nodes that it doesn't support run on the CPU, and the result records it; without, they are an
+    error.
     """
 
     environment = "ort-cuda"

@@ -1,13 +1,13 @@
-"""Which runtimes there are: what plugins bring under `runtimes` of their `implements`.
+"""The installed runtimes: what plugins provide under `runtimes` of their `implements`.
 
 implements = {"runtimes": {NAME: {
     "supported_devices": {"x86"},    # families, or family -> part -> [configs]; the first of each is the default
-    "build_required": True,          # does it need the ONNX file? False: the script's module and inputs are enough
-    "docker_required": False,        # does its worker run in a container, whatever provider is asked for?
-    "RuntimeClass": MyRT,            # derives from BaseRT
-    "requirement_check": check,      # optional: called before each benchmark, raises where something is missing
-    "status_stats": ["my_figure"],   # optional: which of its own stats are shown with the latency
-    "default_sequence": Sequence(...),    # optional: what `isobench run` does with a model before it is measured
+    "build_required": True,          # needs the ONNX file; False: the script's module and inputs are enough
+    "docker_required": False,        # its worker always runs in a container, whichever provider is requested
+    "RuntimeClass": MyRT,            # a class derived from BaseRT
+    "requirement_check": check,      # optional: called before each benchmark, raises if something is missing
+    "status_stats": ["my_figure"],   # optional: those of its stats that are shown with the latency
+    "default_sequence": Sequence(...),    # optional: the tools that `isobench run` applies to a model first
 }}}
 """
 
@@ -43,10 +43,10 @@ KEYS = (
 
 @runtime_checkable
 class PreparingSequence(Protocol):
-    """What a runtime's `default_sequence` must offer: `isobench.tools.Sequence`, which lies a layer above, does."""
+    """The interface of a runtime's `default_sequence`, which `isobench.tools.Sequence`, a layer above, implements."""
 
     def check(self, model: Model) -> None:
-        """Refuse a model that these tools can't take, with a UsageError."""
+        """Raise a UsageError for a model that these tools don't fit."""
 
     def preparing(self, model: Model) -> PreparingSequence:
         """The tools that prepare the model for measuring."""
@@ -54,7 +54,7 @@ class PreparingSequence(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A registered runtime; `devices` are those that it supports: family -> part -> configs, in their order.
+    """A registered runtime; `devices` are those that it supports: family -> part -> configs, in order.
 
     `default_sequence` prepares a model before it is measured; None: the usual one. `device`, `cls` and `choice` are set
     by `get`: the device that it was looked up for, the class for that device, and what the user chose.
@@ -89,12 +89,12 @@ class Entry:
         return str(self.choice) if self.choice else self.name
 
     def make(self, rt_args: Mapping[str, Any]) -> BaseRT:
-        """The runtime with `rt_args`, and with the user's arguments for it alone, which take precedence.
+        """The runtime with `rt_args`; the arguments of the user's choice take precedence.
 
         Text is converted to the types of the annotations.
 
         Raises:
-            UsageError: it doesn't take one of them, or lacks one; the hint lists what it takes.
+            UsageError: an argument is unknown, of the wrong type, or missing; the hint lists all of them.
         """
         from isobench.runtimes.keywords import bind
 
@@ -102,15 +102,15 @@ class Entry:
         return self.cls(**bind(self.cls, {**rt_args, **own}, who=self.name))
 
     def within(self, name: str) -> Entry:
-        """The same runtime in another environment: one of that name, or in the folder of that name.
+        """The same runtime in another environment: a spec or a ready environment's folder of that name.
 
         Raises:
-            UsageError: there is none, or the runtime has no environment at all.
+            UsageError: the environment is unknown, or the runtime has none.
         """
         from isobench import environments
 
         if not self.cls.environment:
-            raise UsageError(f"{self.name} has no environment, so it can't be {name}", hint=f"-r {self.name}")
+            raise UsageError(f"{self.name} has no environment that {name!r} could replace", hint=f"Use -r {self.name}.")
         ready = environments.in_folder(name)
         environment = ready.name if ready else environments.spec(name).name
         own = {"environment": environment, "__module__": self.cls.__module__, "__doc__": self.cls.__doc__}
@@ -123,29 +123,29 @@ class Entry:
         )
 
     def check_package(self, environment: Environment) -> None:
-        """Refuse an environment that another than the runtime's author chose, and that lacks what it's made of.
+        """Refuse an environment that the user chose and that lacks the runtime's package.
 
         Raises:
-            ProvisionError: the package isn't there, nor a variant of it; or it's no container, and there must be one.
+            ProvisionError: neither the package nor a variant of it is installed; or it must be a container, and isn't.
         """
         if self.docker_required and not environment.image:
             raise ProvisionError(
-                f"{self.name} runs in a container only, and {environment.folder.name} is of the provider"
+                f"{self.name} runs only in a container, but {environment.folder.name} was installed by the provider"
                 f" {environment.provider}",
                 hint=f"isobench env create {environment.name} --provider container",
             )
         names = [name for name in (self.cls.package, *self.cls.variants) if name]
         if self.environment_override and names and not environment.version_of(*names):
             raise ProvisionError(
-                f"{self.name} can't run: the environment {self.environment_override} has no {' or '.join(names)} in it",
-                hint=f"isobench env list shows the environments; {self.name.partition('@')[0]} alone takes its own.",
+                f"{self.name} can't run: the environment {self.environment_override} contains no {' or '.join(names)}",
+                hint=f"See isobench env list; -r {self.name.partition('@')[0]} uses the runtime's own environment.",
             )
 
     def require(self) -> None:
-        """Is all there that this runtime needs?
+        """Check what the runtime needs.
 
         Raises:
-            WorkerError: what the class or the plugin's `requirement_check` says, in its own words.
+            WorkerError: the check of the class, or the plugin's `requirement_check`, failed.
         """
         try:
             self.cls.require()
@@ -153,18 +153,18 @@ class Entry:
                 self.requirement_check()
         except IsobenchError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it's the runtime's message
-            said = str(error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - a check may raise anything; its message is for the user
+            reason = str(error) or type(error).__name__
             raise WorkerError(
-                f"{self.name} can't be used here: {said}", kind=FailureKind.REQUIREMENT, refused=True
+                f"{self.name} isn't available: {reason}", kind=FailureKind.REQUIREMENT, refused=True
             ) from None
 
 
 def device(text: str) -> Device:
-    """The device that a user names.
+    """The device that the user typed.
 
     Raises:
-        UsageError: it's of no known form or family, or of a kind that this machine's processor isn't.
+        UsageError: its form or family is unknown, or it isn't this machine's processor.
     """
     found = Device.parse(text, families=families())
     devices.check_machine(found)
@@ -175,24 +175,28 @@ def get(chosen: RuntimeChoice | str, device: Device) -> Entry:
     """The runtime that the user chose, as it is on `device`; its first part and config where the device names none.
 
     Raises:
-        UsageError: it's unknown, or known twice; it doesn't run on that device; or its environment is unknown.
+        UsageError: the runtime is unknown, ambiguous or doesn't support the device, or its environment is unknown.
     """
     choice = RuntimeChoice.parse(chosen) if isinstance(chosen, str) else chosen
     name = choice.name
     known = _by_name()
     if name not in known:
+        from isobench.system.names import did_you_mean
+
         broken = [f"{plugin.name} ({plugin.error})" for plugin in plugins.loaded() if plugin.error]
-        more = f" Not loaded: {', '.join(broken)}; see isobench plugins." if broken else ""
-        raise UsageError(f"there is no runtime {name!r}", hint=f"Installed: {', '.join(sorted(known))}.{more}")
+        more = f" Failed to load: {', '.join(broken)}; see isobench plugins." if broken else ""
+        raise UsageError(
+            f"unknown runtime {name!r}{did_you_mean(name, known)}", hint=f"Installed: {', '.join(sorted(known))}.{more}"
+        )
     if len(known[name]) > 1:
         origins = " and ".join(entry.plugin for entry in known[name])
-        raise UsageError(f"two plugins bring a runtime {name!r}: {origins}", hint="Uninstall one of them.")
+        raise UsageError(f"two plugins provide a runtime {name!r}: {origins}", hint="Uninstall one of them.")
     [entry] = known[name]
     if not entry.supports(device):
         others = [other for other, entries in known.items() if any(one.supports(device) for one in entries)]
         raise UsageError(
-            f"{name} doesn't run on {device}: it runs on {', '.join(entry.devices)}",
-            hint=f"On {device} there are: {', '.join(sorted(others)) or 'none'}.",
+            f"{name} doesn't support {device}, only {', '.join(entry.devices)}",
+            hint=f"Runtimes for {device}: {', '.join(sorted(others)) or 'none'}.",
         )
     settled = _settled(entry, device)
     found = replace(entry, device=settled, cls=entry.cls.on(settled), choice=choice)
@@ -200,36 +204,36 @@ def get(chosen: RuntimeChoice | str, device: Device) -> Entry:
 
 
 def default(device: Device) -> str:
-    """The runtime that a device has where none is named: of those that list its family first, the first registered.
+    """The default runtime of a device: of those that list its family first, the first registered.
 
     Raises:
-        UsageError: none runs on it.
+        UsageError: no runtime supports it.
     """
     able = [entry for entries in _by_name().values() for entry in entries if entry.supports(device)]
     if not able:
         raise UsageError(
-            f"no runtime that is installed runs on {device}",
-            hint=f"There are some for {', '.join(_supported())}; see isobench benchmark -h.",
+            f"no installed runtime supports {device}",
+            hint=f"Supported devices: {', '.join(_supported())}. See isobench benchmark -h.",
         )
     return next((entry.name for entry in able if entry.first_family == device.family), able[0].name)
 
 
 def families() -> tuple[str, ...]:
-    """The families that devices may be of: isobench's own, and those that plugins' runtimes support."""
+    """The families of devices: isobench's own, and those that plugins' runtimes support."""
     return tuple(dict.fromkeys((*devices.FAMILIES, *_supported())))
 
 
 def runtimes() -> dict[str, Entry]:
-    """Every runtime that can be asked for, by its name, in the order in which they are registered."""
+    """Every usable runtime by its name, in the order of registration."""
     return {name: entries[0] for name, entries in _by_name().items() if len(entries) == 1}
 
 
 def read(plugin: plugins.Plugin) -> tuple[list[Entry], list[str]]:
-    """The runtimes that a plugin brings, and why those that are wrongly described aren't among them."""
+    """The runtimes of a plugin, and the errors of those that are described wrongly."""
     entries, errors = [], []
     described = plugin.implements.get("runtimes", {})
     if not isinstance(described, Mapping):
-        return [], [f"its `runtimes` is no dictionary, but {type(described).__name__}"]
+        return [], [f"'runtimes' must be a dict, got {type(described).__name__}"]
     for name, description in described.items():
         try:
             entries.append(_entry(str(name), description, plugin))
@@ -239,7 +243,7 @@ def read(plugin: plugins.Plugin) -> tuple[list[Entry], list[str]]:
 
 
 def forget() -> None:
-    """Look anew at what is installed."""
+    """Read again what is installed, at the next use."""
     plugins.forget()
     _by_name.cache_clear()
 
@@ -259,16 +263,18 @@ def _supported() -> Iterable[str]:
 
 def _entry(name: str, description: Any, plugin: plugins.Plugin) -> Entry:
     if not isinstance(description, Mapping):
-        raise TypeError(f"its description is no dictionary, but {type(description).__name__}")
+        raise TypeError(f"the description must be a dict, got {type(description).__name__}")
     unknown = [str(key) for key in description if key not in KEYS]
     if unknown:
-        raise ValueError(f"there is no key {', '.join(unknown)}; the keys are {', '.join(KEYS)}")
+        raise ValueError(f"unknown key {', '.join(unknown)}; the keys are {', '.join(KEYS)}")
     check = description.get("requirement_check")
     if check is not None and not callable(check):
-        raise TypeError("requirement_check is nothing that can be called")
+        raise TypeError(f"requirement_check must be callable, got {type(check).__name__}")
     cls = _runtime_class(description.get("RuntimeClass"))
     if description.get("docker_required") and not _has_worker(cls):
-        raise TypeError(f"docker_required is for a WorkerRT: {cls.__qualname__} has no worker to be run in a container")
+        raise TypeError(
+            f"docker_required needs a WorkerRT: {cls.__qualname__} has no worker that could run in a container"
+        )
     return Entry(
         name=name,
         plugin=plugin.module,
@@ -290,7 +296,7 @@ def _has_worker(cls: type[BaseRT]) -> bool:
 
 def _names(given: Any) -> tuple[str, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(f"status_stats is {given!r}, and it is to be a list of names")
+        raise TypeError(f"status_stats must be a list of names, got {given!r}")
     return tuple(map(str, given))
 
 
@@ -305,21 +311,21 @@ def _runtime_class(found: Any) -> type[BaseRT]:
     from isobench.runtimes.worker_rt import WorkerRT
 
     if not (isinstance(found, type) and issubclass(found, BaseRT)):
-        raise TypeError(f"RuntimeClass is {found!r}, and it is to be a class that derives from BaseRT")
+        raise TypeError(f"RuntimeClass must be a class derived from BaseRT, got {found!r}")
     lacking = sorted(getattr(found, "__abstractmethods__", ()))
     if lacking:
-        raise TypeError(f"{found.__qualname__} lacks {', '.join(lacking)}, which every BaseRT has")
+        raise TypeError(f"{found.__qualname__} doesn't implement {', '.join(lacking)}")
     measures = found._execute is not BaseRT._execute or found.benchmark is not BaseRT.benchmark
     if not measures and not issubclass(found, WorkerRT):
-        raise TypeError(f"{found.__qualname__} has no benchmark and no _execute of its own, and is no WorkerRT")
+        raise TypeError(f"{found.__qualname__} must derive from WorkerRT, or implement benchmark or _execute")
     return found
 
 
 def _devices(given: Any) -> dict[str, dict[str, tuple[str, ...]]]:
     if isinstance(given, str) or not isinstance(given, Iterable) or not list(given):
-        raise TypeError(f"supported_devices is {given!r}: it is to be families, or family -> part -> configs")
+        raise TypeError(f"supported_devices must be families, or family -> part -> configs, got {given!r}")
     if not isinstance(given, Mapping):
-        # A set has no order of its own.
+        # A set has no order.
         return {str(family): {} for family in (sorted(given) if isinstance(given, set | frozenset) else given)}
     return {
         str(family): {
@@ -331,20 +337,21 @@ def _devices(given: Any) -> dict[str, dict[str, tuple[str, ...]]]:
 
 
 def _settled(entry: Entry, device: Device) -> Device:
-    """The device with the first part and the first config of the runtime where the user names none."""
+    """The device with the runtime's first part and config where the user gave none."""
     parts = entry.devices[device.family]
     if device.is_nvidia and not parts:
-        return device  # the part is the GPU's own name, which only the GPU knows (`nvidia.gpu`)
+        return device  # the part is the GPU's name, which only the GPU knows (`nvidia.gpu`)
     part = device.part or next(iter(parts), "")
     if part not in parts and part:
-        raise _unknown(entry, f"part {part!r} of {device.family}", parts)
+        raise _unsupported(entry, "part", f"{part!r} of {device.family}", parts)
     configs = parts.get(part, ())
     config = device.config or next(iter(configs), "")
     if config not in configs and config:
-        raise _unknown(entry, f"config {config!r} of {device.family}::{part}", configs)
+        raise _unsupported(entry, "config", f"{config!r} of {device.family}::{part}", configs)
     return replace(device, part=part, config=config)
 
 
-def _unknown(entry: Entry, what: str, known: Iterable[str]) -> UsageError:
+def _unsupported(entry: Entry, what: str, which: str, known: Iterable[str]) -> UsageError:
     names = ", ".join(known)
-    return UsageError(f"{entry.name} knows no {what}", hint=f"It knows {names}." if names else "It tells none apart.")
+    hint = f"Its {what}s are: {names}." if names else f"It has no {what}s."
+    return UsageError(f"{entry.name} doesn't support the {what} {which}", hint=hint)

@@ -1,4 +1,4 @@
-"""Tools: the steps that a Model goes through, and the Sequences that are made of them."""
+"""Tools: the steps that are applied to a Model, and Sequences of them."""
 
 from __future__ import annotations
 

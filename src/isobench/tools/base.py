@@ -1,4 +1,4 @@
-"""Tool: one step of a Sequence, and the State that passes from one to the next. The authors of tools derive from it."""
+"""Tool: one step of a Sequence, and the State that one passes to the next. Authors of tools derive from it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from isobench.results import SavedResult
 
 FACTS = {
-    "script": ("a Python script", "An .onnx file begins with load-onnx."),
-    "onnx-file": ("an .onnx file", "A script begins with discover."),
+    "script": ("a Python script", "Start with load-onnx for an .onnx file."),
+    "onnx-file": ("an .onnx file", "Start with discover for a script."),
     "models": ("the models, with their inputs", "Put discover before it (load-onnx for an .onnx file)."),
     "onnx": ("an ONNX file of each model", "Put export-pytorch before it (load-onnx for an .onnx file)."),
-    "results": ("something that was measured", "Put benchmark before it."),
+    "results": ("a measurement", "Put benchmark before it."),
 }
-"""What a tool may need of those before it, in words, and what brings it. A plugin's tool may add facts of its own."""
+"""What a tool may need, in words, and a hint at the tool that provides it. A plugin's tools may add facts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What a Model has come to: one Build for each of its models, the steps that were taken, what was measured.
+    """A Model between two tools: its builds, the steps so far, and the results.
 
-    `upcoming` are the names of the tools that are still to come; `settings` are those of the builds.
+    `upcoming` are the names of the tools that follow; `settings` are those of the builds.
     """
 
     model: Model
@@ -45,26 +45,27 @@ class State:
 
 
 class Work(Protocol):
-    """What a tool works with: environments, somebody to tell how far it is, and the measuring itself."""
+    """What a tool may use: environments, progress, and measuring."""
 
     def ready(self, spec: Spec) -> Environment:
-        """The environment, made from its lock if it isn't there yet."""
+        """The environment, created from its lock unless it exists."""
 
     def begin(self, what: str) -> None:
-        """Another piece of work starts."""
+        """Report that another piece of work starts."""
 
     def stage(self, text: str) -> None:
-        """What is going on in it now."""
+        """Report the stage of that work."""
 
     def measure(self, tool: Tool, state: State) -> Sequence[SavedResult]:
-        """Measure the builds as a `benchmark` tool says; the results are on disk when this returns."""
+        """Measure the builds with the options of the `benchmark` tool; the results are saved when this returns."""
 
 
 class Tool(ABC):
-    """One step. Its `__init__` takes its options as keywords with annotations, and keeps each under its own name.
+    """One step. Its `__init__` takes its options as annotated keywords, and stores each under its name.
 
-    The command line turns `--opset 17` into `opset=17` by these annotations. `needs` and `gives` are facts (`FACTS`) by
-    which a wrong order is refused before anything runs; `alters` says that what is measured isn't the plain model then.
+    The command line converts `--opset 17` to `opset=17` by these annotations. `needs` and `gives` are facts (`FACTS`):
+    an order of tools that doesn't provide what one needs is refused before anything runs. `alters`: the tool changes
+    what the model computes.
     """
 
     name: ClassVar[str]
@@ -77,34 +78,34 @@ class Tool(ABC):
         return {keyword.name: getattr(self, keyword.name) for keyword in keywords(type(self))[0]}
 
     def check(self, facts: frozenset[str]) -> frozenset[str]:
-        """What is known after this tool, if it can come after tools that gave `facts`.
+        """The facts after this tool, which comes after tools that gave `facts`.
 
         Raises:
-            UsageError: it can't.
+            UsageError: a fact is missing.
         """
         require(self.name, self.needs, facts)
         return facts | {*self.gives, *([f"altered by {self.name}"] if self.alters else [])}
 
     def worker(self, name: str) -> Path:
-        """A worker that lies in `workers/` of the tool's own package.
+        """A worker in `workers/` of the tool's own package.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: there is no such file.
         """
         found = plugins.worker_file(type(self), name)
         if found is None:
             raise UsageError(
-                f"the worker {name!r} of the tool {self.name} isn't there",
-                hint="It belongs into the folder workers/ of the tool's package; is it among the package's data?",
+                f"worker {name!r} of the tool {self.name} not found",
+                hint="Put it into the folder workers/ of the tool's package, and declare it as package data.",
             )
         return found
 
     @abstractmethod
     def run(self, state: State, work: Work) -> State:
-        """Do it, and return the state that comes of it.
+        """Apply the tool, and return the state after it.
 
         Raises:
-            IsobenchError: it can't be done.
+            IsobenchError: the tool failed.
         """
 
 
@@ -114,20 +115,20 @@ def require(name: str, needs: Sequence[str], facts: frozenset[str]) -> None:
     """
     for need in needs:
         if need not in facts:
-            what, way_out = FACTS.get(need, (need, "Put the tool that gives it before it."))
-            raise UsageError(f"{name} needs {what}, and nothing before it brings that", hint=way_out)
+            what, hint = FACTS.get(need, (need, "Put the tool that provides it before it."))
+            raise UsageError(f"{name} needs {what}, but no tool before it provides that", hint=hint)
 
 
 def builds_of(state: State, work: Work, *, onnx: bool) -> tuple[Build, ...]:
-    """The model's builds, from the cache where nothing has changed; `onnx` asks for an ONNX file of each.
+    """The model's builds, cached ones if nothing has changed; `onnx`: each must have an ONNX file.
 
     Raises:
-        IsobenchError: it can't be built.
+        IsobenchError: building failed.
     """
     from isobench import builds
 
     model = state.model
-    # An .onnx file's expected outputs come from ONNX Runtime with its optimisations off.
+    # The expected outputs of an .onnx file are computed by ONNX Runtime without optimizations.
     spec = environments.for_script(model.path, progress=work.stage) if model.is_script else environments.spec("ort")
     environment = work.ready(spec)
     found = builds.find(model, onnx=onnx, environment=environment, settings=state.settings)
@@ -139,7 +140,7 @@ def builds_of(state: State, work: Work, *, onnx: bool) -> tuple[Build, ...]:
 
 
 def each_build(state: State, work: Work, name: str, change: Callable[[Build], Build]) -> State:
-    """The state with `change` done to each of its builds, told as the work of the tool `name`."""
+    """The state with `change` applied to each build, reported as the work of the tool `name`."""
     changed = []
     for build in state.builds:
         work.begin(f"{name} of {build.name}")
@@ -148,7 +149,7 @@ def each_build(state: State, work: Work, name: str, change: Callable[[Build], Bu
 
 
 def checked_environment(name: str, work: Work) -> Environment:
-    """An environment of `envs/`, made if it isn't there, and refused where it was changed by hand."""
+    """An environment of `envs/`, created unless it exists, and refused if it was modified."""
     environment = work.ready(environments.spec(name))
     environments.check(environment)
     return environment

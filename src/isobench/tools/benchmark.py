@@ -1,4 +1,4 @@
-"""benchmark: measure what the tools before it have made."""
+"""benchmark: measure the builds of the tools before it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _BY_KEYWORD = {
     for option in OPTIONS.values()
     if option.name not in BUILD_OPTIONS
 }
-"""The options of measuring, by the keywords of the tool: `--min-time` is `min_time`."""
+"""The options for measuring, by the keywords of the tool: `--min-time` is `min_time`."""
 
 _TYPES: dict[str, Any] = {"integer": int, "seconds": float, "percent": str, "switch": bool, "list": str}
 
 
 def _signature() -> inspect.Signature:
-    """What `keywords` reads: the options of `Settings`, each with its type and default."""
+    """The signature that `runtimes.keywords` reads: the options of `Settings`, with types and defaults."""
     known: list[tuple[str, Any, Any]] = [("runtime", list[str], []), ("device", str, "x86"), ("rt_args", list[str], [])]
     for name, option in _BY_KEYWORD.items():
         kind = Literal[option.choices] if option.choices else _TYPES[option.kind]
@@ -71,15 +71,17 @@ class Benchmark(Tool):
         self.rt_args = list(rt_args)
         unknown = [name for name in settings if name not in _BY_KEYWORD]
         if unknown:
-            raise UsageError(f"benchmark has no option {unknown[0]!r}", hint=f"It has {', '.join(_BY_KEYWORD)}.")
+            raise UsageError(
+                f"benchmark has no option {unknown[0]!r}", hint=f"Its options are: {', '.join(_BY_KEYWORD)}."
+            )
         for name, option in _BY_KEYWORD.items():
             setattr(self, name, settings.get(name, None if option.default == () else option.default))
 
     def plan_options(self) -> dict[str, Any]:
-        """The options by the names that `api.plan` has for them.
+        """The options as keywords of `api.plan`.
 
         Raises:
-            UsageError: a text isn't a value of its option.
+            UsageError: a text is not a value of its option.
         """
         from isobench.runtimes.keywords import from_words
 
@@ -93,14 +95,14 @@ class Benchmark(Tool):
             entry = registry.get(name, where)
             if entry.cls.takes_scripts_only and "script" not in facts:
                 raise UsageError(
-                    f"{name} can't run it: {entry.cls.takes_scripts_only}", hint="Take another runtime, such as ort."
+                    f"{name} can't run it: {entry.cls.takes_scripts_only}", hint="Use another runtime, such as ort."
                 )
             require(f"benchmark on {name}", (*self.needs, *(["onnx"] if entry.build_required else [])), facts)
             if altered and not entry.build_required:
                 raise UsageError(
-                    f"{name} runs the script's own module, and what {' and '.join(altered)} did to the ONNX file "
-                    "isn't in that",
-                    hint="Take a runtime that takes the ONNX file, such as ort, or leave that tool out.",
+                    f"{name} runs the script's module, without the changes that {' and '.join(altered)} made to the "
+                    "ONNX file",
+                    hint=f"Use a runtime that runs the ONNX file, such as ort, or omit {' and '.join(altered)}.",
                 )
         return facts | {*self.gives}
 

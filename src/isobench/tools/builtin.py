@@ -1,4 +1,4 @@
-"""The tools and sequences that come with isobench, registered through the same door as any plugin's."""
+"""The tools and sequences of isobench itself, registered in the same way as those of plugins."""
 
 from __future__ import annotations
 

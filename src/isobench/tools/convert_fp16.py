@@ -1,4 +1,4 @@
-"""convert-fp16: the ONNX file in half precision, its inputs and expected outputs, too."""
+"""convert-fp16: convert the ONNX file, its inputs and its expected outputs to half precision."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from isobench.tools.base import State, Tool, Work, checked_environment, each_bui
 
 
 class ConvertFp16(Tool):
-    """Convert weights, inputs and outputs from float32 to float16, by ONNX Runtime's converter.
+    """Convert weights, inputs and outputs from float32 to float16 with ONNX Runtime's converter.
 
-    Operators that have no float16 form stay in float32, between casts. Outputs are then held to float16's tolerance.
-    A runtime whose device has no float16 arithmetic, as ONNX Runtime on x86, casts once more by itself.
+    Operators without a float16 form stay in float32, between casts. Outputs are compared with float16's tolerance.
+    A runtime on a device without float16 arithmetic, such as ONNX Runtime on x86, adds casts of its own.
     """
 
     name = "convert-fp16"
@@ -25,7 +25,7 @@ class ConvertFp16(Tool):
 
     def check(self, facts: frozenset[str]) -> frozenset[str]:
         if f"altered by {self.name}" in facts:
-            raise UsageError("convert-fp16 comes twice: the model is in float16 already", hint="Leave one of them out.")
+            raise UsageError("convert-fp16 is given twice: the model is in float16 already", hint="Remove one of them.")
         return super().check(facts)
 
     def run(self, state: State, work: Work) -> State:

@@ -1,4 +1,4 @@
-"""discover: which models does a script call, and with what?"""
+"""discover: find the models that a script calls, and their inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from isobench.tools.base import State, Tool, Work, builds_of
 
 
 class Discover(Tool):
-    """Run the script, find the models that it calls, and keep their inputs and what comes of them."""
+    """Run the script, find the models that it calls, and save their inputs and outputs."""
 
     name = "discover"
     needs = ("script",)
@@ -25,5 +25,5 @@ class Discover(Tool):
         if self.script_args is not None:
             state = replace(state, model=replace(state.model, script_args=tuple(shlex.split(self.script_args))))
         if state.upcoming[:1] == ("export-pytorch",):
-            return state  # it finds and exports them in one process: the script needn't run twice
+            return state  # export-pytorch finds and exports them in one process, so the script runs once
         return replace(state, builds=builds_of(state, work, onnx=False))

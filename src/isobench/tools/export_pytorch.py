@@ -1,4 +1,4 @@
-"""export-pytorch: an ONNX file of each model that was found."""
+"""export-pytorch: export each model that was found to ONNX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from isobench.tools.base import State, Tool, Work, builds_of
 
 
 class ExportPytorch(Tool):
-    """Export each model to ONNX, by torch's newest exporter or the older one, and check the file."""
+    """Export each model to ONNX with torch's newest exporter, or else with the older one, and check the file."""
 
     name = "export-pytorch"
     needs = ("script", "models")

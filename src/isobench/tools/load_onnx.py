@@ -1,4 +1,4 @@
-"""load-onnx: an `.onnx` file as it is, with inputs drawn for it."""
+"""load-onnx: use an `.onnx` file as it is, with random inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from isobench.tools.base import State, Tool, Work, builds_of
 
 
 class LoadOnnx(Tool):
-    """Check an .onnx file, draw its inputs, and have unoptimised ONNX Runtime say what comes of them."""
+    """Check an .onnx file, draw random inputs, and compute the expected outputs with unoptimized ONNX Runtime."""
 
     name = "load-onnx"
     needs = ("onnx-file",)

@@ -1,4 +1,4 @@
-"""optimize-ort: the ONNX file as ONNX Runtime's graph optimisations leave it."""
+"""optimize-ort: optimize the ONNX file with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from isobench.tools.base import State, Tool, Work, checked_environment, each_bui
 
 
 class OptimizeOrt(Tool):
-    """Have ONNX Runtime optimise the graph and write it down; `basic` stays within plain ONNX, for every runtime."""
+    """Have ONNX Runtime optimize the graph and save it; level `basic` uses standard ONNX operators only."""
 
     name = "optimize-ort"
     needs = ("models", "onnx")

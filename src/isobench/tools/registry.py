@@ -1,4 +1,4 @@
-"""Which tools and sequences there are: what plugins bring under `tools` and `sequences` of their `implements`.
+"""The installed tools and sequences: what plugins provide under `tools` and `sequences` of their `implements`.
 
 implements = {"tools": [MyTool], "sequences": {"mine": Sequence(tools=[Discover(), ExportPytorch(), MyTool()])}}
 """
@@ -17,7 +17,7 @@ def tools() -> dict[str, type[Tool]]:
     """Every tool by its name, isobench's own first.
 
     Raises:
-        UsageError: two plugins bring one of the same name.
+        UsageError: two plugins provide one of the same name.
     """
     known: dict[str, type[Tool]] = {}
     for plugin in plugins.loaded():
@@ -32,7 +32,7 @@ def sequences() -> dict[str, Sequence]:
     """Every named sequence.
 
     Raises:
-        UsageError: two plugins bring one of the same name.
+        UsageError: two plugins provide one of the same name.
     """
     known: dict[str, Sequence] = {}
     origins: dict[str, str] = {}
@@ -45,32 +45,32 @@ def sequences() -> dict[str, Sequence]:
 
 
 def read(plugin: plugins.Plugin) -> tuple[list[type[Tool]], dict[str, Sequence], list[str]]:
-    """The tools and sequences that a plugin brings, and why others aren't among them."""
+    """The tools and sequences of a plugin, and the errors of those that are described wrongly."""
     found: list[type[Tool]] = []
     named: dict[str, Sequence] = {}
     errors = []
     given = plugin.implements.get("tools", ())
     if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
-        errors.append(f"its `tools` is no list of classes, but {type(given).__name__}")
+        errors.append(f"'tools' must be a list of classes, got {type(given).__name__}")
         given = ()
     for tool in given:
         if not (isinstance(tool, type) and issubclass(tool, Tool)):
-            errors.append(f"{tool!r} among its tools is no class that derives from Tool")
+            errors.append(f"'tools' must be classes derived from Tool, got {tool!r}")
         elif getattr(tool, "__abstractmethods__", ()) or not getattr(tool, "name", ""):
-            errors.append(f"the tool {tool.__qualname__} lacks a name, or run()")
+            errors.append(f"the tool {tool.__qualname__} has no name, or doesn't implement run()")
         else:
             found.append(tool)
-    brought = plugin.implements.get("sequences", {})
-    if not isinstance(brought, Mapping):
-        errors.append(f"its `sequences` is no dictionary, but {type(brought).__name__}")
-        brought = {}
-    for name, sequence in brought.items():
+    provided = plugin.implements.get("sequences", {})
+    if not isinstance(provided, Mapping):
+        errors.append(f"'sequences' must be a dict, got {type(provided).__name__}")
+        provided = {}
+    for name, sequence in provided.items():
         if isinstance(sequence, Sequence):
             named[str(name)] = sequence
         else:
-            errors.append(f"the sequence {name!r} is no Sequence, but {type(sequence).__name__}")
+            errors.append(f"the sequence {name!r} must be a Sequence, got {type(sequence).__name__}")
     return found, named, errors
 
 
 def _twice(what: str, name: str, first: str, second: str) -> UsageError:
-    return UsageError(f"two plugins bring a {what} {name!r}: {first} and {second}", hint="Uninstall one of them.")
+    return UsageError(f"two plugins provide a {what} {name!r}: {first} and {second}", hint="Uninstall one of them.")

@@ -1,4 +1,4 @@
-"""Sequence: tools in their order. It's checked from end to end before anything runs."""
+"""Sequence: tools in order, all of them checked before anything runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isobench.tools.base import State, Tool, Work
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequence:
-    """Tools, the first first: `Sequence(tools=[Discover(), ExportPytorch(opset=17), ConvertFp16()])`."""
+    """Tools in order: `Sequence(tools=[Discover(), ExportPytorch(opset=17), ConvertFp16()])`."""
 
     tools: Iterable[Tool]
 
@@ -27,7 +27,7 @@ class Sequence:
 
     def check(self, model: Model) -> None:
         """Raises:
-        UsageError: a tool can't come where it stands; nothing has run yet.
+        UsageError: a tool is in the wrong place; nothing has run yet.
         """
         facts = frozenset({"script" if model.is_script else "onnx-file"})
         for tool in self.tools:
@@ -37,7 +37,7 @@ class Sequence:
                 raise UsageError(f"{model.path.name}: {error.message}", hint=error.hint) from None
 
     def preparing(self, model: Model) -> Sequence:
-        """The tools before the first `benchmark`, begun as suits the model: it may be a script, or an `.onnx` file."""
+        """The tools before the first `benchmark`, with a start that suits the model: a script or an `.onnx` file."""
         from isobench.tools.discover import Discover
         from isobench.tools.export_pytorch import ExportPytorch
         from isobench.tools.load_onnx import LoadOnnx
@@ -56,10 +56,10 @@ class Sequence:
 
 
 def advance(state: State, tools: Words[Tool], work: Work) -> Iterator[State]:
-    """The state after each tool, with that step among its steps.
+    """The state after each tool; `steps` includes that tool.
 
     Raises:
-        IsobenchError: a tool can't do its work.
+        IsobenchError: a tool failed.
     """
     for place, tool in enumerate(tools):
         upcoming = tuple(later.name for later in tools[place + 1 :])
@@ -69,10 +69,10 @@ def advance(state: State, tools: Words[Tool], work: Work) -> Iterator[State]:
 
 
 def parse(words: Words[str], tools: Mapping[str, type[Tool]], sequences: Mapping[str, Sequence]) -> Sequence:
-    """What the user typed: names of tools, each with its own options after it, and names of whole sequences.
+    """The sequence that the user typed: names of tools, each followed by its options, and names of sequences.
 
     Raises:
-        UsageError: a name isn't known, or an option isn't one of the tool's.
+        UsageError: a name is unknown, or an option.
     """
     made: list[Tool] = []
     rest = list(words)
@@ -80,7 +80,9 @@ def parse(words: Words[str], tools: Mapping[str, type[Tool]], sequences: Mapping
         name = rest.pop(0)
         if name in sequences:
             if rest and rest[0].startswith("-"):
-                raise UsageError(f"the sequence {name} takes no options: {rest[0]}", hint="Name its tools one by one.")
+                raise UsageError(
+                    f"the sequence {name} has no option {rest[0]}", hint="List its tools one by one instead."
+                )
             made += sequences[name]
             continue
         if name not in tools:
@@ -88,26 +90,26 @@ def parse(words: Words[str], tools: Mapping[str, type[Tool]], sequences: Mapping
         given = _options(rest, name, {*tools, *sequences})
         made.append(tools[name](**bind(tools[name], given, who=name)))
     if not made:
-        raise UsageError("a sequence is at least one tool", hint=f"The tools are: {', '.join(tools)}.")
+        raise UsageError("a sequence needs at least one tool", hint=f"The tools are: {', '.join(tools)}.")
     return Sequence(tools=made)
 
 
 def unknown(name: str, known: Words[str]) -> UsageError:
-    """The error for a tool that isn't there, with the closest that is."""
+    """The error for an unknown tool, with the closest known one."""
     from isobench.system.names import did_you_mean
 
     meant = did_you_mean(name, known)
-    return UsageError(f"there is no tool {name!r}{meant}", hint=f"The tools and sequences are: {', '.join(known)}.")
+    return UsageError(f"unknown tool {name!r}{meant}", hint=f"The tools and sequences are: {', '.join(known)}.")
 
 
 def _options(rest: list[str], tool: str, names: set[str]) -> dict[str, Any]:
-    """Take the options that stand next: `--name value`, `--name=value`, `--name v1 v2`, `--flag`."""
+    """Take the options from the front of `rest`: `--name value`, `--name=value`, `--name v1 v2`, `--flag`."""
     found: dict[str, Any] = {}
     while rest and rest[0].startswith("-"):
         word, equals, first = rest.pop(0).partition("=")
         name = word.removeprefix("--").replace("-", "_")
         if not word.startswith("--") or not name.isidentifier():
-            raise UsageError(f"{tool} takes no option {word!r}", hint=f"See isobench sequence {tool} -h.")
+            raise UsageError(f"{tool} has no option {word!r}", hint=f"See isobench sequence {tool} -h.")
         values = [first] if equals else []
         while rest and not rest[0].startswith("--") and rest[0] not in names:
             values.append(rest.pop(0))

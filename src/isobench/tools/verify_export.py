@@ -1,4 +1,4 @@
-"""verify-export: does the ONNX file compute what the model does?"""
+"""verify-export: compare the outputs of the ONNX file with those of the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isobench.workers import protocol
 
 
 class VerifyExport(Tool):
-    """Run each ONNX file by ONNX Runtime without optimisations, and compare its outputs with the expected ones."""
+    """Run each ONNX file with unoptimized ONNX Runtime, and compare its outputs with the expected ones."""
 
     name = "verify-export"
     needs = ("models", "onnx")
@@ -60,7 +60,7 @@ class VerifyExport(Tool):
         shutil.rmtree(run_dir)
         if not compared.ok:
             raise ModelError(
-                f"the ONNX file of {build.name} doesn't compute what the model does: {compared.reasons[0]}",
+                f"the outputs of the ONNX file of {build.name} differ from the model's: {compared.reasons[0]}",
                 details="\n".join(compared.reasons[1:]),
-                hint=f"The file: {build.onnx_file}",
+                hint=f"The ONNX file: {build.onnx_file}",
             )
