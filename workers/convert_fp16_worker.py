@@ -1,4 +1,4 @@
-"""Converts an ONNX file to float16, and with it what goes in and is to come out. Runs in the `onnx` environment."""
+"""Converts an ONNX file, its inputs and its expected outputs to float16. Runs in the `onnx` environment."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from harness import Refused, serve, stage
 from protocol import FailureKind, Phase
 
 _LARGE_BYTES = 1 << 30
-"""From here on weights go into a file beside: an ONNX file itself can't be larger than two of these."""
+"""Larger models get a second file for their weights: an ONNX file can't be larger than 2 GiB."""
 
 
 def _execute(onnx_file: str, output_dir: str, inputs_file: str, expected_file: str) -> dict[str, Any]:
     stage(Phase.CONVERTING)
     large = sum(entry.stat().st_size for entry in os.scandir(os.path.dirname(onnx_file))) > _LARGE_BYTES
-    # Shapes can't be inferred of a model that is too large for one message; the exporters write them down.
+    # Shapes of a model that is too large for one message can't be inferred; the exporters have written them.
     model = float16.convert_float_to_float16(onnx.load(onnx_file), keep_io_types=False, disable_shape_infer=large)
-    beside: dict[str, Any] = {"save_as_external_data": True, "location": "model.onnx.data"} if large else {}
-    onnx.save(model, os.path.join(output_dir, "model.onnx"), **beside)
+    options: dict[str, Any] = {"save_as_external_data": True, "location": "model.onnx.data"} if large else {}
+    onnx.save(model, os.path.join(output_dir, "model.onnx"), **options)
     for what, file in (("input", inputs_file), ("output", expected_file)):
         protocol.write_tensors(file, [_halved(what, tensor) for tensor in protocol.read_tensors(file)])
     nodes = list(model.graph.node)
@@ -38,7 +38,7 @@ def _execute(onnx_file: str, output_dir: str, inputs_file: str, expected_file: s
 
 
 def _halved(what: str, tensor: protocol.Tensor) -> protocol.Tensor:
-    """The tensor with float32 as float16; what isn't float32 stays."""
+    """The tensor in float16 if it is float32, else unchanged."""
     if tensor.dtype != "float32":
         return tensor
     values = tensors.to_array(tensor)
@@ -48,7 +48,7 @@ def _halved(what: str, tensor: protocol.Tensor) -> protocol.Tensor:
     if lost.any():
         raise Refused(
             FailureKind.MODEL_ERROR,
-            f"the {what} {tensor.name} holds {values[lost].flat[0]:g}, which is beyond what float16 can hold (65504)",
+            f"the {what} {tensor.name} has the value {values[lost].flat[0]:g}, beyond the range of float16 (65504)",
             "This model can't be measured in float16 with these inputs.",
         )
     return tensors.from_array(tensor.name, half)

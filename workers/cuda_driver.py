@@ -1,8 +1,8 @@
 """The thin layer over CUDA that a measurement needs: a stream, events, memory, copies, graphs. No runtime, no numpy.
 
-`Libcuda` calls the driver's library by ctypes and needs nothing else; `Pycuda` does the same through pycuda. Both work
-in the device's primary context, which the CUDA runtime uses, too (and so do PyTorch, ONNX Runtime and TensorRT).
-What a runtime is given of a stream is its `handle`. Whatever is allocated lives as long as the process.
+`Libcuda` calls the driver's library by ctypes and needs nothing else; `Pycuda` does the same through pycuda. Both use
+the device's primary context, as the CUDA runtime does (and with it PyTorch, ONNX Runtime and TensorRT). Runtimes get
+the `handle` of a stream. Allocated memory is never freed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from protocol import FailureKind
 NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: the stream doesn't wait for the default one."""
 THREAD_LOCAL = 1
-"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile isn't captured, and spoils nothing."""
+"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: calls of other threads aren't captured, and don't invalidate the capture."""
 
-# The functions that are used, by the names of the versions whose arguments are these.
+# The functions that are used, with the version suffixes that have these arguments.
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "cuInit": (ctypes.c_uint,),
     "cuDeviceGet": (ctypes.c_void_p, ctypes.c_int),
@@ -45,11 +45,11 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
 
 
 class CudaError(RuntimeError):
-    """A call of the driver's that failed, with what the driver says."""
+    """A call of the driver failed; the message has the driver's reason."""
 
 
 def open_driver() -> Libcuda:
-    """The layer for the first GPU that this process sees: by pycuda where that is installed, by ctypes where not.
+    """The layer for the first visible GPU: by pycuda if it's installed, else by ctypes.
 
     Raises:
         Refused: there is no driver, or no GPU.
@@ -91,7 +91,7 @@ class Libcuda:
         self._call("cuCtxSetCurrent", self._made("cuDevicePrimaryCtxRetain", ctypes.c_void_p, self._device))
 
     def bus_id(self) -> str:
-        """Where the GPU sits on the PCI bus: "0000:65:00.0", by which NVML knows it, too."""
+        """The GPU's address on the PCI bus, "0000:65:00.0", which NVML uses, too."""
         text = ctypes.create_string_buffer(32)
         self._call("cuDeviceGetPCIBusId", text, len(text), self._device)
         return text.value.decode()
@@ -100,19 +100,19 @@ class Libcuda:
         return self._made("cuStreamCreate", ctypes.c_void_p, NON_BLOCKING)
 
     def handle(self, stream: Any) -> int:
-        """The number that runtimes know a stream by."""
+        """The number by which runtimes identify a stream."""
         return int(stream)
 
     def event(self) -> Any:
         return self._made("cuEventCreate", ctypes.c_void_p, 0)
 
     def record(self, event: Any, stream: Any) -> None:
-        """Have the GPU note the time when it comes to this place in the stream."""
+        """Have the GPU record the time when it reaches this place in the stream."""
         if self._library.cuEventRecord(event, stream):
             self._call("cuEventRecord", event, stream)
 
     def elapsed_ns(self, start: Any, end: Any) -> int:
-        """Nanoseconds between two events that have happened; the GPU tells them in steps of about 500."""
+        """Nanoseconds between two completed events, in steps of about 500."""
         milliseconds = ctypes.c_float()
         self._call("cuEventElapsedTime", ctypes.byref(milliseconds), start, end)
         return round(milliseconds.value * 1e6)
@@ -126,7 +126,7 @@ class Libcuda:
         self._call("cuCtxSynchronize")
 
     def allocate(self, size: int) -> int:
-        """The address of so many bytes (at least one) of the GPU's memory."""
+        """Allocate `size` bytes (at least one) of the GPU's memory; return the address."""
         return int(self._made("cuMemAlloc_v2", ctypes.c_uint64, max(1, size)))
 
     def page_locked(self, size: int) -> Buffer:
@@ -164,13 +164,13 @@ class Libcuda:
         return replay
 
     def _made(self, function: str, kind: Any, *arguments: Any) -> Any:
-        """Call a function that writes what it makes where its first argument points to."""
+        """Call a function that writes its result to its first argument."""
         value = kind()
         self._call(function, ctypes.byref(value), *arguments)
         return value.value
 
     def _last(self, function: str, kind: Any, *arguments: Any) -> Any:
-        """The same, for a function that writes where its last argument points to."""
+        """Call a function that writes its result to its last argument."""
         value = kind()
         self._call(function, *arguments, ctypes.byref(value))
         return value.value
@@ -184,7 +184,7 @@ class Libcuda:
 
 
 class Pycuda(Libcuda):
-    """The layer by pycuda: its objects for streams, events and memory. Graphs go by the driver's own functions."""
+    """The layer by pycuda: its streams, events and memory. Graphs use the driver's own functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class Pycuda(Libcuda):
         except ImportError as error:
             raise no_driver(str(error)) from None
         self._pycuda: Any = driver
-        self._kept: list[Any] = []
+        self._allocations: list[Any] = []
         driver.init()
         self._context = driver.Device(0).retain_primary_context()
         self._context.push()
@@ -222,12 +222,12 @@ class Pycuda(Libcuda):
         self._context.synchronize()
 
     def allocate(self, size: int) -> int:
-        self._kept.append(self._pycuda.mem_alloc(max(1, size)))
-        return int(self._kept[-1])
+        self._allocations.append(self._pycuda.mem_alloc(max(1, size)))
+        return int(self._allocations[-1])
 
     def page_locked(self, size: int) -> Buffer:
         array = self._pycuda.pagelocked_empty(max(1, size), "uint8")
-        self._kept.append(array)
+        self._allocations.append(array)
         return Buffer(array.ctypes.data, size, memoryview(array)[:size])
 
     def copy_in(self, address: int, buffer: Buffer, stream: Any) -> None:
@@ -240,9 +240,6 @@ class Pycuda(Libcuda):
 
 
 def no_driver(why: str) -> Refused:
-    """What is told where CUDA can't be used at all."""
-    return Refused(
-        FailureKind.NO_GPU,
-        f"no NVIDIA GPU can be used here: {why}",
-        "isobench doctor --device nvidia says what is missing.",
-    )
+    """The error where CUDA can't be used at all."""
+    hint = "Check what is missing: isobench doctor --device nvidia"
+    return Refused(FailureKind.NO_GPU, f"no usable NVIDIA GPU: {why}", hint)

@@ -1,4 +1,4 @@
-"""What a model is, in words that are the same on every machine: its hash, its signature, the hash of its weights."""
+"""Descriptions of a model that are the same on every machine: its hash, its signature, the hash of its weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def hash_of(module: torch.nn.Module, args: Any, kwargs: Any) -> str:
-    """8 hex digits over structure, shapes and types of parameters and buffers, and what the call was given.
+    """8 hex digits over the structure, the shapes and types of parameters and buffers, and the call's arguments.
 
-    Of the call, shapes, types and plain numbers count; values of weights, paths, lines and addresses never do.
+    Of the arguments, shapes, types and plain numbers are hashed; values of weights, paths, lines and addresses never.
     """
     lines = [
         f"{name}: {type(part).__name__}({_ADDRESS.sub('', part.extra_repr())})" for name, part in module.named_modules()

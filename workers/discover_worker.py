@@ -1,4 +1,4 @@
-"""Lists the models that a script calls; runs in the environment that the script needs."""
+"""Lists the models that a script calls; runs in the script's environment."""
 
 from __future__ import annotations
 

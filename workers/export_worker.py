@@ -1,6 +1,6 @@
-"""Runs a script, and makes of each model that it calls what every runtime needs; runs in the script's environment.
+"""Runs a script and builds each model that it calls; runs in the script's environment.
 
-For each model a folder under `output_dir`: `inputs.msgpack`, `expected.msgpack` and, if asked for, `model.onnx`.
+For each model it writes a folder under `output_dir`: `inputs.msgpack`, `expected.msgpack` and, if `onnx`, `model.onnx`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _execute(
     output_dir: str,
     script: str,
     script_args: Sequence[str] = (),
-    hash: str = "",  # noqa: A002 - it is called so everywhere
+    hash: str = "",  # noqa: A002 - the name that users know
     opset: int | None = None,
     seed: int = 0,
     onnx: bool = True,
@@ -61,7 +61,7 @@ def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: in
 
 
 def _outputs(model: observe.Observed, module: torch.nn.Module, seed: int) -> list[protocol.Tensor]:
-    """What the model computes of its inputs: each time from fresh ones, since it may change them."""
+    """The model's outputs, computed from copies of its inputs, since it may change them."""
     args, kwargs = pytrees.copied(model.args), pytrees.copied(model.kwargs)
     torch.manual_seed(seed)
     with torch.inference_mode():
@@ -71,7 +71,7 @@ def _outputs(model: observe.Observed, module: torch.nn.Module, seed: int) -> lis
         raise Refused(
             FailureKind.MODEL_ERROR,
             f"{model.name} returns no tensor ({type(value).__name__}), so its outputs can't be checked",
-            "A model is to return what it computes.",
+            "Return what the model computes from its forward method.",
         )
     return outputs
 

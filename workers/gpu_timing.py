@@ -1,12 +1,12 @@
-"""The measuring loop on a GPU: two timing contracts in one block, and what the host and the GPU did meanwhile.
+"""The measuring loop on a GPU: two timing contracts in each block, with the counters of the CPU and the GPU.
 
-    device      inputs and outputs lie in the GPU's memory; the GPU itself notes the time before and after each
-                inference (events). Inferences are queued one behind the other, as many as make a chunk
+    device      inputs and outputs are in the GPU's memory; the GPU records the time before and after each inference
+                (events). Inferences are queued in chunks
     end-to-end  as a caller sees it: inputs are copied to the GPU from page-locked memory, the inference runs, outputs
                 are copied back, and the host's clock stops when all is done. One at a time
 
-Work on a GPU is asynchronous, so nothing is read before it has been waited for, and a runtime that works outside of
-the stream that is timed is found out and refused.
+Work on a GPU is asynchronous, so nothing is read before it has been waited for, and a runtime that works outside of the
+timed stream is detected and refused.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from harness import Refused
 from protocol import FailureKind
 
 CHUNK = 50
-"""Inferences that are queued before they are waited for. Before each chunk goes one that isn't timed: so the GPU has
-work while the first timed ones are queued."""
+"""Inferences that are queued before they are waited for. Each chunk begins with an untimed one, so that the GPU is busy
+while the first timed ones are queued."""
 LEFTOVER_SHARE = 0.05
 LEFTOVER_NS = 200_000
-"""Work outside of the timed stream that is more than both of these is refused."""
+"""Work outside of the timed stream is refused if it takes longer than both of these."""
 
 CONTRACT = {
     "timing": "device",
     "timed": "one inference by the GPU's own events, inputs and outputs in its memory; beside it, end to end: from "
     "page-locked host memory to page-locked host memory, waited for",
 }
-"""What every runtime on a GPU tells of how it was timed."""
+"""The facts that every runtime on a GPU reports of its timing."""
 
 clock = time.perf_counter_ns
 
 
 def watch(cuda: Libcuda) -> tuple[nvml.Gpu | None, dict[str, Any]]:
-    """The monitor of the GPU that `cuda` works on, None where it can't be asked; and facts about that GPU."""
+    """The monitor of the GPU that `cuda` uses, None where NVML is unavailable; and facts about that GPU."""
     try:
         monitor = nvml.by_bus_id(cuda.bus_id())
     except nvml.Unavailable as error:
@@ -53,7 +53,7 @@ class Inference:
     """A model that is ready on the GPU, timed by events of `cuda` on `stream`.
 
     `enqueue()` queues one inference in the stream; `copy_in()` queues the copies of its inputs before it, and
-    `copy_out(value)`, given what `enqueue` returned, those of its outputs. `monitor` (see nvml.py) watches the GPU.
+    `copy_out(value)` those of its outputs, given the value of `enqueue()`. `monitor` reads the GPU's counters.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Inference:
         return value
 
     def samples(self, device_file: str, end_to_end_file: str) -> Samples:
-        """Take samples by both contracts, each into a file of its own."""
+        """The source of samples by both contracts, with a file for each."""
         return Samples(self, device_file, end_to_end_file)
 
 
@@ -96,7 +96,7 @@ class Samples:
         self._files = [os.open(name, flags, 0o666) for name in (device_file, end_to_end_file)]
 
     def block(self, count: int) -> dict[str, Any]:
-        """Take `count` samples by each contract; return what else went on meanwhile."""
+        """Take `count` samples by each contract; return the counters of the block, as JSON."""
         monitor = self._inference.monitor
         device, end_to_end = array("q", bytes(8 * count)), array("q", bytes(8 * count))
         enqueueing = array("q", bytes(8 * count))
@@ -115,7 +115,7 @@ class Samples:
             "started_s": before.wall_ns / 1e9,
             **machine.between(before, after),
             "gpu": {
-                # Measured where nothing else is queued: a full queue makes the host wait, too.
+                # Measured while nothing else is queued: the host waits for a full queue.
                 "enqueue_s": sorted(enqueueing)[count // 2] / 1e9,
                 "inferences": 2 * count + -(-count // CHUNK),
                 **evidence,
@@ -127,7 +127,7 @@ class Samples:
             os.close(file)
 
     def _chunk(self, samples: array[int], first: int, count: int) -> None:
-        """Time `count` inferences by events; the samples go where `first` says."""
+        """Time `count` inferences by events; write the samples from index `first` on."""
         inference, events = self._inference, self._events[:count]
         cuda, stream, enqueue = inference.cuda, inference.stream, inference.enqueue
         record = cuda.record
@@ -143,11 +143,11 @@ class Samples:
         _check_all_was_timed(ended - began, clock() - ended)
         self.value = value
         for index, (start, end) in enumerate(events, first):
-            # Less than the GPU can tell is told as the least there is: a sample that took no time is none.
+            # Below the resolution of the events, the least possible time: a sample must not be 0.
             samples[index] = max(1, cuda.elapsed_ns(start, end))
 
     def _one_by_one(self, samples: array[int], enqueueing: array[int]) -> None:
-        """Time as many inferences as `samples` holds from host memory to host memory."""
+        """Time `len(samples)` inferences from host memory to host memory."""
         inference = self._inference
         copy_in, enqueue, copy_out = inference.copy_in, inference.enqueue, inference.copy_out
         synchronize, stream = inference.cuda.synchronize, inference.stream
@@ -167,19 +167,19 @@ class Samples:
 
 def _check_all_was_timed(in_stream_ns: int, leftover_ns: int) -> None:
     """Raises:
-    Refused: work went on after the timed stream had come to its end, so the events don't tell its time.
+    Refused: work continued after the end of the timed stream, so the events don't include it.
     """
     if leftover_ns > LEFTOVER_NS and leftover_ns > LEFTOVER_SHARE * in_stream_ns:
         raise Refused(
             FailureKind.ASYNCHRONOUS,
-            f"the runtime works outside of the stream that is timed: {leftover_ns / 1e6:.3g} ms of work were left "
-            f"when the stream had ended after {in_stream_ns / 1e6:.3g} ms",
-            "Such a latency would be wrong. Please tell isobench's authors which model this is.",
+            f"the runtime works outside of the timed stream: {leftover_ns / 1e6:.3g} ms of work remained "
+            f"when the stream ended after {in_stream_ns / 1e6:.3g} ms",
+            "The latency would be wrong. Please report this model to the authors of isobench.",
         )
 
 
 class Transfers:
-    """Buffers of inputs and outputs on both sides, for runtimes that work on plain addresses."""
+    """Buffers for inputs and outputs on both sides, for runtimes that take plain addresses."""
 
     def __init__(self, cuda: Libcuda, stream: Any) -> None:
         self._cuda = cuda
@@ -188,7 +188,7 @@ class Transfers:
         self._outputs: list[tuple[int, Buffer]] = []
 
     def add_input(self, data: bytes) -> int:
-        """Put an input on both sides; return its address on the GPU."""
+        """Copy an input to both sides; return its address on the GPU."""
         buffer = self._cuda.page_locked(len(data))
         buffer.view[:] = data
         address = self._cuda.allocate(len(data))
@@ -198,7 +198,7 @@ class Transfers:
         return address
 
     def add_output(self, size: int, address: int | None = None) -> int:
-        """Room for an output of `size` bytes, at an `address` on the GPU where the runtime has one already."""
+        """Allocate an output of `size` bytes, on the GPU only if it has no `address` there yet; return that address."""
         place = self._cuda.allocate(size) if address is None else address
         self._outputs.append((place, self._cuda.page_locked(size)))
         return place
@@ -214,14 +214,14 @@ class Transfers:
             self._cuda.copy_out(buffer, address, self._stream)
 
     def clear_outputs(self) -> None:
-        """Overwrite what earlier inferences have left in the outputs: what is read at the end is of the timed ones."""
+        """Overwrite the outputs of earlier inferences, so that only timed ones can leave what is read at the end."""
         for address, buffer in self._outputs:
             buffer.view[:] = bytes(buffer.size)
             self._cuda.copy_in(address, buffer, self._stream)
         self._cuda.synchronize(self._stream)
 
     def outputs(self) -> list[bytes]:
-        """The bytes of all outputs as they are on the GPU now, waited for, in the order in which they were added."""
+        """The bytes of all outputs on the GPU now, waited for, in the order in which they were added."""
         self.copy_out()
         self._cuda.synchronize(self._stream)
         return [bytes(buffer.view) for _, buffer in self._outputs]

@@ -1,4 +1,4 @@
-"""What every worker shares: reading the request, telling how far it is, timing, and writing what came of it.
+"""The part that all workers share: it reads the request, reports phases, measures, and writes the outputs.
 
 A worker is as small as this:
 
@@ -29,7 +29,7 @@ import resource_limits
 import timing
 
 BLOCK_TICKS = 10
-"""Shortest block, in steps of the counter that tells what others used: over less of them it says nothing."""
+"""Shortest block, in steps of the counter of what others used, which is meaningless over fewer steps."""
 
 _run_dir = ""
 _control = -1
@@ -41,7 +41,7 @@ _detail = ""
 _request: dict[str, Any] = {}
 
 
-class Refused(Exception):  # noqa: N818 - a word of the protocol, not only an exception
+class Refused(Exception):  # noqa: N818 - the name is part of the workers' contract
     """The work can't be done, for a reason that the user can fix: shown as it is, without isobench's traceback.
 
     `kind` is a `protocol.FailureKind`, or a plugin's own word; `traceback` the user's own, if any.
@@ -56,13 +56,13 @@ class Refused(Exception):  # noqa: N818 - a word of the protocol, not only an ex
 
 
 def attach(run_dir: str, *, control: int, events: int, started_ns: int) -> None:
-    """Called by launch.py: where the run directory is, and the pipes from and to the host (-1: there is none)."""
+    """Called by launch.py with the run directory and the pipes from and to the host (-1: none)."""
     global _run_dir, _control, _events, _started_ns
     _run_dir, _control, _events, _started_ns = run_dir, control, events, started_ns
 
 
 def request() -> dict[str, Any]:
-    """The whole request; `protocol.REQUEST_SCHEMA` is its format."""
+    """The contents of request.json."""
     return _request
 
 
@@ -76,7 +76,7 @@ def stage(phase: str, detail: str = "") -> None:
         _phase, _detail = protocol.Phase(phase), detail
     except ValueError:
         _detail = phase
-    _tell(current_stage())
+    _send(current_stage())
 
 
 def current_stage() -> dict[str, str]:
@@ -85,7 +85,7 @@ def current_stage() -> dict[str, str]:
 
 
 def log_tail(lines: int) -> str:
-    """The last lines that this worker (a user's script, say) printed; "" where nobody keeps them."""
+    """The last lines that this worker printed, the user's script included; "" where there is no log file."""
     import sys
 
     sys.stdout.flush()
@@ -99,9 +99,9 @@ def log_tail(lines: int) -> str:
 
 
 def serve(execute: Callable[..., dict[str, Any] | None]) -> None:
-    """Wait for the host, call `execute(**arguments)`; what it returns, if anything, becomes `outputs.json`.
+    """Wait for the host, then call `execute(**arguments)`. If it returns a dict, that becomes `outputs.json`.
 
-    Whatever is imported before this call is imported while the host still checks and hashes.
+    Import the runtime before this call: the host checks and hashes meanwhile.
     """
     global _request, _served_ns
     _served_ns = time.perf_counter_ns()
@@ -114,8 +114,8 @@ def serve(execute: Callable[..., dict[str, Any] | None]) -> None:
     elif not os.path.exists(_request["arguments"].get("outputs_file", _path(protocol.OUTPUTS_FILE))):
         raise Refused(
             protocol.FailureKind.PROTOCOL,
-            "the worker came to its end without a result",
-            "Its _execute is to call harness.measure, or to write outputs_file by itself.",
+            "the worker ended without a result",
+            "Its _execute must call harness.measure, return a dict, or write outputs_file.",
         )
 
 
@@ -151,21 +151,21 @@ def measure(
     stage(protocol.Phase.MEASURING)
     collecting = gc.isenabled()
     gc.collect()
-    gc.disable()  # a collection in the middle of an iteration would be charged to the model
+    gc.disable()  # a collection would count as time of the model
     files = _path(protocol.SAMPLES_FILE), _path(protocol.END_TO_END_FILE)
     samples = timing.Samples(call, group, files[0]) if sample_source is None else sample_source(*files)
     blocks = []
     block_s = BLOCK_TICKS * machine.cpu_step_s()
     block_samples = int(block_s * 1e9 / max(1, warmup.typical_ns * group)) + 1
     interleaved = request().get("interleaved", False)
-    for count in _asked(-(-iterations // group), block_samples, block_s, group):
+    for count in _requested(-(-iterations // group), block_samples, block_s, group):
         if interleaved:
             timing.rewarm(call, warmup.typical_ns)
         block = samples.block(count)
         if interleaved:
             block["parked_s"] = timing.quiesce()
         blocks.append(block)
-        _tell({"block": block})
+        _send({"block": block})
     samples.close()
     if collecting:
         gc.enable()
@@ -200,38 +200,38 @@ def measure(
     )
 
 
-def _asked(samples: int, block_samples: int, block_s: float, group: int) -> Iterator[int]:
-    """The sizes of the blocks that the host asks for; without a host, blocks for so many samples."""
+def _requested(samples: int, block_samples: int, block_s: float, group: int) -> Iterator[int]:
+    """The sizes of the blocks that the host requests; without a host, of blocks for `samples` samples."""
     if _control < 0:
         while samples > 0:
-            # The last block takes what would be too short for one of its own.
+            # The last block includes a remainder that would be too short on its own.
             count = block_samples if samples >= 2 * block_samples else samples
             samples -= count
             yield count
         return
     resolution_s = machine.cpu_resolution_s()
     ready = {"block_samples": block_samples, "block_s": block_s, "group": group, "resolution_s": resolution_s}
-    _tell({"ready": ready})
+    _send({"ready": ready})
     while (count := json.loads(_line())["samples"]) > 0:
         yield count
 
 
-def _tell(message: dict[str, Any]) -> None:
-    """Tell the host, which sleeps until then."""
+def _send(message: dict[str, Any]) -> None:
+    """Send a message to the host, which sleeps until then."""
     if _events >= 0:
-        # Where the host no longer listens, the guard is about to end this process.
+        # If the host is gone, the guard is about to kill this process.
         with suppress(BrokenPipeError):
             os.write(_events, json.dumps(message).encode() + b"\n")
 
 
 def _wait_for_go() -> None:
-    """Block until the host says "go"."""
+    """Sleep until the host sends "go"."""
     if _control >= 0:
         _line()
 
 
 def _line() -> bytes:
-    """What the host says next. Its silence for ever means that it is gone, or has changed its mind."""
+    """The next line from the host. A closed pipe means that the host is gone, or no longer needs this worker."""
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(_control, 1)

@@ -1,22 +1,22 @@
-"""Starts a worker script and sees to it that its end is always told: `python -I -B launch.py WORKER.py RUN_DIR`.
+"""Starts a worker script and reports how it ended: `python -I -B launch.py WORKER.py RUN_DIR`.
 
-The contract, whole:
+The whole contract:
 
-    RUN_DIR/request.json     what to do; it is there once the host said "go"
-    RUN_DIR/outputs.json     written last, always: `"status": "ok"`, or `"status": "error"` with the exception.
-                             Where it is missing, the process was killed or crashed
-    standard input           a pipe from the host. The line "go" starts the work; its end means that the host is gone,
-                             and the whole process group is killed with it
-    ISOBENCH_EVENTS          number of a file descriptor: one JSON object per line tells the host the stage of the work.
-                             1 is standard output, where nothing else can be had (in a container); what the worker
-                             prints then goes to RUN_DIR/worker.log from here
+    RUN_DIR/request.json     what to do; it exists once the host has sent "go"
+    RUN_DIR/outputs.json     always written last: `"status": "ok"`, or `"status": "error"` with the exception.
+                             If it's missing, the process was killed or crashed
+    standard input           the control pipe from the host. The line "go" starts the work; if the pipe closes, the host
+                             is gone, and the whole process group is killed
+    ISOBENCH_EVENTS          the number of a file descriptor for messages to the host, one JSON object per line. In a
+                             container it is 1, standard output, because an engine passes no other; what the worker
+                             prints is then written to RUN_DIR/worker.log from here
     ISOBENCH_RESOURCES       JSON: the CPUs, priority and memory nodes to use, applied before anything is imported
                              (resource_limits.py)
 
-The first process of a container (pid 1) is not the worker but watches over it: the kernel ends a container with its
-first process, and no signal from inside can end that one.
+In a container, the first process (pid 1) isn't the worker, but supervises it: the kernel ends a container with its
+first process, which no signal from inside can end.
 
-Without ISOBENCH_EVENTS nobody supervises: the worker starts at once, which is how one is tried by hand.
+Without ISOBENCH_EVENTS the worker is unsupervised and starts at once, so that it can be run manually.
 """
 
 import faulthandler
@@ -28,15 +28,15 @@ STARTED_NS = time.perf_counter_ns()
 
 
 def _guard(control: int, alive: int) -> None:
-    """Kill this process group once the host is gone: block until the other end of `control` is closed.
+    """Sleep until the host closes the control pipe, then kill this process group.
 
-    A process of its own, because a worker may be busy in native code for minutes. `alive` ends with the worker.
+    In a separate process, because a worker may be busy in native code for minutes. `alive` closes when the worker ends.
     """
     import select
     import signal
 
     poll = select.poll()
-    # No event is asked for: a hang-up is always told, and what the host writes stays for the worker to read.
+    # No events are requested: a hang-up is always reported, and what the host writes is left for the worker to read.
     poll.register(control, 0)
     poll.register(alive, 0)
     if any(descriptor == control for descriptor, _ in poll.poll()):
@@ -45,10 +45,10 @@ def _guard(control: int, alive: int) -> None:
 
 
 def _watch(control: int, events: int) -> None:
-    """As the first process of a container: start the worker, which is where this returns, and end when it ends.
+    """In the first process of a container: fork the worker, in which this returns, and end when it ends.
 
-    A signal that killed it is told as an event: what becomes of exit codes is the engine's affair. Once the host is
-    gone, it ends at once, and so does everything else in the container.
+    A signal that killed the worker is reported as an event, because engines change exit codes. If the host is gone, the
+    process ends at once, and with it everything else in the container.
     """
     import select
     import signal
@@ -78,10 +78,10 @@ def _watch(control: int, events: int) -> None:
 
 
 def _supervise(run_dir: str) -> tuple[int, int, int, int]:
-    """Take the pipe from standard input, start the guard; return control, events, guard's pid and its lifeline."""
+    """Take the control pipe from standard input and start the guard; return control, events, guard's pid, lifeline."""
     control = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)  # a script that calls input() gets the end of file, not the host's messages
+    os.dup2(nothing, 0)  # a script that calls input() gets end-of-file, not the host's messages
     os.close(nothing)
     events = int(os.environ.pop("ISOBENCH_EVENTS"))
     if events == 1:
@@ -119,7 +119,7 @@ def _failure(error: BaseException) -> dict[str, str]:
         }
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
-    left = f"the worker left by itself with {error.code!r}" if isinstance(error, SystemExit) else ""
+    left = f"the worker called sys.exit({error.code!r})" if isinstance(error, SystemExit) else ""
     return {
         "type": type(error).__name__,
         "message": left or str(error),
@@ -152,7 +152,7 @@ def main(worker: str, run_dir: str) -> int:
     guard, lifeline, control, events = 0, -1, -1, -1
     if "ISOBENCH_EVENTS" in os.environ:
         control, events, guard, lifeline = _supervise(run_dir)
-    # isobench's own workers go before those of a plugin, which may have siblings beside it.
+    # isobench's own modules precede those of a plugin, whose worker may have siblings, too.
     own, beside = (os.path.dirname(os.path.abspath(file)) for file in (__file__, worker))
     sys.path[:0] = [own] if own == beside else [own, beside]
     import harness
@@ -166,7 +166,7 @@ def main(worker: str, run_dir: str) -> int:
         with open(worker, "rb") as file:
             source = file.read()
         exec(compile(source, worker, "exec"), {"__name__": "__main__", "__file__": worker})  # noqa: S102
-    except BaseException as error:  # noqa: BLE001 - whatever it was, the host is told
+    except BaseException as error:  # noqa: BLE001 - the host reports it, whatever it is
         code = 1
         failure = _failure(error)
         print(failure["traceback"] or failure["message"], file=sys.stderr)  # noqa: T201
@@ -184,5 +184,5 @@ if __name__ == "__main__":
     exit_code = main(sys.argv[1], sys.argv[2])
     sys.stdout.flush()
     sys.stderr.flush()
-    # Everything that counts is on disk. Native libraries have been seen to crash or hang in their own tear-down.
+    # Everything is on disk. Some native libraries crash or hang in their own tear-down.
     os._exit(exit_code)

@@ -219,7 +219,7 @@ def _note_use() -> None:
     own clock is read.
     """
     for thread in _threads():
-        with suppress(OSError):  # it has ended meanwhile
+        with suppress(OSError):  # it has ended in the meantime
             _used_ns(thread)
 
 
@@ -305,7 +305,7 @@ def other_threads_ns() -> int:
     used_ns = 0
     for thread in _threads():
         if thread != threading.get_native_id():
-            with suppress(OSError):  # it has ended meanwhile
+            with suppress(OSError):  # it has ended in the meantime
                 used_ns += _used_ns(thread)
     return used_ns
 

@@ -1,8 +1,8 @@
-"""What NVIDIA's management library tells of a GPU: facts, and counters that are read between blocks. Changes nothing.
+"""NVIDIA's management library: facts about a GPU, and counters that are read between blocks. Changes no settings.
 
-By nvidia-ml-py (`pynvml`), which is loaded when a GPU is looked for; inside a worker and in the host alike. Nothing is
-polled: energy, and time at a limit, come from the GPU's own counters, the rest is what holds at the block's end.
-What a GPU doesn't tell is None.
+It is read with nvidia-ml-py (`pynvml`), imported on first use, in workers and in the host. Nothing is polled: energy
+and the time at a limit are counters of the GPU, all else is the state at the end of a block. None is what a GPU doesn't
+report.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-MISSING_PACKAGE = "the package nvidia-ml-py isn't installed"
+MISSING_PACKAGE = "the package nvidia-ml-py is not installed"
 
 REASONS = {
     0x1: "idle",
@@ -29,7 +29,7 @@ REASONS = {
 
 
 class Unavailable(Exception):  # noqa: N818 - a state of the machine
-    """There is no GPU to ask, or nothing to ask by; the message says which."""
+    """There is no GPU, no driver, or no nvidia-ml-py; the message says which."""
 
 
 class Reading(NamedTuple):
@@ -49,7 +49,7 @@ class Reading(NamedTuple):
 
 
 class Gpu:
-    """One GPU, by its place on the PCI bus or by its UUID; a Monitor is one that a worker computes on."""
+    """One GPU."""
 
     def __init__(self, handle: Any, library: Any) -> None:
         self._handle = handle
@@ -57,7 +57,7 @@ class Gpu:
         self._seen_us = 0
 
     def facts(self) -> dict[str, Any]:
-        """What it is and how it is set up, as JSON."""
+        """Its model and its settings, as JSON."""
         library = self._library
         memory, ecc = self._ask("nvmlDeviceGetMemoryInfo"), self._ask("nvmlDeviceGetEccMode")
         capability = self._ask("nvmlDeviceGetCudaComputeCapability")
@@ -83,14 +83,14 @@ class Gpu:
         }
 
     def processes(self) -> list[dict[str, Any]] | None:
-        """The processes that compute on it now, as far as they can be seen: pid and bytes of its memory."""
+        """The visible processes that compute on it now, each with its pid and its bytes of GPU memory."""
         found = self._ask("nvmlDeviceGetComputeRunningProcesses")
         if found is None:
             return None
         return [{"pid": entry.pid, "memory_bytes": entry.usedGpuMemory} for entry in found]
 
     def read(self) -> Reading:
-        """Look at all counters: some 100 µs to some milliseconds, so never while something is timed."""
+        """Read all counters: 100 µs to some milliseconds, so never while something is timed."""
         library = self._library
         reasons = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
         if reasons is None:  # the older name of the same
@@ -107,7 +107,7 @@ class Gpu:
             power_w=_thousandth(self._ask("nvmlDeviceGetPowerUsage")),
             temperature_c=self._ask("nvmlDeviceGetTemperature", library.NVML_TEMPERATURE_GPU),
             utilization=rates.gpu / 100 if rates else None,
-            # One of them is this process, by whatever number: containers give theirs numbers of their own.
+            # One of them is this process, though its pid may differ in a container.
             others=len(processes) - 1 if processes else None,
             others_utilization=self._others_utilization(),
         )
@@ -119,7 +119,7 @@ class Gpu:
             "energy_j": None if energy_mj is None else energy_mj / 1e3,
             "slowed_s": _seconds(_difference(before.slowed_ns, after.slowed_ns)),
             "capped_s": _seconds(_difference(before.capped_ns, after.capped_ns)),
-            # What held at either end of the block may have held in it.
+            # A reason at either end of the block may have held during it.
             "clock_reasons": None if after.reasons is None else (before.reasons or 0) | after.reasons,
             "clock_mhz": after.clock_mhz,
             "memory_clock_mhz": after.memory_clock_mhz,
@@ -131,10 +131,10 @@ class Gpu:
         }
 
     def _others_utilization(self) -> float | None:
-        """The most that others used of the GPU since the last look, as a share; None where it can't be told apart.
+        """The largest share of the GPU that others used since the last reading; None where it's unknown.
 
-        Others are all but this process and those that the same host has started, which take turns with it. Where this
-        process isn't among those that are told, it's there by a number of another namespace, as in a container.
+        Others are all but this process and those that the same host has started, which are interleaved with it. If this
+        process isn't listed, its pid belongs to another namespace, as in a container.
         """
         library = self._library
         try:
@@ -153,12 +153,12 @@ class Gpu:
         return sum(most[pid] for pid in most if _parent(pid) != host) / 100
 
     def _violation(self, policy: int) -> int | None:
-        """Nanoseconds that a limit has held the clocks down, since the driver was loaded."""
+        """Nanoseconds that a limit has reduced the clocks, since the driver was loaded."""
         found = self._ask("nvmlDeviceGetViolationStatus", policy)
         return None if found is None else int(found.violationTime)
 
     def _ask(self, function: str, *arguments: Any) -> Any:
-        """What the library answers; None where this GPU, or this version of the library, doesn't know."""
+        """The library's answer; None where this GPU, or this version of the library, doesn't support the function."""
         try:
             return getattr(self._library, function)(self._handle, *arguments)
         except (self._library.NVMLError, AttributeError):
@@ -166,7 +166,7 @@ class Gpu:
 
 
 def library() -> Any:
-    """pynvml, ready to be asked.
+    """pynvml, initialized.
 
     Raises:
         Unavailable: it isn't installed, or there is no driver.
@@ -178,27 +178,27 @@ def library() -> Any:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError_LibraryNotFound:
-        raise Unavailable("there is no NVIDIA driver: libnvidia-ml.so.1 isn't found") from None
+        raise Unavailable("no NVIDIA driver: libnvidia-ml.so.1 not found") from None
     except pynvml.NVMLError as error:
         raise Unavailable(f"the NVIDIA driver can't be used: {error}") from None
     return pynvml
 
 
 def by_bus_id(bus_id: str) -> Gpu:
-    """The GPU at that place of the PCI bus.
+    """The GPU at this address of the PCI bus.
 
     Raises:
-        Unavailable: it can't be asked.
+        Unavailable: NVML can't access it.
     """
     found = library()
     return Gpu(_asked(found.nvmlDeviceGetHandleByPciBusId, bus_id.encode()), found)
 
 
 def visible() -> list[Gpu]:
-    """The GPUs that CUDA will see, the first one first, as CUDA_VISIBLE_DEVICES says.
+    """The GPUs that CUDA will see, in its order, as CUDA_VISIBLE_DEVICES selects them.
 
     Raises:
-        Unavailable: there are none, or they can't be asked.
+        Unavailable: there are none, or NVML can't access them.
     """
     found = library()
     known = _permitted(found)
@@ -212,19 +212,19 @@ def visible() -> list[Gpu]:
                 handles.append(known[int(name)])
             elif name.startswith("GPU-"):
                 handles.append(_asked(found.nvmlDeviceGetHandleByUUID, name.encode()))
-            elif name.startswith("MIG-"):  # a part tells little; CUDA, too, knows it by the bus id of the whole
+            elif name.startswith("MIG-"):  # a part reports little; CUDA, too, uses the bus id of the whole GPU
                 part = _asked(found.nvmlDeviceGetHandleByUUID, name.encode())
                 handles.append(_asked(found.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, part))
-            else:  # as CUDA does: what isn't there ends the list
+            else:  # as in CUDA, an unknown entry ends the list
                 break
     if not handles:
-        hidden = f", and CUDA_VISIBLE_DEVICES={names} leaves none of them" if names is not None else ""
-        raise Unavailable(f"the NVIDIA driver knows {len(known)} GPUs that may be used here{hidden}")
+        hidden = f", but CUDA_VISIBLE_DEVICES={names} selects none" if names is not None else ""
+        raise Unavailable(f"the NVIDIA driver lists {len(known)} GPUs{hidden}")
     return [Gpu(handle, found) for handle in handles]
 
 
 def _permitted(library: Any) -> list[Any]:
-    """The GPUs that this process may use, which are those that CUDA counts: NVML counts those of other jobs, too."""
+    """The GPUs that this process may use, as CUDA numbers them: NVML also lists those of other jobs."""
     found = []
     for index in range(int(_asked(library.nvmlDeviceGetCount))):
         try:
@@ -254,12 +254,12 @@ def cuda(library: Any) -> str | None:
 
 
 def describe(reasons: int) -> str:
-    """Reasons for the clocks, in words."""
+    """The reasons for the present clocks, for people."""
     return ", ".join(text for bit, text in REASONS.items() if reasons & bit)
 
 
 def _parent(pid: int) -> int | None:
-    """The process that has started that one; None where it can't be seen, or has ended."""
+    """The pid of a process's parent; None where it can't be read, or the process has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return int(file.read().rpartition(")")[2].split()[1])
@@ -277,7 +277,7 @@ def _asked(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _unasked(error: Exception) -> Unavailable:
-    return Unavailable(f"the GPU can't be asked: {error}")
+    return Unavailable(f"NVML can't access the GPU: {error}")
 
 
 def _text(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Runs a user's script, and watches which models it calls and what it gives them."""
+"""Runs a user's script, and records which models it calls, with their arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TORCH = os.path.dirname(os.path.abspath(torch.__file__))
 
 
 class Observed:
-    """One model that the script called, with what it was given the first time."""
+    """One model that the script called, with the arguments of the first call."""
 
     def __init__(self, module: torch.nn.Module, args: Any, kwargs: Any, *, depth: int, parent: Observed | None) -> None:
         self.module = module
@@ -37,12 +37,12 @@ class Observed:
 
     @property
     def is_case(self) -> bool:
-        """Is it a model, and not a loss or an activation that the script called by itself?"""
+        """Is it a model, and not a loss or an activation that the script called directly?"""
         of_torch = type(self.module).__module__.startswith("torch.nn.")
         return self.depth == 0 and not (of_torch and not any(True for _ in self.module.parameters()))
 
     def entry(self) -> dict[str, Any]:
-        """What `isobench discover` lists of it."""
+        """Its entry in `isobench discover`, as JSON."""
         parameters = list(self.module.parameters())
         kind = type(self.module)
         return {
@@ -65,7 +65,7 @@ class Observed:
 
 
 class Observation(NamedTuple):
-    """The models in the order of their first call, sub-models after those that call them; the files it depended on."""
+    """The models in the order of their first call, callers before sub-models, and the files the script depends on."""
 
     models: list[Observed]
     dependencies: list[dict[str, str]]
@@ -74,13 +74,13 @@ class Observation(NamedTuple):
 def run_script(
     script: str, script_args: Sequence[str], seed: int, max_depth: int = 0, *, gpus: bool = False
 ) -> Observation:
-    """Run the script as `python script.py ARGS` would, seeded, and watch it.
+    """Run the script as `python script.py ARGS` would, seeded, and observe it.
 
-    Unless it's told that there are `gpus`, it finds none: many a script takes one by itself where it can, and what is
-    built, expected and timed here is the CPU's.
+    Without `gpus` it finds none: many scripts use a GPU if they find one, but builds, expected outputs and timings of
+    this process are those of the CPU.
 
     Raises:
-        Refused: it fails, leaves, makes no model, or calls none.
+        Refused: it fails, exits, creates no model, or calls none.
     """
     import script_errors
 
@@ -94,12 +94,12 @@ def run_script(
     models = _merged(watcher.models())
     if not models:
         raise script_errors.nothing_called(script, watcher.made(), left)
-    del variables  # till here they kept the models alive that the script made
+    del variables  # until here they kept the script's models alive
     return Observation(models, watcher.dependencies())
 
 
 def cases(observation: Observation) -> list[Observed]:
-    """The models that are measured where none is named: those that the script calls itself."""
+    """The models that are measured if none is named: those that the script itself calls."""
     called = [model for model in observation.models if model.depth == 0]
     return [model for model in called if model.is_case] or called
 
@@ -108,20 +108,19 @@ def find(observation: Observation, wanted: str) -> Observed:
     """The model whose hash is, or begins with, `wanted`.
 
     Raises:
-        Refused: there is none, or several.
+        Refused: no model has it, or several do.
     """
     found = [model for model in observation.models if model.hash.startswith(wanted)] if len(wanted) >= 4 else []
     if len(found) == 1:
         return found[0]
     known = ", ".join(f"{model.hash} ({model.name})" for model in observation.models)
-    what = "begins several models' hashes" if found else "is the hash of no model that the script calls"
-    raise Refused(
-        FailureKind.UNKNOWN_HASH, f"{wanted} {what}", f"There are: {known}. Parts of models are found by --max-depth."
-    )
+    what = f"the hash {wanted} is ambiguous" if found else f"the script calls no model with the hash {wanted}"
+    hint = f"Its models are: {known}. Sub-models are found with --max-depth N."
+    raise Refused(FailureKind.UNKNOWN_HASH, what, hint)
 
 
 class _Watcher:
-    """Stands in for `Module.__init__` and `Module.__call__` while the script runs."""
+    """Replaces `Module.__init__` and `Module.__call__` while the script runs."""
 
     def __init__(self, script: str, max_depth: int) -> None:
         self._script = os.path.abspath(script)
@@ -132,7 +131,7 @@ class _Watcher:
         self._made: list[tuple[weakref.ref[torch.nn.Module], str, str]] = []
         self._where: weakref.WeakKeyDictionary[torch.nn.Module, str] = weakref.WeakKeyDictionary()
         self._opened: dict[str, None] = {}
-        self._listening = False
+        self._recording = False
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -141,7 +140,7 @@ class _Watcher:
         def made(module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
             init(module, *args, **kwargs)
             if module not in self._where:
-                self._where[module] = where = self._made_at(module)
+                self._where[module] = where = self._created_at(module)
                 self._made.append((weakref.ref(module), type(module).__name__, where))
 
         def called(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -154,34 +153,34 @@ class _Watcher:
                 self._stack.pop()
 
         torch.nn.Module.__init__, torch.nn.Module.__call__ = made, called
-        sys.addaudithook(self._hear)
-        self._listening = True
+        sys.addaudithook(self._audit)
+        self._recording = True
         try:
             yield
         finally:
-            self._listening = False
+            self._recording = False
             torch.nn.Module.__init__, torch.nn.Module.__call__ = init, call
 
     def models(self) -> list[Observed]:
         return list(self._observed.values())
 
     def made(self) -> list[tuple[str, str]]:
-        """Class and place of the models that were made and are no part of another one."""
+        """Class and source line of the created models that aren't part of another one."""
         alive = [(module(), name, where) for module, name, where in self._made]
         parts = {id(part) for module, _, _ in alive if module is not None for part in module.children()}
         own = [(name, where) for module, name, where in alive if id(module) not in parts]
         return own or [(name, where) for _, name, where in alive]
 
     def dependencies(self) -> list[dict[str, str]]:
-        """The script, the modules of its folder, and the files that it read, each with its hash as it is now."""
+        """The script, the modules of its folder, and the files that it read, each with its present hash."""
         import hashlib
 
         found = {self._script: None}
         for module in list(sys.modules.values()):
             file = getattr(module, "__file__", None)
-            if isinstance(file, str) and file.startswith(self._folder + os.sep) and not self._belongs_elsewhere(file):
+            if isinstance(file, str) and file.startswith(self._folder + os.sep) and not self._is_foreign(file):
                 found[file] = None
-        found |= {path: None for path in self._opened if not self._belongs_elsewhere(path)}
+        found |= {path: None for path in self._opened if not self._is_foreign(path)}
         entries = []
         for path in found:
             if not os.path.isfile(path):
@@ -191,7 +190,7 @@ class _Watcher:
         return entries
 
     def _note(self, module: torch.nn.Module, args: Any, kwargs: Any) -> Observed:
-        # What wraps a model is not the model: torch.compile keeps it as _orig_mod, DataParallel as module.
+        # Wrappers are no models of their own: torch.compile has the model as _orig_mod, DataParallel as module.
         target = getattr(module, "_orig_mod", module)
         if isinstance(target, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
             target = target.module
@@ -205,8 +204,8 @@ class _Watcher:
             known.invocations += 1
         return known
 
-    def _made_at(self, module: torch.nn.Module) -> str:
-        """The line that made the module: in the script's folder if one is, else the nearest outside of torch."""
+    def _created_at(self, module: torch.nn.Module) -> str:
+        """The line that created the module: in the script's folder, or else the nearest outside of torch."""
         frame: FrameType | None = sys._getframe(2)
         nearest = ""
         while frame is not None:
@@ -220,24 +219,24 @@ class _Watcher:
             frame = frame.f_back
         return nearest
 
-    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
-        """Note a file that is opened for reading. An audit hook can't be taken away: it stops listening instead."""
-        if not self._listening or event != "open":
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        """Record a file that is opened for reading. An audit hook can't be removed, so it is switched off instead."""
+        if not self._recording or event != "open":
             return
         path, mode, flags = args
         writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR)
         if isinstance(path, str | bytes) and not writes:
             self._opened[os.path.abspath(os.fsdecode(path))] = None
 
-    def _belongs_elsewhere(self, path: str) -> bool:
-        """Is it part of the environment, of Python, of the system's view of itself, or of torch's own caches?"""
+    def _is_foreign(self, path: str) -> bool:
+        """Does it belong to the environment, to Python, to /proc, /sys or /dev, or to torch's own caches?"""
         cache = os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/nowhere")
         own = (sys.prefix, sys.base_prefix, _HERE, os.path.dirname(cache), "/proc", "/sys", "/dev")
         return path.endswith(".pyc") or path.startswith(tuple(folder.rstrip(os.sep) + os.sep for folder in own))
 
 
 def _merged(models: list[Observed]) -> list[Observed]:
-    """Hash the models; instances of one architecture with like inputs become one entry; names are made unlike."""
+    """Hash the models, merge those with equal hashes, and make names unique."""
     by_hash: dict[str, Observed] = {}
     for model in models:
         model.hash = describe.hash_of(model.module, model.args, model.kwargs)
@@ -267,9 +266,9 @@ def _seed(seed: int) -> None:
 
 @contextmanager
 def _as_main(script: str, script_args: Sequence[str]) -> Iterator[None]:
-    """Give the script the `sys.argv` and `sys.path` that it has when it is run by hand, and hide our own modules.
+    """Give the script the `sys.argv` and `sys.path` of `python script.py`, and hide our own modules.
 
-    It may have modules of their names of its own.
+    The script may import modules of the same names.
     """
     argv, path = sys.argv, sys.path
     files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}

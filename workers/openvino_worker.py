@@ -8,7 +8,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of numpy, which only carries tensors here: they would spin in vain
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy only converts tensors here; its threads would spin for nothing
 
 import openvino
 from openvino import _pyopenvino
@@ -48,8 +48,8 @@ def _execute(
     if precision not in {AUTO, used}:
         raise Refused(
             FailureKind.PRECISION,
-            f"{precision} was asked for, and OpenVINO would compute in {used}",
-            "Ask for precision::auto.",
+            f"OpenVINO would compute in {used}, requested: {precision}",
+            "Use --rt-args precision::auto to accept it.",
         )
     call, read_outputs = _bind(compiled, named, model["onnx_outputs"])
     measure(
@@ -74,7 +74,7 @@ def _execute(
 
 
 def _config(precision: str, threads: int, *, pinning: bool) -> dict[str, Any]:
-    """One inference at a time on exactly so many threads. Left alone, OpenVINO would choose bf16 where it's quick."""
+    """One inference at a time, on exactly `threads` threads. By default, OpenVINO uses bf16 where that is faster."""
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -86,26 +86,27 @@ def _config(precision: str, threads: int, *, pinning: bool) -> dict[str, Any]:
 
 
 def _read(core: openvino.Core, onnx_file: str, inputs: dict[str, protocol.Tensor]) -> tuple[openvino.Model, bool]:
-    """The model with its inputs' sizes fixed, and whether any had to be: every runtime gets these inputs only."""
+    """The model with fixed input shapes, and whether it had dynamic ones: every runtime gets only these inputs."""
     try:
         network = core.read_model(onnx_file)
         dynamic = network.is_dynamic()
         if dynamic:
             network.reshape({name: list(tensor.shape) for name, tensor in inputs.items()})
     except Exception as error:  # noqa: BLE001 - OpenVINO raises RuntimeError and whatever its frontends raise
-        raise Refused(FailureKind.MODEL_ERROR, f"OpenVINO can't read the model: {error}", "Does ort run it?") from None
+        hint = "Check whether ONNX Runtime can run it: -r ort"
+        raise Refused(FailureKind.MODEL_ERROR, f"OpenVINO can't read the model: {error}", hint) from None
     return network, dynamic
 
 
 def _bind(
     compiled: openvino.CompiledModel, inputs: dict[str, protocol.Tensor], outputs: list[dict[str, str]]
 ) -> tuple[Callable[[], Any], Callable[[Any], list[protocol.Tensor]]]:
-    """Put the inputs into a request's own memory, so that an iteration is the model and nothing else."""
+    """Copy the inputs into the request's own memory, so that an iteration is the model and nothing else."""
     bound = compiled.create_infer_request()
     for name, tensor in inputs.items():
         bound.get_tensor(name).data[...] = tensors.to_array(tensor)
 
-    # What InferRequest.infer comes down to where nothing is handed over, less the copies it makes of the outputs.
+    # The call that InferRequest.infer makes without inputs, without the copies that it makes of the outputs.
     call = partial(_pyopenvino.InferRequest.infer, bound, {}, share_outputs=True, decode_strings=False)
 
     def read_outputs(_: object) -> list[protocol.Tensor]:
@@ -118,10 +119,10 @@ def _bind(
 
 
 def _precisions(compiled: openvino.CompiledModel) -> dict[str, int]:
-    """How many layers of the compiled model compute in which precision, as OpenVINO itself tells."""
-    told = [layer.get_rt_info() for layer in compiled.get_runtime_model().get_ordered_ops()]
-    working = [about for about in told if about["layerType"].astype(str) not in {"Input", "Const", "Output"}]
-    return dict(Counter(str(about["runtimePrecision"].astype(str)) for about in working))
+    """The number of layers of the compiled model that compute in each precision, as OpenVINO reports."""
+    infos = [layer.get_rt_info() for layer in compiled.get_runtime_model().get_ordered_ops()]
+    working = [info for info in infos if info["layerType"].astype(str) not in {"Input", "Const", "Output"}]
+    return dict(Counter(str(info["runtimePrecision"].astype(str)) for info in working))
 
 
 if __name__ == "__main__":

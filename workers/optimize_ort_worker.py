@@ -1,4 +1,4 @@
-"""Writes an ONNX file as ONNX Runtime's optimisations leave it. Runs in the `onnx` environment, which has both."""
+"""Writes an ONNX file as optimized by ONNX Runtime. Runs in the `onnx` environment, which has both."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ LEVELS = {
     "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 _LARGE_BYTES = 1 << 30
-"""From here on weights go into a file beside: an ONNX file itself can't be larger than two of these."""
+"""Larger models get a second file for their weights: an ONNX file can't be larger than 2 GiB."""
 
 
 def _execute(
     onnx_file: str,
     output_dir: str,
     level: str = "basic",
-    inputs_file: str = "",  # noqa: ARG001 - the call stays what it is
+    inputs_file: str = "",  # noqa: ARG001 - inputs and outputs stay as they are
     expected_file: str = "",  # noqa: ARG001
 ) -> dict[str, Any]:
     written = os.path.join(output_dir, "model.onnx")
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = LEVELS[level]
     options.optimized_model_filepath = written
-    # Weights that lie beside the file would still be looked for beside the new one.
+    # External weights would be searched beside the new file, so they are written there.
     if os.path.exists(f"{onnx_file}.data") or os.path.getsize(onnx_file) > _LARGE_BYTES:
         for what, value in (("file_name", "model.onnx.data"), ("min_size_in_bytes", "1024")):
             options.add_session_config_entry(f"session.optimized_model_external_initializers_{what}", value)
     try:
         onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
-        raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't optimise the model: {error}") from None
+        raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't optimize the model: {error}") from None
     _rename_new(onnx_file, written)
     return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
 
 
 def _rename_new(before: str, after: str) -> None:
-    """Give the weights that the optimiser made names of their own.
+    """Give unique names to the weights that the optimizer has created.
 
-    It names some after a node, without a look at what there is: optimised once more, as a runtime does when it loads
-    the file, the same name would be made again, and ONNX Runtime refuses the model.
+    It names some after a node without checking that the name is free: optimized again, as a runtime does when it loads
+    the file, the model would have the same name twice, and ONNX Runtime would refuse it.
     """
     known = set(_names(onnx.load(before, load_external_data=False).graph))
     model = onnx.load(after, load_external_data=False)

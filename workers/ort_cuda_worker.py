@@ -1,6 +1,6 @@
 """ONNX Runtime worker on a GPU: runs inside the `ort-cuda` environment.
 
-The CUDA provider works on a stream and on memory of ours, with nothing left to the CPU unseen.
+The CUDA provider uses our stream and our memory, and nothing runs on the CPU unnoticed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _execute(
     made = _bind_outputs(session, binding, model["onnx_outputs"], transfers)
     first_s = time.perf_counter() - started
     transfers.clear_outputs()
-    # Without this, each run waits for its end: then the host's waiting would be timed with it.
+    # Without this, each run waits for its end, and the wait would be part of the time.
     asynchronous = onnxruntime.RunOptions()
     asynchronous.add_run_config_entry("disable_synchronize_execution_providers", "1")
     inference = gpu_timing.Inference(
@@ -114,7 +114,7 @@ def _execute(
 
 
 def _load_libraries() -> None:
-    """Load CUDA's and cuDNN's libraries from the environment's packages, where they lie beside ONNX Runtime."""
+    """Load the libraries of CUDA and cuDNN from the environment's packages."""
     preload = getattr(onnxruntime, "preload_dlls", None)
     if preload is not None:
         preload()
@@ -123,7 +123,7 @@ def _load_libraries() -> None:
 def _session(
     onnx_file: str, options: onnxruntime.SessionOptions, stream: int, *, tf32: bool, cpu_fallback: bool
 ) -> onnxruntime.InferenceSession:
-    """The session, on the GPU for certain: asked for CUDA where it can't be had, ONNX Runtime takes the CPU."""
+    """A session on the GPU. By default, ONNX Runtime falls back to the CPU where CUDA is unavailable."""
     available = onnxruntime.get_available_providers()
     if PROVIDER not in available:
         raise _fallback(f"this build of ONNX Runtime has no {PROVIDER}, only {', '.join(available)}")
@@ -135,10 +135,10 @@ def _session(
             onnx_file,
             options,
             providers=[(PROVIDER, provider), *(["CPUExecutionProvider"] if cpu_fallback else [])],
-            enable_fallback=False,  # it would try again on the CPU, and tell of that alone
+            enable_fallback=False,  # it would retry on the CPU, and report only that
         )
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
-        hint = "Where the GPU lacks a node, --rt-args cpu_fallback lets the CPU run it, and the result says so."
+        hint = "Use --rt-args cpu_fallback to run on the CPU the nodes that the GPU can't run; the result records it."
         raise _fallback(str(error), hint) from None
     if session.get_providers()[0] != PROVIDER:
         raise _fallback(f"the session runs on {session.get_providers()[0]}")
@@ -148,14 +148,14 @@ def _session(
 def _bind_outputs(
     session: onnxruntime.InferenceSession, binding: Any, outputs: list[dict[str, str]], transfers: gpu_timing.Transfers
 ) -> list[Any]:
-    """Bind the outputs to the memory that a first run has put them in; their sizes are known only then."""
+    """Bind the outputs to the memory that a first run has allocated; their sizes are known only then."""
     for entry in outputs:
         binding.bind_output(entry["name"], "cuda", 0)
     session.run_with_iobinding(binding)
     made: list[Any] = binding.get_outputs()
     for entry, value in zip(outputs, made, strict=True):
         if value.device_name() != "cuda":
-            raise _fallback(f"the output {entry['name']} lies in the memory of the {value.device_name()}")
+            raise _fallback(f"the output {entry['name']} is in the memory of the {value.device_name()}")
         transfers.add_output(value.tensor_size_in_bytes(), value.data_ptr())
         binding.bind_ortvalue_output(entry["name"], value)
     return made
@@ -165,8 +165,8 @@ def _fallback(why: str, hint: str = "") -> Refused:
     return Refused(
         FailureKind.PROVIDER_FALLBACK,
         f"ONNX Runtime would not run this on the GPU: {why}",
-        hint or "isobench doctor --device nvidia says what this machine lacks.",
-        log_tail(8),  # a library that it can't load is told there, and nowhere else
+        hint or "Check this machine with: isobench doctor --device nvidia",
+        log_tail(8),  # only the log names a library that can't be loaded
     )
 
 

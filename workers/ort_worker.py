@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of numpy, which only carries tensors here: they would spin in vain
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy only converts tensors here; its threads would spin for nothing
 
 import onnxruntime
 
@@ -86,18 +86,20 @@ def _execute(
 
 
 def _session(onnx_file: str, options: onnxruntime.SessionOptions, provider: str) -> onnxruntime.InferenceSession:
-    """A session of which every node runs where it was asked for, and in the mode that was asked for.
+    """A session that runs every node with the requested provider and execution mode.
 
-    Left to itself, ONNX Runtime runs on the CPU what a provider can't, and in sequence what it can't run in parallel.
+    By default, ONNX Runtime runs on the CPU what the provider can't run, and in sequence what it can't run in parallel.
     """
     known = onnxruntime.get_available_providers()
     if provider not in known:
-        raise Refused(FailureKind.NO_PROVIDER, f"this ONNX Runtime has no {provider}", f"It has {', '.join(known)}.")
+        raise Refused(
+            FailureKind.NO_PROVIDER, f"this build of ONNX Runtime has no {provider}", f"Available: {', '.join(known)}."
+        )
     if options.execution_mode == MODES["parallel"] and options.inter_op_num_threads < 2:
         raise Refused(
             FailureKind.BAD_ARGUMENT,
-            "with one thread, ONNX Runtime runs operators in sequence whatever the execution mode",
-            "Give inter_op_threads::2, or --threads 2.",
+            "execution_mode::parallel has no effect with one thread: ONNX Runtime runs the operators in sequence",
+            "Add --rt-args inter_op_threads::2, or --threads 2.",
         )
     if provider != CPU:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -108,22 +110,22 @@ def _session(onnx_file: str, options: onnxruntime.SessionOptions, provider: str)
             raise
         raise Refused(
             FailureKind.PROVIDER_FALLBACK,
-            f"{provider} can't run the whole model: {error}",
-            "A part of it would run on the CPU without a word; leave execution_provider out to run all of it there.",
+            f"{provider} can't run all of the model: {error}",
+            "ONNX Runtime would run the rest on the CPU. Leave execution_provider out to run all of it there.",
         ) from None
     if session.get_providers()[0] != provider:
         used = ", ".join(session.get_providers())
-        raise Refused(FailureKind.PROVIDER_FALLBACK, f"{provider} was asked for, and ONNX Runtime would use {used}")
+        raise Refused(FailureKind.PROVIDER_FALLBACK, f"ONNX Runtime would use {used}, requested: {provider}")
     return session
 
 
 def _bind(
     session: onnxruntime.InferenceSession, inputs: list[tuple[str, protocol.Tensor]], outputs: list[dict[str, str]]
 ) -> tuple[Callable[[], Any], Callable[[Any], list[protocol.Tensor]], float]:
-    """Bind inputs and outputs to memory that stays where it is, so that an iteration is the model and nothing else.
+    """Bind inputs and outputs to fixed memory, so that an iteration is the model and nothing else.
 
-    The outputs' sizes are learned from the very first run, whose seconds are returned, too; ONNX Runtime then writes
-    into the same memory each time.
+    The sizes of the outputs are known after the very first run, whose seconds are returned, too; ONNX Runtime then
+    writes into the same memory each time.
     """
     binding = session.io_binding()
     given = {name: tensors.to_ortvalue(tensor) for name, tensor in inputs}
@@ -138,11 +140,11 @@ def _bind(
     for entry, value in zip(outputs, made, strict=True):
         binding.bind_ortvalue_output(entry["name"], value)
 
-    # The same call as session.run_with_iobinding makes, less the Python around it (a microsecond of a tiny model).
+    # The call that session.run_with_iobinding makes, without the Python around it (a microsecond of a tiny model).
     call = partial(session._sess.run_with_iobinding, binding._iobinding, None)
 
     def read_outputs(_: object) -> list[protocol.Tensor]:
-        # `given` is here to stay alive: the binding doesn't keep the memory of its inputs.
+        # The reference keeps `given` alive: the binding doesn't own the memory of its inputs.
         assert len(given) == len(inputs)
         return [tensors.from_ortvalue(entry["source"], value) for entry, value in zip(outputs, made, strict=True)]
 

@@ -1,16 +1,16 @@
-"""What host and worker exchange: the files of a run directory, JSON written atomically, tensors as msgpack.
+"""The files that host and worker exchange: JSON, written atomically, and tensors as msgpack.
 
-This module is imported on both sides, so there is one definition of each format. It needs the standard library, and
-msgpack where tensors are concerned; numpy is left to those who have it. Nothing that is read is unpickled or executed.
+Both sides import this module, so each format is defined once. It needs the standard library, and msgpack for tensors;
+it doesn't need numpy. Nothing that is read is unpickled or executed.
 
-A run directory holds:
+A run directory contains:
 
-    request.json      host -> worker: what to do (see `REQUEST_SCHEMA`)
-    outputs.json      worker -> host: written last and atomically; no such file means that the worker crashed
-    outputs.msgpack   worker -> host: the tensors that a timed iteration returned
+    request.json      host -> worker: what to do
+    outputs.json      worker -> host: written last and atomically; if it's missing, the worker crashed
+    outputs.msgpack   worker -> host: the tensors that the last timed iteration returned
     samples.bin       worker -> host: nanoseconds of each sample, little-endian int64, written block by block
-    end-to-end.bin    worker -> host: the same from host memory to host memory, where samples.bin is the GPU's own time
-    worker.log        what the worker printed; never parsed
+    end-to-end.bin    worker -> host: the same, from host memory to host memory, where samples.bin is the GPU's own time
+    worker.log        standard output and error of the worker; never parsed
 
 A tensors file is a msgpack map `{"schema": TENSORS_SCHEMA, "tensors": [{"name", "dtype", "shape", "data"}, ...]}`
 where `data` is the C-contiguous, little-endian bytes and `dtype` is one of `DTYPES`.
@@ -35,7 +35,7 @@ SAMPLES_FILE = "samples.bin"
 END_TO_END_FILE = "end-to-end.bin"
 LOG_FILE = "worker.log"
 
-# numpy's and ml_dtypes' names (torch's are the same less "torch."), and the bytes that one element takes.
+# The names of numpy and ml_dtypes (torch's without "torch."), and the bytes of one element.
 DTYPES = {
     "bool": 1,
     "int8": 1,
@@ -112,11 +112,11 @@ class Phase(StrEnum):
 
 
 class ProtocolError(ValueError):
-    """A file of the exchange is not what its schema says."""
+    """A file doesn't have the format of its schema."""
 
 
 class SchemaError(ProtocolError):
-    """A file is of another schema: `found`, None where it names none."""
+    """A file has another schema: `found`, None where it names none."""
 
     def __init__(self, message: str, found: Any) -> None:
         super().__init__(message)
@@ -124,7 +124,7 @@ class SchemaError(ProtocolError):
 
 
 class Tensor(NamedTuple):
-    """One named tensor: `data` holds its elements, C-contiguous and little-endian."""
+    """One named tensor; `data` has its elements, C-contiguous and little-endian."""
 
     name: str
     dtype: str
@@ -133,7 +133,7 @@ class Tensor(NamedTuple):
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as JSON so that a reader sees the whole file or none (write, then rename)."""
+    """Write `value` as JSON so that a reader sees the complete file or none."""
     import json  # not above: the host looks its environments up without it
 
     # Python's NaN and Infinity are not JSON: refused here, where the traceback still names who produced them.
@@ -144,8 +144,8 @@ def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
     """Read a JSON object and check its `schema` member.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ProtocolError: it is no JSON object, or (SchemaError) one of another schema.
+        FileNotFoundError: the file doesn't exist.
+        ProtocolError: it isn't a JSON object, or (SchemaError) has another schema.
     """
     import json
 
@@ -156,10 +156,10 @@ def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
     except ValueError as error:
         raise ProtocolError(f"{os.fspath(path)} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
-        raise ProtocolError(f"{os.fspath(path)} holds {type(value).__name__}, not an object")
+        raise ProtocolError(f"{os.fspath(path)} must be a JSON object, got {type(value).__name__}")
     found = value.get("schema")
     if found != schema:
-        raise SchemaError(f"{os.fspath(path)} has the schema {found!r}, not {schema!r}", found)
+        raise SchemaError(f"{os.fspath(path)} must have the schema {schema!r}, got {found!r}", found)
     return value
 
 
@@ -175,25 +175,25 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
     """Read a tensors file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ProtocolError: it is no tensors file, or a tensor's bytes don't fit its type and shape.
+        FileNotFoundError: the file doesn't exist.
+        ProtocolError: it isn't a tensors file, or a tensor's bytes don't fit its type and shape.
     """
     import msgpack
 
     with open(path, "rb") as file:
         raw = file.read()
     try:
-        # A tensor may be larger than msgpack's default limits; the file's own size is the only bound that is needed.
+        # A tensor may be larger than msgpack's default limits; no part can be larger than the file.
         value = msgpack.unpackb(raw, max_bin_len=len(raw), max_str_len=len(raw))
         if value["schema"] != TENSORS_SCHEMA:
-            raise ProtocolError(f"{os.fspath(path)} has the schema {value['schema']!r}, not {TENSORS_SCHEMA!r}")
+            raise ProtocolError(f"{os.fspath(path)} must have the schema {TENSORS_SCHEMA!r}, got {value['schema']!r}")
         tensors = [
             Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["data"]) for entry in value["tensors"]
         ]
     except (ValueError, KeyError, TypeError, msgpack.exceptions.UnpackException) as error:
         if isinstance(error, ProtocolError):
             raise
-        raise ProtocolError(f"{os.fspath(path)} is no tensors file: {error}") from None
+        raise ProtocolError(f"{os.fspath(path)} is not a tensors file: {error}") from None
     for tensor in tensors:
         count = 1
         for size in tensor.shape:
@@ -202,8 +202,8 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
             raise ProtocolError(f"{os.fspath(path)}: tensor {tensor.name!r} has the unknown type {tensor.dtype!r}")
         if len(tensor.data) != count * DTYPES[tensor.dtype]:
             raise ProtocolError(
-                f"{os.fspath(path)}: tensor {tensor.name!r} of {tensor.dtype}{list(tensor.shape)} "
-                f"comes with {len(tensor.data)} bytes"
+                f"{os.fspath(path)}: tensor {tensor.name!r} must have {count * DTYPES[tensor.dtype]} bytes "
+                f"({tensor.dtype}{list(tensor.shape)}), got {len(tensor.data)}"
             )
     return tensors
 
@@ -212,7 +212,7 @@ def read_samples(path: str | os.PathLike[str]) -> array[int]:
     """Read a samples file: the nanoseconds of each sample, 8 bytes each (there may be tens of millions).
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file doesn't exist.
         ProtocolError: it ends in the middle of a sample.
     """
     with open(path, "rb") as file:
@@ -226,7 +226,7 @@ def read_samples(path: str | os.PathLike[str]) -> array[int]:
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` so that a reader sees the whole file or none, whenever the writing process dies."""
+    """Write `data` so that a reader sees the complete file or none, even if this process is killed meanwhile."""
     temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
     with open(temporary, "wb") as file:
         file.write(data)

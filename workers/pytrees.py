@@ -1,4 +1,4 @@
-"""What goes into a model and comes out of it: containers of tensors, whose leaves have names like `args.0.key`."""
+"""Arguments and outputs of models: containers of tensors, whose leaves have names like `args.0.key`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from protocol import FailureKind
 
 
 def leaves(prefix: str, tree: Any) -> Iterator[tuple[str, Any]]:
-    """Every leaf (a tensor, a number, None, ...) with its name, in the order in which they stand."""
+    """Every leaf (a tensor, a number, None, ...) with its name, in order."""
     for name, inner in _children(tree) or ():
         yield from leaves(f"{prefix}.{name}", inner)
     if _children(tree) is None:
@@ -34,7 +34,7 @@ def tensor_leaves_of_call(args: Any, kwargs: Any) -> list[tuple[str, torch.Tenso
 
 
 def mapped(prefix: str, tree: Any, change: Callable[[str, Any], Any]) -> Any:
-    """The same tree with `change(name, leaf)` in each leaf's place."""
+    """The same tree with each leaf replaced by `change(name, leaf)`."""
     children = _children(tree)
     if children is None:
         return change(prefix, tree)
@@ -59,7 +59,7 @@ def mapped(prefix: str, tree: Any, change: Callable[[str, Any], Any]) -> Any:
 
 
 def replaced(args: Any, kwargs: Any, tensors: Mapping[str, torch.Tensor]) -> tuple[Any, Any]:
-    """The call with other tensors in the places that `tensors` names."""
+    """The call with the tensors that `tensors` names replaced."""
 
     def change(name: str, leaf: Any) -> Any:
         return tensors.get(name, leaf) if isinstance(leaf, torch.Tensor) else leaf
@@ -68,22 +68,22 @@ def replaced(args: Any, kwargs: Any, tensors: Mapping[str, torch.Tensor]) -> tup
 
 
 def filled(args: Any, kwargs: Any, tensors: Mapping[str, torch.Tensor]) -> tuple[Any, Any]:
-    """The call with the values of other tensors, laid out in memory as the call's own are (channels last, ...)."""
+    """The call with the values of other tensors, in the memory layout of its own (channels last, ...)."""
     own = dict(tensor_leaves_of_call(args, kwargs))
     return replaced(args, kwargs, {name: torch.empty_like(own[name]).copy_(given) for name, given in tensors.items()})
 
 
 def copied(tree: Any) -> Any:
-    """The tree with copies of its tensors: the script may go on to change them."""
+    """The tree with copies of its tensors, because the script may change them."""
     with torch.no_grad():
         return mapped("", tree, lambda _, leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf)
 
 
 def to_file(name: str, tensor: torch.Tensor) -> protocol.Tensor:
-    """A tensor of the exchange, with the same bits.
+    """The tensor in the protocol's form, with the same bits.
 
     Raises:
-        Refused: it's of a type or layout that the exchange has no word for.
+        Refused: the protocol doesn't have its type or layout.
     """
     dtype = dtype_name(tensor)
     if dtype not in protocol.DTYPES or tensor.layout != torch.strided:
@@ -96,7 +96,7 @@ def to_file(name: str, tensor: torch.Tensor) -> protocol.Tensor:
 
 
 def from_file(tensor: protocol.Tensor) -> torch.Tensor:
-    """PyTorch's tensor of one of the exchange."""
+    """A tensor of the protocol as PyTorch's."""
     dtype = getattr(torch, tensor.dtype)
     if not tensor.data:
         return torch.empty(tensor.shape, dtype=dtype)
@@ -108,7 +108,7 @@ def dtype_name(tensor: torch.Tensor) -> str:
 
 
 def _children(tree: Any) -> list[tuple[str, Any]] | None:
-    """What a container holds, by name; None for a leaf."""
+    """The members of a container by name; None for a leaf."""
     if tree is None or isinstance(tree, torch.Tensor | str | bytes | int | float | complex | bool):
         return None
     if isinstance(tree, Mapping):
@@ -119,7 +119,7 @@ def _children(tree: Any) -> list[tuple[str, Any]] | None:
         return [(str(index), value) for index, value in enumerate(tree)]
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         return [(field.name, getattr(tree, field.name)) for field in dataclasses.fields(tree)]
-    # Others, such as the caches of language models, may have told torch how they are taken apart.
+    # Others, such as the caches of language models, may be registered with torch's pytrees.
     parts, _ = pytree.tree_flatten(tree)
     if len(parts) == 1 and parts[0] is tree:
         return None

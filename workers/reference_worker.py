@@ -1,4 +1,4 @@
-"""What is to come out of an `.onnx` file: ONNX Runtime, no optimisations, one thread. Runs in the `ort` environment."""
+"""The expected outputs of an `.onnx` file: ONNX Runtime without optimizations, one thread. Runs in `ort`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def _execute(onnx_file: str, inputs_file: str, expected_file: str) -> dict[str, 
     try:
         session = onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
-        wanted = {entry.name for entry in session.get_inputs()}  # a file may not use all that its model is given
+        wanted = {entry.name for entry in session.get_inputs()}  # a file may leave out unused inputs
         values = session.run_with_ort_values(names, {name: value for name, value in inputs.items() if name in wanted})
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
-        hint = "Is it meant for another runtime?"
+        hint = "The expected outputs are computed with ONNX Runtime, so it must support every operator of the file."
         raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't run the model: {error}", hint) from None
     expected = [tensors.from_ortvalue(name, value) for name, value in zip(names, values, strict=True)]
     protocol.write_tensors(expected_file, expected)

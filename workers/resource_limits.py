@@ -1,6 +1,6 @@
-"""What a worker may use of the machine: CPUs, priority, memory nodes. Applied before its runtime is imported.
+"""The resources that a worker may use: CPUs, priority, memory nodes. Applied before its runtime is imported.
 
-Standard library only. `state` says what is really in effect, for the host to compare with what was asked for.
+Standard library only. `state` returns what is in effect, which the host compares with the request.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ _MOST_NODES = 1024
 _memory_bound = False
 
 
-def apply(asked: Mapping[str, Any]) -> None:
-    """Put `cpus`, `nice` and `memory_nodes` into effect, as far as they are asked for, for all threads to come.
+def apply(requested: Mapping[str, Any]) -> None:
+    """Apply `cpus`, `nice` and `memory_nodes`, where requested, to all threads that will start.
 
     Raises:
         OSError: the kernel doesn't allow it.
     """
     global _memory_bound
-    if asked.get("cpus"):
-        os.sched_setaffinity(0, asked["cpus"])
-    if asked.get("nice"):
-        os.setpriority(os.PRIO_PROCESS, 0, asked["nice"])
-    if asked.get("memory_nodes"):
-        _set_memory_nodes(asked["memory_nodes"])
+    if requested.get("cpus"):
+        os.sched_setaffinity(0, requested["cpus"])
+    if requested.get("nice"):
+        os.setpriority(os.PRIO_PROCESS, 0, requested["nice"])
+    if requested.get("memory_nodes"):
+        _set_memory_nodes(requested["memory_nodes"])
         _memory_bound = True
 
 
 def state() -> dict[str, Any]:
-    """What is in effect now: `affinity` is what all threads together may use, `nice` the priority of this one.
+    """What is in effect now: `affinity` are the CPUs of all threads together, `nice` is this thread's priority.
 
-    `memory_nodes` are those that memory is bound to; none: it isn't bound.
+    `memory_nodes` are those that memory is bound to; empty if it isn't bound.
     """
     return {
         "affinity": sorted(set().union(*_affinities())),
@@ -48,12 +48,12 @@ def state() -> dict[str, Any]:
 
 
 def _affinities() -> list[set[int]]:
-    """Of each thread: a runtime may have bound its own."""
+    """The affinity of each thread: a runtime may have bound its own."""
     found = [os.sched_getaffinity(0)]
     for thread in os.listdir("/proc/self/task"):
         try:
             found.append(os.sched_getaffinity(int(thread)))
-        except ProcessLookupError:  # it has ended meanwhile
+        except ProcessLookupError:  # it has ended in the meantime
             continue
     return found
 
@@ -83,18 +83,18 @@ def _system_call(which: int, *arguments: Any) -> None:
 
     kind = os.uname().machine
     if kind not in _SYSTEM_CALLS:
-        raise OSError(f"memory can't be bound to nodes on {kind}")
+        raise OSError(f"binding memory to nodes is unsupported on {kind}")
     library = ctypes.CDLL(None, use_errno=True)
     if library.syscall(ctypes.c_long(_SYSTEM_CALLS[kind][which]), *arguments):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
 
-def describe(asked: Mapping[str, Any]) -> str:
-    """What was asked for, for people."""
+def describe(requested: Mapping[str, Any]) -> str:
+    """The requested resources, for people."""
     words = {"cpus": "the CPUs", "nice": "the priority", "memory_nodes": "the memory nodes"}
     return ", ".join(
         f"{words[name]} {machine.cpu_list(value) if isinstance(value, list) else value}"
-        for name, value in asked.items()
+        for name, value in requested.items()
         if value
     )

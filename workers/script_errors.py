@@ -1,4 +1,4 @@
-"""What can go wrong in a user's script, in the user's own words: its traceback, and none of isobench's frames."""
+"""Errors of a user's script, with its own traceback and none of isobench's frames."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
 def run(script: str) -> tuple[str, dict[str, Any]]:
-    """Run the script; return how it left by itself ("": it came to its end), and its variables, which keep all alive.
+    """Run the script; return its call of sys.exit ("": none), and its variables, which keep its models alive.
 
     Raises:
-        Refused: it raised an exception, or left with an error.
+        Refused: it raised an exception, or exited with an error.
     """
     name = os.path.basename(script)
     try:
@@ -30,44 +30,44 @@ def run(script: str) -> tuple[str, dict[str, Any]]:
         printed = log_tail(5) if isinstance(exit_.code, int) else ""
         raise Refused(
             FailureKind.SCRIPT_EXIT,
-            f"{name} left by sys.exit({exit_.code!r}) before its end",
-            "Does it want arguments? Give them with --script-args.",
+            f"{name} called sys.exit({exit_.code!r}) before it ended",
+            'If it needs arguments: --script-args "ARGUMENTS"',
             own_traceback(exit_, without=_LIBRARY) + printed,
         ) from None
     except ModuleNotFoundError as error:
         raise Refused(
             FailureKind.SCRIPT_ERROR,
-            f"{name} needs the package {error.name}, which isn't in its environment",
+            f"{name} needs the package {error.name}, which its environment lacks",
             f'Declare it at the top of the script, in an inline block (PEP 723): # dependencies = ["{error.name}"]',
             own_traceback(error),
         ) from None
-    except BaseException as error:  # noqa: BLE001 - whatever the script raises, its user is shown it
+    except BaseException as error:  # noqa: BLE001 - the user sees whatever the script raises
         message = f"{name} raised {type(error).__name__}: {error}".rstrip(": ")
         raise Refused(FailureKind.SCRIPT_ERROR, message, "", own_traceback(error)) from None
 
 
 def nothing_called(script: str, made: Sequence[tuple[str, str]], left: str) -> Refused:
-    """Why there is nothing to measure in a script that came to its end."""
+    """The error for a script that ended without a model to measure."""
     name = os.path.basename(script)
     if left:
-        return Refused(FailureKind.SCRIPT_EXIT, f"{name} left by {left} before it called a model")
+        return Refused(FailureKind.SCRIPT_EXIT, f"{name} called {left} before it called a model")
     if not made:
         return Refused(
             FailureKind.NO_MODEL,
-            f"{name} makes no model: no torch.nn.Module was instantiated",
-            "Make the model and call it at the script's top level, or under `if __name__ == '__main__':`.",
+            f"{name} creates no torch.nn.Module",
+            "Create the model and call it at the top level of the script, or under `if __name__ == '__main__':`.",
         )
     models = ", ".join(f"{kind} ({where})" if where else kind for kind, where in made[:5])
     more = f" and {len(made) - 5} more" if len(made) > 5 else ""
     return Refused(
         FailureKind.MODEL_NEVER_CALLED,
-        f"{name} makes a model but never calls it: {models}{more}",
-        "Call it once with the inputs that are to be measured: model(inputs).",
+        f"{name} creates a model, but never calls it: {models}{more}",
+        "Call it once with the inputs to measure: model(inputs)",
     )
 
 
 def own_traceback(error: BaseException, *, without: str = "") -> str:
-    """The traceback as Python prints it, less the frames of isobench, of what runs the script, and of a folder."""
+    """The traceback as Python prints it, without the frames of isobench, of runpy, and of the folder `without`."""
     shown = traceback.TracebackException.from_exception(error)
     inner: traceback.TracebackException | None = shown
     while inner is not None:

@@ -1,4 +1,4 @@
-"""The PyTorch model that a script makes, with its inputs: for the workers of runtimes that need no ONNX file.
+"""The PyTorch model of a script, with its inputs: for workers of runtimes that need no ONNX file.
 
 from harness import measure, serve
 import script_model
@@ -24,7 +24,7 @@ from harness import request
 def load() -> tuple[torch.nn.Module, Any, Any]:
     """Run the script again, find the requested model by its hash, and return it in `eval()` with its call's arguments.
 
-    Their tensors hold the values that every other runtime gets, laid out in memory as the script's own.
+    Their tensors have the values that every other runtime gets, in the memory layout of the script's own tensors.
     """
     model = request()["model"]
     on_cpu = request().get("device", "cpu").partition("::")[0] in {"x86", "cpu"}
@@ -38,5 +38,5 @@ def load() -> tuple[torch.nn.Module, Any, Any]:
 
 
 def read_outputs(value: Any) -> list[protocol.Tensor]:
-    """What a call of the module returned, as tensors that are named like the expected ones."""
+    """The value that a call of the module returned, as tensors with the names of the expected ones."""
     return [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves("output", value)]

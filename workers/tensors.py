@@ -1,4 +1,4 @@
-"""Tensors of the exchange as numpy arrays and as ONNX Runtime's values. `numpy.random` is never touched: it is slow."""
+"""Tensors of the protocol as numpy arrays and as values of ONNX Runtime. Never imports `numpy.random`: it is slow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import protocol
 if TYPE_CHECKING:
     import onnxruntime
 
-# Types that numpy doesn't know travel as the unsigned integers of the same bits, under the number ONNX gives them.
+# Types that numpy lacks are handled as unsigned integers of the same bits; these are ONNX's numbers of them.
 ONNX_NUMBERS = {
     "bfloat16": 16,
     "float8_e4m3fn": 17,
@@ -33,22 +33,22 @@ ORT_NAMES = {
 
 
 def to_array(tensor: protocol.Tensor) -> np.ndarray[Any, Any]:
-    """The tensor as an array; of a type that numpy doesn't know, its bits as unsigned integers."""
+    """The tensor as an array; its bits as unsigned integers if numpy lacks the type."""
     name = BITS[protocol.DTYPES[tensor.dtype]] if tensor.dtype in ONNX_NUMBERS else tensor.dtype
     array = np.frombuffer(tensor.data, dtype=np.dtype(name).newbyteorder("<")).reshape(tensor.shape)
     return np.ascontiguousarray(array.astype(name, copy=True)).reshape(tensor.shape)
 
 
 def from_array(name: str, array: np.ndarray[Any, Any], dtype: str = "") -> protocol.Tensor:
-    """The array as a tensor of the exchange; `dtype` where its bits are those of a type that numpy doesn't know."""
+    """The array as a tensor of the protocol; `dtype` is given if the array has the bits of a type that numpy lacks."""
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return protocol.Tensor(name, dtype or array.dtype.name, tuple(array.shape), little.tobytes())
 
 
 def to_ortvalue(tensor: protocol.Tensor) -> onnxruntime.OrtValue:
-    """The tensor as ONNX Runtime's value, in host memory: keep it for as long as that is used.
+    """The tensor as a value of ONNX Runtime, in host memory. Keep a reference to it while it is used.
 
-    (A binding holds on to ONNX Runtime's side of it only; the memory belongs to the value's array.)
+    (A binding keeps only ONNX Runtime's side alive; the memory belongs to the value's array.)
     """
     from onnxruntime import OrtValue
 
@@ -59,14 +59,14 @@ def to_ortvalue(tensor: protocol.Tensor) -> onnxruntime.OrtValue:
 
 
 def from_ortvalue(name: str, value: onnxruntime.OrtValue) -> protocol.Tensor:
-    """What ONNX Runtime computed, as a tensor of the exchange; it lies in host memory."""
+    """A value of ONNX Runtime in host memory as a tensor of the protocol."""
     dtype, shape = dtype_of(value), tuple(value.shape())
-    # Not by way of numpy(), which refuses bfloat16; the size by hand, since older ONNX Runtimes don't tell it.
+    # Not with numpy(), which refuses bfloat16; older versions of ONNX Runtime don't report the size.
     data = ctypes.string_at(value.data_ptr(), protocol.DTYPES[dtype] * math.prod(shape))
     return protocol.Tensor(name, dtype, shape, data)
 
 
 def dtype_of(value: onnxruntime.OrtValue) -> str:
-    """The exchange's name of the type of an ONNX Runtime's value."""
+    """The protocol's name of the type of a value of ONNX Runtime."""
     kind = value.data_type()
     return ORT_NAMES.get(kind) or kind.removeprefix("tensor(").removesuffix(")")

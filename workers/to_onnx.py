@@ -1,4 +1,4 @@
-"""Exports a module to ONNX, with names in the file by which inputs and outputs are found again."""
+"""Exports a module to ONNX, with names in the file that identify its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _NOT_THE_MODELS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file
 def export(
     module: torch.nn.Module, args: Any, kwargs: Any, path: str, *, output_names: list[str], opset: int | None
 ) -> dict[str, Any]:
-    """Export by torch's newest exporter, by the older one where that fails; say which it was, or why neither could.
+    """Export with torch's newest exporter, or with the older one if that fails.
 
     Returns `{"exporter", "opset", "inputs", "outputs"}`, or `{"error": {"message", "traceback"}}`. `inputs` and
-    `outputs` pair a name in the file with the name of the tensor that belongs there. Large weights go into
-    `model.onnx.data` beside the file, so that no model is too big for it.
+    `outputs` pair a name in the file with the name of its tensor. Large weights are written to `model.onnx.data` beside
+    the file, so that no model exceeds ONNX's limit of 2 GiB.
     """
     failures: list[Exception] = []
     for exporter, dynamo in (("dynamo", True), ("torchscript", False)):
@@ -36,7 +36,7 @@ def export(
         flat = _Flat(module, args, kwargs)
         try:
             with torch.no_grad(), warnings.catch_warnings():
-                # A trace that leaves PyTorch for numpy carries on with the values that it saw, as constants.
+                # Where a trace leaves PyTorch for numpy, the values that it saw would become constants.
                 warnings.filterwarnings("error", message=".*(NumPy array|torch.from_numpy)", category=TracerWarning)
                 torch.onnx.export(
                     flat,
@@ -49,23 +49,23 @@ def export(
                     **({"external_data": True} if dynamo else {}),
                 )
             return _found(path, exporter, opset)
-        except Exception as error:  # noqa: BLE001 - exporters raise what they like; the user is shown it
-            traceback.print_exception(error, file=sys.stdout)  # the log tells the whole story
+        except Exception as error:  # noqa: BLE001 - exporters may raise anything; the user sees it
+            traceback.print_exception(error, file=sys.stdout)  # the log has the tracebacks of both
             failures.append(error)
     _remove_all_of(path)
-    return {"error": _told(failures[0])}
+    return {"error": _reported(failures[0])}
 
 
-class _Flat(torch.nn.Module):  # type: ignore[misc] # torch isn't there where types are checked
-    """The module with its call turned into a plain list of tensors, going in and coming out.
+class _Flat(torch.nn.Module):  # type: ignore[misc] # torch isn't installed where types are checked
+    """The module with a call that takes and returns a plain list of tensors.
 
-    Exporters differ in what they make of dictionaries, None, numbers and keywords; of tensors they all make the same.
+    Exporters differ in how they treat dictionaries, None, numbers and keywords; they all treat tensors alike.
     """
 
     def __init__(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
         super().__init__()
         self.module = module
-        # A tuple as it is would do, but torch looks into an attribute for parts of the module.
+        # Not a plain tuple, because torch searches attributes for parts of the module.
         self._call: Callable[[], tuple[Any, Any]] = lambda: (args, kwargs)
         named = pytrees.tensor_leaves_of_call(args, kwargs)
         self.input_names = [name for name, _ in named]
@@ -77,24 +77,24 @@ class _Flat(torch.nn.Module):  # type: ignore[misc] # torch isn't there where ty
         args, kwargs = pytrees.replaced(args, kwargs, given)
         outputs: list[torch.Tensor] = []
         for _, tensor in pytrees.tensor_leaves("output", self.module(*args, **kwargs)):
-            # A name in the file stands for one value, so what is returned twice or untouched gets one of its own.
+            # A name in the file stands for one value, so a tensor that is returned twice, or unchanged, is cloned.
             known = any(tensor is other for other in (*tensors, *outputs))
             outputs.append(tensor.clone() if known else tensor)
         return tuple(outputs)
 
 
-def _found(path: str, exporter: str, asked: int | None) -> dict[str, Any]:
-    """What the file says of itself; an exporter leaves out inputs that the model doesn't use."""
+def _found(path: str, exporter: str, requested: int | None) -> dict[str, Any]:
+    """The inputs and outputs of the file; exporters leave out inputs that the model doesn't use."""
     import onnx
 
     model = onnx.load(path, load_external_data=False)
     weights = {initializer.name for initializer in model.graph.initializer}
     given = [value.name for value in model.graph.input if value.name not in weights]
     if not _depends(model.graph, given):
-        raise ValueError("the exporter froze the model: none of its outputs depends on an input any more")
+        raise ValueError("the exporter froze the model: none of its outputs depends on an input")
     opset = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
-    if opset != (asked or opset):
-        raise ValueError(f"the exporter wrote opset {opset}, not {asked}")
+    if opset != (requested or opset):
+        raise ValueError(f"the exporter wrote opset {opset}, requested: {requested}")
     return {
         "exporter": exporter,
         "opset": opset,
@@ -104,7 +104,7 @@ def _found(path: str, exporter: str, asked: int | None) -> dict[str, Any]:
 
 
 def _depends(graph: Any, inputs: Iterable[str]) -> bool:
-    """Does any output come of an input?"""
+    """Does any output depend on an input?"""
     live = set(inputs)
     for node in graph.node:  # in the order in which they run
         if not live.isdisjoint(_used(node)):
@@ -113,7 +113,7 @@ def _depends(graph: Any, inputs: Iterable[str]) -> bool:
 
 
 def _used(node: Any) -> Iterator[str]:
-    """The values that a node reads, by way of its subgraphs, too."""
+    """The values that a node reads, in its subgraphs, too."""
     yield from node.input
     for attribute in node.attribute:
         for subgraph in (attribute.g, *attribute.graphs):
@@ -121,10 +121,10 @@ def _used(node: Any) -> Iterator[str]:
                 yield from _used(inner)
 
 
-def _told(error: BaseException) -> dict[str, str]:
-    """What is told of the newest exporter's failure, which can take the most; the log tells of both.
+def _reported(error: BaseException) -> dict[str, str]:
+    """The failure of the newest exporter, which supports the most models; the log has both.
 
-    The exporter wraps one exception in another: the innermost says what is the matter, and where in the model.
+    The exporter wraps one exception in another: the innermost names the reason, and the place in the model.
     """
     while error.__cause__ is not None:
         error = error.__cause__
@@ -138,7 +138,7 @@ def _told(error: BaseException) -> dict[str, str]:
 
 
 def _remove_all_of(path: str) -> None:
-    """Whatever a failed export left, so that nothing of it passes for the next one's."""
+    """Remove the files of a failed export, so that none of them becomes part of the next one."""
     folder = os.path.dirname(path)
     for name in os.listdir(folder):
         if not name.endswith(".msgpack"):

@@ -1,4 +1,4 @@
-"""PyTorch on a GPU: the module and its inputs moved there, for certain, and timed on a stream of ours."""
+"""PyTorch on a GPU: moves the module and its inputs there completely, and times them on our own stream."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from protocol import FailureKind
 
 
 def placed(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[torch.nn.Module, Any, Any]:
-    """The module and its call with everything in the GPU's memory.
+    """The module and its arguments in the GPU's memory.
 
     Raises:
-        Refused: there is no GPU that this PyTorch can use, or something stays on the CPU.
+        Refused: this PyTorch finds no GPU, or a tensor stays on the CPU.
     """
     if not torch.cuda.is_available():
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a build without CUDA"
-        raise cuda_driver.no_driver(f"PyTorch {torch.__version__}, {built}, finds none")
-    torch.cuda.set_device(0)  # the one that is timed and watched, whichever the script has chosen
+        raise cuda_driver.no_driver(f"PyTorch {torch.__version__} ({built}) finds none")
+    torch.cuda.set_device(0)  # the one that is timed and monitored, whichever the script has chosen
     module = module.to("cuda")
     left = [
         name
@@ -41,22 +41,22 @@ def placed(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[torch.nn.Mo
 
 
 def use_tf32(on: bool) -> None:
-    """One rule for matrices and convolutions alike; PyTorch's own defaults differ."""
+    """One setting for matrices and convolutions; PyTorch's defaults differ between them."""
     if hasattr(torch.backends, "fp32_precision"):
-        # Since 2.9. What a script has set here goes before the switches below wherever these are off.
+        # Since 2.9. A script's values here would override the switches below where these are off.
         torch.backends.fp32_precision = torch.backends.cudnn.fp32_precision = "tf32" if on else "ieee"
     torch.set_float32_matmul_precision("high" if on else "highest")
     torch.backends.cudnn.allow_tf32 = on
 
 
 class Call:
-    """A call that is ready on the GPU, on a stream of its own, with room for its inputs and outputs on the host.
+    """A call prepared on the GPU, on its own stream, with host memory for its inputs and outputs.
 
-    To be used as a context manager: inside, PyTorch queues its work in that stream.
+    A context manager: inside, PyTorch queues its work in that stream.
     """
 
     def __init__(self, called: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        self._cuda = cuda_driver.Libcuda()  # where pycuda is installed, too: it takes no streams but its own
+        self._cuda = cuda_driver.Libcuda()  # even if pycuda is installed, which accepts only its own streams
         self._stream = torch.cuda.Stream()
         self._context: Any = torch.cuda.stream(self._stream)
         self._called: Callable[[], Any] = lambda: called(*args, **kwargs)
@@ -76,7 +76,7 @@ class Call:
         outputs = [tensor for _, tensor in pytrees.tensor_leaves("output", value)]
         left = [str(tensor.device) for tensor in outputs if tensor.device.type != "cuda"]
         if left:
-            raise _left(f"an output, which lies on {left[0]}")
+            raise _left(f"an output (on {left[0]})")
         self._outputs = [_on_host(tensor) for tensor in outputs]
         return gpu_timing.Inference(
             self._cuda,
@@ -91,7 +91,7 @@ class Call:
         self._context.__exit__(*exception)
 
     def all_facts(self) -> dict[str, Any]:
-        """What is told of where it ran and how it was timed."""
+        """Facts about the GPU and the timing."""
         return {
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
@@ -112,7 +112,7 @@ class Call:
 
 
 def _on_host(tensor: torch.Tensor) -> torch.Tensor:
-    """Page-locked host memory for a tensor, laid out as it is."""
+    """Page-locked host memory for a tensor, in its memory layout."""
     return torch.empty_like(tensor, device="cpu", pin_memory=True)
 
 
@@ -120,5 +120,5 @@ def _left(what: str) -> Refused:
     return Refused(
         FailureKind.PROVIDER_FALLBACK,
         f"{what} would stay on the CPU while the model runs on the GPU",
-        "Register it as a parameter or a buffer, and make tensors on the device of the inputs.",
+        "Register it as a parameter or a buffer, and create tensors on the device of the inputs.",
     )

@@ -1,7 +1,7 @@
-"""PyTorch worker, eager and compiled: runs inside `torch` (on a GPU, `torch-cuda`), or what the script asked for.
+"""PyTorch worker, eager and compiled: runs inside `torch` (on a GPU, `torch-cuda`), or the script's own environment.
 
-It measures the script's own module: the script runs again, the module is found by its hash, and gets the inputs that
-every other runtime gets, too.
+It measures the script's own module: it runs the script again, finds the module by its hash, and calls it with the
+inputs that every runtime gets.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def _execute(
     tf32: bool = False,
 ) -> None:
     if device == "cuda":
-        import torch_cuda  # before the script, which may have modules of the same names
+        import torch_cuda  # before the script, which may have modules with the same names
     threads, seed = request()["threads"], request()["seed"]
     torch.set_num_threads(threads)
     started = time.perf_counter()
     module, args, kwargs = script_model.load()
     load_s = time.perf_counter() - started
-    # A script may have set a number of its own.
+    # The script may have changed it.
     torch.set_num_threads(threads)
     if device == "cuda":
         torch_cuda.use_tf32(tf32)
@@ -99,30 +99,30 @@ def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:
 def _matmul_precision() -> str:
     try:
         return str(torch.get_float32_matmul_precision())
-    except RuntimeError:  # the script used the newer switches, of which this one may be no summary
+    except RuntimeError:  # the script used newer switches, which this one can't summarize
         return str(torch.backends.mkldnn.matmul.fp32_precision)
 
 
 def _compile(
     module: torch.nn.Module, args: Any, kwargs: Any, *, mode: str, backend: str, dynamic: bool | None, fullgraph: bool
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """Compile by a first call, and tell how long that took and whether the compiled code was there already."""
+    """Compile by a first call; return the compiled module, the time it took, and the state of the cache, as facts."""
     from torch._dynamo.utils import counters
 
     try:
         compiled = torch.compile(module, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
     except (RuntimeError, ValueError) as error:
-        raise Refused(FailureKind.BAD_ARGUMENT, f"torch.compile refuses its arguments: {error}") from None
+        raise Refused(FailureKind.BAD_ARGUMENT, f"torch.compile refused its arguments: {error}") from None
     started = time.perf_counter()
     try:
         compiled(*args, **kwargs)
-    except Exception as error:  # noqa: BLE001 - a compiler may raise anything, and the user is told all of it
+    except Exception as error:  # noqa: BLE001 - a compiler may raise anything, and the user sees it
         raise _refusal(error) from None
     compile_s = time.perf_counter() - started
     hits, misses = (counters["inductor"][f"fxgraph_cache_{what}"] for what in ("hit", "miss"))
     return compiled, {
         "compile_s": compile_s,
-        # What "cold" and "warm" mean for compile_s: was inductor's cache of compiled graphs used?
+        # Whether compile_s includes compilation, or inductor's cache had the graphs.
         "compile_cache": "warm" if hits and not misses else "cold" if misses else "unknown",
         "compile_cache_hits": hits,
         "compile_cache_misses": misses,
@@ -137,19 +137,18 @@ def _refusal(error: Exception) -> Refused:
     import traceback
 
     text = "".join(traceback.format_exception_only(error)).strip()
-    if any(told in text for told in ("InvalidCxxCompiler", "No working C++ compiler", "Failed to find C compiler")):
+    if any(phrase in text for phrase in ("InvalidCxxCompiler", "No working C++ compiler", "Failed to find C compiler")):
         return Refused(
             FailureKind.NO_COMPILER,
-            "torch.compile needs a C++ compiler, and none works here",
-            "Install g++ or clang++, or name one in the variable CXX (on a GPU, a C compiler in CC).",
+            "torch.compile needs a C++ compiler, and none was found that works",
+            "Install g++ or clang++, or set CXX to one (on a GPU, CC to a C compiler).",
             text,
         )
-    if "CalledProcessError" in text:  # what the compiler itself said stands in the log
+    if "CalledProcessError" in text:  # the compiler's own messages are in the log
         text += f"\n{log_tail(10)}"
     lines = [line for line in text.splitlines() if line.strip()]
-    return Refused(
-        FailureKind.COMPILE_ERROR, f"torch.compile failed: {lines[0]}", "torch-eager runs it as it is.", text
-    )
+    hint = "Run it without torch.compile: -r torch-eager"
+    return Refused(FailureKind.COMPILE_ERROR, f"torch.compile failed: {lines[0]}", hint, text)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""From an ONNX file to a TensorRT engine: parse, configure, build. Needs no GPU with TensorRT-RTX.
+"""From an ONNX file to a TensorRT engine: parse, configure, build. TensorRT-RTX needs no GPU for that.
 
-`trt` is the module: that of TensorRT (10.x and 11.x), or of TensorRT-RTX, whose interface is nearly the same. Networks
-are strongly typed, which 11.x no longer lets one choose: the precision is that of the ONNX file. Where TensorRT says
-None or False, it said why in its log, so each error shows the log's last errors.
+`trt` is the module of TensorRT (10.x and 11.x), or of TensorRT-RTX, whose interface is nearly the same. Networks are
+strongly typed (the only choice in 11.x), so the precision is that of the ONNX file. Where TensorRT returns None or
+False, the reason is in its log, so each error shows the log's last errors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import protocol
 from harness import Refused, stage
 from protocol import FailureKind, Phase
 
-# TensorRT's names of types -> the exchange's.
+# TensorRT's names of types -> the protocol's.
 DTYPES = {
     "FLOAT": "float32",
     "HALF": "float16",
@@ -29,11 +29,11 @@ DTYPES = {
     "FP8": "float8_e4m3fn",
 }
 
-DOCTOR = "isobench doctor --device nvidia says whether this TensorRT suits the GPU and its driver."
+DOCTOR = "Check whether this TensorRT supports the GPU and its driver: isobench doctor --device nvidia"
 
 
 class Options(NamedTuple):
-    """How an engine is built. `workspace_bytes` 0: TensorRT's own limit, all of the memory; `optimization` 0 to 5."""
+    """How an engine is built. `workspace_bytes` 0: TensorRT's own limit, all memory; `optimization` from 0 to 5."""
 
     workspace_bytes: int = 0
     optimization: int = 3
@@ -42,14 +42,14 @@ class Options(NamedTuple):
 
 
 class Built(NamedTuple):
-    """A serialised engine, and what it took to build it."""
+    """A serialized engine, with figures of its build."""
 
     plan: Any
     build_s: float
     size_bytes: int
     sha256: str
     timing_cache: str
-    """Its state before: "warm" (it held timings), "cold" (it was empty), "none" (it wasn't used)."""
+    """Its state before the build: "warm" (it had timings), "cold" (it was empty), "none" (it wasn't used)."""
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -61,33 +61,33 @@ class Built(NamedTuple):
 
 
 def library() -> Any:
-    """The TensorRT that this environment holds.
+    """The TensorRT of this environment.
 
     Raises:
         Refused: it can't be loaded.
     """
     import importlib
 
-    # `tensorrt` is a package that only passes on the names of its bindings, and has no wheel where they have.
+    # The package `tensorrt` only re-exports the bindings, and has no wheels for some platforms that they have.
     for name in ("tensorrt", "tensorrt_bindings", "tensorrt_rtx", "tensorrt_rtx_bindings"):
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError:
             continue
-        except Exception as error:  # noqa: BLE001 - a library that isn't there raises what it likes
+        except Exception as error:  # noqa: BLE001 - loading a native library may raise anything
             raise Refused(FailureKind.IMPORT_ERROR, f"TensorRT can't be loaded: {error}") from None
     raise Refused(FailureKind.IMPORT_ERROR, "this environment has no TensorRT")
 
 
 def name_of(trt: Any) -> str:
-    """Which of the two it is: tensorrt, tensorrt_rtx."""
+    """The name of the library: "tensorrt" or "tensorrt_rtx"."""
     return str(trt.__name__).removesuffix("_bindings")
 
 
 def logger(trt: Any) -> Any:
-    """TensorRT's log: warnings and errors are printed, and `errors` holds the latter."""
+    """TensorRT's log: it prints warnings and errors, and collects the latter in `errors`."""
 
-    class Log(trt.ILogger):  # type: ignore[misc] # the class is there at run time only
+    class Log(trt.ILogger):  # type: ignore[misc] # the class exists only at run time
         def __init__(self) -> None:
             super().__init__()
             self.errors: list[str] = []
@@ -109,15 +109,15 @@ def refusal(what: str, log: Any, hint: str = "") -> Refused:
 
 
 class Network:
-    """An ONNX file as TensorRT's network. What it was made by is kept, since the network lives no longer."""
+    """An ONNX file as TensorRT's network, with the builder and the parser, which must outlive it."""
 
     def __init__(self, trt: Any, log: Any, onnx_file: str) -> None:
         self.trt = trt
         self.log = log
         try:
             self.builder = trt.Builder(log)
-        except TypeError:  # what the bindings make of a null pointer
-            raise refusal("TensorRT makes no builder", log, DOCTOR) from None
+        except TypeError:  # the bindings raise it for a null pointer
+            raise refusal("TensorRT can't create a builder", log, DOCTOR) from None
         flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
         self.network = self.builder.create_network(0 if flag is None else 1 << int(flag))
         self.parser = trt.OnnxParser(self.network, log)
@@ -128,26 +128,26 @@ class Network:
             raise self._parse_error(os.path.basename(onnx_file))
 
     def _parse_error(self, name: str) -> Refused:
-        """What the parser complains of, with the names of the nodes."""
+        """The parser's errors, with the names of the nodes."""
         errors = [self.parser.get_error(index) for index in range(self.parser.num_errors)]
         lines = [described(error) for error in errors]
-        first = lines[0] if lines else "it doesn't say why"
+        first = lines[0] if lines else "it reports no reason"
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        hint = "Other runtimes may know these operators: -r ort, -r torch-eager."
+        hint = "Another runtime may support these operators: -r ort or -r torch-eager"
         return Refused(FailureKind.MODEL_ERROR, f"TensorRT can't parse {name}: {first}{more}", hint, "\n".join(lines))
 
     def configuration(self, options: Options, given: dict[str, protocol.Tensor], cache: bytes | None) -> Any:
-        """How it's to be built. `given` are the inputs; `cache` holds timings of earlier builds.
+        """The configuration of the build. `given` are the inputs; `cache` has timings of earlier builds.
 
         Raises:
-            Refused: the network has an input that isn't among those given.
+            Refused: the network has an input that isn't one of them.
         """
         trt, config = self.trt, self.builder.create_builder_config()
         if options.workspace_bytes:
             config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
         config.builder_optimization_level = options.optimization
         (config.set_flag if options.tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
-        capturable = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)  # TensorRT-RTX's alone
+        capturable = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)  # only in TensorRT-RTX
         if options.cuda_graph and capturable is not None:
             config.set_flag(capturable)
         inputs = [self.network.get_input(index) for index in range(self.network.num_inputs)]
@@ -155,14 +155,14 @@ class Network:
         if renamed:
             raise Refused(
                 FailureKind.MODEL_ERROR,
-                f"TensorRT's parser has given inputs other names, which trt can't measure yet: {', '.join(renamed)}",
-                "It does so where an input is an output, too. -r ort and -r torch-eager can.",
+                f"TensorRT's parser has renamed inputs, which isn't supported yet: {', '.join(renamed)}",
+                "It does so where an input is also an output. Use -r ort or -r torch-eager.",
             )
         if any(tensor.is_shape_tensor or -1 in tuple(tensor.shape) for tensor in inputs):
             profile = self.builder.create_optimization_profile()
             for tensor in inputs:
                 one = given[tensor.name]
-                if tensor.is_shape_tensor:  # shapes are computed from its values
+                if tensor.is_shape_tensor:  # its values determine shapes
                     values = memoryview(one.data).cast("q" if one.dtype == "int64" else "i").tolist()
                     profile.set_shape_input(tensor.name, *[values] * 3)
                 else:
@@ -173,15 +173,15 @@ class Network:
         return config
 
     def _use(self, config: Any, cache: bytes) -> None:
-        """Build with the timings of `cache`, if there are any.
+        """Build with the timings of `cache`, if they can be used.
 
-        Of those of another version, or of another GPU, TensorRT makes an empty cache, and tells its log alone.
+        From timings of another version or GPU, TensorRT creates an empty cache, and reports it only in its log.
         """
         empty = config.create_timing_cache(b"")
         for state, made in (("warm", config.create_timing_cache(cache)), ("cold", empty)):
             worthless = made is None or (state == "warm" and bytes(made.serialize()) == bytes(empty.serialize()))
             if not worthless and config.set_timing_cache(made, False):
-                self._timings, self._cache = made, state  # they have to outlive the build
+                self._timings, self._cache = made, state  # the cache must outlive the build
                 return
 
     def built(self, config: Any) -> Built:
@@ -195,14 +195,14 @@ class Network:
         plan = self.builder.build_serialized_network(self.network, config)
         build_s = time.perf_counter() - started
         if plan is None:
-            hint = "More workspace may help (--rt-args workspace::BYTES), or another optimisation level."
+            hint = "Try a larger --rt-args workspace::BYTES, or another optimization::LEVEL."
             raise refusal("TensorRT can't build the engine", self.log, hint)
         digest = hashlib.sha256(plan).hexdigest()
         return Built(plan, build_s, int(plan.nbytes), digest, self._cache)
 
 
 def described(error: Any) -> str:
-    """One of the parser's errors: which node, of which operator, and what is the matter with it."""
+    """One of the parser's errors: the node, its operator, and the reason."""
     operator, name = error.node_operator(), error.node_name()
     node = f"node {name or error.node()}" + (f" ({operator})" if operator else "")
     return f"{node}: {error.desc()}" if name or operator else str(error.desc())
@@ -212,23 +212,23 @@ def deserialized(trt: Any, log: Any, plan: Any) -> tuple[Any, Any, Any]:
     """The runtime, the engine and an execution context of a plan; each needs the one before.
 
     Raises:
-        Refused: there is none: TensorRT says None where it fails.
+        Refused: TensorRT returned None for one of them.
     """
     runtime = trt.Runtime(log)
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
-        raise refusal("TensorRT can't load the engine that it has built", log, DOCTOR)
+        raise refusal("TensorRT can't load the engine that it built", log, DOCTOR)
     context = engine.create_execution_context(*_specialized(trt, engine))
     if context is None:
-        hint = "Is there enough of the GPU's memory left?"
-        raise refusal("TensorRT makes no execution context of the engine", log, hint)
+        hint = "Check how much of the GPU's memory is free: nvidia-smi"
+        raise refusal("TensorRT can't create an execution context for the engine", log, hint)
     return runtime, engine, context
 
 
 def _specialized(trt: Any, engine: Any) -> tuple[Any, ...]:
-    """What an execution context is to be told: TensorRT-RTX's alone, since TensorRT has kernels for the shapes anyway.
+    """The configuration of an execution context, which only TensorRT-RTX needs.
 
-    Of dynamic shapes, it would begin with general kernels, and change them for better ones at any time later.
+    For dynamic shapes, it would start with generic kernels, and replace them with specialized ones at any later time.
     """
     strategies = getattr(trt, "DynamicShapesKernelSpecializationStrategy", None)
     if strategies is None:
@@ -239,7 +239,7 @@ def _specialized(trt: Any, engine: Any) -> tuple[Any, ...]:
 
 
 def dtype_of(engine: Any, name: str) -> str:
-    """The exchange's name of a tensor's type.
+    """The protocol's name of a tensor's type.
 
     Raises:
         Refused: it has none.
@@ -247,13 +247,13 @@ def dtype_of(engine: Any, name: str) -> str:
     kind = engine.get_tensor_dtype(name).name
     if kind not in DTYPES:
         raise Refused(
-            FailureKind.MODEL_ERROR, f"the tensor {name} is of TensorRT's type {kind}, which isobench can't compare"
+            FailureKind.MODEL_ERROR, f"the tensor {name} has TensorRT's type {kind}, which isobench can't compare"
         )
     return DTYPES[kind]
 
 
 def read_cache(path: str) -> bytes | None:
-    """What a timing cache holds; b"" where there is none yet, None where none is to be used."""
+    """The contents of a timing cache; b"" if it doesn't exist yet, None for no cache."""
     if not path:
         return None
     try:
@@ -263,12 +263,12 @@ def read_cache(path: str) -> bytes | None:
         return b""
 
 
-def keep_cache(path: str, config: Any) -> None:
-    """Write the timings that a build has added to. What can't be kept is only slower the next time."""
+def store_cache(path: str, config: Any) -> None:
+    """Write the timings, with those of this build. A failure only makes the next build slower."""
     cache = config.get_timing_cache()
     if path and cache is not None:
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             protocol.write_bytes(path, bytes(cache.serialize()))
         except OSError as error:
-            print(f"the timing cache can't be kept: {error}", flush=True)  # noqa: T201 - the worker's log
+            print(f"can't write the timing cache: {error}", flush=True)  # noqa: T201 - the worker's log

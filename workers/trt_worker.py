@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TRIED = 30
-"""Inferences that each of several builds is tried with, before one of them is measured."""
+"""Inferences of each of several builds that decide which one is measured."""
 
 
 def _execute(
@@ -98,21 +98,21 @@ def _built(
     cache_file: str,
     builds: int,
 ) -> list[Built]:
-    """Build the engine, several times where that is asked for: two builds of one model aren't the same.
+    """Build the engine `builds` times: two builds of one model may differ.
 
-    With several, no timings are kept between them: each build measures for itself.
+    Several builds share no timing cache, so that each measures its kernels again.
     """
     found = []
     for _ in range(builds):
         network = Network(trt, log, onnx_file)
         config = network.configuration(options, inputs, trt_engine.read_cache(cache_file))
         found.append(network.built(config))
-        trt_engine.keep_cache(cache_file, config)
+        trt_engine.store_cache(cache_file, config)
     return found
 
 
 class _Loaded:
-    """An engine that is ready to run, with its buffers on a stream of its own."""
+    """A loaded engine, with its buffers, on its own stream."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class _Loaded:
         self.stream = cuda.stream()
         self.transfers = gpu_timing.Transfers(cuda, self.stream)
         self._log = log
-        self._kept, self.engine, self.context = trt_engine.deserialized(trt, log, built.plan)
+        self._runtime, self.engine, self.context = trt_engine.deserialized(trt, log, built.plan)
         self._host: list[cuda_driver.Buffer] = []
         for name, tensor in inputs.items():
             self._bind_input(trt, name, tensor)
@@ -152,11 +152,11 @@ class _Loaded:
         expected = trt_engine.dtype_of(self.engine, name)
         if expected != tensor.dtype:
             raise Refused(
-                FailureKind.MODEL_ERROR, f"the input {name} is {tensor.dtype}, and the engine takes {expected}"
+                FailureKind.MODEL_ERROR, f"the input {name} must be {expected} for the engine, got {tensor.dtype}"
             )
         if -1 in tuple(self.engine.get_tensor_shape(name)) and not self.context.set_input_shape(name, tensor.shape):
-            raise trt_engine.refusal(f"TensorRT doesn't take the shape of {name}", self._log)
-        if self.engine.get_tensor_location(name) == trt.TensorLocation.HOST:  # what shapes are computed from
+            raise trt_engine.refusal(f"TensorRT refuses the shape of {name}", self._log)
+        if self.engine.get_tensor_location(name) == trt.TensorLocation.HOST:  # its values determine shapes
             self._host.append(self.cuda.page_locked(len(tensor.data)))
             self._host[-1].view[:] = tensor.data
             address = self._host[-1].address
@@ -169,19 +169,19 @@ class _Loaded:
         if any(size < 0 for size in shape):
             raise Refused(
                 FailureKind.MODEL_ERROR,
-                f"the shape of the output {name} depends on the values of the inputs, which trt can't measure yet",
-                "-r ort and -r torch-eager can.",
+                f"the shape of the output {name} depends on the values of the inputs, which isn't supported yet",
+                "Use -r ort or -r torch-eager.",
             )
         self._set_address(name, self.transfers.add_output(math.prod(shape) * protocol.DTYPES[dtype]))
         return dtype, shape
 
     def _set_address(self, name: str, address: int) -> None:
         if not self.context.set_tensor_address(name, address):
-            raise trt_engine.refusal(f"TensorRT doesn't take the address of {name}", self._log)
+            raise trt_engine.refusal(f"TensorRT refuses the address of {name}", self._log)
 
 
 def _chosen(loaded: list[_Loaded]) -> tuple[int, list[float | None]]:
-    """Which engine is measured, and what each took: of several the one in the middle, the slower of two."""
+    """The index of the engine to measure, and the median of each: of several the middle one, the slower of two."""
     if len(loaded) == 1:
         return 0, [None]
     stage(Phase.TRYING_ENGINES)
@@ -190,7 +190,7 @@ def _chosen(loaded: list[_Loaded]) -> tuple[int, list[float | None]]:
 
 
 def _several(built: list[Built], medians: list[float | None], chosen: int) -> str:
-    """What is told of several builds: whether they differ, and by how much."""
+    """Several builds, for people: whether they differ, and by how much."""
     unlike = len({one.sha256 for one in built})
     each = ", ".join(f"{(median_s or 0.0) * 1000:.4f}" for median_s in medians)
     return f"{len(built)}, {unlike} of them unlike: medians {each} ms; number {chosen + 1} is measured"
@@ -210,19 +210,19 @@ def _median_s(run: _Loaded) -> float:
 
 
 def _captured(cuda: cuda_driver.Libcuda, run: _Loaded) -> Callable[[], None]:
-    run.enqueue()  # TensorRT does some of its work at the first run only
+    run.enqueue()  # some work is done only in the first run
     cuda.synchronize(run.stream)
     try:
         return cuda.captured(run.stream, run.enqueue)
     except cuda_driver.CudaError as error:
-        hint = "Leave out --rt-args cuda_graph: some layers can't be captured."
+        hint = "Leave out --rt-args cuda_graph: not all layers can be captured."
         raise Refused(
             FailureKind.ENGINE_ERROR, f"the engine can't be captured as a CUDA graph: {error}", hint
         ) from None
 
 
 def _cache_file(trt: Any, gpu_facts: dict[str, Any]) -> str:
-    """Where timings are kept: those of one device by one version. "": nowhere, or TensorRT-RTX, which takes none."""
+    """The timing cache of this version and GPU; "" if there is no cache folder, or for TensorRT-RTX, which has none."""
     folder = os.environ.get("ISOBENCH_CACHE", "")
     name = trt_engine.name_of(trt)
     if not folder or name == "tensorrt_rtx":

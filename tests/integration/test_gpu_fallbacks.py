@@ -1,6 +1,4 @@
-"""What would silently run on the CPU is an error, and TF32 is what was asked for: in the real ONNX Runtime and the real
-PyTorch, both CPU builds.
-"""
+"""A silent fallback to the CPU is an error, and TF32 is as requested: with CPU builds of ONNX Runtime and PyTorch."""
 
 from __future__ import annotations
 
@@ -103,7 +101,7 @@ def test_onnx_runtime_that_would_take_the_cpu_is_refused(ort_python: Path, tmp_p
 def test_a_module_that_would_stay_on_the_cpu_is_refused(torch_python: Path) -> None:
     without_cuda, left = _told(torch_python, TORCH)
     assert without_cuda[0] == "no-gpu"
-    assert "a build without CUDA, finds none" in without_cuda[1]
+    assert "(a build without CUDA) finds none" in without_cuda[1]
     assert left[0] == "provider-fallback"
     assert left[1] == "the module's table would stay on the CPU while the model runs on the GPU"
     assert "Register it as a parameter or a buffer" in left[2]

@@ -85,7 +85,8 @@ def test_wrappers_are_looked_through_and_instances_of_one_architecture_are_one_m
 def test_a_model_that_is_never_called_is_told_with_its_place() -> None:
     error = refused("never_called")
     assert error.message == (
-        "never_called.py makes a model but never calls it: Sequential (never_called.py:3), Linear (never_called.py:4)"
+        "never_called.py creates a model, but never calls it: "
+        "Sequential (never_called.py:3), Linear (never_called.py:4)"
     )
     assert "model(inputs)" in error.hint
 
@@ -117,7 +118,7 @@ def test_a_script_that_would_take_a_gpu_by_itself_finds_none_where_the_cpu_is_me
 
 def test_a_script_without_a_model_is_told() -> None:
     error = refused("no_model")
-    assert error.message == "no_model.py makes no model: no torch.nn.Module was instantiated"
+    assert error.message == "no_model.py creates no torch.nn.Module"
     assert error.exit_code == 3
 
 
@@ -139,7 +140,7 @@ def test_a_model_that_raises_is_shown_without_our_frames() -> None:
 
 def test_a_script_that_exits_for_want_of_arguments_is_shown_with_what_it_said() -> None:
     error = refused("exits")
-    assert error.message == "exits.py left by sys.exit(2) before its end"
+    assert error.message == "exits.py called sys.exit(2) before it ended"
     assert "exits.py: error: the following arguments are required: --width" in error.details
     assert "parse_args().width" in error.details
     assert "argparse.py" not in error.details
@@ -149,7 +150,7 @@ def test_a_script_that_exits_for_want_of_arguments_is_shown_with_what_it_said() 
 
 
 def test_a_script_that_leaves_before_it_calls_a_model_is_told() -> None:
-    assert refused("leaves_early").message == "leaves_early.py left by sys.exit() before it called a model"
+    assert refused("leaves_early").message == "leaves_early.py called sys.exit() before it called a model"
 
 
 def test_a_flood_of_output_does_not_bury_the_error() -> None:
@@ -175,13 +176,13 @@ def test_a_script_that_is_no_python_is_told_with_the_line(tmp_path: Path) -> Non
 def test_a_script_that_never_ends_is_stopped() -> None:
     with pytest.raises(WorkerError) as caught:
         isobench.discover(SCRIPTS / "never_ends.py", timeout_s=6)
-    assert "was stopped after 6 s (--timeout) while running the script" in caught.value.message
+    assert "was killed after 6 s (--timeout) while running the script" in caught.value.message
 
 
 def test_a_hash_that_no_model_has_is_told_with_those_that_there_are() -> None:
     result = isobench.benchmark(f"{EXAMPLES / 'two_models.py'}::ffff", runtime="torch-eager")
     assert result.outcome.status == "failed"
-    assert "ffff is the hash of no model that the script calls" in result.outcome.message
+    assert "the script calls no model with the hash ffff" in result.outcome.message
     assert "e01e279c (Perceptron), b4b5ecef (Tagger)" in result.outcome.hint
 
 

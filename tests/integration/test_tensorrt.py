@@ -67,12 +67,12 @@ def test_the_workers_code_builds_a_real_engine_and_says_where_it_cannot_be_loade
         assert built["build_s"] > 0
         assert built["size_bytes"] > 1000
         assert re.fullmatch("[0-9a-f]{64}", built["sha256"])
-    # A cache of another version is as good as none, and isn't taken for timings.
+    # A cache of another version counts as empty.
     assert [built["timing_cache"] for built in told["builds"]] == ["none", "cold", "cold"]
     assert (tmp_path / "small.timings").stat().st_size > 0
-    # Without a GPU, TensorRT says None where it should load the engine: that is an error here.
+    # Without a GPU, TensorRT returns None instead of an engine: that must be an error.
     assert told["refused"]["kind"] == "engine-error"
-    assert "TensorRT can't load the engine that it has built" in told["refused"]["message"]
+    assert "TensorRT can't load the engine that it built" in told["refused"]["message"]
     assert "isobench doctor --device nvidia" in told["refused"]["hint"]
 
 
@@ -96,10 +96,10 @@ def test_an_input_that_the_parser_has_renamed_is_refused(python: Path, tmp_path:
     onnx.save(model, file)
     refused = _built(python, file)["refused"]
     assert refused["kind"] == "model-error"
-    assert refused["message"].endswith("which trt can't measure yet: __x")
+    assert refused["message"].endswith("which isn't supported yet: __x")
 
 
-def test_what_it_cannot_parse_is_told_with_the_nodes_name(python: Path, tmp_path: Path) -> None:
+def test_a_parse_error_names_the_node(python: Path, tmp_path: Path) -> None:
     node = helper.make_node("NoSuchOperator", ["x"], ["y"], name="/head/odd", domain="")
     told = _built(python, _saved(tmp_path, node))
     assert told["refused"]["kind"] == "model-error"
@@ -109,7 +109,7 @@ def test_what_it_cannot_parse_is_told_with_the_nodes_name(python: Path, tmp_path
 
 
 def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(python: Path, tmp_path: Path) -> None:
-    """The bindings' wheel alone can be had here, without the libraries: its compiled module carries all names."""
+    """Only the wheel of the bindings is available here, without the libraries; its compiled module has all names."""
     env, _ = command.environment()
     target = tmp_path / "bindings"
     subprocess.run(
@@ -137,7 +137,7 @@ def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(python: Pat
     assert used - _names(module) == RTX_ALONE
 
 
-# What is looked up on TensorRT's objects: attributes of these variables, and names given to getattr.
+# Names that are looked up in TensorRT's objects: attributes of these variables, and arguments of getattr.
 OBJECTS = {
     "trt",
     "builder",
@@ -176,7 +176,7 @@ def _names(module: Path) -> set[str]:
 
 
 def _used(worker: str) -> set[str]:
-    """The names that a worker asks TensorRT's objects for."""
+    """The names that a worker looks up in TensorRT's objects."""
     found = set()
     for node in ast.walk(ast.parse((paths.WORKERS / worker).read_text())):
         if isinstance(node, ast.Attribute):

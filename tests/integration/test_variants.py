@@ -83,12 +83,12 @@ def test_a_number_of_threads_that_is_the_runtimes_own_is_recorded_and_said(model
 
 def test_ort_never_falls_back_without_a_word(model: Path) -> None:
     absent = refusal(model, execution_provider="CUDAExecutionProvider")
-    assert "this ONNX Runtime has no CUDAExecutionProvider" in absent.message
+    assert "this build of ONNX Runtime has no CUDAExecutionProvider" in absent.message
     assert "CPUExecutionProvider" in absent.hint
     # It is there in every build, and runs nothing of an ordinary model: all would be left to the CPU.
     fallen = refusal(model, execution_provider="AzureExecutionProvider")
     assert fallen.kind == "provider-fallback"
-    assert "AzureExecutionProvider can't run the whole model" in fallen.message
+    assert "AzureExecutionProvider can't run all of the model" in fallen.message
     alone = refusal(model, threads=1, execution_mode="parallel")
     assert "runs operators in sequence whatever the execution mode" in alone.message
 
@@ -127,7 +127,7 @@ def test_openvino_takes_another_precision_only_when_asked_and_says_which(model: 
         outcome = measure(model, "openvino", precision=precision).outcome
         if isinstance(outcome, Failed):  # this CPU can't
             assert outcome.kind == "precision"
-            assert f"{precision} was asked for, and OpenVINO would compute in" in outcome.message
+            assert f"requested: {precision}" in outcome.message
         else:
             assert outcome.facts["precision"] == precision
             assert not outcome.correctness.ok, "sums of 64 products differ in the third digit"

@@ -124,7 +124,7 @@ def test_work_outside_of_the_timed_stream_is_refused(
     workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cuda = Cuda(queueing_ns=20_000, work_ns=1000, elsewhere_ns=2_000_000)
-    with pytest.raises(workers.harness.Refused, match=r"outside of the stream that is timed: .* ms of work were left"):
+    with pytest.raises(workers.harness.Refused, match=r"outside of the timed stream: .* ms of work remained"):
         _block(workers, cuda, tmp_path, monkeypatch)
 
 
@@ -277,9 +277,9 @@ def test_the_parsers_errors_name_the_node(workers: Any) -> None:
 
 
 def test_without_a_driver_the_layer_says_so(workers: Any) -> None:
-    with pytest.raises(workers.harness.Refused, match=r"no NVIDIA GPU can be used here: .*libnothing") as raised:
+    with pytest.raises(workers.harness.Refused, match=r"no usable NVIDIA GPU: .*libnothing") as raised:
         workers.cuda_driver.Libcuda("libnothing.so.1")
-    assert raised.value.hint == "isobench doctor --device nvidia says what is missing."
+    assert raised.value.hint == "Check what is missing: isobench doctor --device nvidia"
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")

@@ -176,14 +176,14 @@ def test_a_gpu_of_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.skipif(nvidia.present(), reason="there is a GPU")
 def test_without_a_gpu_it_is_said_at_once_and_doctor_says_what_is_missing() -> None:
-    with pytest.raises(UsageError, match="no device nvidia: there is no NVIDIA driver") as raised:
+    with pytest.raises(UsageError, match="no device nvidia: no NVIDIA driver") as raised:
         nvidia.gpu(NVIDIA)
     assert "isobench doctor --device nvidia" in raised.value.hint
     done = subprocess.run(
         [sys.executable, "-m", "isobench", "doctor", "--device", "nvidia"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1, done.stderr
-    assert done.stdout.startswith("MISSING  GPU  there is no NVIDIA driver: libnvidia-ml.so.1 isn't found\n")
+    assert done.stdout.startswith("MISSING  GPU  no NVIDIA driver: libnvidia-ml.so.1 not found\n")
     assert "-> a machine with an NVIDIA GPU and its driver" in done.stdout
     run = subprocess.run(
         [sys.executable, "-m", "isobench", "run", "--device", "nvidia", __file__],
@@ -192,7 +192,7 @@ def test_without_a_gpu_it_is_said_at_once_and_doctor_says_what_is_missing() -> N
         check=False,
     )
     assert run.returncode == 2
-    assert run.stderr.startswith("error: no device nvidia: there is no NVIDIA driver")
+    assert run.stderr.startswith("error: no device nvidia: no NVIDIA driver")
 
 
 def test_a_host_without_nvidia_ml_py_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_a_host_without_nvidia_ml_py_says_what_to_install(monkeypatch: pytest.Mo
     with pytest.raises(UsageError) as raised:
         nvidia.gpu(NVIDIA)
     found = requirements.no_gpu(raised.value)
-    assert (found.ok, found.found) == (False, "the package nvidia-ml-py isn't installed")
+    assert (found.ok, found.found) == (False, "the package nvidia-ml-py is not installed")
     assert found.advice == "pip install nvidia-ml-py"
 
 
@@ -240,7 +240,7 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
         else:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
         assert [gpu._handle for gpu in nvml.visible()] == expected
-    none_left = "knows 2 GPUs that may be used here, and CUDA_VISIBLE_DEVICES= leaves none"
+    none_left = "lists 2 GPUs, but CUDA_VISIBLE_DEVICES= selects none"
     for names, message in (("", none_left), ("GPU-gone", "Not Found")):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
         with pytest.raises(nvml.Unavailable, match=message):

@@ -112,8 +112,8 @@ def test_gpus_are_those_that_cuda_will_see(driver: Path, names: str | None, foun
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("nvml.visible()", "the NVIDIA driver knows 2 GPUs that may be used here, and CUDA_VISIBLE_DEVICES=-1 leaves"),
-        ("nvml.by_bus_id('0000:99:00.0')", "the GPU can't be asked: Not Found"),
+        ("nvml.visible()", "the NVIDIA driver lists 2 GPUs, but CUDA_VISIBLE_DEVICES=-1 selects"),
+        ("nvml.by_bus_id('0000:99:00.0')", "NVML can't access the GPU: Not Found"),
     ],
 )
 def test_what_cannot_be_asked_says_why(driver: Path, code: str, message: str) -> None:

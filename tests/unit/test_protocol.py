@@ -10,7 +10,7 @@ from isobench.workers import protocol
 from isobench.workers.protocol import ProtocolError, Tensor
 
 
-def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
+def test_tensors_are_read_as_they_were_written(tmp_path: Path) -> None:
     tensors = [
         Tensor("args.0", "float32", (2, 3), bytes(24)),
         Tensor("kwargs.mask", "bool", (), b"\1"),
@@ -21,7 +21,7 @@ def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
     assert protocol.read_tensors(tmp_path / "t") == tensors
 
 
-def test_json_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_json_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     protocol.write_json(file, {"schema": "s/1", "n": 1})
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -34,13 +34,13 @@ def test_json_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('{"schema": "s/1"', "is not valid JSON"),
-        ("[1]", "holds list, not an object"),
-        ('{"schema": "s/2"}', "has the schema 's/2', not 's/1'"),
-        ("{}", "has the schema None"),
+        ("[1]", "must be a JSON object, got list"),
+        ('{"schema": "s/2"}', "must have the schema 's/1', got 's/2'"),
+        ("{}", "must have the schema 's/1', got None"),
         ("\xff\xfe", "is not valid JSON"),
     ],
 )
-def test_json_of_another_kind_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_other_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ProtocolError, match=message):
         protocol.read_json(tmp_path / "x.json", "s/1")
@@ -49,15 +49,18 @@ def test_json_of_another_kind_is_refused(tmp_path: Path, text: str, message: str
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"schema": "other", "tensors": []}, "has the schema 'other'"),
-        ({"schema": protocol.TENSORS_SCHEMA}, "no tensors file"),
-        ([1, 2], "no tensors file"),
-        ({"name": "x", "dtype": "float32", "shape": [2], "data": bytes(4)}, r"float32\[2\] comes with 4 bytes"),
+        ({"schema": "other", "tensors": []}, "must have the schema 'isobench.tensors/1', got 'other'"),
+        ({"schema": protocol.TENSORS_SCHEMA}, "is not a tensors file"),
+        ([1, 2], "is not a tensors file"),
+        (
+            {"name": "x", "dtype": "float32", "shape": [2], "data": bytes(4)},
+            r"must have 8 bytes \(float32\[2\]\)",
+        ),
         ({"name": "x", "dtype": "object", "shape": [], "data": b""}, "unknown type 'object'"),
-        ({"name": "x", "dtype": "float32", "shape": []}, "no tensors file"),
+        ({"name": "x", "dtype": "float32", "shape": []}, "is not a tensors file"),
     ],
 )
-def test_tensors_of_another_kind_are_refused(tmp_path: Path, value: object, message: str) -> None:
+def test_other_tensors_files_are_refused(tmp_path: Path, value: object, message: str) -> None:
     if isinstance(value, dict) and "name" in value:
         value = {"schema": protocol.TENSORS_SCHEMA, "tensors": [value]}
     (tmp_path / "t").write_bytes(msgpack.packb(value))
@@ -65,9 +68,9 @@ def test_tensors_of_another_kind_are_refused(tmp_path: Path, value: object, mess
         protocol.read_tensors(tmp_path / "t")
 
 
-def test_half_a_tensors_file_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_tensors_file_is_refused(tmp_path: Path) -> None:
     protocol.write_tensors(tmp_path / "t", [Tensor("x", "float32", (100,), bytes(400))])
     whole = (tmp_path / "t").read_bytes()
     (tmp_path / "t").write_bytes(whole[:200])
-    with pytest.raises(ProtocolError, match="no tensors file"):
+    with pytest.raises(ProtocolError, match="is not a tensors file"):
         protocol.read_tensors(tmp_path / "t")

@@ -14,7 +14,7 @@ from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.workers import protocol
 
-# Statistics are imported where they are used: the worker is started sooner without them.
+# Analysis is imported where it is used: the worker is started sooner without it.
 if TYPE_CHECKING:
     from isobench.builds import Build
     from isobench.environments import Environment, Spec
@@ -38,16 +38,16 @@ class MeasuredPerformance:
 
 
 class Stats:
-    """What a runtime wishes to keep in the Result, besides what isobench itself measures."""
+    """Figures that a runtime adds to the Result, besides those that isobench measures."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
 
     def save_model_eval_stat(self, key: str, value: Any) -> None:
-        """Keep `value` under `key`.
+        """Add `value` under `key`.
 
         Raises:
-            TypeError: JSON can't hold it.
+            TypeError: JSON can't represent it.
             ValueError: it isn't finite.
         """
         import json
@@ -58,9 +58,9 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Where and how a runtime is to work: handed to it by the runner before anything is started.
+    """Where and how a runtime measures; set before anything is started.
 
-    `environment` is None for a runtime that names none; `run_dir` is the folder for all that it writes.
+    `environment` is None for a runtime that names none; all files go into `run_dir`.
     """
 
     runtime: str
@@ -72,21 +72,21 @@ class Context:
 
 
 class BaseRT(ABC):
-    """One runtime, about to measure one Build (`self.build`), where and how `self.context` says.
+    """One runtime, which measures one Build (`self.build`) as `self.context` says.
 
-    A subclass says how to measure by `_execute`, or by a `benchmark` of its own. It names its environment (`envs/NAME`)
-    and the package whose version it is known by. Its `__init__` takes the runtime's arguments as keywords with
-    annotations, by which the command line turns text into values, and hands them on to `super().__init__`.
+    A subclass implements `_execute`, or its own `benchmark`. It names its environment (`envs/NAME`) and the package
+    whose version is the runtime's version. Its `__init__` takes the runtime's arguments as annotated keywords, by which
+    the command line converts text to values, and passes them to `super().__init__`.
     """
 
     environment: ClassVar[str] = ""
     package: ClassVar[str] = ""
     hardware: ClassVar[str] = ""
-    """The family that its device is in truth, whose lock it takes: "cpu" for one that stands for this processor."""
+    """The family of the device whose lock it takes, if another: "cpu" for a device that is this processor."""
     variants: ClassVar[tuple[str, ...]] = ()
-    """Other names that `package` goes by: builds of it that can't be installed side by side."""
+    """Other names of `package`: builds of it that can't be installed side by side."""
     takes_scripts_only: ClassVar[str] = ""
-    """Why an `.onnx` file can't be run, as a sentence; empty: it can."""
+    """Why an `.onnx` file can't be run, as a sentence; empty if it can."""
 
     def __init__(self, **rt_args: Any) -> None:
         self.rt_args = rt_args
@@ -109,15 +109,15 @@ class BaseRT(ABC):
 
     @classmethod
     def on(cls, device: Device) -> type[BaseRT]:
-        """The class that serves on `device`, where devices of several families need classes of their own."""
+        """The class for `device`, if some families of devices need their own."""
         return cls
 
     @classmethod  # noqa: B027 - most need nothing
     def require(cls) -> None:
-        """Called before each benchmark, beside the plugin's `requirement_check`.
+        """Called before each benchmark, as is the plugin's `requirement_check`.
 
         Raises:
-            Exception: something that the runtime needs is missing; the message is shown as the runtime's.
+            Exception: something that the runtime needs is missing; the user sees the message.
         """
 
     @classmethod
@@ -127,46 +127,46 @@ class BaseRT(ABC):
 
     @classmethod
     def environment_for(cls, model: Model, progress: Callable[[str], None]) -> Spec | None:
-        """The environment that this runtime needs for `model`; None: it names none."""
+        """The environment that this runtime needs for `model`; None if it names none."""
         from isobench import environments
 
         return environments.spec(cls.environment) if cls.environment else None
 
     @abstractmethod
     def _setup(self) -> None:
-        """Called before anything is measured: what the runtime needs is checked here, and made ready."""
+        """Called before anything is measured, to check and prepare what the runtime needs."""
 
     @abstractmethod
     def mean_latency(self) -> float:
-        """Mean latency in milliseconds, once it's measured."""
+        """Mean latency in milliseconds, after the measurement."""
 
     @abstractmethod
     def throughput(self) -> float:
-        """Inferences per second, once it's measured."""
+        """Inferences per second, after the measurement."""
 
     @abstractmethod
     def device_name(self) -> str:
-        """The name of the device as its maker calls it."""
+        """The name of the device as its vendor calls it."""
 
     def _execute(self, output_dir: str, onnx_file: str, outputs_file: str, iterations: int) -> None:
         """Measure, and write `outputs_file` (`protocol.OUTPUTS_SCHEMA`), with the output tensors beside it.
 
-        `onnx_file` is "" where there is none.
+        `onnx_file` is "" if there is none.
         """
         raise NotImplementedError(f"{type(self).__name__} has no _execute")
 
     def start(self) -> None:
-        """Begin what takes time, while the host still works on its own part: here, make the run directory."""
+        """Start what takes time while the host does its own part: here, create the run directory."""
         self._bound().run_dir.mkdir(parents=True)
 
     def close(self) -> None:  # noqa: B027 - as above
-        """End whatever is still running."""
+        """Stop whatever is still running."""
 
     def benchmark(self) -> MeasuredPerformance:
-        """Measure the build: no old outputs, `_setup`, `_execute`, and then there must be new outputs.
+        """Measure the build: remove old outputs, call `_setup` and `_execute`, and require new outputs.
 
         Raises:
-            WorkerError: it came to no measurement.
+            WorkerError: there is no measurement.
         """
         context = self._bound()
         assert self.build is not None
@@ -178,7 +178,7 @@ class BaseRT(ABC):
         return self.performance()
 
     def performance(self) -> MeasuredPerformance:
-        """What `_execute` measured.
+        """The figures of what `_execute` measured.
 
         Raises:
             WorkerError: it left no measurement.
@@ -202,7 +202,7 @@ class BaseRT(ABC):
         return environment.version_of(self.package, *self.variants) if environment is not None else ""
 
     def output_tensors(self) -> list[protocol.Tensor]:
-        """What the last timed iteration returned; [] where nothing was kept, and then nothing can be believed."""
+        """The outputs of the last timed iteration; [] if none were written, which makes the result invalid."""
         try:
             return protocol.read_tensors(self._bound().run_dir / protocol.OUTPUT_TENSORS_FILE)
         except FileNotFoundError:
@@ -236,7 +236,7 @@ class BaseRT(ABC):
             raise WorkerError(f"the worker left no measurement: {error}", kind=FailureKind.PROTOCOL) from None
 
     def _bound(self) -> Context:
-        assert self.context is not None, "the runner sets the context first"
+        assert self.context is not None, "the context is set before anything is called"
         return self.context
 
 

@@ -73,7 +73,7 @@ class WorkerRT(BaseRT):
         self.spawned_s = self._process.spawned_s
 
     def close(self) -> None:
-        """End whatever is still running."""
+        """Stop the worker if it still runs."""
         if self._process is not None:
             self._process.__exit__(None, None, None)
             self._process = None

@@ -1,4 +1,4 @@
-"""How many samples a run takes: decided block by block, from what the blocks tell, while nothing is timed."""
+"""How many samples a run takes: decided after each block, from its noise, while nothing is timed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from isobench.planning.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """What a worker tells after its warm-up: blocks of so many samples should take `block_s`.
+    """A worker's message after its warm-up: blocks of `block_samples` samples should take `block_s`.
 
-    The counters need that long to tell what others did; `resolution_s` is how far they may be off.
+    The counters need that long to show what others used; `resolution_s` is their error.
     """
 
     block_samples: int
@@ -22,7 +22,7 @@ class Ready:
 
 
 class Sampler:
-    """Asks for blocks until a run has enough.
+    """Requests blocks until a run has enough.
 
     With a number of iterations that the user gave: exactly so many. Otherwise at least `LEAST_ITERATIONS` and
     `settings.min_time_s` in clean blocks (in any, where none are set aside), but no longer than `settings.max_time_s`.
@@ -39,9 +39,9 @@ class Sampler:
         self._total_s = 0.0
 
     def next(self) -> int:
-        """The samples of the next block; 0: enough."""
+        """The samples of the next block; 0 when the run has enough."""
         if self._settings.iterations is not None:
-            # The last block takes what would be too short for one of its own.
+            # The last block includes a remainder that would be too short on its own.
             return self.block_samples if self._left >= 2 * self.block_samples else self._left
         enough = (
             self._clean_iterations >= self._settings.worker_iterations and self._clean_s >= self._settings.min_time_s
@@ -49,7 +49,7 @@ class Sampler:
         return 0 if enough else self.block_samples
 
     def add(self, block: Block) -> None:
-        """Take note of a block that was measured."""
+        """Count a block that was measured."""
         self._left -= block.samples
         self._total_s += block.wall_s
         if block.wall_s < self._ready.block_s / 2:

@@ -209,7 +209,7 @@ class Worker:
         if not ready:
             process.kill_group(self._popen)
             raise self._error(
-                f"the worker was stopped after {self._timeout_s:g} s (--timeout) while {self._stage}",
+                f"the worker was killed after {self._timeout_s:g} s (--timeout) while {self._stage}",
                 kind=FailureKind.TIMEOUT,
                 hint="Allow more time with --timeout SECONDS.",
             )

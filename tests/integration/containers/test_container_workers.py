@@ -85,7 +85,7 @@ def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_el
     [
         ("segfaults", "crash", "was killed by SIGSEGV"),
         ("raises", "exception", "failed while loading (thinking): RuntimeError: no such operator"),
-        ("exits", "exception", "left by itself"),
+        ("exits", "exception", "called sys.exit"),
         ("hangs", "timeout", "was killed after 2 s"),
     ],
 )
