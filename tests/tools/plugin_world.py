@@ -1,4 +1,4 @@
-"""Lays plugins down on `sys.path` as an installer would, for tests that need no environment."""
+"""Installs plugins on `sys.path`, for tests that need no environment."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ SCHEMA = "isobench.environment/2"
 
 
 class ManifestError(ValueError):
-    """It is no manifest of this schema; the message says what is wrong with it."""
+    """It is not a manifest of this schema; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Python:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePackage:
-    """A Python package that the image brings along."""
+    """A Python package that the image contains."""
 
     name: str
     version: str

@@ -14,7 +14,7 @@ from container_world import Run
 from isobench.environments import Environment
 from isobench.environments.container import engine, running
 
-KEPT = Path(__file__).parents[3] / "build" / "test-containers"
+STORED = Path(__file__).parents[3] / "build" / "test-containers"
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,11 @@ def image() -> Iterator[str]:
     if shutil.which("podman") is None:
         pytest.skip("podman isn't installed (apt-get install podman)")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in container_world.configured(KEPT).items():
+        for name, value in container_world.configured(STORED).items():
             patch.setenv(name, value)
         engine._examined.cache_clear()
         try:
-            identity = container_world.made(KEPT / "image.tar")
+            identity = container_world.made(STORED / "image.tar")
             box = running.container(engine.find(), identity, [container_world.PYTHON, "-c", "pass"])
             subprocess.run(box.argv, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:

@@ -170,8 +170,8 @@ def test_an_environment_of_ones_own_goes_before_isobenchs(conda, channel, monkey
     ("text", "message", "hint"),
     [
         ("name: a b/c\ndependencies: [python 3.11.*]\n", "", ""),
-        ("name: ../x\ndependencies:\n  - python 3.11.*\n", "'../x' can't be the name", "name: my-env, in "),
-        ("name: x\ndependencies:\n  - numpy\n", "environment.yml doesn't say which Python", "- python 3.11.*, or"),
+        ("name: ../x\ndependencies:\n  - python 3.11.*\n", "'../x' can't be the name", "`name: my-env` in "),
+        ("name: x\ndependencies:\n  - numpy\n", "environment.yml names no version of Python", "`python 3.11.*`, or"),
     ],
 )
 def test_a_file_that_cant_be_an_environment_is_refused(conda, tmp_path, text, message, hint):
@@ -187,7 +187,7 @@ def test_a_file_that_cant_be_an_environment_is_refused(conda, tmp_path, text, me
     assert message in caught.value.message
     assert hint in caught.value.hint
     other = file.rename(file.with_name("env.yml"))
-    with pytest.raises(UsageError, match=r"isn't called environment\.yml"):
+    with pytest.raises(UsageError, match=r"--file must be called environment\.yml"):
         specs.of_file(other)
 
 

@@ -196,6 +196,6 @@ def test_the_command_line_goes_from_environment_yml_to_a_ready_environment(conda
     assert f"{spec.name}: linux-64: toolbox - -> 2.0" in locked.stdout.splitlines()
     created = conda.isobench("create", "tiny")
     assert created.returncode == 0, created.stderr
-    assert "tiny: provider conda, whose channel answers" in created.stderr
+    assert "tiny: using provider conda (rattler and uv, from conda-lock.yml and requirements.txt)" in created.stderr
     told = json.loads(conda.isobench("path", "tiny", "--json").stdout)
     assert told["provider"] == "conda"

@@ -79,7 +79,7 @@ def test_a_damaged_lock_is_resolved_again_with_the_versions_that_can_be_read(wor
     assert lock(check=True)
     assert spec.lock_file.read_bytes() == damaged
     assert lock()
-    assert "tiny: the lock is damaged: only its versions are held on to" in world.said
+    assert "tiny: the lock is damaged: keeping the versions that can be read" in world.said
     assert spec.lock_file.read_text() == (world.alpha if alpha == "1.0" else world.alpha_2) + world.beta
 
 
@@ -99,12 +99,12 @@ def test_a_package_that_no_index_has_is_named(world, lock):
 
 def test_requirements_that_contradict_each_other_are_refused(world, lock):
     world.spec(requirements="alpha<1\n")
-    assert refusal(lock) == ("no versions satisfy all that is asked for", "loosen one of the versions that uv names")
+    assert refusal(lock) == ("no versions satisfy all requirements", "Loosen one of the versions that uv names.")
 
 
 def test_malformed_requirements_are_told_from_a_damaged_lock(world, lock):
     world.spec(requirements="a b c\n")
-    assert refusal(lock) == ("requirements.in can't be parsed", "mend the line that uv names")
+    assert refusal(lock) == ("requirements.in can't be parsed", "Fix the line that uv names.")
 
 
 def test_requirements_that_are_not_there_are_named(world, lock):
@@ -117,7 +117,7 @@ def test_a_requirement_with_an_address_is_refused(world, lock):
     spec = world.spec(requirements=f"alpha @ file://{world.wheels}/alpha-2.0-py3-none-any.whl\nbeta\n")
     before = spec.lock_file.read_text()
     why, hint = refusal(lock)
-    assert (why, hint) == ("a requirement names an address, which no lock may", "name packages and versions only")
+    assert (why, hint) == ("a requirement is a URL, which a lock must not contain", "Name packages and versions only.")
     assert spec.lock_file.read_text() == before
 
 

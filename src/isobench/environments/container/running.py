@@ -96,7 +96,7 @@ def of(
 
 
 def record(environment: Environment) -> ContainerFacts:
-    """What a result says of the engine and the image; on the way, what a killed host left behind is removed.
+    """The engine and the image, for the result; containers that a killed host left behind are removed on the way.
 
     Raises:
         ProvisionError: no engine is available.
