@@ -1,4 +1,4 @@
-"""What a person at a terminal sees while isobench works: on standard error, so that standard output is the result's."""
+"""Progress messages on standard error: standard output is for results."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Protocol, TextIO
 
 
 class Progress(Protocol):
-    """Who hears how far the work is."""
+    """Receives progress messages."""
 
     def begin(self, what: str) -> None:
-        """Another piece of work starts: a model's build, a case."""
+        """The next piece of work starts: a model's build, a Case."""
 
     def stage(self, text: str) -> None:
-        """What is going on in it now."""
+        """What is being done in it now."""
 
     def note(self, text: str) -> None:
-        """Something that is worth keeping on the screen."""
+        """A message that stays on the screen."""
 
     def end(self, status: str) -> None:
         """A Case has ended, and its Result is on disk."""
 
 
 class Console:
-    """Tells of progress: one line that is written anew at a terminal, a line a step elsewhere.
+    """Prints progress: one line that is overwritten on a terminal, a line for each message in a file or a pipe.
 
-    Nothing is drawn by a clock: it is written to only when something happens, so it costs a measurement nothing.
+    It writes only when something happens, never by a timer, so that it doesn't disturb a measurement.
     """
 
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
@@ -38,17 +38,17 @@ class Console:
         self._started = 0.0
 
     def begin(self, what: str) -> None:
-        """Another piece of work starts."""
+        """The next piece of work starts."""
         self._what = what
         self._started = time.monotonic()
         self._write(what)
 
     def stage(self, text: str) -> None:
-        """What is going on in it now."""
+        """What is being done in it now."""
         self._write(f"{self._what}: {text}" if self._what else text)
 
     def note(self, text: str) -> None:
-        """Something that stays on the screen."""
+        """A message that stays on the screen."""
         self._write(text, stays=True)
 
     def end(self, status: str) -> None:
@@ -58,7 +58,7 @@ class Console:
         self._what = ""
 
     def clear(self) -> None:
-        """Leave the terminal's line empty for what comes next."""
+        """Clear the terminal's line."""
         if self._rewrites and not self._quiet:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
@@ -67,7 +67,7 @@ class Console:
         if self._quiet:
             return
         if self._rewrites:
-            # A line that wraps could not be written over. (0: a terminal that doesn't know how wide it is.)
+            # A line that wraps couldn't be overwritten. (0 columns: the terminal doesn't report its width.)
             columns = os.get_terminal_size(self._stream.fileno()).columns or len(text) + 1
             self._stream.write(f"\r\x1b[K{text}\n" if stays else f"\r\x1b[K{text[: columns - 1]}")
         else:

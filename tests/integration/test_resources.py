@@ -108,5 +108,5 @@ def test_without_waiting_the_process_that_measures_is_named(model: Path) -> None
     with devices.exclusive(Device.parse("x86")):
         done = isobench("run", model, "--no-wait")
         assert done.returncode == 2
-        assert f"x86 is not free: it is being measured by pid {os.getpid()}" in done.stdout + done.stderr
+        assert f"x86 is not free: in use by pid {os.getpid()}" in done.stdout + done.stderr
         assert "without --no-wait" in done.stdout + done.stderr

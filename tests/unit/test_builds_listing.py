@@ -1,4 +1,4 @@
-"""What `isobench cache` and `isobench remove` take away, and what they leave."""
+"""What `isobench cache` and `isobench remove` remove, and what they leave."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int
     return int(leaving.value.code or 0), *capsys.readouterr()
 
 
-def keep(identity: str, *, made_s: int) -> Path:
+def store(identity: str, *, made_s: int) -> Path:
     folder = paths.builds() / identity
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(b"0" * 1_000_000)
     file = folder / build.BUILD_FILE
-    told = {"schema": build.SCHEMA, "name": "net", "class_name": "Net", "hash": "12ab", "onnx": {}}
-    file.write_text(json.dumps(told))
+    description = {"schema": build.SCHEMA, "name": "net", "class_name": "Net", "hash": "12ab", "onnx": {}}
+    file.write_text(json.dumps(description))
     os.utime(file, (made_s, made_s))
     index = paths.builds() / "index"
     index.mkdir(exist_ok=True)
@@ -43,10 +43,10 @@ def keep(identity: str, *, made_s: int) -> Path:
     return folder
 
 
-def test_builds_are_listed_with_their_sizes_and_removed_with_what_the_index_says_of_them(
+def test_builds_are_listed_with_their_sizes_and_removed_with_their_index_records(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    newer, older = keep("bb11", made_s=86400), keep("aa22", made_s=0)
+    newer, older = store("bb11", made_s=86400), store("aa22", made_s=0)
     code, out, err = run(capsys, "cache", "list")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == ["aa22", "bb11"]
@@ -61,9 +61,9 @@ def test_builds_are_listed_with_their_sizes_and_removed_with_what_the_index_says
     assert not newer.exists()
 
 
-def test_a_build_that_is_not_there_or_not_named_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    keep("ab11", made_s=0)
-    keep("ab22", made_s=0)
+def test_a_build_that_is_missing_or_not_named_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    store("ab11", made_s=0)
+    store("ab22", made_s=0)
     for arguments, text in (
         (("remove", "cc"), "no build 'cc' in"),
         (("show", "ab"), "ab matches 2 builds: ab11, ab22"),
@@ -75,23 +75,21 @@ def test_a_build_that_is_not_there_or_not_named_is_refused(capsys: pytest.Captur
         assert text in err
 
 
-def test_results_are_removed_by_their_ids_and_by_nothing_else(
-    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_results_are_removed_by_their_ids_only(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(make(), tmp_path)
     home.mkdir()
     (tmp_path / "results").rename(paths.results())
     save(make(), tmp_path)
-    elsewhere = tmp_path / "results" / make().id
-    code, _, err = run(capsys, "remove", elsewhere)
+    other = tmp_path / "results" / make().id
+    code, _, err = run(capsys, "remove", other)
     assert code == 6
-    assert "doesn't lie in" in err
+    assert "isn't in" in err
     assert "--from" in err
     code, out, _ = run(capsys, "remove", make().id)
     assert (code, out) == (0, f"removed {paths.results() / make().id}\n")
     assert list(paths.results().iterdir()) == []
     assert run(capsys, "remove", make().id, "--from", tmp_path / "results")[0] == 0
-    assert not elsewhere.exists()
+    assert not other.exists()
     code, _, err = run(capsys, "remove", make().id)
     assert code == 6
-    assert "there is no result" in err
+    assert "no result" in err

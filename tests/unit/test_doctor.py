@@ -26,19 +26,19 @@ def test_a_quiet_machine_of_ones_own_has_nothing_to_fix() -> None:
 @pytest.mark.parametrize(
     ("host", "what", "advice"),
     [
-        (on_cpu(governors=("powersave",)), "governed by powersave", "cpupower frequency-set"),
+        (on_cpu(governors=("powersave",)), "governor is powersave", "cpupower frequency-set"),
         (on_cpu(turbo=True), "turbo is on", "no_turbo"),
-        (replace(HOST, cpu_quota=1.5), "allows 1.5 CPUs' worth of time", "--threads 1"),
+        (replace(HOST, cpu_quota=1.5), "limits this process to 1.5 CPUs", "--threads 1"),
         (replace(HOST, affinity=(0,)), "may use 1 of 4 CPUs", "taskset"),
         (
             replace(HOST, clock=replace(HOST.clock, source="hpet")),
-            "the clock is hpet: a reading costs 50 ns",
+            "the clock source is hpet: one reading costs 50 ns",
             "clocksource=tsc",
         ),
         (
             replace(HOST, memory=replace(HOST.memory, available_bytes=1 << 30)),
             "only 1.0 of 16.0 GiB",
-            "end what uses it",
+            "stop processes that use it",
         ),
         (replace(HOST, load_average=(3.0, 0.0, 0.0)), "the load was 3.0", "wait"),
         (
@@ -57,7 +57,7 @@ def test_what_disturbs_is_found_with_what_to_do(host: Host, what: str, advice: s
 
 def test_stolen_time_is_found() -> None:
     [finding] = doctor.findings(HOST, Busy(processes=(), steal_share=0.12))
-    assert "takes 12% of the time" in finding.what
+    assert "steals 12% of the CPU time" in finding.what
 
 
 def test_a_process_that_is_busy_is_named() -> None:

@@ -28,7 +28,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path, outcome: Measured | Faile
     assert results.load(str(folder)) == result
 
 
-def test_samples_and_log_lie_beside_the_result_and_the_run_directory_is_gone(tmp_path: Path) -> None:
+def test_samples_and_log_are_beside_the_result_and_the_run_directory_is_removed(tmp_path: Path) -> None:
     result = make()
     folder = save(result, tmp_path)
     assert results.samples_ns(result, folder) == [array("q", [4_000_000] * 4)]
@@ -41,11 +41,11 @@ def test_a_result_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     save(make("torch-eager"), tmp_path)
     root = tmp_path / "results"
     assert results.load("20260101T000000-net-o", root=root).runtime.name == "ort"
-    with pytest.raises(ResultError, match=r"is the beginning of 2 results: .*ort.*, .*torch-eager"):
+    with pytest.raises(ResultError, match=r"matches 2 results: .*ort.*, .*torch-eager"):
         results.load("20260101", root=root)
-    with pytest.raises(ResultError, match="there is no result 'x'") as caught:
+    with pytest.raises(ResultError, match="no result 'x'") as caught:
         results.load("x", root=root)
-    assert caught.value.hint == "See them all: isobench list"
+    assert caught.value.hint == "List all results: isobench list"
 
 
 @pytest.mark.parametrize(
@@ -104,15 +104,15 @@ def test_a_result_of_another_schema_says_what_reads_it(tmp_path: Path) -> None:
 def test_a_name_is_no_pattern(tmp_path: Path) -> None:
     save(make(), tmp_path)
     for name in ("**", "*", "2026010[1]"):
-        with pytest.raises(ResultError, match="there is no result"):
+        with pytest.raises(ResultError, match="no result"):
             results.load(name, root=tmp_path / "results")
 
 
 @pytest.mark.parametrize(
     ("size", "message"),
-    [(None, "can't be read: .*: No such file"), (17, "in the middle of a sample"), (16, "holds 2 of 4")],
+    [(None, "can't be read: .*: No such file"), (17, "in the middle of a sample"), (16, "has 2 of 4")],
 )
-def test_samples_that_are_gone_or_damaged_are_told(tmp_path: Path, size: int | None, message: str) -> None:
+def test_samples_that_are_missing_or_corrupted_are_reported(tmp_path: Path, size: int | None, message: str) -> None:
     result = make()
     folder = save(result, tmp_path)
     file = folder / "run-1" / protocol.SAMPLES_FILE
@@ -177,7 +177,7 @@ def test_what_was_set_aside_is_shown_beside_what_was_used() -> None:
     )
 
 
-def test_the_table_says_why_a_number_is_not_to_be_trusted() -> None:
+def test_the_table_says_why_a_number_cannot_be_trusted() -> None:
     failed = Failed(kind="crash", message="the worker was killed by SIGSEGV", details="last\nwords", hint="look there")
     text = table.run_table(
         [
@@ -240,7 +240,7 @@ def on_gpu() -> Result:
     )
 
 
-def test_a_result_of_a_gpu_comes_back_and_tells_of_both_contracts(tmp_path: Path) -> None:
+def test_a_result_of_a_gpu_comes_back_and_shows_both_contracts(tmp_path: Path) -> None:
     result = on_gpu()
     assert results.load(str(save(result, tmp_path))) == result
     shown = details.details(result, Path("/results/x"))

@@ -1,4 +1,4 @@
-"""What is said of two Results, on samples that are made up."""
+"""The comparison of two Results, on made-up samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from sample_results import BLOCK, HOST, make, measured
 
 from isobench.errors import ResultError
-from isobench.results import Failed, Measured, Provenance, Result, Turns, compare, noise_floor
+from isobench.failures import FailureKind
+from isobench.results import Failed, Measured, Provenance, Result, SavedResult, Turns, compare, noise_floor
 from isobench.results.noise_floor import Floor
 
 Runs = Sequence[Sequence[float]]
@@ -45,8 +46,8 @@ def outcome_of(
     )
 
 
-def saved(folder: Path, name: str, runs: Runs, **changes: Any) -> tuple[Result, Path]:
-    """A Result with samples beside it: those of a block lie around its milliseconds."""
+def saved(folder: Path, name: str, runs: Runs, **changes: Any) -> SavedResult:
+    """A Result with samples beside it: those of a block are around its milliseconds."""
     group = changes.get("group", 1)
     own = {key: changes.pop(key) for key in [*changes] if key in {"used", "turns", "group", "place"}}
     folder = folder / name
@@ -54,7 +55,7 @@ def saved(folder: Path, name: str, runs: Runs, **changes: Any) -> tuple[Result, 
     for number, blocks in enumerate(runs):
         samples = array("q", [round(each * part * group * 1e6) for each in blocks for part in (0.9, 0.99, 1.01, 1.5)])
         (folder / f"run-{number}.bin").write_bytes(samples.tobytes())
-    return make(outcome=outcome_of(runs, **own), id=name, **changes), folder
+    return SavedResult(result=make(outcome=outcome_of(runs, **own), id=name, **changes), folder=folder)
 
 
 def noise(runs: int, blocks: int, share: float, seed: int) -> np.ndarray[Any, Any]:
@@ -62,7 +63,7 @@ def noise(runs: int, blocks: int, share: float, seed: int) -> np.ndarray[Any, An
     return np.asarray(np.exp(share * generator.standard_normal((runs, blocks))))
 
 
-def in_turns(folder: Path, ratio: float, *, pairs: int = 10, share: float = 0.002, **second: Any) -> Any:
+def interleaved(folder: Path, ratio: float, *, pairs: int = 10, share: float = 0.002, **second: Any) -> Any:
     ours, theirs = (noise(pairs, 30, share, seed) for seed in (1, 2))
     return compare.compare(
         saved(folder, "first", (4 * ours).tolist(), turns="t"),
@@ -78,17 +79,17 @@ def in_turns(folder: Path, ratio: float, *, pairs: int = 10, share: float = 0.00
         (1.0, "same", "no difference larger than 1.0% between second and first (ratio "),
     ],
 )
-def test_a_difference_is_told_with_its_direction(tmp_path: Path, ratio: float, verdict: str, words: str) -> None:
-    found = in_turns(tmp_path, ratio)
+def test_a_difference_is_reported_with_its_direction(tmp_path: Path, ratio: float, verdict: str, words: str) -> None:
+    found = interleaved(tmp_path, ratio)
     assert (found.paired, found.verdict) == (True, verdict)
     assert found.sentence.startswith(words)
     assert found.ratio.value == pytest.approx(ratio, rel=0.002)
 
 
-def test_an_interval_that_holds_both_tells_nothing(tmp_path: Path) -> None:
-    found = in_turns(tmp_path, 1.03, pairs=1, share=0.3)
+def test_an_interval_that_contains_both_is_inconclusive(tmp_path: Path) -> None:
+    found = interleaved(tmp_path, 1.03, pairs=1, share=0.3)
     assert found.verdict == "unknown"
-    assert found.sentence.startswith("can't tell whether second is faster or slower than first (ratio ")
+    assert found.sentence.startswith("inconclusive: second may be faster or slower than first (ratio ")
 
 
 @pytest.mark.parametrize("ratio", [1.008, 0.992])
@@ -96,16 +97,16 @@ def test_less_than_the_noise_floor_is_claimed_only_where_the_machine_is_known_to
     tmp_path: Path, ratio: float
 ) -> None:
     (tmp_path / "assumed").mkdir()
-    assumed = in_turns(tmp_path / "assumed", ratio)
+    assumed = interleaved(tmp_path / "assumed", ratio)
     assert not assumed.ratio.within.low <= 1 <= assumed.ratio.within.high
     assert (assumed.verdict, assumed.floor) == ("same", 0.01)
-    noise_floor.remember(Floor(runs=0.02, pairs=0.003, source="measured"))
-    found = in_turns(tmp_path, ratio)
+    noise_floor.save(Floor(runs=0.02, pairs=0.003, source="measured"))
+    found = interleaved(tmp_path, ratio)
     assert (found.verdict, found.floor) == ("slower" if ratio > 1 else "faster", 0.003)
 
 
-def test_two_that_did_not_take_turns_together_are_compared_by_their_runs(tmp_path: Path) -> None:
-    found = in_turns(tmp_path, 1.2, turns="another time")
+def test_two_that_were_not_interleaved_are_compared_by_their_runs(tmp_path: Path) -> None:
+    found = interleaved(tmp_path, 1.2, turns="another time")
     assert (found.paired, found.floor, found.verdict) == (False, 0.03, "slower")
     assert found.ratio.value == pytest.approx(1.2, rel=0.01)
 
@@ -131,7 +132,7 @@ def test_where_too_few_rounds_were_clean_all_of_them_count(tmp_path: Path) -> No
     assert found.ratio.value == pytest.approx(2**0.5)
 
 
-def test_blocks_that_were_set_aside_are_in_no_ratio_of_runs(tmp_path: Path) -> None:
+def test_blocks_that_were_set_aside_are_not_in_the_ratio_of_runs(tmp_path: Path) -> None:
     used = [[True, True, True, False, False]]
     slow = saved(tmp_path, "second", [[4.4, 4.4, 4.4, 40.0, 40.0]], used=used)
     found = compare.compare(saved(tmp_path, "first", [[4.0] * 5]), slow)
@@ -143,19 +144,21 @@ def test_a_sample_may_be_of_several_iterations(tmp_path: Path) -> None:
     assert found.ratio.value == pytest.approx(1.1, rel=0.001)
 
 
-def test_a_worker_that_told_of_no_blocks_is_one_block(tmp_path: Path) -> None:
-    result, folder = saved(tmp_path, "second", [[4.4] * 5])
-    assert isinstance(result.outcome, Measured)
-    [run] = result.outcome.runs
-    result = replace(result, outcome=replace(result.outcome, runs=(replace(run, blocks=(), used=()),)))
-    assert compare.compare(saved(tmp_path, "first", [[4.0] * 5]), (result, folder)).ratio.value == pytest.approx(1.1)
+def test_a_worker_that_reported_no_blocks_counts_as_one_block(tmp_path: Path) -> None:
+    second = saved(tmp_path, "second", [[4.4] * 5])
+    assert isinstance(second.result.outcome, Measured)
+    [run] = second.result.outcome.runs
+    second = replace(second, result=changed(second.result, runs=(replace(run, blocks=(), used=()),)))
+    assert compare.compare(saved(tmp_path, "first", [[4.0] * 5]), second).ratio.value == pytest.approx(1.1)
 
 
 def test_what_failed_can_not_be_compared(tmp_path: Path) -> None:
-    with pytest.raises(ResultError, match="second can't be compared: it failed: it crashed"):
+    with pytest.raises(ResultError, match="second can't be compared, because it failed: it crashed"):
         compare.compare(
             saved(tmp_path, "first", [[4.0]]),
-            (make(id="second", outcome=Failed(kind="crash", message="it crashed")), tmp_path),
+            SavedResult(
+                result=make(id="second", outcome=Failed(kind=FailureKind.CRASH, message="it crashed")), folder=tmp_path
+            ),
         )
 
 
@@ -168,29 +171,29 @@ PLAIN = make()
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "reported"),
     [
-        (replace(PLAIN, model=replace(PLAIN.model, inputs_sha256="e" * 64)), "inputs: none and eeeeeeeeeeee..."),
-        (changed(PLAIN, facts={"timing": "device"}), "timing contract: None and device"),
+        (replace(PLAIN, model=replace(PLAIN.model, inputs_sha256="e" * 64)), "inputs: none / eeeeeeeeeeee..."),
+        (changed(PLAIN, facts={"timing": "device"}), "timing contract: None / device"),
         (
             replace(PLAIN, provenance=Provenance(host=replace(HOST, hostname="two"))),
-            "machine: one (A CPU) and two (A CPU)",
+            "machine: one (A CPU) / two (A CPU)",
         ),
-        (replace(PLAIN, device=replace(PLAIN.device, device="x86::amd")), "device: x86 and x86::amd"),
-        (replace(PLAIN, settings=replace(PLAIN.settings, heap="default")), "heap: steady and default"),
+        (replace(PLAIN, device=replace(PLAIN.device, device="x86::amd")), "device: x86 / x86::amd"),
+        (replace(PLAIN, settings=replace(PLAIN.settings, heap="default")), "heap: steady / default"),
         (
             replace(PLAIN, settings=replace(PLAIN.settings, nice=5)),
-            "CPUs, priority, memory nodes: {} and {'nice': 5}",
+            "resources: {} / {'nice': 5}",
         ),
         (
             replace(PLAIN, runtime=replace(PLAIN.runtime, arguments={"spinning": False})),
-            "arguments: {'spinning': True} and {'spinning': False}",
+            "arguments: {'spinning': True} / {'spinning': False}",
         ),
-        (replace(PLAIN, environment=None), "environment: ort aaaaaaaaaaaa and none"),
+        (replace(PLAIN, environment=None), "environment: ort aaaaaaaaaaaa / none"),
     ],
 )
-def test_what_else_differs_is_told(other: Result, told: str) -> None:
-    assert [*compare._differences(PLAIN, other)] == [told]
+def test_further_differences_are_reported(other: Result, reported: str) -> None:
+    assert [*compare._differences(PLAIN, other)] == [reported]
 
 
 def test_arguments_that_are_compared_are_no_further_difference() -> None:
@@ -198,11 +201,11 @@ def test_arguments_that_are_compared_are_no_further_difference() -> None:
     assert [*compare._differences(PLAIN, replace(PLAIN, runtime=runtime))] == []
 
 
-def test_threads_are_those_that_were_asked_for() -> None:
+def test_threads_are_the_requested_ones() -> None:
     assert isinstance(PLAIN.outcome, Measured)
     [run] = PLAIN.outcome.runs
     other = changed(PLAIN, runs=(replace(run, threads={"requested": 1}),))
-    assert [*compare._differences(PLAIN, other)] == ["threads: 2 and 1"]
+    assert [*compare._differences(PLAIN, other)] == ["threads: 2 / 1"]
 
 
 def test_wrong_outputs_are_told_whichever_has_them() -> None:

@@ -89,7 +89,7 @@ def test_a_named_sequence_stands_for_its_tools() -> None:
         ),
         ("file.onnx", "load-onnx benchmark --runtime torch-eager", "torch-eager can't run it: it runs the", "ort"),
         ("model.py", f"{DISCOVERED} benchmark --runtime trot", "unknown runtime 'trot'", "ort, torch-compiled"),
-        ("model.py", f"{DISCOVERED} benchmark --device abacus", "'abacus' is of no known family", "x86"),
+        ("model.py", f"{DISCOVERED} benchmark --device abacus", "unknown family 'abacus'", "x86"),
         ("model.py", f"{DISCOVERED} benchmark --rt-args x::1", "ort has no argument 'x'", "graph_optimization"),
         ("model.py", f"{DISCOVERED} benchmark --iterations 0", "--iterations must be at least 1, got 0", ""),
         (

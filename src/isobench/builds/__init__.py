@@ -1,4 +1,4 @@
-"""Builds: what is made of a Model once, so that every runtime gets the same file, inputs and expected outputs."""
+"""Builds: made of a Model once, so that every runtime gets the same ONNX file, inputs and expected outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model -> Builds: from the cache where nothing has changed, by workers otherwise."""
+"""Model -> Builds: from the cache if nothing has changed, by workers otherwise."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from isobench.planning.settings import Settings
 from isobench.version import VERSION
 
 RULES = 2
-"""Counts up when what a build holds changes, so that none of an older isobench's making is taken."""
+"""To be increased when the content of builds changes, so that builds of an older isobench aren't used."""
 
 
 def find(model: Model, *, onnx: bool, environment: Environment, settings: Settings) -> list[Build] | None:
-    """The builds of `model` that an earlier run made and that are still good, or None.
+    """The builds of `model` in the cache that are still valid, or None.
 
-    `onnx` asks for those with an ONNX file; a build that has one serves those who need none. `environment` is the one
-    that runs the script (or, for an `.onnx` file, that computes the expected outputs).
+    `onnx` requires an ONNX file; a build that has one is also used where none is required. `environment` runs the
+    script or, for an `.onnx` file, computes the expected outputs.
     """
     for with_onnx in (True,) if onnx else (True, False):
         for selector in dict.fromkeys(("", model.hash)):
@@ -35,34 +35,34 @@ def find(model: Model, *, onnx: bool, environment: Environment, settings: Settin
 def make(
     model: Model, *, onnx: bool, environment: Environment, settings: Settings, on_stage: Callable[[str], None]
 ) -> list[Build]:
-    """Build `model` and remember it: one Build for each model of a script that was called, or for the one chosen.
+    """Build `model` and cache it: one Build for each model that a script calls, or for the chosen one.
 
     Raises:
         ModelError: it can't be read, run or described; `details` holds the script's own traceback.
         WorkerError: the worker crashed or took too long.
-        UsageError: the shapes of an `.onnx` file's inputs aren't settled.
+        UsageError: the shapes of an `.onnx` file's inputs aren't fixed.
     """
     from isobench.builds import from_onnx, from_script
 
     source = from_script if model.is_script else from_onnx
     builds: list[Build]
     builds, dependencies = source.build(model, onnx=onnx, environment=environment, settings=settings, on_stage=on_stage)
-    # A failed export is tried again: it may have been for want of memory, or of disk.
+    # A failed export is tried again: memory or disk space may have run out.
     if not any(build.onnx_error for build in builds):
         cache.remember(_key(model, model.hash, onnx, environment, settings), builds, dependencies)
     return builds
 
 
 def _key(model: Model, selector: str, onnx: bool, environment: Environment, settings: Settings) -> str:
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "rules": [RULES, VERSION],
         "file": str(model.path.absolute()),
         "environment": environment.identity,
         "seed": settings.seed,
     }
     if model.is_script:
-        asked |= {
-            "folder": str(Path.cwd()),  # a script may open files by names that are relative to it
+        request |= {
+            "folder": str(Path.cwd()),  # a script may open files by relative names
             "arguments": model.script_args,
             "hash": selector,
             "onnx": onnx,
@@ -70,5 +70,5 @@ def _key(model: Model, selector: str, onnx: bool, environment: Environment, sett
             "max_depth": settings.max_depth,
         }
     else:
-        asked |= {"dimensions": dict(model.dimensions), "shapes": dict(model.shapes)}
-    return cache.key(asked)
+        request |= {"dimensions": dict(model.dimensions), "shapes": dict(model.shapes)}
+    return cache.key(request)

@@ -1,4 +1,4 @@
-"""What the host knows of an ONNX file: is it valid, what goes in and out, and inputs to run it with.
+"""What the host does with an ONNX file: checks it, reads its signature, fixes its sizes, draws inputs for it.
 
 `onnx` is imported by the functions that need it: it takes a fifth of a second.
 """
@@ -21,16 +21,16 @@ from isobench.workers import protocol
 if TYPE_CHECKING:
     import onnx
 
-# Nodes through which the values of indices pass unchanged, on their way to what they index.
+# Nodes that pass the values of indices on unchanged.
 TRANSPARENT = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Slice", "Concat"}
 INDEXING = {"Gather": 0, "GatherElements": 0, "GatherND": 0, "Embedding": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxFile:
-    """A valid ONNX file: sizes that aren't fixed are None in `inputs`, their names in `symbols`, input by input.
+    """A valid ONNX file. Sizes that aren't fixed are None in `inputs`; `symbols` has their names, input by input.
 
-    `index_limits` holds, for an integer input that is used as an index, how many places there are to index.
+    `index_limits` holds, for each integer input that is used as an index, the number of elements that it may index.
     """
 
     path: Path
@@ -47,7 +47,7 @@ def read(path: Path) -> OnnxFile:
     """Check the file and read its signature; its weights are not loaded.
 
     Raises:
-        ModelError: it can't be read, is no valid ONNX, lacks its external data, or has inputs that are no tensors.
+        ModelError: it can't be read, isn't valid ONNX, lacks its external data, or has inputs that aren't tensors.
     """
     model, external = _checked(path)
     graph = model.graph
@@ -69,14 +69,14 @@ def check_exported(path: Path) -> str:
     """Check a file that an exporter wrote, and return the SHA-256 of it with its external data.
 
     Raises:
-        ModelError: it is no valid ONNX.
+        ModelError: it isn't valid ONNX.
     """
     _, external = _checked(path)
     return content_hash(path, external)
 
 
 def content_hash(path: Path, external_files: Sequence[Path]) -> str:
-    """The SHA-256 of a file and, if it has any, of its external data by name; of one file it's the file's own."""
+    """The SHA-256 of a file with its external data, by name; without external data, the file's own SHA-256."""
     own = files.sha256(path)
     if not external_files:
         return own
@@ -87,7 +87,7 @@ def content_hash(path: Path, external_files: Sequence[Path]) -> str:
 
 
 def copy(found: OnnxFile, target: Path) -> None:
-    """Copy the file to `target`, and its external data beside it, under the names that the file calls them by."""
+    """Copy the file to `target`, and its external data beside it, by the names that the file uses for them."""
     shutil.copyfile(found.path, target)
     for file in found.external_files:
         beside = target.parent / file.relative_to(found.path.parent.resolve())
@@ -99,7 +99,7 @@ def settle(found: OnnxFile, dimensions: Mapping[str, int], shapes: Mapping[str, 
     """The inputs with every size fixed: by the file, by `shapes` (input by input) or by `dimensions` (by name).
 
     Raises:
-        UsageError: a size is left open, or what is given names nothing in the file or contradicts it.
+        UsageError: a size isn't fixed, or an option names nothing in the file, or contradicts it.
     """
     names = {spec.name: spec for spec in found.inputs}
     symbols = sorted({symbol for row in found.symbols.values() for symbol in row if symbol})
@@ -110,19 +110,21 @@ def settle(found: OnnxFile, dimensions: Mapping[str, int], shapes: Mapping[str, 
     for spec in found.inputs:
         given = shapes.get(spec.name)
         if given is not None and len(given) != len(spec.shape):
-            raise UsageError(f"--shape {spec.name}: {spec} has {len(spec.shape)} dimensions, {len(given)} are given")
+            raise UsageError(f"--shape {spec.name} must have {len(spec.shape)} dimensions ({spec}), got {len(given)}")
         shape = []
         for place, (size, symbol) in enumerate(zip(spec.shape, found.symbols[spec.name], strict=True)):
-            asked = given[place] if given is not None else sizes.get(symbol) if symbol else None
-            if size is not None and asked not in {None, size}:
-                raise UsageError(f"--shape {spec.name}: dimension {place} is {size} in the file, not {asked}")
+            requested = given[place] if given is not None else sizes.get(symbol) if symbol else None
+            if size is not None and requested not in {None, size}:
+                raise UsageError(
+                    f"--shape {spec.name}: dimension {place} must be {size}, as in the file, got {requested}"
+                )
             if symbol and given is not None and sizes.setdefault(symbol, given[place]) != given[place]:
-                raise UsageError(f"{symbol} is {sizes[symbol]} in one place and {given[place]} in another")
-            shape.append(size if size is not None else asked)
+                raise UsageError(f"dimension {symbol} must have one size, got {sizes[symbol]} and {given[place]}")
+            shape.append(size if size is not None else requested)
         if None in shape:
             missing.append(spec.name)
         settled.append(TensorSpec(name=spec.name, dtype=spec.dtype, shape=tuple(shape)))
-    # A shape that came later may have settled a name that was met before.
+    # A later shape may have fixed a name that occurred before.
     settled = [_filled(spec, found.symbols[spec.name], sizes) for spec in settled]
     open_names = [spec.name for spec in settled if None in spec.shape]
     if open_names:
@@ -133,9 +135,9 @@ def settle(found: OnnxFile, dimensions: Mapping[str, int], shapes: Mapping[str, 
 def draw(specs: Sequence[TensorSpec], index_limits: Mapping[str, int], seed: int) -> list[protocol.Tensor]:
     """Inputs by type and shape, the same bytes for the same seed on every machine.
 
-    Floating point: standard normal. bool: both values. uint8: 0 to 255, as in images. Other integers: within what they
-    index, where they index something; 1 where the name says that it is a mask; 0 to 9 otherwise. Each input has a
-    stream of its own (numpy's PCG64, seeded by `seed` and the input's name).
+    Floating point: standard normal. bool: both values. uint8: 0 to 255, as in images. Other integers: valid indices, if
+    the input is used as an index; 1, if its name contains "mask"; 0 to 9 otherwise. Each input has a random stream of
+    its own (numpy's PCG64, seeded by `seed` and the input's name).
     """
     import numpy as np
 
@@ -170,14 +172,14 @@ def _checked(path: Path) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror}") from None
     except (DecodeError, ValueError) as error:
-        raise ModelError(f"{path} is no ONNX file: {error}") from None
+        raise ModelError(f"{path} isn't an ONNX file: {error}") from None
     if not model.graph.output:
-        raise ModelError(f"{path} is no ONNX file: it holds no graph with outputs")
+        raise ModelError(f"{path} isn't an ONNX file: it has no graph with outputs")
     external = tuple(sorted({_external(path, name) for name in _external_names(model.graph)}))
     try:
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
-        raise ModelError(f"{path} is no valid ONNX: {str(error).strip().splitlines()[0]}", details=str(error)) from None
+        raise ModelError(f"{path} isn't valid ONNX: {str(error).strip().splitlines()[0]}", details=str(error)) from None
     return model, external
 
 
@@ -199,10 +201,10 @@ def _external(path: Path, name: str) -> Path:
     folder = path.parent.resolve()
     file = (folder / name).resolve()
     if not name or not file.is_relative_to(folder):
-        raise ModelError(f"{path} keeps weights in {name!r}, outside of its own folder: that is refused")
+        raise ModelError(f"{path} has weights in {name!r}, outside of its own folder, which isn't allowed")
     if not file.is_file():
         raise ModelError(
-            f"{path} keeps weights in {name}, which isn't there", hint="External data belongs beside the .onnx file."
+            f"{path} has weights in {name}, which is missing", hint=f"Copy {name} to the folder of the .onnx file."
         )
     return file
 
@@ -215,10 +217,10 @@ def _spec(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
     number = value.type.tensor_type.elem_type
     if kind != "tensor_type" or number in {onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING}:
         what = "strings" if kind == "tensor_type" else str(kind).removesuffix("_type")
-        raise ModelError(f"{path}: {value.name} is of a kind that can't be measured ({what}): only numbers can")
+        raise ModelError(f"{path}: input or output {value.name} must be a tensor of numbers, got {what}")
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number)).name
     if dtype not in protocol.DTYPES:
-        raise ModelError(f"{path}: {value.name} is of the type {dtype}, which can't be measured yet")
+        raise ModelError(f"{path}: {value.name} has type {dtype}, which isn't supported yet")
     shape = [
         entry.dim_value if entry.HasField("dim_value") and entry.dim_value > 0 else None
         for entry in value.type.tensor_type.shape.dim
@@ -231,18 +233,18 @@ def _symbols(value: onnx.ValueInfoProto) -> tuple[str, ...]:
 
 
 def _index_limits(graph: onnx.GraphProto, weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """For each integer input that ends as an index of a table of weights: how long the table is."""
+    """For each integer input that is used as an index into a table of weights: the table's length."""
     limits: dict[str, int] = {}
-    came_from = {value.name: value.name for value in graph.input if value.name not in weights}
+    sources = {value.name: value.name for value in graph.input if value.name not in weights}
     for node in graph.node:  # in the order in which they run
         if node.op_type in INDEXING and len(node.input) > 1 and node.input[0] in weights:
-            source = came_from.get(node.input[1])
+            source = sources.get(node.input[1])
             axis = next((entry.i for entry in node.attribute if entry.name == "axis"), 0)
             table = weights[node.input[0]]
             if source and table:
                 limits[source] = min(limits.get(source, table[axis]), table[axis])
-        elif node.op_type in TRANSPARENT and node.input and node.input[0] in came_from:
-            came_from[node.output[0]] = came_from[node.input[0]]
+        elif node.op_type in TRANSPARENT and node.input and node.input[0] in sources:
+            sources[node.output[0]] = sources[node.input[0]]
     return limits
 
 
@@ -254,7 +256,7 @@ def _filled(spec: TensorSpec, symbols: Sequence[str], sizes: Mapping[str, int]) 
 
 
 def _unsettled(found: OnnxFile, sizes: Mapping[str, int], names: Sequence[str]) -> UsageError:
-    """What is still to be said, in the words in which it can be said."""
+    """The error for inputs without a fixed size; its hint is the options that fix them."""
     specs = [spec for spec in found.inputs if spec.name in names]
     symbols = sorted({symbol for spec in specs for symbol in found.symbols[spec.name] if symbol} - set(sizes))
     nameless = [
@@ -265,7 +267,9 @@ def _unsettled(found: OnnxFile, sizes: Mapping[str, int], names: Sequence[str]) 
     ways = [f"--dim {symbol}=8" for symbol in symbols]
     ways += [f"--shape {spec.name}={','.join(str(size or 1) for size in spec.shape)}" for spec in nameless]
     shown = "; ".join(_with_symbols(spec, found.symbols[spec.name]) for spec in specs)
-    return UsageError(f"{found.path.name} has inputs of no fixed size: {shown}", hint=f"For example: {' '.join(ways)}")
+    return UsageError(
+        f"{found.path.name} has inputs without a fixed size: {shown}", hint=f"Fix them, for example: {' '.join(ways)}"
+    )
 
 
 def _with_symbols(spec: TensorSpec, symbols: Sequence[str]) -> str:
@@ -277,7 +281,7 @@ def _refuse_unknown(what: str, given: Mapping[str, Any], known: Sequence[str]) -
     unknown = [name for name in given if name not in known]
     if unknown:
         raise UsageError(
-            f"there is no {what} {' or '.join(unknown)}", hint=f"There is: {', '.join(known) or 'none at all'}."
+            f"no {what} {' or '.join(map(repr, unknown))}", hint=f"The file has: {', '.join(known) or 'none'}."
         )
 
 

@@ -134,12 +134,11 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
     return found
 
 
-def _placed(result: Result, name: str) -> tuple[Result, Path]:
+def _placed(result: Result, name: str) -> SavedResult:
     from isobench import results
 
-    folder = Path(name)
-    inside = folder / result.id
-    return result, inside if inside.is_dir() else results.folder_of(name)
+    inside = Path(name) / result.id
+    return results.SavedResult(result=result, folder=inside if inside.is_dir() else results.folder_of(name))
 
 
 def _of_two(saved: list[SavedResult]) -> Comparison:
@@ -148,7 +147,7 @@ def _of_two(saved: list[SavedResult]) -> Comparison:
     if len(saved) != 2:
         names = ", ".join(f"{one.result.model.name} on {one.result.runtime.label}" for one in saved)
         raise UsageError(f"compare needs two cases, got {len(saved)}: {names}", hint=HINT)
-    return compare.compare(*((one.result, one.folder) for one in saved))
+    return compare.compare(*saved)
 
 
 def _show(found: list[Comparison], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The `isobench` command and the one place where an error becomes a message and an exit code."""
+"""The `isobench` command, and the one place where an error becomes a message and an exit code."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def cli() -> None:
     isobench run -r ort -r torch-eager model.py    measure a script's models on two runtimes
     isobench run model.onnx --dim batch=8          measure an ONNX file on the default runtime, ort
     isobench compare a.py b.py                     is the second faster?
-    isobench discover model.py                     what models does the script call?
-    isobench env list                              which environments are there?
-    isobench list, isobench show ID                what was measured
-    isobench report --csv                          all of it as one table
-    """  # noqa: D301 - \b tells click to keep the lines
+    isobench discover model.py                     list the models that a script calls
+    isobench env list                              list the environments
+    isobench list, isobench show ID                list results, show one
+    isobench report --csv                          write all results as one table
+    """  # noqa: D301 - \b makes click keep the lines
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its code."""
     try:
         sys.exit(cli(prog_name="isobench", standalone_mode=False) or 0)
     except IsobenchError as error:
@@ -75,7 +75,7 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nisobench was interrupted; what was measured before is saved.", err=True)
+        click.echo("\ninterrupted; the results so far are saved", err=True)
         sys.exit(130)
     except BrokenPipeError:  # `isobench list | head`
         sys.stderr.close()
@@ -83,15 +83,15 @@ def main() -> NoReturn:
     except OSError as error:
         if error.errno not in _OF_THE_DISK:
             raise
-        where = error.filename2 or error.filename  # of a copy, where it was to go
-        what = f"{where} can't be used: {error.strerror}" if where else str(error)
-        hint = "free some space, or set ISOBENCH_HOME to a folder that you can write to"
+        where = error.filename2 or error.filename  # of a copy, the target
+        what = f"{where} can't be used: {error.strerror}" if where else error.strerror or str(error)
+        hint = "Free some disk space, or set ISOBENCH_HOME to a folder that you can write to."
         complain(IsobenchError(what, hint=hint))
         sys.exit(exit_code(FailureKind.INTERNAL))
 
 
 def complain(error: IsobenchError) -> None:
-    """Tell of an error: what failed, the evidence, what to do next."""
+    """Print an error: what failed, the evidence, the next step."""
     click.echo(f"error: {error.message}", err=True)
     for line in error.details.splitlines():
         click.echo(f"    {line}", err=True)

@@ -13,14 +13,20 @@ FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 @click.command()
 @click.argument("folders", nargs=-1, type=FOLDER, metavar="[FOLDER]...")
-@click.option("--csv", is_flag=True, required=True, expose_value=False, help="As CSV, one row for each result.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
+@click.option("--csv", is_flag=True, required=True, expose_value=False, help="Write CSV, one row for each result.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of standard output.",
+)
 def report(folders: tuple[Path, ...], output: Path | None) -> None:
-    """Put results together in one table.
+    """Write results as one table.
 
-    A FOLDER holds results (`isobench run --output FOLDER`), or is that of a single one; without any, all results in
-    $ISOBENCH_HOME/results are taken. Latencies are in milliseconds; docs/result-schema.md describes each column. A
-    result that can't be read has a row that says so.
+    FOLDER is a folder of results (`isobench run --output FOLDER`) or of one result.  [default: $ISOBENCH_HOME/results]
+
+    Latencies are in milliseconds; docs/result-schema.md describes each column. A result that can't be read has a row
+    that says so.
     """
     from isobench import paths
     from isobench.reports import csv_report
@@ -37,6 +43,6 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(
-            f"{output} can't be written: {error.strerror}", hint="Name a file in a folder of yours."
+            f"{output} can't be written: {error.strerror}", hint="Choose another file: --output FILE"
         ) from None
     click.echo(f"{len(found)} results in {output}", err=True)

@@ -10,10 +10,10 @@ FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 
 @click.command("list")
-@click.option("--from", "root", type=FOLDER, help="A folder of results.  [default: $ISOBENCH_HOME/results]")
+@click.option("--from", "root", type=FOLDER, help="The folder of results.  [default: $ISOBENCH_HOME/results]")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def list_(root: Path | None, as_json: bool) -> None:
-    """List what was measured, the oldest first."""
+    """List results, the oldest first."""
     from isobench import paths, results
     from isobench.errors import ResultError
     from isobench.reports import table
@@ -36,12 +36,12 @@ def list_(root: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", metavar="ID")
-@click.option("--from", "root", type=FOLDER, help="A folder of results.  [default: $ISOBENCH_HOME/results]")
+@click.option("--from", "root", type=FOLDER, help="The folder of results.  [default: $ISOBENCH_HOME/results]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def show(name: str, root: Path | None, as_json: bool) -> None:
     """Show one result in full.
 
-    ID is a result's id or the beginning of one, its folder, or a result.json.
+    ID is a result's id, the beginning of one, a result's folder, or a result.json.
     """
     from isobench import results
     from isobench.reports import details
@@ -57,11 +57,11 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="ID...")
-@click.option("--from", "root", type=FOLDER, help="A folder of results.  [default: $ISOBENCH_HOME/results]")
+@click.option("--from", "root", type=FOLDER, help="The folder of results.  [default: $ISOBENCH_HOME/results]")
 def remove(names: tuple[str, ...], root: Path | None) -> None:
-    """Remove results, their samples and logs, for good.
+    """Remove results with their samples and logs.
 
-    ID is a result's id or the beginning of one.
+    ID is a result's id, or the beginning of one.
     """
     from isobench import paths, results
 

@@ -34,14 +34,14 @@ def calibrate(
         plan, runtimes=(runtime, runtime), interleaved=True, settings=replace(plan.settings, processes=pairs)
     )
     first, second = _measured(measure(against_itself), 2)
-    logs = compare.log_ratios((first.result, first.folder), (second.result, second.folder))
+    logs = compare.log_ratios(first, second)
     found = Floor(
         runs=statistics.stdev(math.log(each.median_s) for each in outcome.runs),
         # Their mean is known to be zero: nothing differs.
         pairs=math.sqrt(math.fsum(log**2 for log in logs) / len(logs)),
         source=f"{first.result.model.name} on {runtime}, {runs} runs, {pairs} pairs, {datetime.now(UTC):%Y-%m-%d}",
     )
-    noise_floor.remember(found)
+    noise_floor.save(found)
     return found, outcome.verdict.status == "clean"
 
 

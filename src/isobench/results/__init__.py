@@ -1,7 +1,7 @@
-"""Results: what came of a Case, with everything that is needed to judge it and to repeat it.
+"""Results: the outcome of a Case, with everything that is needed to judge it and to repeat it.
 
-A Result is written as soon as its Case has ended, and never changed. `records` are its parts, `store` is where it lies,
-`isobench.codec` reads it back.
+A Result is written as soon as its Case has ended, and never changed. `records` declares its parts, `store` reads and
+writes it (`isobench.codec` checks it), `upgrades` reads earlier schemas, `compare` compares two.
 """
 
 from __future__ import annotations

@@ -1,17 +1,16 @@
-"""Two Results -> which is faster, by how much, and whether that can be said at all."""
+"""Two Results -> which is faster, by how much, and whether the difference is significant at all."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isobench import analysis, results
 from isobench.analysis import Ratio
 from isobench.errors import ResultError
-from isobench.results import Measured, Result, noise_floor
+from isobench.results import Measured, Result, SavedResult, noise_floor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,17 +18,17 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 SMALL = 0.05
-"""An interval of no more than this around no difference is told as such; a wider one tells nothing."""
+"""An interval within this distance of no difference is reported as no difference; a wider one is inconclusive."""
 LEAST_ROUNDS = 3
-"""Rounds in which both blocks were clean; with fewer, all rounds are taken."""
+"""With fewer rounds in which both blocks are clean, all rounds are used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The second Result beside the first. `paired`: they took turns, and neighbours in time were compared.
+    """The second Result compared with the first. `paired`: they were interleaved, and neighbours in time compared.
 
-    `verdict` is "faster", "slower", "same" or "unknown"; `floor` is the difference below which nothing is claimed;
-    `differences` name what besides the thing in question is not the same.
+    `verdict` is "faster", "slower", "same" or "unknown". No difference below `floor` is claimed. `differences` are
+    further differences between the two, so that the ratio may be due to them.
     """
 
     first: str
@@ -42,27 +41,28 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """The verdict, for people."""
+        """The verdict as a sentence."""
         low, high = self.ratio.within.low, self.ratio.within.high
-        between = f"ratio {self.ratio.value:.4f}, with 95 % certainty between {low:.4f} and {high:.4f}"
+        between = f"ratio {self.ratio.value:.4f}, 95 % interval {low:.4f} to {high:.4f}"
         if self.verdict == "same":
             most = max(abs(low - 1), abs(high - 1), self.floor)
             return f"no difference larger than {most:.1%} between {self.second} and {self.first} ({between})"
         if self.verdict == "unknown":
-            return f"can't tell whether {self.second} is faster or slower than {self.first} ({between})"
+            return f"inconclusive: {self.second} may be faster or slower than {self.first} ({between})"
         return f"{self.second} is {abs(self.ratio.value - 1):.1%} {self.verdict} than {self.first} ({between})"
 
 
-def compare(first: tuple[Result, Path], second: tuple[Result, Path]) -> Comparison:
-    """Compare two measured Results, each with the folder that holds its samples.
+def compare(first: SavedResult, second: SavedResult) -> Comparison:
+    """Compare two measured Results by their samples.
 
     Raises:
-        ResultError: one of them came to no measurement, or its samples are gone or damaged.
+        ResultError: one of them failed, or its samples are missing or corrupted.
     """
-    measured = [_measured(result) for result, _ in (first, second)]
+    one, other = first.result, second.result
+    measured = [_measured(result) for result in (one, other)]
     floor = noise_floor.floor()
-    seed = first[0].settings.seed
-    blocks = [_blocks_s(*each) for each in (first, second)]
+    seed = one.settings.seed
+    blocks = [_blocks_s(each) for each in (first, second)]
     turns = [each.turns for each in measured]
     paired = turns[0] is not None and turns[1] is not None and turns[0].id == turns[1].id
     if paired:
@@ -72,31 +72,31 @@ def compare(first: tuple[Result, Path], second: tuple[Result, Path]) -> Comparis
         ratio = analysis.unpaired(used[0], used[1], floor=floor.runs, seed=seed)
     least = floor.pairs if paired else floor.runs
     return Comparison(
-        first=_name(first[0], second[0]),
-        second=_name(second[0], first[0]),
+        first=_name(one, other),
+        second=_name(other, one),
         ratio=ratio,
         paired=paired,
         floor=least,
         verdict=_verdict(ratio, least),
-        differences=tuple(_differences(first[0], second[0])),
+        differences=tuple(_differences(one, other)),
     )
 
 
-def log_ratios(first: tuple[Result, Path], second: tuple[Result, Path]) -> list[float]:
-    """Of two Results that took turns: for each pair of processes, the log of the ratio, as `paired` takes it."""
-    measured = [_measured(result) for result, _ in (first, second)]
-    pairs = _pairs(measured, [_blocks_s(*each) for each in (first, second)])
+def log_ratios(first: SavedResult, second: SavedResult) -> list[float]:
+    """The logarithm of the ratio in each pair of processes of two interleaved Results, as `analysis.paired` uses it."""
+    both = (first, second)
+    pairs = _pairs([_measured(one.result) for one in both], [_blocks_s(one) for one in both])
     return [analysis.middle([math.log(after / before) for before, after in rounds]) for rounds in pairs]
 
 
 def match(first: Iterable[Result], second: Iterable[Result]) -> list[tuple[Result, Result]]:
-    """Pairs of one model on one runtime and device; of several, the newest of each side."""
+    """Pairs of Results of the same model, runtime and device; of several on one side, the newest."""
     ours, theirs = _newest(first), _newest(second)
     return [(ours[key], theirs[key]) for key in ours if key in theirs]
 
 
 def unmatched(first: Iterable[Result], second: Iterable[Result]) -> list[Result]:
-    """Of the first side, what the second hasn't measured."""
+    """The Results of the first side that have no counterpart on the second."""
     ours, theirs = _newest(first), _newest(second)
     return [ours[key] for key in ours if key not in theirs]
 
@@ -112,18 +112,19 @@ def _key(result: Result) -> tuple[str, ...]:
 
 def _measured(result: Result) -> Measured:
     if not isinstance(result.outcome, Measured):
-        raise ResultError(f"{result.id} can't be compared: it failed: {result.outcome.message}")
+        raise ResultError(f"{result.id} can't be compared, because it failed: {result.outcome.message}")
     return result.outcome
 
 
-def _blocks_s(result: Result, folder: Path) -> list[list[Array]]:
-    """For each run, its blocks of seconds an inference; one block where the worker told of none."""
+def _blocks_s(saved: SavedResult) -> list[list[Array]]:
+    """For each run, its blocks in seconds per inference; one block where the worker reported none."""
     import numpy as np
 
     found = []
-    for run, taken in zip(_measured(result).runs, results.samples_ns(result, folder), strict=True):
+    samples_of_runs = results.samples_ns(saved.result, saved.folder)
+    for run, samples_ns in zip(_measured(saved.result).runs, samples_of_runs, strict=True):
         ends = np.cumsum([block.samples for block in run.blocks])[:-1]
-        found.append(np.split(np.asarray(taken) / (run.group * 1e9), ends))
+        found.append(np.split(np.asarray(samples_ns) / (run.group * 1e9), ends))
     return found
 
 
@@ -137,7 +138,7 @@ def _used(outcome: Measured, runs: Sequence[Sequence[Array]]) -> list[list[Array
 def _pairs(
     outcomes: Sequence[Measured], blocks: Sequence[Sequence[Sequence[Array]]]
 ) -> list[list[tuple[float, float]]]:
-    """For each pair of processes, the medians of both blocks of each round, where both were clean."""
+    """For each pair of processes, the medians of both blocks of each round in which both are clean."""
     import numpy as np
 
     found = []
@@ -159,27 +160,27 @@ def _verdict(ratio: Ratio, floor: float) -> str:
 
 
 def _name(result: Result, beside: Result) -> str:
-    """What tells it from the other: the runtime, the model, or else when it was measured."""
+    """What distinguishes it from the other: the runtime, the model, what was done to the model, or else the id."""
     if result.runtime.label != beside.runtime.label:
         return result.runtime.label
     if (result.model.name, result.model.hash) != (beside.model.name, beside.model.hash):
         return f"{result.model.name}::{result.model.hash}"
     if result.altered != beside.altered:
-        return result.altered or "as it is"
+        return result.altered or "the unchanged model"
     return result.id
 
 
 def _differences(first: Result, second: Result) -> Iterable[str]:
-    """What else is not the same, so that the ratio may be of that instead."""
+    """What else differs, so that the ratio may be due to that instead."""
     one, other = _measured(first), _measured(second)
     facts = [
-        ("done to the model", first.altered, second.altered),
+        ("steps before measuring", first.altered, second.altered),
         ("inputs", first.model.inputs_sha256, second.model.inputs_sha256),
         ("timing contract", one.facts.get("timing"), other.facts.get("timing")),
         ("machine", _machine(first), _machine(second)),
         ("device", first.device.device, second.device.device),
         ("threads", one.runs[0].threads_asked(first.settings), other.runs[0].threads_asked(second.settings)),
-        ("CPUs, priority, memory nodes", first.settings.resources, second.settings.resources),
+        ("resources", first.settings.resources, second.settings.resources),
         ("heap", first.settings.heap, second.settings.heap),
     ]
     if first.runtime.name == second.runtime.name:
@@ -188,7 +189,7 @@ def _differences(first: Result, second: Result) -> Iterable[str]:
         facts.append(("arguments", dict(first.runtime.arguments), dict(second.runtime.arguments)))
     for what, mine, its in facts:
         if mine != its:
-            yield f"{what}: {_short(mine)} and {_short(its)}"
+            yield f"{what}: {_short(mine)} / {_short(its)}"
     for result, outcome in ((first, one), (second, other)):
         if not outcome.correctness.ok:
             yield f"the outputs of {result.id} are wrong"

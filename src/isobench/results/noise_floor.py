@@ -1,4 +1,4 @@
-"""This machine's own noise floor: how far identical runs differ. Assumed until `isobench calibrate` has run."""
+"""This machine's noise floor: how far identical runs differ. Assumed until `isobench calibrate` has measured it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SCHEMA = "isobench.calibration/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """Relative standard deviations, and where they are from, in words.
+    """Relative standard deviations: `runs` between identical runs, `pairs` between the ratios of identical pairs.
 
-    `runs` is between identical runs; `pairs` between the ratios of identical processes that take turns (1 each).
+    `source` says where they are from, in words.
     """
 
     runs: float
@@ -25,16 +25,16 @@ class Floor:
 
 
 def floor() -> Floor:
-    """What is known of this machine."""
+    """This machine's noise floor, measured or assumed."""
     try:
         value = protocol.read_json(paths.calibration(), SCHEMA)
         return Floor(**value["machines"][_machine()])
     except (FileNotFoundError, protocol.ProtocolError, KeyError, TypeError):
-        return Floor(runs=ASSUMED_FLOOR, pairs=ASSUMED_PAIR_FLOOR, source="assumed: isobench calibrate measures it")
+        return Floor(runs=ASSUMED_FLOOR, pairs=ASSUMED_PAIR_FLOOR, source="assumed; to measure it: isobench calibrate")
 
 
-def remember(found: Floor) -> None:
-    """Keep this machine's floor for later runs."""
+def save(found: Floor) -> None:
+    """Store this machine's noise floor for later runs."""
     file = paths.calibration()
     try:
         known = dict(protocol.read_json(file, SCHEMA)["machines"])
@@ -45,6 +45,6 @@ def remember(found: Floor) -> None:
 
 
 def _machine() -> str:
-    """A home may lie on a disk that several machines share."""
+    """Several machines may share the folder that holds the calibration."""
     system = os.uname()
     return f"{system.nodename} {system.machine}"

@@ -1,4 +1,4 @@
-"""The schema of a Result, as frozen records; `docs/result-schema.md` is this module in prose."""
+"""The schema of a Result, as frozen records; `docs/result-schema.md` describes each member."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = "isobench.result/3"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """What was measured. `source_sha256` is of the script or of the `.onnx` file; `git` says where that came from."""
+    """What was measured. `source_sha256` is of the script or the `.onnx` file; `git` is the checkout that holds it."""
 
     name: str
     path: str
@@ -60,7 +60,7 @@ class RuntimeRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRecord:
-    """Where: `family[::part[::config]]`, and the device's name as its maker calls it."""
+    """Where it was measured: `family[::part[::config]]`, and the device's name by its maker."""
 
     device: str
     name: str
@@ -68,12 +68,11 @@ class DeviceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentRecord:
-    """In which environment. `lock_file` is where the lock lies that `lock_sha256` is of.
+    """The environment. `lock_file` is the path of the lock, `lock_sha256` its hash.
 
-    Both are empty where the environment wasn't built from a lock: an interpreter that was adopted as it is.
-    `conda_lock_sha256` is of the `conda-lock.yml` beside it; `conda_packages` are written `name=version=build`. `image`
-    is the container image that it ran in, by its digest; `image_packages` are its own Python packages, where they are
-    used.
+    Both are empty for an adopted interpreter, which isn't built from a lock. `conda_lock_sha256` is of the
+    `conda-lock.yml` beside it; `conda_packages` are written `name=version=build`. `image` is the container image by its
+    digest; `image_packages` are the image's own Python packages, if the environment uses them.
     """
 
     name: str
@@ -95,9 +94,9 @@ class EnvironmentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """What comes before a warm inference: seconds. `compile_s` is None where nothing is compiled.
+    """The time before a warm inference, in seconds. `compile_s` is None where nothing is compiled.
 
-    `start_s` is the interpreter's own start, and that of its container, if it has one.
+    `start_s` is the start of the interpreter and of its container, if it has one.
     """
 
     import_s: float | None
@@ -109,9 +108,9 @@ class ColdStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One worker process. `used` says of each block whether the figures are of it; `timer_s` is the clock's own cost.
+    """One worker process. `used` has a flag for each block: do the figures include it? A sample is `group` iterations.
 
-    `samples_file` lies beside `result.json`; a sample is the time of `group` iterations.
+    `timer_s` is the clock's own cost per sample; `samples_file` is relative to the Result's folder.
     """
 
     started_at: str
@@ -127,16 +126,16 @@ class Run:
     samples_file: str
 
     def threads_asked(self, settings: Settings) -> int:
-        """The threads that were asked for: `--threads`, or what the runtime's own arguments say in its place."""
+        """The requested threads: `--threads`, or the runtime's own argument that overrides it."""
         return int(self.threads.get("requested") or settings.threads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    """How Cases were interleaved: in each round of each run, every Case took one block.
+    """How Cases were interleaved: each round of each run has one block of every Case.
 
-    `id` is common to those that took turns; `place` is this Case's number among them; `order` holds, for each run and
-    each round, the places in the order in which they came, drawn from `seed`.
+    `id` is the same for all of them; `place` is this Case's number among them. `order` holds, for each run and round,
+    the places in their order, drawn from `seed`.
     """
 
     id: str
@@ -147,11 +146,12 @@ class Turns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A Case that came to a measurement.
+    """A Case with a measurement.
 
-    `latency` is of the blocks that are used, `latency_all` of all. `intervals` are 95 % intervals of mean, median, p90
-    and p99 in seconds; `noise_floor` is the relative spread of identical runs that they assume, as `floor_source` says.
-    On a GPU `latency` is the GPU's own time, `end_to_end` that from host memory to host memory, of the same blocks.
+    `latency` is of the used blocks, `latency_all` of all. `intervals` are 95 % intervals of mean, median, p90 and p99,
+    in seconds. They assume that identical runs differ by `noise_floor` (a relative standard deviation, measured or
+    assumed as `floor_source` says). On a GPU `latency` is the GPU's own time and `end_to_end` the time from host memory
+    to host memory, of the same blocks.
     """
 
     latency: Summary
@@ -243,7 +243,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Was it measured, with the right outputs?"""
+        """Was it measured, and were its outputs correct?"""
         return isinstance(self.outcome, Measured) and self.outcome.correctness.ok
 
     def to_json(self) -> dict[str, Any]:

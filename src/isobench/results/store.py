@@ -1,4 +1,4 @@
-"""Results on disk: a folder each, named by its id."""
+"""Results on disk: a folder for each, named by its id."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class SavedResult:
 
 
 def save(result: Result, *, run_dirs: Sequence[Path] = (), root: Path | None = None) -> Path:
-    """Write the Result, with the samples and the log of each run beside it; return its folder.
+    """Write the Result, and move the samples and the log of each run beside it; return its folder.
 
-    The run directories are emptied: what is worth keeping is moved.
+    The run directories are removed.
 
     Raises:
-        ResultError: it can't be written; nothing that was measured is removed then.
+        ResultError: it can't be written; then the samples stay where they are.
     """
     folder = (root or paths.results()) / result.id
     try:
@@ -43,7 +43,7 @@ def save(result: Result, *, run_dirs: Sequence[Path] = (), root: Path | None = N
         left = ", ".join(str(place) for place in (folder, *run_dirs) if place.exists())
         raise ResultError(
             f"{result.id} can't be saved in {folder.parent}: {error.strerror}",
-            hint=f"What was measured is left in {left}." if left else "",
+            hint=f"The samples are in {left}." if left else "",
         ) from None
     return folder
 
@@ -51,18 +51,18 @@ def save(result: Result, *, run_dirs: Sequence[Path] = (), root: Path | None = N
 def _save(result: Result, run_dirs: Sequence[Path], folder: Path) -> None:
     folder.mkdir(parents=True)
     for number, run_dir in enumerate(run_dirs, 1):
-        kept = folder / run_folder(number)
-        kept.mkdir()
+        target = folder / run_folder(number)
+        target.mkdir()
         for name in (protocol.SAMPLES_FILE, protocol.END_TO_END_FILE, protocol.LOG_FILE, protocol.OUTPUTS_FILE):
             if (run_dir / name).exists():
-                shutil.move(run_dir / name, kept / name)
+                shutil.move(run_dir / name, target / name)
     protocol.write_json(folder / RESULT_FILE, result.to_json())
     for run_dir in run_dirs:
         shutil.rmtree(run_dir, ignore_errors=True)
 
 
 def run_folder(number: int) -> str:
-    """The name of the folder that holds what the run of that number (from 1) left."""
+    """The name of the folder of the files of a run, counted from 1."""
     return f"run-{number}"
 
 
@@ -102,7 +102,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def load_all(root: Path | None = None) -> Iterator[Result | ResultError]:
-    """Every Result, the oldest first; what can't be read comes as the error that says why."""
+    """Every Result, the oldest first; instead of one that can't be read, the error that says why."""
     for file in files(root or paths.results()):
         try:
             yield load(str(file))
@@ -116,10 +116,10 @@ def files(root: Path) -> list[Path]:
 
 
 def samples_ns(result: Result, folder: Path) -> list[array[int]]:
-    """The raw samples of each run: nanoseconds of `group` iterations each, in their order.
+    """The raw samples of each run in their order: nanoseconds of `group` iterations each.
 
     Raises:
-        ResultError: they are gone, or not as many as were taken.
+        ResultError: they are missing or corrupted.
     """
     assert isinstance(result.outcome, Measured)
     found = []
@@ -129,18 +129,18 @@ def samples_ns(result: Result, folder: Path) -> list[array[int]]:
         except OSError as error:
             raise ResultError(f"the samples of {result.id} can't be read: {error.filename}: {error.strerror}") from None
         except protocol.ProtocolError as error:
-            raise ResultError(f"the samples of {result.id} are damaged: {error}") from None
+            raise ResultError(f"the samples of {result.id} are corrupted: {error}") from None
         taken = sum(block.samples for block in run.blocks)
         if run.blocks and len(samples) != taken:
             raise ResultError(
-                f"the samples of {result.id} are damaged: {run.samples_file} holds {len(samples)} of {taken}"
+                f"the samples of {result.id} are corrupted: {run.samples_file} has {len(samples)} of {taken} samples"
             )
         found.append(samples)
     return found
 
 
 def folder_of(name: str, *, root: Path | None = None) -> Path:
-    """The folder that holds the Result which `load` finds."""
+    """The folder of the Result that `load` finds."""
     return _find(name, root or paths.results()).parent
 
 
@@ -148,16 +148,18 @@ def remove(folder: Path, *, root: Path) -> None:
     """Remove a Result from a folder of results.
 
     Raises:
-        ResultError: it lies elsewhere, or can't be removed.
+        ResultError: it isn't in that folder, or can't be removed.
     """
     if folder.resolve().parent != root.resolve():
-        raise ResultError(f"{folder} doesn't lie in {root}", hint="Name the folder of results with --from.")
+        raise ResultError(f"{folder} isn't in {root}", hint="Name the folder of results: --from FOLDER")
     try:
-        # First what makes it a Result, so that nobody takes half of it for one.
+        # First the file that makes it a Result, so that nobody takes half of it for one.
         (folder / RESULT_FILE).unlink()
         shutil.rmtree(folder)
     except OSError as error:
-        raise ResultError(f"{folder} can't be removed: {error.strerror}", hint="Look at its owner.") from None
+        raise ResultError(
+            f"{folder} can't be removed: {error.strerror}", hint=f"Check its owner: ls -ld {folder}"
+        ) from None
 
 
 def _find(name: str, root: Path) -> Path:
@@ -171,8 +173,6 @@ def _find(name: str, root: Path) -> Path:
         return found[0]
     if found:
         several = ", ".join(file.parent.name for file in found[-5:])
-        newest = ", the newest" if len(found) > 5 else ""
-        raise ResultError(
-            f"{name} is the beginning of {len(found)} results{newest}: {several}", hint="Give more of it."
-        )
-    raise ResultError(f"there is no result {name!r} in {root}", hint="See them all: isobench list")
+        newest = ", the newest of them" if len(found) > 5 else ""
+        raise ResultError(f"{name} matches {len(found)} results{newest}: {several}", hint="Give more of the id.")
+    raise ResultError(f"no result {name!r} in {root}", hint="List all results: isobench list")

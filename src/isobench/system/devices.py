@@ -1,4 +1,4 @@
-"""Devices: what they are called, which CPUs this process may use, and one measurement at a time on each."""
+"""Devices: their names, the CPUs that this process may use, and a lock for one measurement at a time on each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _X86 = {"x86_64", "amd64", "i386", "i686"}
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LOOK_AGAIN_S = 0.5
-"""How often a waiting process looks, if it has a time limit; without one it sleeps in the kernel."""
+"""How often a process with a time limit tries the lock; without a limit it sleeps in the kernel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +39,19 @@ class Device:
 
     @classmethod
     def parse(cls, text: str, *, families: Iterable[str] = FAMILIES) -> Device:
-        """The device that a user names.
+        """The device that a user named.
 
         Raises:
-            UsageError: it isn't of that form, or of a family that isn't known.
+            UsageError: the text isn't of that form, or its family is unknown.
         """
         known = ", ".join(families)
         family, *rest = text.split("::")
         if len(rest) > 2 or not all(_WORD.fullmatch(word) for word in (family, *rest)):
             raise UsageError(
-                f"{text!r} names no device", hint=f"name it family[::part[::config]]; the families are: {known}"
+                f"--device must be FAMILY[::PART[::CONFIG]], got {text!r}", hint=f"The families are: {known}."
             )
         if family not in families:
-            raise UsageError(f"the device {text!r} is of no known family", hint=f"the families are: {known}")
+            raise UsageError(f"--device {text}: unknown family {family!r}", hint=f"The families are: {known}.")
         part, config = (*rest, "", "")[:2]
         return cls(family=family, part=part, config=config)
 
@@ -65,7 +65,7 @@ class Device:
 
 
 def architecture() -> str:
-    """This machine's processor by the kernel's name: "x86_64", "aarch64"."""
+    """This machine's processor as the kernel calls it: "x86_64", "aarch64"."""
     return os.uname().machine
 
 
@@ -82,25 +82,25 @@ def check_machine(device: Device) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cores:
-    """What this process may use of the CPUs: its affinity, less what its control group's quota leaves out."""
+    """The CPUs that this process may use, by its affinity and its control group's quota."""
 
     logical: int
     physical: int
     quota: float | None
-    """CPUs' worth of time that the control group allows; None: no limit."""
+    """The number of CPUs that the control group allows; None: no limit."""
 
 
 def cores(among: Sequence[int] = ()) -> Cores:
-    """Count the cores that are available to this process (`among` some of its CPUs); at least one."""
+    """The cores that are available to this process, `among` some of its CPUs; at least one."""
     mine = among or machine.cpus()
     quota, _ = machine.cpu_quota()
-    # A thread more than the quota pays for is throttled, which costs more than it brings.
+    # More threads than the quota allows are throttled, which costs more than they gain.
     ceiling = max(1, math.floor(quota)) if quota is not None else len(mine)
     return Cores(logical=min(len(mine), ceiling), physical=min(len(machine.physical_cores(mine)), ceiling), quota=quota)
 
 
 def default_threads(among: Sequence[int] = ()) -> int:
-    """The thread number of all runtimes unless the user sets one: the physical cores at hand (`among` some CPUs)."""
+    """The default of --threads: the physical cores that are available, `among` some CPUs."""
     return cores(among).physical
 
 
@@ -110,14 +110,14 @@ def exclusive(
 ) -> Iterator[None]:
     """Hold `device` for one measurement: across processes, users and every ISOBENCH_HOME of this machine.
 
-    All parts and configurations of a family share one lock, as they share the hardware (and `x86` is `x86::epyc`).
-    `on_wait` is called once, with a sentence that says who holds the device, before this process waits for it.
-    The lock ends with the process that holds it, however that dies. It can't be taken twice, not by its holder either.
+    All parts and configurations of a family share one lock, because they share the hardware (`x86` and `x86::epyc`).
+    Before this process waits, `on_wait` is called once with a sentence that names the holder. The kernel releases the
+    lock when its holder exits or is killed. The holder can't lock it again.
 
     Raises:
-        UsageError: the device wasn't free within `timeout_s`, or the lock can't be shared.
+        UsageError: the device wasn't free within `timeout_s`, or the lock file isn't safe to use.
     """
-    import fcntl  # flock, not the filelock package: free of its 60 ms of imports, and it can wait without polling
+    import fcntl  # not the filelock package, which takes 60 ms to import and polls
 
     # All families of processors are the same hardware.
     descriptor = _open_lock(CPUS[0] if device.family in CPUS else device.family)
@@ -126,12 +126,12 @@ def exclusive(
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if timeout_s != 0:
-                on_wait(f"{device} is being measured by {_holder(descriptor)}; waiting")
+                on_wait(f"{device} is in use by {_holder(descriptor)}; waiting")
             if not _wait(descriptor, timeout_s):
                 when = f"was not free within {timeout_s:g} s" if timeout_s else "is not free"
                 raise UsageError(
-                    f"{device} {when}: it is being measured by {_holder(descriptor)}",
-                    hint="Wait for it: without --no-wait, isobench does.",
+                    f"{device} {when}: in use by {_holder(descriptor)}",
+                    hint="Without --no-wait, isobench waits for it.",
                 ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, _introduction().encode(), 0)
@@ -144,7 +144,7 @@ def exclusive(
 
 
 def _wait(descriptor: int, timeout_s: float | None) -> bool:
-    """Wait for the lock; whether it was got in time."""
+    """Wait for the lock; was it acquired in time?"""
     import fcntl
 
     if timeout_s is None:
@@ -163,19 +163,19 @@ def _wait(descriptor: int, timeout_s: float | None) -> bool:
 
 
 def _open_lock(family: str) -> int:
-    """Open the family's lock file, made by whoever comes first so that every user can lock it and say who he is."""
+    """Open the family's lock file; if it is missing, create it so that every user can lock and write it."""
     folder = paths.devices()
     try:
         folder.mkdir(mode=0o1777)
-        folder.chmod(0o1777)  # the umask had its say; sticky: nobody can remove what another one locks
+        folder.chmod(0o1777)  # whatever the umask; sticky, so that nobody can remove another user's file
     except FileExistsError:
         pass
     except OSError as error:
-        raise _unsafe(f"{folder} can't be made: {error.strerror}") from None
+        raise _unsafe(f"{folder} can't be created: {error.strerror}") from None
     if not stat.S_ISDIR(folder.lstat().st_mode):
-        raise _unsafe(f"{folder} is no folder")
+        raise _unsafe(f"{folder} must be a folder")
     file = folder / f"{family}.lock"
-    # Opened without O_CREAT first: where everybody may write, the kernel refuses O_CREAT on another one's file.
+    # First without O_CREAT, which the kernel refuses for another user's file in a folder that everybody may write to.
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         try:
@@ -185,17 +185,17 @@ def _open_lock(family: str) -> int:
     except OSError as error:
         raise _unsafe(f"{file}: {error.strerror}") from None
     found = os.fstat(descriptor)
-    # A link put there by another user would have us write into a file of its choice.
+    # Another user's link would make us write to a file of their choice.
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         os.close(descriptor)
-        raise _unsafe(f"{file} is no plain file of its own")
+        raise _unsafe(f"{file} must be a regular file without other links")
     return descriptor
 
 
 def _create(file: str, flags: int) -> int:
     try:
         descriptor = os.open(file, flags | os.O_CREAT | os.O_EXCL, 0o666)
-    except FileExistsError:  # another process came first, between our two looks
+    except FileExistsError:  # another process created it meanwhile
         return os.open(file, flags)
     os.fchmod(descriptor, 0o666)
     return descriptor
@@ -203,27 +203,27 @@ def _create(file: str, flags: int) -> int:
 
 def _unsafe(evidence: str) -> UsageError:
     return UsageError(
-        f"the lock that makes a device exclusive can't be used: {evidence}",
-        hint="remove it, or set ISOBENCH_DEVICE_LOCKS to a folder that every user of this machine can write to",
+        f"unsafe device lock: {evidence}",
+        hint="Remove it, or set ISOBENCH_DEVICE_LOCKS to a folder that every user of this machine can write to.",
     )
 
 
 def _introduction() -> str:
-    """One line about this process, for those who will wait for it: pid, user, since, command, between tabs."""
+    """One line about this process for those who wait for it: pid, user, time and command, separated by tabs."""
     try:
         import pwd
 
         user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user needs no name
+    except KeyError:  # in a container, a user may have no name
         user = str(os.getuid())
     return "\t".join((str(os.getpid()), user, time.strftime("%H:%M"), os.path.basename(sys.argv[0]) or "python"))  # noqa: PTH119
 
 
 def _holder(descriptor: int) -> str:
-    """Who wrote its introduction into the lock file; what another user wrote is shown without control characters."""
+    """The holder as it introduced itself in the lock file; control characters are removed, since it may be anybody."""
     text = os.pread(descriptor, 500, 0).decode(errors="replace")
     fields = ["".join(char for char in field if char.isprintable()) for field in text.split("\t")]
-    if len(fields) != 4:  # it has the lock, and hasn't written yet
+    if len(fields) != 4:  # it holds the lock, but hasn't written yet
         return "another process"
     pid, user, since, command = fields
     return f"pid {pid} ({user}, {command}) since {since}"
