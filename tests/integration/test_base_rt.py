@@ -1,4 +1,4 @@
-"""Runtimes that derive from BaseRT itself, and one that needs no ONNX file: the contract, key by key."""
+"""Runtimes that derive from BaseRT itself, and one that needs no ONNX file: the whole contract."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from isobench.runtimes.worker_rt import WorkerRT
 from isobench.workers import protocol
 
 class InHost(BaseRT):
-    """Measures by itself, in _execute: twice the input."""
+    """Measures in the host, in _execute: twice the input."""
 
     def __init__(self, *, factor: float = 2.0):
         super().__init__(factor=factor)
@@ -52,8 +52,8 @@ class InHost(BaseRT):
             took.append(time.perf_counter() - started)
         made = protocol.Tensor("y", "float32", given.shape, y.tobytes())
         protocol.write_tensors(Path(output_dir) / "outputs.msgpack", [made])
-        told = {"schema": protocol.OUTPUTS_SCHEMA, "status": "ok", "latency_s": took}
-        Path(outputs_file).write_text(json.dumps(told))
+        reported = {"schema": protocol.OUTPUTS_SCHEMA, "status": "ok", "latency_s": took}
+        Path(outputs_file).write_text(json.dumps(reported))
 
     def mean_latency(self):
         return sum(self.samples_ns) / len(self.samples_ns) / 1e6
@@ -73,12 +73,12 @@ class Stumbles(InHost):
     def _setup(self):
         raise LookupError("the accelerator has no firmware")
 
-class Tells(InHost):
-    """Has a benchmark of its own, which tells of a mean alone."""
+class OnlyMean(InHost):
+    """Has its own benchmark, which reports only a mean."""
 
     def benchmark(self):
         return MeasuredPerformance(
-            mean_latency=2.5, throughput=400.0, device="far away", device_type="x86", runtime="tells",
+            mean_latency=2.5, throughput=400.0, device="far away", device_type="x86", runtime="only-mean",
             runtime_version="7", build_name=self.build.name,
         )
 
@@ -99,7 +99,7 @@ def entry(cls, **more):
 
 implements = {"runtimes": {
     "in-host": entry(InHost, status_stats=["events"]), "forgets": entry(Forgets), "stumbles": entry(Stumbles),
-    "tells": entry(Tells), "module": entry(Module, build_required=False),
+    "only-mean": entry(OnlyMean), "module": entry(Module, build_required=False),
     "startles": entry(Startles, build_required=False),
 }}
 '''
@@ -144,7 +144,7 @@ def model(tmp_path: Path) -> Path:
     return file
 
 
-def test_an_execute_of_its_own_is_measured_like_any_other(model: Path, home: Path) -> None:
+def test_a_runtime_with_its_own_execute_is_measured_like_any_other(model: Path, home: Path) -> None:
     result = isobench.benchmark(model, runtime="in-host", iterations=50)
     assert isinstance(result.outcome, Measured), result.outcome
     assert result.ok
@@ -160,8 +160,8 @@ def test_an_execute_of_its_own_is_measured_like_any_other(model: Path, home: Pat
     assert not wrong.ok
 
 
-def test_a_benchmark_of_its_own_tells_a_mean_and_the_verdict_says_that_it_is_no_more(model: Path, home: Path) -> None:
-    result = isobench.benchmark(model, runtime="tells", iterations=40)
+def test_a_benchmark_that_reports_only_a_mean_gets_a_noisy_verdict(model: Path, home: Path) -> None:
+    result = isobench.benchmark(model, runtime="only-mean", iterations=40)
     assert isinstance(result.outcome, Measured), result.outcome
     assert result.latency.mean_s == pytest.approx(0.0025)
     assert result.latency.throughput_ips == pytest.approx(400)
@@ -171,7 +171,7 @@ def test_a_benchmark_of_its_own_tells_a_mean_and_the_verdict_says_that_it_is_no_
     assert results.samples_ns(result, home / "results" / result.id) == [array("q", [100_000_000])]
 
 
-def test_no_outputs_and_an_exception_are_failures_that_say_what_it_was(model: Path) -> None:
+def test_missing_outputs_and_exceptions_are_failures_with_their_reason(model: Path) -> None:
     forgotten = isobench.benchmark(model, runtime="forgets").outcome
     assert isinstance(forgotten, Failed)
     assert forgotten.message.startswith("the worker left no measurement: ")
@@ -191,7 +191,7 @@ def test_without_a_build_the_worker_gets_the_module_and_its_inputs() -> None:
     assert [step.tool for step in result.steps] == ["discover", "benchmark"]
 
 
-def test_an_exception_of_one_runtime_leaves_the_others_their_turns() -> None:
+def test_an_exception_of_one_runtime_does_not_affect_the_interleaved_others() -> None:
     options = {"interleaved": True, "min_time_s": 0.05, "max_time_s": 0.5}
     startled, measured = isobench.benchmark_all([SCRIPT], runtimes=["startles", "module"], **options)
     assert isinstance(startled.outcome, Failed)

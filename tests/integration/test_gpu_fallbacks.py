@@ -31,15 +31,15 @@ ORT = """
 import onnxruntime
 import ort_cuda_worker
 
-file, told = {file!r}, []
+file, reported = {file!r}, []
 session = lambda **options: refused(
     ort_cuda_worker._session, file, onnxruntime.SessionOptions(), 7, tf32=False, **options
 )
-told.append(session(cpu_fallback=False))
-# As ONNX Runtime does where the provider is there, and CUDA's libraries or the driver aren't: it takes the CPU.
+reported.append(session(cpu_fallback=False))
+# ONNX Runtime uses the CPU if the provider exists, but the libraries of CUDA or the driver are missing.
 onnxruntime.get_available_providers = lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
-told += [session(cpu_fallback=False), session(cpu_fallback=True)]
-print(json.dumps(told))
+reported += [session(cpu_fallback=False), session(cpu_fallback=True)]
+print(json.dumps(reported))
 """
 TORCH = """
 import torch
@@ -51,33 +51,33 @@ class Left(torch.nn.Module):
         self.register_buffer("table", torch.ones(2))
 
     def _apply(self, fn, recurse=True):
-        return self  # as one that keeps a table where it is
+        return self  # like a module that doesn't move its table
 
-told = [refused(torch_cuda.placed, Left(), (), {{}})]
+reported = [refused(torch_cuda.placed, Left(), (), {{}})]
 torch.cuda.is_available, torch.cuda.set_device = lambda: True, lambda _: None
-told.append(refused(torch_cuda.placed, Left(), (), {{}}))
-print(json.dumps(told))
+reported.append(refused(torch_cuda.placed, Left(), (), {{}}))
+print(json.dumps(reported))
 """
 TF32 = """
 import torch
 import torch_cuda
 import torch_worker
 
-backends, told = torch.backends, {{}}
-script, asked = {script!r}, {asked!r}
+backends, reported = torch.backends, {{}}
+script, requested = {script!r}, {requested!r}
 exec(script)
-told["before"] = torch_worker._facts(torch.nn.Linear(1, 1), compiled=False)["float32_matmul_precision"]
-torch_cuda.use_tf32(asked == "on")
-told["after"] = torch_worker._facts(torch.nn.Linear(1, 1), compiled=False)["float32_matmul_precision"]
-told["in effect"] = [
+reported["before"] = torch_worker._facts(torch.nn.Linear(1, 1), compiled=False)["float32_matmul_precision"]
+torch_cuda.use_tf32(requested == "on")
+reported["after"] = torch_worker._facts(torch.nn.Linear(1, 1), compiled=False)["float32_matmul_precision"]
+reported["in effect"] = [
     place.fp32_precision for place in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends.cudnn)
 ]
-told["older names"] = [backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32]
-print(json.dumps(told))
+reported["older names"] = [backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32]
+print(json.dumps(reported))
 """
 
 
-def _told(python: Path, work: str, **values: str) -> Any:
+def _reported(python: Path, work: str, **values: str) -> Any:
     text = (PROLOGUE + work).format(workers=str(paths.WORKERS), **values)
     done = subprocess.run([python, "-I", "-B", "-c", text], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -89,7 +89,7 @@ def test_onnx_runtime_that_would_take_the_cpu_is_refused(ort_python: Path, tmp_p
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [given], [result])
     file = tmp_path / "relu.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
-    no_build, no_session, on_cpu = _told(ort_python, ORT, file=str(file))
+    no_build, no_session, on_cpu = _reported(ort_python, ORT, file=str(file))
     assert no_build[0] == "provider-fallback"
     assert "this build of ONNX Runtime has no CUDAExecutionProvider" in no_build[1]
     assert "isobench doctor --device nvidia" in no_build[2]
@@ -99,7 +99,7 @@ def test_onnx_runtime_that_would_take_the_cpu_is_refused(ort_python: Path, tmp_p
 
 
 def test_a_module_that_would_stay_on_the_cpu_is_refused(torch_python: Path) -> None:
-    without_cuda, left = _told(torch_python, TORCH)
+    without_cuda, left = _reported(torch_python, TORCH)
     assert without_cuda[0] == "no-gpu"
     assert "(a build without CUDA) finds none" in without_cuda[1]
     assert left[0] == "provider-fallback"
@@ -116,10 +116,10 @@ def test_a_module_that_would_stay_on_the_cpu_is_refused(torch_python: Path) -> N
         "backends.cudnn.rnn.fp32_precision = 'tf32'; torch.set_float32_matmul_precision('medium')",
     ],
 )
-@pytest.mark.parametrize("asked", ["on", "off"])
-def test_tf32_is_what_was_asked_for_whatever_a_script_has_set(torch_python: Path, script: str, asked: str) -> None:
-    told = _told(torch_python, TF32, script=script, asked=asked)
-    assert told["before"]
-    assert told["after"] == ("high" if asked == "on" else "highest")
-    assert told["in effect"] == ["tf32" if asked == "on" else "ieee"] * 4
-    assert told["older names"] == [asked == "on"] * 2
+@pytest.mark.parametrize("requested", ["on", "off"])
+def test_tf32_is_as_requested_whatever_a_script_has_set(torch_python: Path, script: str, requested: str) -> None:
+    reported = _reported(torch_python, TF32, script=script, requested=requested)
+    assert reported["before"]
+    assert reported["after"] == ("high" if requested == "on" else "highest")
+    assert reported["in effect"] == ["tf32" if requested == "on" else "ieee"] * 4
+    assert reported["older names"] == [requested == "on"] * 2

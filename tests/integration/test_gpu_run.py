@@ -66,15 +66,15 @@ def gpu(monkeypatch: pytest.MonkeyPatch, home: Path, ort_python: Path) -> dict[s
 
 
 @pytest.mark.usefixtures("gpu")
-def test_a_result_holds_both_contracts_the_evidence_and_the_gpus_name(
+def test_a_result_has_both_contracts_the_counters_and_the_gpus_name(
     model: Path, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ["--device", "nvidia", "--iterations", "30", "--rt-args", "tf32"]
     monkeypatch.setattr(sys, "argv", ["isobench", "run", *options, "--", str(model)])
     with pytest.raises(SystemExit) as leaving:
         main()
-    told = capsys.readouterr()
-    assert leaving.value.code == 0, told
+    reported = capsys.readouterr()
+    assert leaving.value.code == 0, reported
     [result] = [one for one in results.load_all() if not isinstance(one, Exception)]
     outcome = result.outcome
     assert isinstance(outcome, Measured)
@@ -89,14 +89,14 @@ def test_a_result_holds_both_contracts_the_evidence_and_the_gpus_name(
     assert outcome.gpu is not None
     assert outcome.gpu.energy_per_inference_j is not None
     assert all(block.gpu is not None for block in outcome.runs[0].blocks)
-    kept = results.folder_of(result.id) / "run-1" / protocol.END_TO_END_FILE
-    assert len(protocol.read_samples(kept)) == 30
-    assert "trt: end to end, with the copies to the GPU and back: mean" in told.out
-    assert "on nvidia (Stand-in)" in told.out
+    file = results.folder_of(result.id) / "run-1" / protocol.END_TO_END_FILE
+    assert len(protocol.read_samples(file)) == 30
+    assert "trt: end to end, with the copies to the GPU and back: mean" in reported.out
+    assert "on nvidia (Stand-in)" in reported.out
     assert "1980 to 1980 MHz, 100 W" in details.details(result, home)
 
 
-def test_an_environment_that_does_not_suit_the_driver_becomes_a_result_that_says_so(
+def test_an_environment_that_the_driver_does_not_support_becomes_a_failed_result(
     gpu: dict[str, Any], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu |= {"driver": "570.86.10", "cuda": "12.8"}

@@ -55,38 +55,38 @@ def _built(python: Path, file: Path, **more: Any) -> Any:
 
 
 @pytest.mark.parametrize("size", [4, "batch"])
-def test_the_workers_code_builds_a_real_engine_and_says_where_it_cannot_be_loaded(
+def test_the_workers_code_builds_a_real_engine_and_reports_that_it_cannot_be_loaded(
     python: Path, tmp_path: Path, size: int | str
 ) -> None:
     nodes = [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Relu", ["m"], ["y"])]
-    told = _built(python, _saved(tmp_path, *nodes, size=size))
-    assert told["library"] == "tensorrt_rtx"
-    assert (told["workspace"], told["optimization"], told["tf32"]) == (1 << 28, 2, True)
-    assert told["capturable"]
-    for built in told["builds"]:
+    reported = _built(python, _saved(tmp_path, *nodes, size=size))
+    assert reported["library"] == "tensorrt_rtx"
+    assert (reported["workspace"], reported["optimization"], reported["tf32"]) == (1 << 28, 2, True)
+    assert reported["capturable"]
+    for built in reported["builds"]:
         assert built["build_s"] > 0
         assert built["size_bytes"] > 1000
         assert re.fullmatch("[0-9a-f]{64}", built["sha256"])
     # A cache of another version counts as empty.
-    assert [built["timing_cache"] for built in told["builds"]] == ["none", "cold", "cold"]
+    assert [built["timing_cache"] for built in reported["builds"]] == ["none", "cold", "cold"]
     assert (tmp_path / "small.timings").stat().st_size > 0
     # Without a GPU, TensorRT returns None instead of an engine: that must be an error.
-    assert told["refused"]["kind"] == "engine-error"
-    assert "TensorRT can't load the engine that it built" in told["refused"]["message"]
-    assert "isobench doctor --device nvidia" in told["refused"]["hint"]
+    assert reported["refused"]["kind"] == "engine-error"
+    assert "TensorRT can't load the engine that it built" in reported["refused"]["message"]
+    assert "isobench doctor --device nvidia" in reported["refused"]["hint"]
 
 
 @pytest.mark.parametrize("size", [4, "batch"])
 @pytest.mark.parametrize(
     ("operator", "values"), [("Reshape", np.array([8, 4])), ("Expand", np.array([2, 4, 8], np.int64))]
 )
-def test_an_input_that_shapes_are_computed_from_is_built_for_its_values(
+def test_an_input_that_determines_shapes_is_built_for_its_values(
     python: Path, tmp_path: Path, operator: str, values: Any, size: int | str
 ) -> None:
     shape = helper.make_tensor_value_info("shape", TensorProto.INT64, values.shape)
     file = _saved(tmp_path, helper.make_node(operator, ["x", "shape"], ["y"]), size=size, more=[shape])
-    told = _built(python, file, shape=values)
-    assert len(told["builds"]) == 3, told
+    reported = _built(python, file, shape=values)
+    assert len(reported["builds"]) == 3, reported
 
 
 def test_an_input_that_the_parser_has_renamed_is_refused(python: Path, tmp_path: Path) -> None:
@@ -101,11 +101,11 @@ def test_an_input_that_the_parser_has_renamed_is_refused(python: Path, tmp_path:
 
 def test_a_parse_error_names_the_node(python: Path, tmp_path: Path) -> None:
     node = helper.make_node("NoSuchOperator", ["x"], ["y"], name="/head/odd", domain="")
-    told = _built(python, _saved(tmp_path, node))
-    assert told["refused"]["kind"] == "model-error"
-    message = told["refused"]["message"]
+    reported = _built(python, _saved(tmp_path, node))
+    assert reported["refused"]["kind"] == "model-error"
+    message = reported["refused"]["message"]
     assert message.startswith("TensorRT can't parse small.onnx: node /head/odd (NoSuchOperator): ")
-    assert "-r ort" in told["refused"]["hint"]
+    assert "-r ort" in reported["refused"]["hint"]
 
 
 def test_tensorrts_own_bindings_have_every_name_that_the_worker_uses(python: Path, tmp_path: Path) -> None:

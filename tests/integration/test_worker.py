@@ -1,4 +1,4 @@
-"""Workers of every kind of misbehaviour, started and watched for real, by this test's own interpreter."""
+"""Workers with every kind of misbehaviour, started and supervised with this test's own interpreter."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.run_dir = folder / "run"
         self.stages: list[str] = []
-        self.asks: tuple[int, ...] = ()
+        self.requests: tuple[int, ...] = ()
         self.blocks: list[Block] = []
         self.ready: Ready | None = None
         self.environment: Any = SimpleNamespace(
@@ -45,7 +45,7 @@ class Run:
             process.go(Request(arguments=self.arguments(), threads=1, seed=0, **request), timeout_s=timeout_s)
             self.ready = process.ready(self.stages.append)
             if self.ready:
-                for samples in self.asks:
+                for samples in self.requests:
                     self.blocks.append(process.block(samples, self.stages.append))
                 process.end()
             return process.finish(self.stages.append).raw
@@ -76,7 +76,7 @@ def wait_until(condition: Any, what: str) -> None:
     pytest.fail(f"waited 10 s for {what}")
 
 
-def test_a_worker_gets_its_arguments_and_tells_its_stages(run: Run) -> None:
+def test_a_worker_gets_its_arguments_and_reports_its_phases(run: Run) -> None:
     outputs = run("well_behaved")
     assert outputs["arguments"] == list(run.arguments().values())
     assert run.stages == ["loading", "loading (looking round)"]
@@ -109,7 +109,7 @@ def test_an_exception_is_reported_with_its_phase_and_without_our_frames(run: Run
     assert "launch.py" not in caught.value.details
 
 
-def test_what_a_worker_refuses_is_shown_as_it_says_it(run: Run) -> None:
+def test_the_message_of_a_refusal_is_shown_unchanged(run: Run) -> None:
     with pytest.raises(WorkerError) as caught:
         run("refuses")
     error = caught.value
@@ -118,7 +118,7 @@ def test_what_a_worker_refuses_is_shown_as_it_says_it(run: Run) -> None:
     assert error.details == "script.py, line 3"
 
 
-def test_a_runtime_that_cannot_be_imported_is_told(run: Run) -> None:
+def test_a_runtime_that_cannot_be_imported_is_reported(run: Run) -> None:
     with pytest.raises(WorkerError, match="importing: ModuleNotFoundError: No module named 'a_module_that_") as caught:
         run("cannot_import")
     assert caught.value.kind is FailureKind.IMPORT_ERROR
@@ -132,18 +132,18 @@ def test_a_crash_names_the_signal_and_shows_the_last_words(run: Run) -> None:
     assert 'segfaults.py", line 9 in _execute' in caught.value.details
 
 
-def test_a_worker_that_leaves_without_a_result_is_a_crash(run: Run) -> None:
+def test_a_worker_that_exits_without_a_result_is_a_crash(run: Run) -> None:
     with pytest.raises(WorkerError, match="exited with code 3 and no result"):
         run("leaves")
 
 
-def test_a_worker_that_calls_sys_exit_is_told(run: Run) -> None:
+def test_a_worker_that_calls_sys_exit_is_reported(run: Run) -> None:
     with pytest.raises(WorkerError, match=r"called sys\.exit\('enough'\)") as caught:
         run("exits")
     assert 'sys.exit("enough")' in caught.value.details
 
 
-def test_a_worker_that_comes_to_its_end_without_a_result_is_told_what_to_call(run: Run) -> None:
+def test_a_worker_that_ends_without_a_result_gets_a_hint_what_to_call(run: Run) -> None:
     with pytest.raises(WorkerError, match="ended without a result") as caught:
         run("measures_nothing")
     assert caught.value.kind is FailureKind.PROTOCOL
@@ -185,20 +185,20 @@ def test_a_flood_of_output_does_no_harm(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["half_json", "wrong_schema"])
-def test_what_can_not_be_read_back_is_refused(run: Run, name: str) -> None:
+def test_malformed_outputs_are_refused(run: Run, name: str) -> None:
     with pytest.raises(WorkerError, match="wrote malformed outputs") as caught:
         run(name)
     assert caught.value.kind is FailureKind.PROTOCOL
 
 
-def test_want_of_memory_is_an_error_of_its_own(run: Run) -> None:
+def test_running_out_of_memory_has_a_kind_of_its_own(run: Run) -> None:
     with pytest.raises(WorkerError) as caught:
         run("runs_out_of_memory")
     assert caught.value.kind is FailureKind.OUT_OF_MEMORY
 
 
-def test_a_measurement_is_as_many_blocks_as_the_host_asks_for(run: Run) -> None:
-    run.asks = (4, 3, 5)
+def test_a_measurement_has_the_blocks_that_the_host_requests(run: Run) -> None:
+    run.requests = (4, 3, 5)
     outputs = run("counts", warmup=3)
     assert outputs["warmup"]["iterations"] == 3
     assert outputs["warmup"]["settled"] is None
@@ -214,8 +214,8 @@ def test_a_measurement_is_as_many_blocks_as_the_host_asks_for(run: Run) -> None:
     assert memoryview(total.data).cast("q")[0] == sum(range(20_000))
 
 
-def test_what_was_measured_before_a_crash_is_not_lost(run: Run) -> None:
-    run.asks = (2, 2, 2)
+def test_samples_before_a_crash_are_not_lost(run: Run) -> None:
+    run.requests = (2, 2, 2)
     with pytest.raises(WorkerError, match="was killed by SIGSEGV while measuring"):
         run("crashes_later", warmup=1)
     assert len(run.blocks) == 2
@@ -230,8 +230,8 @@ def test_warm_up_ends_when_the_latency_has_settled(run: Run) -> None:
     assert first > 2 * last
 
 
-def test_what_comes_before_a_warm_inference_is_told_in_seconds_and_a_block_fits_the_counters(run: Run) -> None:
-    run.asks = (3,)
+def test_the_cold_start_is_reported_in_seconds_and_a_block_fits_the_counters(run: Run) -> None:
+    run.requests = (3,)
     began = time.monotonic()
     outputs = run("takes_its_time", warmup=4)
     lasted_s = time.monotonic() - began
@@ -245,21 +245,21 @@ def test_what_comes_before_a_warm_inference_is_told_in_seconds_and_a_block_fits_
 
 
 def test_iterations_too_short_for_the_clock_are_timed_together(run: Run) -> None:
-    run.asks = (10,)
+    run.requests = (10,)
     outputs = run("does_nothing")
     assert outputs["group"] > 10
     [block] = run.blocks
     assert block.iterations == 10 * outputs["group"]
 
 
-def test_an_exact_number_of_iterations_is_no_other_number(run: Run) -> None:
-    run.asks = (1,)
+def test_an_exact_number_of_iterations_is_divisible_into_groups(run: Run) -> None:
+    run.requests = (1,)
     outputs = run("does_nothing", exactly=True)
     assert 7 % outputs["group"] == 0
 
 
 @pytest.mark.parametrize("name", ["counts", "does_nothing"])
-def test_a_worker_by_hand_needs_no_host(tmp_path: Path, name: str) -> None:
+def test_a_worker_runs_manually_without_a_host(tmp_path: Path, name: str) -> None:
     request: dict[str, Any] = {"schema": protocol.REQUEST_SCHEMA, "threads": 1, "seed": 0, "warmup": 2}
     arguments = {"output_dir": str(tmp_path), "onnx_file": "", "outputs_file": str(tmp_path / "o"), "iterations": 77}
     request["arguments"] = arguments
@@ -268,36 +268,36 @@ def test_a_worker_by_hand_needs_no_host(tmp_path: Path, name: str) -> None:
     subprocess.run([sys.executable, "-I", "-B", launch, SAMPLES / f"{name}.py", tmp_path], check=True)
     outputs = protocol.read_json(tmp_path / "o", protocol.OUTPUTS_SCHEMA)
     done = sum(block["iterations"] for block in outputs["blocks"])
-    assert 77 <= done < 77 + outputs["group"], "as few groups as there are to be"
+    assert 77 <= done < 77 + outputs["group"], "no more groups than necessary"
 
 
-def test_a_worker_with_spinning_threads_parks_them_before_others_take_their_turn(run: Run) -> None:
-    run.asks = (3, 3)
+def test_an_interleaved_worker_quiesces_and_rewarms_its_threads(run: Run) -> None:
+    run.requests = (3, 3)
     outputs = run("spins", interleaved=True, warmup=1)
     first, second = run.blocks
     first_ended_s = first.started_s + first.wall_s
     calls = outputs["facts"]["calls_s"]
     *_, (_, busy_until_s) = (call for call in calls if call[0] < first_ended_s)
     later = [ended_s for ended_s, _ in calls if ended_s > first_ended_s]
-    assert later[0] > busy_until_s, "the next turn began when the thread had come to rest"
-    assert len([ended_s for ended_s in later if ended_s < second.started_s]) > 1, "it begins with untimed calls"
+    assert later[0] > busy_until_s, "rewarming began after the thread had stopped spinning"
+    assert len([ended_s for ended_s in later if ended_s < second.started_s]) > 1, "a block begins with untimed calls"
     assert len([ended_s for ended_s in later if ended_s > second.started_s]) == 3
 
 
-def test_a_worker_that_is_alone_times_each_call_of_its_blocks(run: Run) -> None:
-    run.asks = (3, 3)
+def test_without_interleaving_each_call_of_a_block_is_timed(run: Run) -> None:
+    run.requests = (3, 3)
     outputs = run("spins", warmup=1)
     assert len(outputs["facts"]["calls_s"]) == 1 + 1 + 6  # the list's own first, the warm-up's
 
 
-def test_nothing_is_left_when_the_host_changes_its_mind(run: Run) -> None:
+def test_a_worker_that_is_not_used_leaves_nothing(run: Run) -> None:
     with worker_process.start(run.environment, SAMPLES / "well_behaved.py", run.run_dir, threads=1) as process:
         pid = process._popen.pid
     assert gone(pid)
     assert not (run.run_dir / protocol.OUTPUTS_FILE).exists()
 
 
-def test_an_interpreter_that_is_not_there_is_told(run: Run) -> None:
+def test_a_missing_interpreter_is_reported(run: Run) -> None:
     run.environment.python = Path("/nowhere/bin/python")
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(WorkerError, match="the interpreter can't be started"):
@@ -305,8 +305,8 @@ def test_an_interpreter_that_is_not_there_is_told(run: Run) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_worker_on_a_gpu_leaves_samples_by_both_contracts_and_evidence(run: Run) -> None:
-    run.asks = (20, 10)
+def test_a_worker_on_a_gpu_writes_samples_by_both_contracts_and_counters(run: Run) -> None:
+    run.requests = (20, 10)
     outputs = run("on_gpu", warmup=3)
     device, end_to_end = (
         protocol.read_samples(run.run_dir / name) for name in (protocol.SAMPLES_FILE, protocol.END_TO_END_FILE)

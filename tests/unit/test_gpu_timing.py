@@ -50,12 +50,12 @@ class Cuda:
     The host's clock goes on by what each call costs it; what it waits for lets it jump there.
     """
 
-    def __init__(self, *, queueing_ns: int, work_ns: int, elsewhere_ns: int = 0) -> None:
+    def __init__(self, *, queueing_ns: int, work_ns: int, outside_ns: int = 0) -> None:
         self.now = 1_000_000
         self.done = 0  # when the stream will have come to its end
-        self.done_elsewhere = 0
+        self.done_outside = 0
         self.queued = 0
-        self._queueing_ns, self._work_ns, self._elsewhere_ns = queueing_ns, work_ns, elsewhere_ns
+        self._queueing_ns, self._work_ns, self._outside_ns = queueing_ns, work_ns, outside_ns
 
     def clock(self) -> int:
         return self.now
@@ -64,7 +64,7 @@ class Cuda:
         self.now += self._queueing_ns
         self.queued += 1
         self.done = max(self.now, self.done) + self._work_ns
-        self.done_elsewhere = max(self.now, self.done_elsewhere) + self._elsewhere_ns
+        self.done_outside = max(self.now, self.done_outside) + self._outside_ns
         return self.queued
 
     def copy(self) -> None:
@@ -77,14 +77,14 @@ class Cuda:
         event[0] = max(self.now, self.done)
 
     def elapsed_ns(self, start: list[int], end: list[int]) -> int:
-        assert end[0] <= self.now, "an event is asked for before it has happened"
+        assert end[0] <= self.now, "an event is read before it has happened"
         return end[0] - start[0]
 
     def synchronize(self, _stream: object) -> None:
         self.now = max(self.now, self.done)
 
     def synchronize_all(self) -> None:
-        self.now = max(self.now, self.done, self.done_elsewhere)
+        self.now = max(self.now, self.done, self.done_outside)
 
 
 def _block(workers: Any, cuda: Cuda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int = 120) -> Any:
@@ -99,7 +99,7 @@ def _block(workers: Any, cuda: Cuda, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return block, *(array("q", file.read_bytes()).tolist() for file in files)
 
 
-def test_the_gpus_own_time_and_that_from_end_to_end_come_of_one_block(
+def test_one_block_has_the_gpus_own_time_and_the_end_to_end_time(
     workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cuda = Cuda(queueing_ns=20_000, work_ns=500_000)
@@ -112,7 +112,7 @@ def test_the_gpus_own_time_and_that_from_end_to_end_come_of_one_block(
     assert cuda.queued == block["gpu"]["inferences"]
 
 
-def test_what_is_bound_by_the_host_is_timed_as_such(
+def test_an_inference_that_is_bound_by_the_host_takes_the_hosts_time(
     workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     block, device, _ = _block(workers, Cuda(queueing_ns=50_000, work_ns=10_000), tmp_path, monkeypatch)
@@ -123,7 +123,7 @@ def test_what_is_bound_by_the_host_is_timed_as_such(
 def test_work_outside_of_the_timed_stream_is_refused(
     workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cuda = Cuda(queueing_ns=20_000, work_ns=1000, elsewhere_ns=2_000_000)
+    cuda = Cuda(queueing_ns=20_000, work_ns=1000, outside_ns=2_000_000)
     with pytest.raises(workers.harness.Refused, match=r"outside of the timed stream: .* ms of work remained"):
         _block(workers, cuda, tmp_path, monkeypatch)
 
@@ -132,14 +132,12 @@ def test_work_outside_of_the_timed_stream_is_refused(
     ("in_stream_ns", "leftover_ns", "refused"),
     [
         (1_000_000, 201_000, True),
-        (1_000_000, 199_000, False),  # to ask takes some microseconds itself
+        (1_000_000, 199_000, False),  # the check itself takes some microseconds
         (5_000_000, 249_000, False),
         (5_000_000, 251_000, True),
     ],
 )
-def test_what_is_left_over_must_be_more_than_asking_takes_and_a_twentieth(
-    workers: Any, in_stream_ns: int, leftover_ns: int, refused: bool
-) -> None:
+def test_small_remainders_of_work_are_allowed(workers: Any, in_stream_ns: int, leftover_ns: int, refused: bool) -> None:
     with pytest.raises(workers.harness.Refused) if refused else nullcontext():
         workers.gpu_timing._check_all_was_timed(in_stream_ns, leftover_ns)
 
@@ -170,7 +168,7 @@ class Copies:
         self.queue.clear()
 
 
-def test_copies_are_waited_for_before_anybody_looks(workers: Any) -> None:
+def test_copies_are_waited_for_before_they_are_read(workers: Any) -> None:
     cuda = Copies()
     transfers = workers.gpu_timing.Transfers(cuda, "stream")
     one, other = transfers.add_input(b"abcd"), transfers.add_input(b"ef")
@@ -183,7 +181,7 @@ def test_copies_are_waited_for_before_anybody_looks(workers: Any) -> None:
     assert transfers.outputs() == [b"xyz"]
 
 
-def test_nvml_readings_become_evidence_and_what_a_gpu_does_not_tell_is_none(workers: Any) -> None:
+def test_nvml_readings_become_counters_and_missing_ones_are_none(workers: Any) -> None:
     class NVMLError(Exception):
         pass
 
@@ -217,8 +215,8 @@ def test_nvml_readings_become_evidence_and_what_a_gpu_does_not_tell_is_none(work
         nvmlDeviceGetProcessUtilization=unknown,
     )
     gpu = workers.nvml.Gpu("handle", library)
-    told = gpu.between(gpu.read(), gpu.read())
-    assert told == {
+    reported = gpu.between(gpu.read(), gpu.read())
+    assert reported == {
         "energy_j": 0.75,
         "slowed_s": 0.004,
         "capped_s": None,
@@ -237,13 +235,11 @@ def test_nvml_readings_become_evidence_and_what_a_gpu_does_not_tell_is_none(work
     assert workers.nvml.describe(0x4 | 0x40) == "power cap, heat (hardware)"
 
 
-def test_the_use_that_others_make_of_the_gpu_is_that_of_other_processes(
-    workers: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
+def test_only_other_processes_count_as_others(workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    requested = []
 
     def utilization(_: object, since_us: int) -> list[SimpleNamespace]:
-        asked.append(since_us)
+        requested.append(since_us)
         return [
             SimpleNamespace(pid=pid, smUtil=percent, timeStamp=time)
             for pid, percent, time in ((me, 90, 10), (stranger, 5, 20), (stranger, 30, 30), (sibling.pid, 80, 30))
@@ -256,27 +252,27 @@ def test_the_use_that_others_make_of_the_gpu_is_that_of_other_processes(
     gpu = workers.nvml.Gpu("handle", library)
     me, stranger = os.getpid(), os.getppid()
     with subprocess.Popen(["sleep", "60"]) as sibling:
-        # As if the host of both had started this process: it takes turns with the other.
+        # As if the host of both had started this process: it is interleaved with the other.
         monkeypatch.setattr(workers.nvml.os, "getppid", lambda: me)
         assert [gpu._others_utilization() for _ in range(2)] == [0.3, 0.3]
-        # In a container, a GPU tells the numbers that processes have outside: this one is there, and can't be known.
+        # In a container, a GPU reports the pids that processes have outside, so this one can't be identified.
         monkeypatch.setattr(workers.nvml.os, "getpid", lambda: 1)
         assert gpu._others_utilization() is None
         sibling.kill()
-    assert asked == [0, 30, 30]
+    assert requested == [0, 30, 30]
 
 
 def test_the_parsers_errors_name_the_node(workers: Any) -> None:
     def error(name: str, operator: str) -> SimpleNamespace:
-        told = {"node_name": name, "node_operator": operator, "node": 3, "desc": "no importer for it"}
-        return SimpleNamespace(**{what: lambda value=value: value for what, value in told.items()})
+        reported = {"node_name": name, "node_operator": operator, "node": 3, "desc": "no importer for it"}
+        return SimpleNamespace(**{what: lambda value=value: value for what, value in reported.items()})
 
     described = workers.trt_engine.described
     assert described(error("/layer/Foo", "Foo")) == "node /layer/Foo (Foo): no importer for it"
     assert described(error("", "Foo")) == "node 3 (Foo): no importer for it"
 
 
-def test_without_a_driver_the_layer_says_so(workers: Any) -> None:
+def test_a_missing_driver_is_reported(workers: Any) -> None:
     with pytest.raises(workers.harness.Refused, match=r"no usable NVIDIA GPU: .*libnothing") as raised:
         workers.cuda_driver.Libcuda("libnothing.so.1")
     assert raised.value.hint == "Check what is missing: isobench doctor --device nvidia"
@@ -308,7 +304,7 @@ def test_the_ctypes_layer_calls_the_driver_as_its_header_says(workers: Any, tmp_
         cuda.elapsed_ns(0, 0)
 
 
-def test_timings_are_kept_by_device_and_version(workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timing_caches_are_named_by_gpu_and_version(workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     name = workers.trt_worker._cache_file
     h100 = {"name": "NVIDIA H100 80GB HBM3", "compute_capability": "9.0"}
     trt = SimpleNamespace(__name__="tensorrt_bindings", __version__="11.4.0.106")
@@ -319,7 +315,7 @@ def test_timings_are_kept_by_device_and_version(workers: Any, monkeypatch: pytes
     assert name(trt, h100) == ""
 
 
-def test_of_several_builds_the_one_in_the_middle_is_measured_and_all_are_told(workers: Any) -> None:
+def test_the_middle_one_of_several_builds_is_measured_and_all_are_reported(workers: Any) -> None:
     def engine(work_ns: int) -> SimpleNamespace:
         cuda = Cuda(queueing_ns=1000, work_ns=work_ns)
         return SimpleNamespace(cuda=cuda, stream="stream", enqueue=cuda.work)
@@ -328,5 +324,5 @@ def test_of_several_builds_the_one_in_the_middle_is_measured_and_all_are_told(wo
     assert (chosen, medians) == (2, [3e-4, 1e-4, 2e-4])
     assert workers.trt_worker._chosen([engine(1)]) == (0, [None])
     built = [SimpleNamespace(sha256=sha256) for sha256 in ("a", "b", "a")]
-    told = workers.trt_worker._several(built, medians, chosen)
-    assert told == "3, 2 of them unlike: medians 0.3000, 0.1000, 0.2000 ms; number 3 is measured"
+    reported = workers.trt_worker._several(built, medians, chosen)
+    assert reported == "3, 2 of them unlike: medians 0.3000, 0.1000, 0.2000 ms; number 3 is measured"

@@ -1,4 +1,4 @@
-"""What the management library tells, through its real binding, of a library that stands for the driver's."""
+"""NVML through its real binding, with a fake of the driver's library."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build(folder: Path, *options: str) -> Path:
     return folder
 
 
-def told(driver: Path, code: str, **environment: str) -> Any:
+def reported(driver: Path, code: str, **environment: str) -> Any:
     """What the code leaves in `found`, in a process that has the library."""
     code = f"import json\nfrom isobench.workers import nvml\n{code}\nprint(json.dumps(found))"
     variables = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
@@ -43,8 +43,8 @@ def told(driver: Path, code: str, **environment: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_gpus_facts_come_in_their_units(driver: Path) -> None:
-    assert told(driver, "found = nvml.visible()[0].facts()") == {
+def test_the_facts_of_a_gpu_have_their_units(driver: Path) -> None:
+    assert reported(driver, "found = nvml.visible()[0].facts()") == {
         "name": "NVIDIA H100 80GB HBM3",
         "uuid": "GPU-0",
         "bus_id": "00000000:65:00.0",
@@ -64,7 +64,7 @@ def test_a_gpus_facts_come_in_their_units(driver: Path) -> None:
     }
 
 
-def test_two_looks_become_the_evidence_of_what_lies_between_them(driver: Path) -> None:
+def test_two_readings_become_the_counters_between_them(driver: Path) -> None:
     code = """
 import ctypes, os
 gpu = nvml.by_bus_id("0000:65:00.0")
@@ -72,7 +72,7 @@ ctypes.c_uint.in_dll(ctypes.CDLL("libnvidia-ml.so.1"), "own_pid").value = os.get
 before, after = gpu.read(), gpu.read()
 found = [gpu.between(before, after), before.others_utilization, gpu.processes()]
 """
-    between, others_before, processes = told(driver, code)
+    between, others_before, processes = reported(driver, code)
     assert between == {
         "energy_j": 2.5,
         "slowed_s": 0.007,
@@ -90,8 +90,8 @@ found = [gpu.between(before, after), before.others_utilization, gpu.processes()]
     assert processes == [{"pid": 4321, "memory_bytes": 1 << 30}, {"pid": 4322, "memory_bytes": None}]
 
 
-def test_where_this_process_has_another_number_others_cannot_be_told_apart(driver: Path) -> None:
-    assert told(driver, "found = nvml.visible()[0].read().others_utilization") is None
+def test_the_use_by_others_is_unknown_if_this_process_is_not_listed(driver: Path) -> None:
+    assert reported(driver, "found = nvml.visible()[0].read().others_utilization") is None
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_where_this_process_has_another_number_others_cannot_be_told_apart(drive
         ("0,7,1", ["NVIDIA H100 80GB HBM3"]),
     ],
 )
-def test_gpus_are_those_that_cuda_will_see(driver: Path, names: str | None, found: list[str]) -> None:
+def test_the_visible_gpus_are_those_of_cuda(driver: Path, names: str | None, found: list[str]) -> None:
     variables = {} if names is None else {"CUDA_VISIBLE_DEVICES": names}
-    assert told(driver, "found = [gpu.facts()['name'] for gpu in nvml.visible()]", **variables) == found
+    assert reported(driver, "found = [gpu.facts()['name'] for gpu in nvml.visible()]", **variables) == found
 
 
 @pytest.mark.parametrize(
@@ -116,26 +116,26 @@ def test_gpus_are_those_that_cuda_will_see(driver: Path, names: str | None, foun
         ("nvml.by_bus_id('0000:99:00.0')", "NVML can't access the GPU: Not Found"),
     ],
 )
-def test_what_cannot_be_asked_says_why(driver: Path, code: str, message: str) -> None:
+def test_an_unavailable_gpu_has_a_reason(driver: Path, code: str, message: str) -> None:
     caught = f"try:\n    {code}\nexcept nvml.Unavailable as error:\n    found = str(error)"
-    assert told(driver, caught, CUDA_VISIBLE_DEVICES="-1").startswith(message)
+    assert reported(driver, caught, CUDA_VISIBLE_DEVICES="-1").startswith(message)
 
 
-def test_a_gpu_that_refuses_whatever_is_asked_tells_none(driver: Path) -> None:
+def test_a_gpu_that_answers_nothing_reports_none(driver: Path) -> None:
     code = """
 import ctypes, pynvml
 gpu = nvml.Gpu(ctypes.cast(101, pynvml.c_nvmlDevice_t), nvml.library())
 before = gpu.read()
 found = [gpu.facts(), gpu.processes(), before, gpu.between(before, gpu.read())]
 """
-    facts, processes, reading, between = told(driver, code)
+    facts, processes, reading, between = reported(driver, code)
     assert {name for name, value in facts.items() if value is not None} == {"driver", "cuda"}
     assert processes is None
     assert set(reading) == set(between.values()) == {None}
 
 
-def test_an_older_library_tells_what_it_knows(tmp_path: Path) -> None:
+def test_an_older_library_reports_what_it_supports(tmp_path: Path) -> None:
     build(tmp_path, "-DOLDER")
     code = "gpu = nvml.visible()[0]; before = gpu.read(); found = gpu.between(before, gpu.read())"
-    between = told(tmp_path, code)
+    between = reported(tmp_path, code)
     assert (between["clock_reasons"], between["energy_j"], between["power_w"]) == (0x8, None, 412.5)

@@ -21,46 +21,46 @@ def block(samples: int, *, wall_s: float = 0.1, others_s: float = 0.0, group: in
     )
 
 
-def asked(settings: Settings, ready: Ready, *, wall_s: float = 0.1, others_s: float = 0.0) -> list[int]:
-    """The blocks that are asked for where each lasts so long, and is disturbed so much."""
-    sampler, asked = Sampler(settings, ready), []
+def requested(settings: Settings, ready: Ready, *, wall_s: float = 0.1, others_s: float = 0.0) -> list[int]:
+    """The blocks that are requested if each takes `wall_s`, and others use `others_s` of it."""
+    sampler, requested = Sampler(settings, ready), []
     while samples := sampler.next():
-        asked.append(samples)
+        requested.append(samples)
         sampler.add(block(samples, wall_s=wall_s, others_s=others_s, group=ready.group))
-    return asked
+    return requested
 
 
 def ready(block_samples: int, group: int = 1) -> Ready:
     return Ready(block_samples=block_samples, block_s=0.1, group=group, resolution_s=0.0)
 
 
-def test_an_exact_number_is_taken_exactly_and_ends_with_no_scrap() -> None:
+def test_an_exact_number_is_exact_and_leaves_no_short_block() -> None:
     settings = Settings(threads=1, iterations=100)
-    assert asked(settings, ready(30)) == [30, 30, 40]
-    assert asked(settings, ready(200)) == [100]
-    assert asked(settings, ready(30, group=2)) == [50]
+    assert requested(settings, ready(30)) == [30, 30, 40]
+    assert requested(settings, ready(200)) == [100]
+    assert requested(settings, ready(30, group=2)) == [50]
 
 
-def test_by_default_there_are_enough_iterations_and_enough_time() -> None:
-    assert asked(Settings(threads=1, min_time_s=0.35), ready(1000)) == [1000] * 4, "a quick model: time decides"
-    assert asked(Settings(threads=1, min_time_s=0.35), ready(25)) == [25] * 4, "a slow one: iterations decide"
+def test_by_default_both_iterations_and_time_must_be_enough() -> None:
+    assert requested(Settings(threads=1, min_time_s=0.35), ready(1000)) == [1000] * 4, "a quick model: time decides"
+    assert requested(Settings(threads=1, min_time_s=0.35), ready(25)) == [25] * 4, "a slow one: iterations decide"
 
 
-def test_disturbed_blocks_count_for_nothing_and_there_is_an_end_to_it() -> None:
+def test_disturbed_blocks_do_not_count_and_the_time_is_limited() -> None:
     settings = Settings(threads=1, min_time_s=0.2, max_time_s=0.95)
-    assert len(asked(settings, ready(1000), others_s=1.0)) == 10
-    assert len(asked(settings, ready(1000), others_s=0.0)) == 2
+    assert len(requested(settings, ready(1000), others_s=1.0)) == 10
+    assert len(requested(settings, ready(1000), others_s=0.0)) == 2
 
 
 def test_blocks_that_are_too_short_for_the_counters_grow() -> None:
     sampler = Sampler(Settings(threads=1), Ready(block_samples=1, block_s=0.1, group=1, resolution_s=0.01))
-    asked = []
+    requested = []
     for _ in range(7):
-        asked.append(sampler.next())
-        sampler.add(block(asked[-1], wall_s=asked[-1] * 0.004))
-    assert asked == [1, 2, 4, 8, 16, 16, 16]
+        requested.append(sampler.next())
+        sampler.add(block(requested[-1], wall_s=requested[-1] * 0.004))
+    assert requested == [1, 2, 4, 8, 16, 16, 16]
 
 
 def test_without_selection_every_block_counts() -> None:
     settings = Settings(threads=1, min_time_s=0.2, max_time_s=1.0, select=False)
-    assert len(asked(settings, ready(1000), others_s=1.0)) == 2
+    assert len(requested(settings, ready(1000), others_s=1.0)) == 2

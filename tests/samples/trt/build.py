@@ -17,19 +17,19 @@ trt = trt_engine.library()
 log = trt_engine.logger(trt)
 given = {tensor.name: tensor for tensor in protocol.read_tensors(inputs_file)}
 options = trt_engine.Options(1 << 28, 2, tf32=True, cuda_graph=True)
-told = {"library": trt_engine.name_of(trt), "builds": []}
+reported = {"library": trt_engine.name_of(trt), "builds": []}
 try:
     for cache in (trt_engine.read_cache(""), trt_engine.read_cache(cache_file), b"of another version"):
         network = trt_engine.Network(trt, log, onnx_file)
         config = network.configuration(options, given, cache)
-        told["workspace"] = config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE)
-        told["optimization"] = config.builder_optimization_level
-        told["tf32"] = config.get_flag(trt.BuilderFlag.TF32)
-        told["capturable"] = config.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+        reported["workspace"] = config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE)
+        reported["optimization"] = config.builder_optimization_level
+        reported["tf32"] = config.get_flag(trt.BuilderFlag.TF32)
+        reported["capturable"] = config.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
         built = network.built(config)
         trt_engine.keep_cache(cache_file, config)
-        told["builds"].append(built.facts())
+        reported["builds"].append(built.facts())
     trt_engine.deserialized(trt, log, built.plan)
 except Refused as error:
-    told["refused"] = {"kind": error.kind, "message": error.message, "hint": error.hint, "details": error.traceback}
-print(json.dumps(told))
+    reported["refused"] = {"kind": error.kind, "message": error.message, "hint": error.hint, "details": error.traceback}
+print(json.dumps(reported))

@@ -1,4 +1,4 @@
-"""So quick that the clock can not tell one call."""
+"""So fast that the clock can't resolve one call."""
 
 from harness import measure, serve
 

@@ -1,4 +1,4 @@
-"""Gets quicker for 30 calls, as if something were compiled meanwhile."""
+"""Gets quicker for 30 calls, as if something were compiled."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Has a thread that is busy for 30 ms after each call, without Python's lock, as those of thread pools are."""
+"""Has a thread that is busy for 30 ms after each call, without the GIL, as those of thread pools are."""
 
 import hashlib
 import threading

@@ -1,4 +1,4 @@
-"""Tells what it sees: its arguments, its environment, what is on sys.path."""
+"""Reports what it sees: its arguments, its environment, what is on sys.path."""
 
 import os
 import sys
