@@ -21,7 +21,7 @@ import models
 import numpy as np
 import onnx
 
-from isobench.supervisor.worker_process import STEADY_HEAP
+from isobench.supervisor.variables import STEADY_HEAP
 
 SHAPES = {"tiny-mlp": (1, 64), "conv-net": (1, 3, 192, 192), "resnet": (1, 3, 224, 224)}
 WIDTHS = (10, 12, 12, 12, 14, 20, 9)

@@ -335,7 +335,10 @@ def test_precision_takes_as_many_runs_as_it_needs_or_says_that_it_was_not_reache
     [fine] = measured(model, *quick, "--precision", "0.05%", "--max-time", "0.3")
     assert len(fine["outcome"]["runs"]) > 1
     assert fine["outcome"]["verdict"]["status"] == "noisy"
-    assert "after 0.3 s (--max-time), wider than the requested 0.05% (--precision)" in fine["outcome"]["verdict"]["reasons"][-1]
+    assert (
+        "after 0.3 s (--max-time), wider than the requested 0.05% (--precision)"
+        in fine["outcome"]["verdict"]["reasons"][-1]
+    )
 
 
 def test_by_default_a_quick_model_is_timed_long_enough_to_repeat(model: Path) -> None:

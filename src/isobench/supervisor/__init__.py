@@ -1,1 +1,1 @@
-"""The supervisor: starts one worker process, watches it, asks it for blocks of samples, and reads what it wrote."""
+"""The supervisor: starts one worker process, requests blocks of samples from it, and reads what it wrote."""

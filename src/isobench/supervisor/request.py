@@ -1,4 +1,4 @@
-"""What the host asks of a worker."""
+"""The request that a worker carries out."""
 
 from __future__ import annotations
 

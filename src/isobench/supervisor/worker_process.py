@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from isobench import paths
-from isobench.environments import store
 from isobench.errors import WorkerError
 from isobench.failures import FailureKind, Phase, kind_and_cause
+from isobench.supervisor import variables
 from isobench.system import process
 from isobench.workers import protocol
 
@@ -33,39 +33,6 @@ if TYPE_CHECKING:
     from isobench.supervisor.outputs import WorkerOutputs
     from isobench.supervisor.request import Request
     from isobench.supervisor.sampling import Ready
-
-# What a worker sees of the user's environment: no PYTHONPATH, no LD_LIBRARY_PATH, no tokens.
-ALLOWED = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "TMPDIR",
-    "XDG_CACHE_HOME",
-    "CC",
-    "CXX",
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "HF_HOME",
-    "HF_HUB_CACHE",
-    "HF_HUB_OFFLINE",
-    "HF_DATASETS_CACHE",
-    "TRANSFORMERS_OFFLINE",
-    "TORCH_HOME",
-    "CUDA_VISIBLE_DEVICES",
-)
-
-# glibc returns memory to the kernel and requests it again in the middle of a measurement: page faults made a
-# convolutional net 57 % slower in torch. Every worker gets the same steady heap instead: nothing is returned, and
-# large tensors come from the heap, too. (With only a trim threshold, glibc would map each block of 128 KiB or more
-# again at each allocation: ResNet-18 then takes 18,000 faults an iteration, and twice the time.)
-STEADY_HEAP = {"MALLOC_TOP_PAD_": str(128 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_MMAP_MAX_": "0"}
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Worker:
@@ -301,7 +268,7 @@ def start(
     """
     run_dir.mkdir(parents=True)
     log_file = run_dir / protocol.LOG_FILE
-    env = variables(environment, threads=threads, heap=heap)
+    env = variables.of_worker(environment, threads=threads, heap=heap)
     if resources:
         env["ISOBENCH_RESOURCES"] = json.dumps(resources)
     arguments: list[str | Path] = ["-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
@@ -344,25 +311,6 @@ def start(
         os.close(control_read)
         os.close(events_write)
     return Worker(popen, run_dir, control=control_write, events=events, spawned_s=spawned_s, container=container)
-
-
-def variables(environment: Environment, *, threads: int, heap: str = "steady") -> dict[str, str]:
-    """All environment variables of a worker."""
-    allowed = {name: os.environ[name] for name in ALLOWED if name in os.environ}
-    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        if "@" not in os.environ.get(name, "@"):  # one with a password is a secret
-            allowed[name] = os.environ[name]
-    compiled = paths.cache_of("torch-compiled") / environment.folder.name
-    return {
-        **allowed,
-        **store.activated(environment.activation(), allowed.get("PATH", "")),
-        **(STEADY_HEAP if heap == "steady" else {}),
-        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
-        "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
-        "TRITON_CACHE_DIR": str(compiled / "triton"),
-        "ISOBENCH_CACHE": str(paths.cache_of("tensorrt")),
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as NVML numbers them, so that "the first GPU" is the same everywhere
-    }
 
 
 def _signal(number: int) -> str:

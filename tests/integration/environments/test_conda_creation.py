@@ -162,13 +162,13 @@ def test_the_prefix_may_have_spaces_and_be_long(conda, channel, run_python, monk
 
 
 def test_a_worker_gets_the_variables_of_the_activated_environment(conda, channel, monkeypatch):
-    from isobench.supervisor import worker_process
+    from isobench.supervisor import variables
 
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     made = conda.create(conda.conda_spec(channel.as_uri(), "greeter"))
-    variables = worker_process.variables(made, threads=1)
-    assert variables["PATH"] == f"{made.folder}/bin:/usr/bin:/bin"
-    assert variables["GREETING"] == f"hello from {made.folder}"
+    found = variables.of_worker(made, threads=1)
+    assert found["PATH"] == f"{made.folder}/bin:/usr/bin:/bin"
+    assert found["GREETING"] == f"hello from {made.folder}"
 
 
 def test_conda_lock_reads_what_was_written_and_renders_it(conda, channel, tmp_path):
