@@ -1,4 +1,4 @@
-"""What one would write by hand: `python bare.py MODEL OUTPUT THREADS` times an ONNX model on ONNX Runtime."""
+"""The script that one would write without isobench: `python bare.py MODEL OUTPUT THREADS` times an ONNX model."""
 
 import json
 import sys

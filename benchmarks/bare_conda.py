@@ -1,10 +1,10 @@
-"""What `conda.py` compares with: rattler and uv by hand, without anything that isobench adds.
+"""The baseline of `conda.py`: rattler and uv, called directly.
 
     bare_conda.py lock    CHANNEL MINOR PREFIX REQUIREMENTS UV     solve, `uv pip compile`
     bare_conda.py create  CHANNEL MINOR PREFIX REQUIREMENTS UV     solve, install, `uv pip sync`, import
 
-No lock is read in `create`: rattler solves in some milliseconds what is here. Files are copied and bytecode is
-compiled, as isobench does it.
+`create` reads no lock: rattler solves this in some milliseconds. Files are copied and bytecode is compiled, as in
+isobench.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def _install(records: list[rattler.RepoDataRecord], prefix: str) -> None:
 
 
 def main() -> None:
-    """Do it, and leave without giving rattler's threads a chance to crash."""
+    """Run, and exit at once, since rattler's threads may crash at a regular exit."""
     what, channel, minor, prefix, requirements, uv = sys.argv[1:]
     loop = asyncio.new_event_loop()
     records = loop.run_until_complete(_solve(channel, minor))

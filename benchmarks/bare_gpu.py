@@ -1,6 +1,6 @@
-"""What isobench's `device` latency of torch-eager is held against: CUDA events by hand, in torch alone.
+"""The baseline of isobench's `device` latency of torch-eager: CUDA events in a plain torch script.
 
-`bare_gpu.py MODEL SECONDS` prints the median latency in seconds, and what it was measured on, as JSON.
+`bare_gpu.py MODEL SECONDS` prints the median latency in seconds, the GPU and torch's version as JSON.
 """
 
 import json
@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 
-os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as isobench's workers count, so that it's the same GPU
+os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order of isobench's workers, so that it is the same GPU
 
 import gpu_models
 import torch
@@ -22,7 +22,7 @@ def main(name: str, seconds: float) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     model, data = gpu_models.MODELS[name]()
     model, data = model.eval().to("cuda"), data.to("cuda")
-    stream = torch.cuda.current_stream()  # asked for once: each time takes as long as a small kernel's launch
+    stream = torch.cuda.current_stream()  # once, since each call takes as long as a small kernel's launch
     events = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(CHUNK)]
     samples: list[float] = []
     with torch.inference_mode():
@@ -38,8 +38,8 @@ def main(name: str, seconds: float) -> None:
                 last.record(stream)
             torch.cuda.synchronize()
             samples += [first.elapsed_time(last) / 1000 for first, last in events]
-    told = {"median_s": statistics.median(samples), "samples": len(samples)}
-    print(json.dumps({**told, "gpu": torch.cuda.get_device_name(0), "torch": torch.__version__}))
+    found = {"median_s": statistics.median(samples), "samples": len(samples)}
+    print(json.dumps({**found, "gpu": torch.cuda.get_device_name(0), "torch": torch.__version__}))
 
 
 if __name__ == "__main__":

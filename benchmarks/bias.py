@@ -1,8 +1,7 @@
-"""Is what isobench reports the model's own time? Beside a C loop over ONNX Runtime's C API, and a bare Python loop.
+"""The bias of isobench's latency: compared with a C loop over ONNX Runtime's C API, and with a bare Python loop.
 
-All three load the same file, take the same input, use the same number of threads and the same heap policy, and come in
-random order, round after round. What is reported is the median of the rounds' differences to the C loop of the same
-round, with a 95 % bootstrap interval over rounds.
+All three use the same file, input, number of threads and heap policy, and run in random order, round after round. The
+result is the median difference to the C loop of the same round, with a 95 % bootstrap interval over rounds.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ print(samples[len(samples) // 2] / 1e9)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="of each model (default: 15)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="that each of the three measures (default: 1)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="to measure each of the three (default: 1)")
     parser.add_argument("--models", nargs="+", choices=list(SHAPES), default=list(SHAPES), metavar="MODEL")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the order in each round")
@@ -86,7 +85,7 @@ def main() -> None:
 
 
 class Loops:
-    """The three ways to measure a model: each a function that returns the median seconds of one inference."""
+    """Three functions that measure a model: each returns the median seconds of one inference."""
 
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self._folder = folder

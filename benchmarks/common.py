@@ -1,4 +1,4 @@
-"""What the benchmarks share: where isobench and its environment are, tables, intervals, and a report that is kept."""
+"""Shared by the benchmarks: the isobench command and its environments, tables, intervals and reports."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ BUILD = Path("build")
 
 
 def isobench_command() -> str:
-    """The command that this interpreter's environment has, else the one on the PATH."""
+    """The isobench command beside this interpreter, or else the one on the PATH."""
     beside = Path(sys.executable).with_name("isobench")
     found = str(beside) if beside.exists() else shutil.which("isobench")
     if found is None:
-        sys.exit("there is no isobench command beside this Python or on the PATH: run `make bench`")
+        sys.exit("no isobench command beside this Python or on the PATH: run `make bench`")
     return found
 
 
 def environment_python(name: str) -> Path:
-    """The interpreter that isobench's own worker gets in the environment of that name."""
+    """The interpreter of isobench's workers in the environment of that name."""
     path = Path(output([isobench_command(), "env", "path", name]).strip())
     return path / "bin" / "python" if path.is_dir() else path
 
 
 def output(command: Sequence[str | Path], **options: Any) -> str:
-    """What a command prints; where it fails, the benchmark ends with what it said."""
+    """A command's standard output; if it fails, the benchmark exits with its output."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
     if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        sys.exit(f"{' '.join(map(str, command))} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
 def median_interval(values: Sequence[float], generator: random.Random) -> tuple[float, float]:
-    """A 95 % percentile bootstrap interval of the median; the values (rounds, pairs) are what is drawn again."""
+    """A 95 % percentile bootstrap interval of the median; the values (rounds, pairs) are resampled."""
     medians = sorted(statistics.median(generator.choices(values, k=len(values))) for _ in range(4000))
     return medians[100], medians[-101]
 
@@ -50,14 +50,14 @@ def spread(values: Sequence[float]) -> float:
 
 
 def row(*cells: object, widths: Sequence[int]) -> None:
-    """Print one line of a table at once: a benchmark takes its time."""
+    """Print one line of a table, unbuffered: the next may take minutes."""
     first, *rest = (str(cell) for cell in cells)
     line = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
     print("  ".join(line), flush=True)
 
 
 def report(name: str, value: dict[str, Any]) -> None:
-    """Keep all figures in build/NAME.json."""
+    """Write all figures to build/NAME.json."""
     BUILD.mkdir(exist_ok=True)
     file = BUILD / f"{name}.json"
     file.write_text(json.dumps({"schema": f"isobench.benchmark-{name}/1", **value}, indent=1) + "\n")

@@ -1,9 +1,9 @@
-"""Is a difference that isobench claims there, and does it find one that is?
+"""False alarms and power of isobench's comparisons.
 
-False alarms: a model is compared with a copy of itself, again and again, quiet and beside a noisy neighbour. Power: it
-is compared with one that does so many percent more of the same work (more layers of one kind; that it takes as much
-more time is seen in the C loop, interleaved). Beside isobench's verdict stands the naive one, of the same samples: a
-rank-sum test (Mann-Whitney) on pooled iterations at 5 %.
+False alarms: a model is compared with a copy of itself, many times, on a quiet machine and beside a noisy neighbour.
+Power: it is compared with a model that does some percent more of the same work (more layers of the same kind; the true
+ratio is measured by the C loop, interleaved). For reference, the naive verdict from the same samples: a rank-sum test
+(Mann-Whitney) of pooled iterations at 5 %.
 """
 
 from __future__ import annotations
@@ -58,13 +58,15 @@ def main() -> None:
                     taken = [
                         _compare(first, copy, seed, options.threads, settings, folder) for seed in range(options.same)
                     ]
-                found.append(_judged("none", noise, taken))
+                found.append(_evaluated("none", noise, taken))
         for percent in options.slowdowns if options.only in {None, "power"} else ():
             second = models.save_chain(LAYERS + percent * LAYERS // 100, folder)
             settings = {"processes": 3, "min_time_s": 1.0, "max_time_s": 20.0}
             taken = [_compare(first, second, seed, options.threads, settings, folder) for seed in range(options.slower)]
-            found.append(_judged(f"{percent} %", "quiet", taken) | {"c_loop_ratio": _true_ratio(first, second, folder)})
-            print(f"  the C loop says {found[-1]['c_loop_ratio'] - 1:+.1%}", flush=True)
+            found.append(
+                _evaluated(f"{percent} %", "quiet", taken) | {"c_loop_ratio": _true_ratio(first, second, folder)}
+            )
+            print(f"  by the C loop: {found[-1]['c_loop_ratio'] - 1:+.1%}", flush=True)
     common.report("comparisons", {"threads": options.threads, "comparisons": found})
 
 
@@ -81,10 +83,12 @@ def _compare(
         results=folder / "results",
         **settings,
     )
-    one, other = [(saved.result, saved.folder) for saved in api.measure(plan)]
-    comparison = compare.compare(one, other)
+    both = list(api.measure(plan))
+    comparison = compare.compare(*both)
     took_s = time.monotonic() - began
-    pooled = [np.concatenate([np.asarray(run) for run in results.samples_ns(*each)]) for each in (one, other)]
+    pooled = [
+        np.concatenate([np.asarray(run) for run in results.samples_ns(saved.result, saved.folder)]) for saved in both
+    ]
     within = comparison.ratio.within
     shutil.rmtree(folder / "results")
     return {
@@ -97,7 +101,7 @@ def _compare(
 
 
 def rank_sum_p(one: np.ndarray, other: np.ndarray) -> float:
-    """Two-sided p of the rank-sum test by its normal approximation: exact enough for hundreds of samples."""
+    """Two-sided p of the rank-sum test by its normal approximation, which suffices for hundreds of samples."""
     both = np.concatenate([one, other])
     _, places, counts = np.unique(both, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
@@ -109,7 +113,7 @@ def rank_sum_p(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _true_ratio(first: Path, second: Path, folder: Path, rounds: int = 15) -> float:
-    """The second's time over the first's in the C loop: the median over rounds in which both take a turn."""
+    """The second's time divided by the first's in the C loop: the median over rounds of both in random order."""
     loops = bias.Loops(folder, argparse.Namespace(threads=1, seconds=0.3))
     calls = [loops.of(model, models.CHAIN_SHAPE)["c"] for model in (first, second)]
     generator = random.Random(0)
@@ -122,7 +126,7 @@ def _true_ratio(first: Path, second: Path, folder: Path, rounds: int = 15) -> fl
     return statistics.median(ratios)
 
 
-def _judged(slowdown: str, noise: str, taken: list[dict[str, Any]]) -> dict[str, Any]:
+def _evaluated(slowdown: str, noise: str, taken: list[dict[str, Any]]) -> dict[str, Any]:
     count = {name: sum(one["verdict"] == name for one in taken) for name in ("faster", "slower", "same", "unknown")}
     shares = [count[name] / len(taken) for name in count]
     shares += [sum(one[name] for one in taken) / len(taken) for name in ("outside", "naive")]

@@ -1,8 +1,8 @@
-"""What isobench adds to rattler and uv: lock, create (caches empty, caches full) and create where all is there already.
+"""The overhead of isobench on rattler and uv: lock, create (with empty and with full caches), create without changes.
 
-Both are whole processes on a channel made of this machine's Python, which is served on loopback. They run in pairs, in
+Both are whole processes that use a channel made from this machine's Python, served on loopback. They run in pairs, in
 random, seeded order within each pair; the median of the pairs' ratios is reported with a bootstrap interval. With empty
-caches, uv fetches its packages from the index that is set up here, so that row has the network in it.
+caches, uv downloads packages from the configured index, so that row includes the network.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WIDTHS = (14, 9, 11, 7, 15)
 
 
 class Bench:
-    """One folder for all: specs of its own, caches, and a new home or prefix for each creation."""
+    """A folder with its own specs and caches, and a new home or prefix for each creation."""
 
     def __init__(self, root: Path, channel: str) -> None:
         self.root, self.channel = root, channel
@@ -48,13 +48,13 @@ class Bench:
         return _seconds([common.isobench_command(), "env", *arguments], variables)
 
     def bare(self, what: str, requirements: str, *, prefix: Path, caches: Path) -> float:
-        """Seconds of rattler and uv by hand."""
+        """Seconds of rattler and uv, called directly."""
         uv = Path(sys.executable).with_name("uv")
         arguments = [self.channel, local_channel.MINOR, prefix, self.spec / requirements, uv]
         return _seconds([sys.executable, BARE, what, *arguments], _caches(caches))
 
     def new(self) -> Path:
-        """A name that nothing has had."""
+        """A new, unused path."""
         self.count += 1
         return self.root / f"new-{self.count}"
 
@@ -82,7 +82,7 @@ def _options() -> argparse.Namespace:
 
 def _pairs(bench: Bench) -> dict[str, tuple]:
     full = bench.root / "full"
-    ready, laid = bench.root / "ready", bench.root / "laid"
+    ready, installed = bench.root / "ready", bench.root / "installed"
     create = ("create", "ort", "--provider", "conda")
 
     def lock() -> float:
@@ -91,7 +91,7 @@ def _pairs(bench: Bench) -> dict[str, tuple]:
 
     lock()
     bench.isobench(*create, home=ready, caches=full)
-    bench.bare("create", "requirements.txt", prefix=laid, caches=full)
+    bench.bare("create", "requirements.txt", prefix=installed, caches=full)
     return {
         "lock": (lock, lambda: bench.bare("lock", "requirements.in", prefix=bench.new(), caches=full)),
         "create, cold": (
@@ -104,7 +104,7 @@ def _pairs(bench: Bench) -> dict[str, tuple]:
         ),
         "create, no-op": (
             lambda: bench.isobench(*create, home=ready, caches=full),
-            lambda: bench.bare("create", "requirements.txt", prefix=laid, caches=full),
+            lambda: bench.bare("create", "requirements.txt", prefix=installed, caches=full),
         ),
     }
 

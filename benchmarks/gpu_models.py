@@ -1,6 +1,7 @@
 # labels: name::gpu-check
-"""Three models in plain torch, random weights: `tiny`, which the host is slower to queue than a GPU to run, `conv`, a
-convolutional net, and `transformer`. Made for `gpu_check.py`, and measured as scripts: gpu_models.py NAME.
+"""Models for `gpu_check.py`, with random weights: `tiny` (bound by the host), `conv` and `transformer`.
+
+Measured as a script: gpu_models.py NAME
 """
 
 import sys

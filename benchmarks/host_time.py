@@ -1,7 +1,7 @@
-"""What does the host do while a worker measures? Its CPU time during a run of 10 s, with the progress display on.
+"""The CPU time of isobench's host process while a worker measures for 10 s, with the progress display on.
 
-`isobench run` gets a terminal of its own (a pseudo-terminal), so that it shows its progress as it does for people. From
-"measuring" to "writing", as it tells them, its CPU time is read from /proc.
+`isobench run` gets a pseudo-terminal, so that it displays its progress. Its CPU time is read from /proc when it shows
+"measuring" and again when it shows "writing".
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _wait_for(word: str, descriptor: int, pid: int) -> tuple[float, float, float]:
-    """Read until the word is shown; the time, the host's CPU time by then, and how often it has slept."""
+    """Read until the word is shown; return the time, the host's CPU time and how often it has slept so far."""
     shown = b""
     while word.encode() not in shown:
         shown = shown[-100:] + os.read(descriptor, 65536)

@@ -1,6 +1,6 @@
-"""Three ONNX models with seeded random weights, from a few microseconds to some 20 ms an inference.
+"""Three ONNX models with seeded random weights, from a few microseconds to some 20 ms per inference.
 
-`tiny-mlp` is bound by the runtime's own costs, `conv-net` takes a few milliseconds, `resnet` is of ResNet-18's size.
+`tiny-mlp` is bound by the runtime's overhead, `conv-net` takes a few milliseconds, `resnet` has the size of ResNet-18.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Graph:
         return model
 
     def _weight(self, shape: tuple[int, ...], inputs: int) -> str:
-        """Weights small enough for the values to stay of one size, however deep the chain."""
+        """Weights that preserve the scale of the values, however deep the chain."""
         name = f"weight_{len(self.weights)}"
         values = self._generator.standard_normal(shape, dtype=np.float32) * np.float32(inputs**-0.5)
         self.weights.append(numpy_helper.from_array(values, name))
@@ -81,7 +81,7 @@ CHAIN_SHAPE = (1, 16, 14, 14)
 
 
 def chain(layers: int) -> onnx.ModelProto:
-    """So many equal convolutions in a row: 3 % more of them are 3 % more work."""
+    """A chain of equal convolutions: 3 % more layers are 3 % more work."""
     graph = _Graph("chain", CHAIN_SHAPE)
     data = "input"
     for _ in range(layers):
@@ -118,7 +118,7 @@ def save(name: str, folder: Path) -> Path:
 
 
 def save_chain(layers: int, folder: Path) -> Path:
-    """Write `chain` of so many layers as `chain-LAYERS.onnx` into a folder and return its path."""
+    """Write a `chain` of this many layers as `chain-LAYERS.onnx` into a folder and return its path."""
     file = folder / f"chain-{layers}.onnx"
     onnx.save(chain(layers), file)
     return file

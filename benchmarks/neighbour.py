@@ -1,8 +1,8 @@
-"""A noisy neighbour: uses every CPU for a while, sleeps for a while, again and again, until it is ended.
+"""A noisy neighbour: uses every CPU for a while and sleeps for a while, until it is killed.
 
     python benchmarks/neighbour.py        # or, from another benchmark: with neighbour.noise(): ...
 
-It is busy half of the time, in stretches of 0.2 to 2 s that are drawn from a seed.
+It is busy half of the time, in seeded random stretches of 0.2 to 2 s.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHORTEST_S, LONGEST_S = 0.2, 2.0
 
 @contextmanager
 def noise() -> Iterator[None]:
-    """Have the neighbour at work."""
+    """Run the neighbour."""
     process = subprocess.Popen([sys.executable, __file__], start_new_session=True)
     try:
         yield
@@ -38,7 +38,7 @@ def main(seed: int = 0) -> None:
             break
     else:
         os.sched_setaffinity(0, {cpus[0]})
-    generator = random.Random(seed)  # the same on every CPU: they come and go together
+    generator = random.Random(seed)  # the same on every CPU, so that all are busy together
     until = time.monotonic()
     while True:
         until += generator.uniform(SHORTEST_S, LONGEST_S)

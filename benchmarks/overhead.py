@@ -1,8 +1,8 @@
-"""What isobench adds: the whole command `isobench run -r ort MODEL` against a bare script that does the same work.
+"""The overhead of isobench: the command `isobench run -r ort MODEL` against a bare script that does the same work.
 
-Both are whole processes, everything warm, with one thread number. They run in pairs, in random, seeded order within
-each pair, so that a machine that drifts slows both; the median of the pairs' ratios is reported with a bootstrap
-interval. `--control` compares the bare script with itself instead: how far from 1 chance alone gets.
+Both are whole processes, everything warm, with the same number of threads. They run in pairs, in random, seeded order
+within each pair, so that a machine that drifts slows both; the median of the pairs' ratios is reported with a bootstrap
+interval. `--control` compares the bare script with itself, which shows how far from 1 a ratio is by chance.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
         for name in options.models:
             model = models.save(name, folder)
             bare = [str(python), str(BARE), str(model), str(folder / "bare.json"), str(options.threads)]
-            # The same work as the bare script's: 10 iterations untimed, 100 timed.
+            # The same work as the bare script's: 10 untimed iterations, 100 timed ones.
             work = ["--warmup", "10", "--iterations", "100", "--threads", str(options.threads)]
             settings = [*work, "--output", str(folder / "results")]
             command = bare if options.control else [*isobench, "run", "-r", "ort", *settings, str(model)]
@@ -61,8 +61,8 @@ def main() -> None:
             comparisons.append(comparison)
             print(_row(comparison), flush=True)
             shutil.rmtree(folder / "results", ignore_errors=True)
-    asked = {name: getattr(options, name) for name in ("control", "threads", "pairs", "seed")}
-    common.report("overhead", asked | {"comparisons": [asdict(comparison) for comparison in comparisons]})
+    given = {name: getattr(options, name) for name in ("control", "threads", "pairs", "seed")}
+    common.report("overhead", given | {"comparisons": [asdict(comparison) for comparison in comparisons]})
 
 
 def _options() -> argparse.Namespace:
@@ -109,7 +109,7 @@ def _seconds(command: list[str]) -> float:
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False, env=os.environ)
     elapsed = time.perf_counter() - started
     if done.returncode:
-        sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr.decode(errors='replace')}")
+        sys.exit(f"{' '.join(command)} exited with {done.returncode}:\n{done.stderr.decode(errors='replace')}")
     return elapsed
 
 

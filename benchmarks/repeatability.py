@@ -1,8 +1,8 @@
-"""Does a number come again? Identical runs of isobench, on a quiet machine and beside a noisy neighbour.
+"""Repeatability: the spread of identical runs of isobench, on a quiet machine and beside a noisy neighbour.
 
-For each model: the spread (relative standard deviation) of what isobench reports, blocks that others disturbed set
-aside; of the median of all blocks; and of what one gets naively, the mean of the first 100 iterations. All three are of
-the same runs. And how many of the runs' own 95 % intervals hold the median of all quiet runs (coverage).
+For each model, the relative standard deviation of what isobench reports, disturbed blocks set aside; of the median of
+all blocks; and of the naive figure, the mean of the first 100 iterations. All three are of the same runs. Coverage is
+the share of the runs' 95 % intervals that contain the median of all quiet runs.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ WIDTHS = (10, 8, 10, 10, 10, 10, 12, 10, 9)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=20, help="of each model in each surrounding (default: 20)")
+    parser.add_argument("--runs", type=int, default=20, help="of each model, with and without noise (default: 20)")
     parser.add_argument("--models", nargs="+", choices=list(models.MODELS), default=list(models.MODELS))
-    parser.add_argument("--only", choices=["quiet", "noisy"], help="one of both surroundings")
+    parser.add_argument("--only", choices=["quiet", "noisy"], help="only without, or only with noise")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--min-time", type=float, default=1.0, help="clean seconds of each run (default: 1)")
     options = parser.parse_args()
-    print(f"{options.runs} runs each, {options.threads} threads, at least {options.min_time:g} clean seconds a run")
-    common.row("model", "noise", "median ms", "isobench", "all", "naive", "coverage", "s a run", "clean", widths=WIDTHS)
+    print(f"{options.runs} runs each, {options.threads} threads, at least {options.min_time:g} clean seconds per run")
+    common.row(
+        "model", "noise", "median ms", "isobench", "all", "naive", "coverage", "s per run", "clean", widths=WIDTHS
+    )
     found = []
     with tempfile.TemporaryDirectory(prefix="isobench-repeatability-") as temporary:
         files = {name: models.save(name, Path(temporary)) for name in options.models}
@@ -45,7 +47,7 @@ def main() -> None:
                 for name, file in files.items():
                     runs = [_run(file, Path(temporary) / "results", options) for _ in range(options.runs)]
                     truth.setdefault(name, statistics.median(run["median_s"] for run in runs))
-                    found.append(_judged(name, noise, runs, truth[name]))
+                    found.append(_evaluated(name, noise, runs, truth[name]))
     common.report("repeatability", {"threads": options.threads, "min_time_s": options.min_time, "models": found})
 
 
@@ -65,9 +67,9 @@ def _run(model: Path, folder: Path, options: argparse.Namespace) -> dict[str, An
         model,
     ]
     began = time.monotonic()
-    [told] = json.loads(common.output(command))
+    [printed] = json.loads(common.output(command))
     took_s = time.monotonic() - began
-    result = results.load(told["id"], root=folder)
+    result = results.load(printed["id"], root=folder)
     outcome = result.outcome
     assert isinstance(outcome, Measured)
     [samples] = results.samples_ns(result, folder / result.id)
@@ -84,7 +86,7 @@ def _run(model: Path, folder: Path, options: argparse.Namespace) -> dict[str, An
     }
 
 
-def _judged(name: str, noise: str, runs: list[dict[str, Any]], truth: float) -> dict[str, Any]:
+def _evaluated(name: str, noise: str, runs: list[dict[str, Any]], truth: float) -> dict[str, Any]:
     figures = {key: common.spread([run[key] for run in runs]) for key in ("median_s", "median_all_s", "naive_s")}
     covered = sum(run["low_s"] <= truth <= run["high_s"] for run in runs)
     clean = sum(run["verdict"] == "clean" for run in runs)

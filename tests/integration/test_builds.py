@@ -1,4 +1,4 @@
-"""Models built for real: exported, remembered, and made anew when what they depended on has changed."""
+"""Models are built, cached, and rebuilt when a file that they depended on has changed."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def environment(model: Model) -> Environment:
 
 
 def make(path: Path, *, onnx: bool = True, settings: Settings = SETTINGS, **model: Any) -> list[Build]:
-    asked = Model(path=path, **model)
-    return builds.make(asked, onnx=onnx, environment=environment(asked), settings=settings, on_stage=lambda _: None)
+    chosen = Model(path=path, **model)
+    return builds.make(chosen, onnx=onnx, environment=environment(chosen), settings=settings, on_stage=lambda _: None)
 
 
 def find(path: Path, *, onnx: bool = True, settings: Settings = SETTINGS, **model: Any) -> list[Build] | None:
-    asked = Model(path=path, **model)
-    return builds.find(asked, onnx=onnx, environment=environment(asked), settings=settings)
+    chosen = Model(path=path, **model)
+    return builds.find(chosen, onnx=onnx, environment=environment(chosen), settings=settings)
 
 
 def test_each_model_of_a_script_becomes_a_build_with_a_valid_file_inputs_and_outputs() -> None:
@@ -65,7 +65,7 @@ def test_each_model_of_a_script_becomes_a_build_with_a_valid_file_inputs_and_out
     assert perceptron.deterministic
 
 
-def test_inputs_and_outputs_of_every_kind_find_their_place_in_the_file() -> None:
+def test_inputs_and_outputs_of_every_kind_are_in_the_file() -> None:
     [nested] = make(SCRIPTS / "nested.py")
     assert nested.onnx is not None
     given = protocol.read_tensors(nested.inputs_file)
@@ -75,7 +75,7 @@ def test_inputs_and_outputs_of_every_kind_find_their_place_in_the_file() -> None
     assert expected[:2] == ["output.answer.total", "output.answer.parts.0"]
 
 
-def test_what_was_built_is_found_again_until_something_changes(tmp_path: Path) -> None:
+def test_a_build_is_found_until_something_that_it_depends_on_changes(tmp_path: Path) -> None:
     script = tmp_path / "imports_its_neighbour.py"
     shutil.copy(SCRIPTS / "imports_its_neighbour.py", script)
     neighbour, sizes = tmp_path / "neighbour.py", tmp_path / "sizes.txt"
@@ -86,7 +86,7 @@ def test_what_was_built_is_found_again_until_something_changes(tmp_path: Path) -
         assert find(script) is None
         made = make(script)
         assert find(script) == made
-        assert find(script, onnx=False) == made, "a build with a file serves those who need none"
+        assert find(script, onnx=False) == made, "a build with an ONNX file is used where none is required, too"
         assert find(script, settings=Settings(threads=1, seed=1)) is None
         assert find(script, script_args=("--more",)) is None
         for file, text in ((neighbour, "WIDTH = 5\n"), (sizes, "2"), (script, script.read_text() + "\n")):
@@ -94,7 +94,7 @@ def test_what_was_built_is_found_again_until_something_changes(tmp_path: Path) -
             file.write_text(text)
             assert find(script) is None, f"{file.name} was changed"
             file.write_text(old)
-            assert find(script) == made, f"{file.name} is what it was"
+            assert find(script) == made, f"{file.name} has its old content"
         neighbour.unlink()
         assert find(script) is None
 
@@ -116,13 +116,13 @@ def test_one_model_is_built_by_its_hash_and_found_among_all() -> None:
     assert (found.id, found.name) == (perceptron.id, perceptron.name) == (found.id, "two_models.Perceptron")
 
 
-def test_a_sub_model_is_built_with_what_its_parent_gave_it() -> None:
+def test_a_sub_model_is_built_with_the_inputs_from_its_parent() -> None:
     [gru] = make(EXAMPLES / "two_models.py", hash="85b7", settings=Settings(threads=1, max_depth=1))
     assert (gru.class_name, gru.max_depth) == ("torch.nn.modules.rnn.GRU", 1)
     assert gru.signature == "(float32[4, 20, 64])"
 
 
-def test_the_opset_is_the_users_to_choose() -> None:
+def test_the_user_chooses_the_opset() -> None:
     [build] = make(EXAMPLES / "two_models.py", hash="e01e", settings=Settings(threads=1, opset=18))
     assert build.onnx is not None
     assert build.onnx.opset == 18
@@ -131,7 +131,7 @@ def test_the_opset_is_the_users_to_choose() -> None:
 
 
 @pytest.mark.parametrize("opset", [12, 99])
-def test_an_opset_that_can_not_be_had_is_never_exchanged_for_another(opset: int) -> None:
+def test_an_opset_that_is_not_supported_is_never_replaced_by_another(opset: int) -> None:
     [build] = make(EXAMPLES / "two_models.py", hash="e01e", settings=Settings(threads=1, opset=opset))
     if build.onnx is not None:
         assert build.onnx.opset == opset
@@ -156,11 +156,11 @@ def test_a_model_that_would_be_frozen_to_a_constant_is_refused_with_its_line() -
     assert "y = self.linear(x).detach().numpy()" in error.details
     assert (build.folder / "export.log").exists()
     assert "torch-eager" in error.hint
-    assert find(SCRIPTS / "cannot_export.py") is None, "a failure may pass, so it isn't remembered"
+    assert find(SCRIPTS / "cannot_export.py") is None, "a failed export isn't cached: it may succeed next time"
 
 
 def big_file(folder: Path) -> Path:
-    """An ONNX file that keeps its weights in another one."""
+    """An ONNX file with its weights in another file."""
     weight = numpy_helper.from_array(np.eye(32, dtype=np.float32), "w")
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
@@ -189,7 +189,7 @@ def test_an_onnx_file_with_external_data_becomes_a_build_of_its_own(tmp_path: Pa
     assert find(path, dimensions={"rows": 3}) is None
 
 
-def test_a_model_that_no_runtime_can_run_is_told_in_onnx_runtimes_words(tmp_path: Path) -> None:
+def test_a_model_that_can_not_run_is_reported_with_onnx_runtimes_message(tmp_path: Path) -> None:
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "x"], ["y"])],

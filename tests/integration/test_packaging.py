@@ -1,4 +1,4 @@
-"""What people get who install isobench instead of working in its checkout."""
+"""The wheel: what users install."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_wheel_holds_every_module_worker_and_lock(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", *options, checkout]
     subprocess.run(command, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info" not in name}
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info" not in name}
     own = {
         str(path.relative_to(checkout / "src"))
         for path in (checkout / "src" / "isobench").rglob("*")
@@ -39,4 +39,4 @@ def test_a_wheel_holds_every_module_worker_and_lock(tmp_path: Path) -> None:
             for path in (checkout / folder).rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         }
-    assert held == own
+    assert packed == own

@@ -104,7 +104,7 @@ def test_a_build_that_was_removed_manually_is_not_found(home: Path, script: Path
     assert cache.look_up("k", made.model) is None
 
 
-def test_the_record_of_another_version_is_not_taken(home: Path, script: Path) -> None:
+def test_the_record_of_another_version_is_not_used(home: Path, script: Path) -> None:
     cache.remember("k", [], [])
     record = home / "builds" / "index" / "k.json"
     record.write_text(record.read_text().replace("isobench.index/1", "isobench.index/0"))

@@ -13,7 +13,7 @@ import pytest
 from isobench.console import Console
 
 
-def tell(console: Console) -> None:
+def work(console: Console) -> None:
     console.begin("resnet on ort")
     console.stage("measuring")
     console.end("12.3 ms")
@@ -21,28 +21,28 @@ def tell(console: Console) -> None:
     console.end("failed")
 
 
-def test_each_step_is_a_line_where_nobody_is_at_a_terminal() -> None:
+def test_each_step_is_a_line_in_a_file_or_a_pipe() -> None:
     stream = io.StringIO()
-    tell(Console(stream))
+    work(Console(stream))
     lines = stream.getvalue().splitlines()
     assert lines[:2] == ["resnet on ort", "resnet on ort: measuring"]
     assert lines[2].startswith("resnet on ort: 12.3 ms (")
     assert lines[4].startswith("resnet on torch-eager: failed (")
 
 
-def test_a_quiet_console_says_nothing() -> None:
+def test_a_quiet_console_prints_nothing() -> None:
     stream = io.StringIO()
-    tell(Console(stream, quiet=True))
+    work(Console(stream, quiet=True))
     assert stream.getvalue() == ""
 
 
 @pytest.mark.parametrize(("columns", "seen"), [(80, "resnet on ort: measuring"), (11, "resnet on ")])
-def test_a_terminals_line_is_written_anew_and_never_wraps(columns: int, seen: str) -> None:
+def test_a_terminals_line_is_overwritten_and_never_wraps(columns: int, seen: str) -> None:
     screen, terminal = pty.openpty()
     ioctl(terminal, TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with os.fdopen(terminal, "w") as stream:
         console = Console(stream)
-        tell(console)
+        work(console)
         console.clear()
         written = ""
         while select.select([screen], [], [], 0.2)[0]:
@@ -50,4 +50,4 @@ def test_a_terminals_line_is_written_anew_and_never_wraps(columns: int, seen: st
     os.close(screen)
     assert f"\r\x1b[K{seen}\r\x1b[K" in written
     assert written.endswith("\r\x1b[K")
-    assert written.count("\n") == 2, "only what came of the work stays"
+    assert written.count("\n") == 2, "only the results stay"

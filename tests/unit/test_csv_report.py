@@ -28,7 +28,7 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple
     return int(leaving.value.code or 0), *capsys.readouterr()
 
 
-def test_a_result_is_a_row_with_the_names_and_units_of_old(tmp_path: Path) -> None:
+def test_a_result_is_a_row_with_turnkeymls_names_and_units(tmp_path: Path) -> None:
     result = make(outcome=measured(4.0, reasons=("a reason, with a comma",)))
     save(result, tmp_path)
     [row] = rows(tmp_path / "results")
@@ -69,7 +69,7 @@ def test_a_result_is_a_row_with_the_names_and_units_of_old(tmp_path: Path) -> No
     assert {name: row[name] for name in expected} == expected
 
 
-def test_runtimes_and_folders_get_rows_of_their_own_and_no_result_comes_twice(tmp_path: Path) -> None:
+def test_runtimes_and_folders_get_rows_of_their_own_and_no_result_is_repeated(tmp_path: Path) -> None:
     for name, runtime in (("one", "ort"), ("one", "torch-eager"), ("other", "ort")):
         (tmp_path / name).mkdir(exist_ok=True)
         save(make(runtime), tmp_path / name)
@@ -100,7 +100,7 @@ def test_what_failed_and_what_can_not_be_read_have_rows_that_say_so(
     assert damaged.name in err
 
 
-def test_the_figures_that_a_runtime_saved_and_those_of_a_gpu_are_columns(tmp_path: Path) -> None:
+def test_figures_that_a_runtime_saved_and_those_of_a_gpu_are_columns(tmp_path: Path) -> None:
     save(make(), tmp_path)
     save(make("mine", outcome=replace(measured(4.0), stats={"my_figure": 3})), tmp_path)
     save(make("trt", outcome=replace(measured(4.0), end_to_end=summarize([5_000_000] * 4))), tmp_path)

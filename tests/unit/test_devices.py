@@ -56,7 +56,7 @@ def test_a_device_is_family_part_and_configuration(text: str, family: str, part:
 
 
 @pytest.mark.parametrize("text", ["", "::", "x86::", "x86::::fast", "x86::a::b::c", "x86/..", "x86 ", "x86::../a"])
-def test_what_is_not_of_the_form_is_refused_with_the_form(text: str) -> None:
+def test_a_malformed_name_is_refused_with_the_form(text: str) -> None:
     with pytest.raises(UsageError, match="--device must be FAMILY") as caught:
         Device.parse(text)
     assert "The families are: x86, cpu, nvidia." in caught.value.hint
@@ -68,7 +68,7 @@ def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
     assert "x86, cpu, nvidia" in caught.value.hint
 
 
-def test_a_plugin_may_know_other_families() -> None:
+def test_a_plugin_may_add_families() -> None:
     assert Device.parse("npu::one", families=("npu",)).part == "one"
 
 
@@ -94,7 +94,7 @@ def test_a_quota_lowers_the_thread_number_and_never_below_one(
     assert devices.default_threads() == expected
 
 
-def test_a_free_device_is_had_at_once_and_leaves_nothing_behind(locks: Path) -> None:
+def test_a_free_device_is_locked_at_once_and_released(locks: Path) -> None:
     waits: list[str] = []
     for _ in range(2):
         with devices.exclusive(Device.parse("x86"), on_wait=waits.append):
@@ -140,14 +140,14 @@ def test_another_family_is_not_waited_for(holder: subprocess.Popen[bytes]) -> No
         assert holder.poll() is None
 
 
-def test_a_killed_holder_gives_the_device_back(holder: subprocess.Popen[bytes]) -> None:
+def test_a_killed_holder_releases_the_device(holder: subprocess.Popen[bytes]) -> None:
     holder.kill()
     holder.wait()
     with devices.exclusive(Device.parse("x86"), timeout_s=0):
         pass
 
 
-def test_an_exception_gives_the_device_back() -> None:
+def test_an_exception_releases_the_device() -> None:
     with pytest.raises(KeyError), devices.exclusive(Device.parse("x86")):
         raise KeyError
     with devices.exclusive(Device.parse("x86"), timeout_s=0):
@@ -166,7 +166,7 @@ def test_every_user_can_lock_whatever_the_umask(locks: Path) -> None:
 
 
 @pytest.mark.parametrize("link", ["symbolic", "hard", "dangling"])
-def test_a_link_in_the_place_of_the_lock_is_refused_and_what_it_points_to_stays(
+def test_a_link_instead_of_the_lock_is_refused_and_its_target_is_unchanged(
     link: str, locks: Path, tmp_path: Path
 ) -> None:
     victim = tmp_path / "victim"
@@ -183,12 +183,12 @@ def test_a_link_in_the_place_of_the_lock_is_refused_and_what_it_points_to_stays(
     assert victim.read_text() == "precious" if link != "dangling" else not victim.exists()
 
 
-def test_a_link_in_the_place_of_the_folder_is_refused(locks: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    locks.symlink_to(tmp_path / "elsewhere")
+def test_a_link_instead_of_the_folder_is_refused(locks: Path, tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    locks.symlink_to(tmp_path / "target")
     with pytest.raises(UsageError, match="must be a folder"), devices.exclusive(Device.parse("x86")):
         pytest.fail("locked")
-    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert list((tmp_path / "target").iterdir()) == []
 
 
 def test_what_another_user_wrote_cannot_steer_the_terminal(locks: Path, holder: subprocess.Popen[bytes]) -> None:
@@ -203,7 +203,7 @@ def test_what_another_user_wrote_cannot_steer_the_terminal(locks: Path, holder: 
     assert "mallory" in waits[0]
 
 
-def test_the_locks_lie_in_one_place_for_the_whole_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_locks_are_in_one_folder_for_the_whole_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ISOBENCH_DEVICE_LOCKS")
     folder = paths.devices()
     monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""What a GPU, its driver and an environment need of one another, by facts of made-up GPUs; and that there is none."""
+"""What a GPU, its driver and an environment require of one another, with made-up GPUs and without a GPU."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _here(monkeypatch: pytest.MonkeyPatch, *pids: int, **facts: Any) -> None:
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
 
 
-def test_a_gpu_that_fits_has_a_list_without_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_fits_meets_all_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch)
     found = [*requirements.of_gpu(nvidia.gpu(NVIDIA)), *requirements.of_packages(H100, CUDA_13, runtime="trt")]
     requirements.check(found)
@@ -73,7 +73,7 @@ def test_a_gpu_that_fits_has_a_list_without_a_fault(monkeypatch: pytest.MonkeyPa
     ]
 
 
-def test_what_disturbs_is_noted_with_the_way_out_and_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_disturbs_is_noted_with_advice_and_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch, 77, 78, persistence=False, memory_free_bytes=8 << 30, mig=True, ecc_errors=3)
     found = requirements.of_gpu(nvidia.gpu(NVIDIA))
     requirements.check(found)
@@ -115,7 +115,7 @@ def test_what_disturbs_is_noted_with_the_way_out_and_refuses_nothing(monkeypatch
         ),
     ],
 )
-def test_versions_that_do_not_fit_are_refused_with_what_would(
+def test_versions_that_do_not_fit_are_refused_with_versions_that_do(
     facts: dict[str, Any], packages: dict[str, str], message: str, hint: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
@@ -125,7 +125,7 @@ def test_versions_that_do_not_fit_are_refused_with_what_would(
     assert "MISSING" in raised.value.details
 
 
-def test_an_old_driver_that_runs_a_new_cuda_by_its_compatibility_package_is_taken() -> None:
+def test_an_old_driver_that_supports_a_new_cuda_by_its_compatibility_package_is_accepted() -> None:
     requirements.check(requirements.of_packages(replace(H100, driver="570.86.10", cuda="13.0"), CUDA_13, runtime="trt"))
 
 
@@ -140,25 +140,25 @@ def test_a_driver_that_workers_would_not_find_is_noted(monkeypatch: pytest.Monke
     assert "sudo ldconfig" in text
 
 
-def test_processes_that_a_gpu_does_not_tell_are_not_called_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_nvml_does_not_list_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch)
     found = requirements.of_gpu(replace(nvidia.gpu(NVIDIA), processes=None))
     assert "note     other processes  unknown: NVML doesn't list them" in requirements.listing(found)
 
 
-def test_a_gpu_that_nothing_may_compute_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_in_prohibited_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch, compute_mode=2)
     with pytest.raises(UsageError, match="compute mode: prohibited") as raised:
         requirements.check(requirements.of_gpu(nvidia.gpu(NVIDIA)))
     assert raised.value.hint == "sudo nvidia-smi -c 0"
 
 
-def test_a_gpu_for_one_process_at_a_time_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_in_exclusive_mode_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch, compute_mode=3)
     found = requirements.of_gpu(nvidia.gpu(NVIDIA))
     requirements.check(found)
-    [told] = [one for one in found if one.what == "compute mode"]
-    assert (told.ok, told.found.partition(":")[0]) == (None, "exclusive")
+    [mode] = [one for one in found if one.what == "compute mode"]
+    assert (mode.ok, mode.found.partition(":")[0]) == (None, "exclusive")
 
 
 def test_a_gpu_of_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_a_gpu_of_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.skipif(nvidia.present(), reason="there is a GPU")
-def test_without_a_gpu_it_is_said_at_once_and_doctor_says_what_is_missing() -> None:
+def test_without_a_gpu_it_is_refused_at_once_and_doctor_lists_what_is_missing() -> None:
     with pytest.raises(UsageError, match="no device nvidia: no NVIDIA driver") as raised:
         nvidia.gpu(NVIDIA)
     assert "isobench doctor --device nvidia" in raised.value.hint
@@ -247,7 +247,7 @@ def test_the_first_gpu_is_that_of_cuda_visible_devices(monkeypatch: pytest.Monke
             nvml.visible()
 
 
-def test_every_name_that_nvml_is_asked_for_is_in_the_real_package() -> None:
+def test_every_name_that_is_used_of_nvml_is_in_the_real_package() -> None:
     import pynvml
 
     names = set(re.findall(r"\b(?:nvml[A-Z]|NVML)\w+", Path(nvml.__file__).read_text(encoding="utf-8")))
@@ -291,7 +291,7 @@ def test_the_runtimes_of_a_gpu_are_classes_of_their_own_and_trt_is_the_default()
         ({"precision": "fp16"}, "precision"),
     ],
 )
-def test_what_tensorrt_does_not_take_is_refused_before_any_work(arguments: dict[str, str], message: str) -> None:
+def test_what_tensorrt_does_not_support_is_refused_before_any_work(arguments: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         registry.get("trt", NVIDIA).make(arguments)
 
@@ -304,10 +304,10 @@ def _at_work(packages: dict[str, str]) -> Any:
     return runtime
 
 
-def test_before_each_run_the_environment_is_held_against_the_gpu_and_its_driver(
+def test_before_each_run_the_environment_is_checked_against_the_gpu_and_its_driver(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _here(monkeypatch, 77)  # somebody else's process is no reason to refuse
+    _here(monkeypatch, 77)  # another process on the GPU is no reason to refuse
     _at_work(CUDA_13)._setup()
     _here(monkeypatch, driver="570.86.10", cuda="12.8")
     with pytest.raises(UsageError, match="trt: driver: CUDA 13") as raised:
@@ -318,7 +318,7 @@ def test_before_each_run_the_environment_is_held_against_the_gpu_and_its_driver(
         _at_work(CUDA_13)._setup()
 
 
-def test_the_device_is_called_as_nvml_calls_it() -> None:
+def test_the_devices_name_is_nvmls() -> None:
     runtime = _at_work({})
     assert runtime.device_name() == ""
     outputs = WorkerOutputs(raw={"facts": {"gpu": {"name": "NVIDIA H100"}}})
@@ -336,22 +336,22 @@ def test_doctor_lists_the_environments_of_the_gpus_runtimes_too(
     with pytest.raises(SystemExit) as leaving:
         main()
     assert leaving.value.code == 0
-    told = json.loads(capsys.readouterr().out)
-    found = {row["what"]: (row["ok"], row["found"], row["advice"]) for row in told["requirements"]}
+    printed = json.loads(capsys.readouterr().out)
+    found = {row["what"]: (row["ok"], row["found"], row["advice"]) for row in printed["requirements"]}
     assert found["GPU"][1] == "NVIDIA H100 80GB HBM3, compute capability 9.0"
     assert found["ort: environment"] == (None, "ort-cuda isn't installed yet", "isobench env create ort-cuda")
     if not environments.spec("tensorrt").is_locked:
         assert found["trt: environment"] == (None, "tensorrt isn't locked yet", "isobench env lock tensorrt")
     assert {"trt-rtx: environment", "torch-eager: environment", "torch-compiled: environment"} <= set(found)
-    assert isinstance(told["findings"], list)
+    assert isinstance(printed["findings"], list)
 
 
-def test_the_help_tells_what_a_runtime_takes_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_lists_a_runtimes_arguments_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["isobench", "benchmark", "-h"])
         with pytest.raises(SystemExit):
             main()
-    told = " ".join(capsys.readouterr().out.split())
-    assert "nvidia trt (default), ort, torch-eager, torch-compiled, trt-rtx" in told
-    assert "torch-eager none torch-eager on nvidia tf32 (bool, default False)" in told
-    assert "trt workspace (int, default 0)" in told
+    text = " ".join(capsys.readouterr().out.split())
+    assert "nvidia trt (default), ort, torch-eager, torch-compiled, trt-rtx" in text
+    assert "torch-eager none torch-eager on nvidia tf32 (bool, default False)" in text
+    assert "trt workspace (int, default 0)" in text

@@ -94,7 +94,7 @@ def test_a_script_that_git_does_not_have_is_dirty(checkout: Path) -> None:
         assert known(checkout / name).dirty is True
 
 
-def test_changes_are_not_looked_for_unasked(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_only_looked_for_on_request(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert known(checkout / "model.py", look_for_changes=False).dirty is None
 

@@ -22,7 +22,7 @@ from isobench.workers import protocol
 @pytest.mark.parametrize(
     "outcome", [measured(4.0), Failed(kind="crash", message="it crashed", hint="try again", exit_code=5)]
 )
-def test_a_result_comes_back_as_it_was(tmp_path: Path, outcome: Measured | Failed) -> None:
+def test_a_result_is_read_as_it_was_written(tmp_path: Path, outcome: Measured | Failed) -> None:
     result = make(outcome=outcome)
     folder = save(result, tmp_path)
     assert results.load(str(folder)) == result
@@ -240,7 +240,7 @@ def on_gpu() -> Result:
     )
 
 
-def test_a_result_of_a_gpu_comes_back_and_shows_both_contracts(tmp_path: Path) -> None:
+def test_a_result_of_a_gpu_is_read_back_and_shows_both_contracts(tmp_path: Path) -> None:
     result = on_gpu()
     assert results.load(str(save(result, tmp_path))) == result
     shown = details.details(result, Path("/results/x"))

@@ -208,7 +208,7 @@ def test_threads_are_the_requested_ones() -> None:
     assert [*compare._differences(PLAIN, other)] == ["threads: 2 / 1"]
 
 
-def test_wrong_outputs_are_told_whichever_has_them() -> None:
+def test_wrong_outputs_of_either_side_are_reported() -> None:
     wrong = make(id="wrong", outcome=measured(4.0, ok=False, reasons=("far off",)))
     assert [*compare._differences(PLAIN, wrong)] == ["the outputs of wrong are wrong"]
     assert [*compare._differences(wrong, PLAIN)] == ["the outputs of wrong are wrong"]
@@ -223,9 +223,9 @@ def test_another_runtimes_arguments_and_environment_are_its_own() -> None:
 def test_one_model_on_one_runtime_and_device_is_compared_with_its_like_the_newest_of_each_side() -> None:
     ours = [make(id="old"), make(id="new"), make("torch-eager", id="eager"), make("trt", id="trt")]
     failed = make("trt", outcome=Failed(kind="crash", message="it crashed"))
-    elsewhere = make("torch-eager")
-    elsewhere = replace(elsewhere, device=replace(elsewhere.device, device="nvidia"))
-    theirs = [make(id="theirs"), failed, elsewhere]
+    on_gpu = make("torch-eager")
+    on_gpu = replace(on_gpu, device=replace(on_gpu.device, device="nvidia"))
+    theirs = [make(id="theirs"), failed, on_gpu]
     assert [(one.id, other.id) for one, other in compare.match(ours, theirs)] == [("new", "theirs")]
     assert [result.id for result in compare.unmatched(ours, theirs)] == ["eager", "trt"]
     assert compare.unmatched(ours, ours) == []
