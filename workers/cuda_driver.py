@@ -130,7 +130,7 @@ class Libcuda:
         return int(self._made("cuMemAlloc_v2", ctypes.c_uint64, max(1, size)))
 
     def page_locked(self, size: int) -> Buffer:
-        """Host memory that the GPU reads and writes by itself."""
+        """Allocate host memory that the GPU can access directly."""
         address = int(self._made("cuMemAllocHost_v2", ctypes.c_void_p, max(1, size)))
         return Buffer(address, size, memoryview((ctypes.c_char * size).from_address(address)).cast("B"))
 
@@ -143,10 +143,10 @@ class Libcuda:
         self._call("cuMemcpyDtoHAsync_v2", buffer.address, address, buffer.size, self.handle(stream))
 
     def captured(self, stream: Any, enqueue: Callable[[], Any]) -> Callable[[], None]:
-        """What `enqueue` queues in the stream as a CUDA graph, made once; call it to queue all of it at once.
+        """Capture what `enqueue` queues as a CUDA graph; return a function that launches the graph.
 
         Raises:
-            CudaError: something in it can't be captured.
+            CudaError: a part of it can't be captured.
         """
         handle = self.handle(stream)
         self._call("cuStreamBeginCapture_v2", handle, THREAD_LOCAL)

@@ -90,10 +90,10 @@ def run_script(
     watcher = _Watcher(script, max_depth)
     _seed(seed)
     with watcher.watching(), _as_main(script, script_args):
-        left, variables = script_errors.run(script)
+        exit_call, variables = script_errors.run(script)
     models = _merged(watcher.models())
     if not models:
-        raise script_errors.nothing_called(script, watcher.made(), left)
+        raise script_errors.nothing_called(script, watcher.created(), exit_call)
     del variables  # until here they kept the script's models alive
     return Observation(models, watcher.dependencies())
 
@@ -164,7 +164,7 @@ class _Watcher:
     def models(self) -> list[Observed]:
         return list(self._observed.values())
 
-    def made(self) -> list[tuple[str, str]]:
+    def created(self) -> list[tuple[str, str]]:
         """Class and source line of the created models that aren't part of another one."""
         alive = [(module(), name, where) for module, name, where in self._made]
         parts = {id(part) for module, _, _ in alive if module is not None for part in module.children()}

@@ -46,19 +46,19 @@ def run(script: str) -> tuple[str, dict[str, Any]]:
         raise Refused(FailureKind.SCRIPT_ERROR, message, "", own_traceback(error)) from None
 
 
-def nothing_called(script: str, made: Sequence[tuple[str, str]], left: str) -> Refused:
+def nothing_called(script: str, created: Sequence[tuple[str, str]], exit_call: str) -> Refused:
     """The error for a script that ended without a model to measure."""
     name = os.path.basename(script)
-    if left:
-        return Refused(FailureKind.SCRIPT_EXIT, f"{name} called {left} before it called a model")
-    if not made:
+    if exit_call:
+        return Refused(FailureKind.SCRIPT_EXIT, f"{name} called {exit_call} before it called a model")
+    if not created:
         return Refused(
             FailureKind.NO_MODEL,
             f"{name} creates no torch.nn.Module",
             "Create the model and call it at the top level of the script, or under `if __name__ == '__main__':`.",
         )
-    models = ", ".join(f"{kind} ({where})" if where else kind for kind, where in made[:5])
-    more = f" and {len(made) - 5} more" if len(made) > 5 else ""
+    models = ", ".join(f"{kind} ({where})" if where else kind for kind, where in created[:5])
+    more = f" and {len(created) - 5} more" if len(created) > 5 else ""
     return Refused(
         FailureKind.MODEL_NEVER_CALLED,
         f"{name} creates a model, but never calls it: {models}{more}",

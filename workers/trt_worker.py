@@ -141,7 +141,7 @@ class _Loaded:
         self.enqueue = enqueue
 
     def outputs(self) -> list[protocol.Tensor]:
-        """The outputs as they lie in the GPU's memory now."""
+        """The outputs that are in the GPU's memory now."""
         data = self.transfers.outputs()
         return [
             protocol.Tensor(name, dtype, shape, raw)
