@@ -69,9 +69,9 @@ def test_inputs_and_outputs_of_every_kind_are_in_the_file() -> None:
     [nested] = make(SCRIPTS / "nested.py")
     assert nested.onnx is not None
     given = protocol.read_tensors(nested.inputs_file)
-    assert {entry["source"] for entry in nested.onnx.inputs} == {tensor.name for tensor in given}
+    assert {binding.source for binding in nested.onnx.inputs} == {tensor.name for tensor in given}
     expected = [tensor.name for tensor in protocol.read_tensors(nested.expected_file)]
-    assert [entry["source"] for entry in nested.onnx.outputs] == expected
+    assert [binding.source for binding in nested.onnx.outputs] == expected
     assert expected[:2] == ["output.answer.total", "output.answer.parts.0"]
 
 

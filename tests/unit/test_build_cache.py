@@ -8,7 +8,7 @@ import pytest
 
 from isobench import paths
 from isobench.builds import cache
-from isobench.builds.build import Build, ExportError, Onnx
+from isobench.builds.build import Binding, Build, ExportError, Onnx
 from isobench.errors import ModelError
 from isobench.planning.models import Model, TensorSpec
 
@@ -31,8 +31,8 @@ def make(script: Path, *, onnx: bool = True, error: ExportError | None = None) -
         sha256="5" * 64,
         opset=20,
         exporter="dynamo",
-        inputs=({"name": "x", "source": "args.0"},),
-        outputs=({"name": "y", "source": "output"},),
+        inputs=(Binding(name="x", source="args.0"),),
+        outputs=(Binding(name="y", source="output"),),
     )
     return Build(
         id="0123456789abcdef",

@@ -64,7 +64,7 @@ def test_a_process_that_is_busy_is_named() -> None:
     hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         busy = doctor.watch(0.5)
-        assert hog.pid in [pid for pid, _, _ in busy.processes]
+        assert hog.pid in [one.pid for one in busy.processes]
         assert any(f"(pid {hog.pid}) uses" in finding.what for finding in doctor.findings(HOST, busy))
     finally:
         hog.kill()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isobench.builds.build import Build, Onnx
+from isobench.builds.build import Binding, Build, Onnx
 from isobench.builds.cache import Dependency
 from isobench.builds.make import find, make
 
-__all__ = ["Build", "Dependency", "Onnx", "find", "make"]
+__all__ = ["Binding", "Build", "Dependency", "Onnx", "find", "make"]

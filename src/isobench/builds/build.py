@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,25 @@ EXPORT_LOG_FILE = "export.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Onnx:
-    """The ONNX side of a Build.
+class Binding:
+    """An input or output of an ONNX file by its `name` there, and the tensor of the Build that belongs to it."""
 
-    `inputs` and `outputs` pair a name in the file with the tensor that it takes, or is compared with. `exporter` is
-    "dynamo" or "torchscript"; "" for the user's own file. `sha256` covers the external data, too.
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onnx:
+    """The ONNX file of a Build.
+
+    `exporter` is "dynamo" or "torchscript"; "" for the user's own file. `sha256` covers the external data, too.
     """
 
     sha256: str
     opset: int
     exporter: str
-    inputs: tuple[Mapping[str, str], ...]
-    outputs: tuple[Mapping[str, str], ...]
+    inputs: tuple[Binding, ...]
+    outputs: tuple[Binding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +109,8 @@ class Build:
             "hash": self.hash,
             "max_depth": self.max_depth,
             "inputs_file": str(self.inputs_file),
-            "onnx_inputs": [dict(entry) for entry in onnx.inputs] if onnx else [],
-            "onnx_outputs": [dict(entry) for entry in onnx.outputs] if onnx else [],
+            "onnx_inputs": [asdict(binding) for binding in onnx.inputs] if onnx else [],
+            "onnx_outputs": [asdict(binding) for binding in onnx.outputs] if onnx else [],
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -120,9 +127,14 @@ def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
     if fields["onnx_error"] is not None:
         fields["onnx_error"] = ExportError(**fields["onnx_error"])
     if fields["onnx"] is not None:
-        onnx = dict(fields["onnx"])
-        fields["onnx"] = Onnx(**{**onnx, "inputs": tuple(onnx["inputs"]), "outputs": tuple(onnx["outputs"])})
+        onnx = fields["onnx"]
+        fields["onnx"] = Onnx(**{**onnx, "inputs": bindings(onnx["inputs"]), "outputs": bindings(onnx["outputs"])})
     return Build(folder=folder, model=model, **fields)
+
+
+def bindings(entries: Iterable[Mapping[str, str]]) -> tuple[Binding, ...]:
+    """The bindings that JSON describes."""
+    return tuple(Binding(name=entry["name"], source=entry["source"]) for entry in entries)
 
 
 def content_id(folder: Path, *parts: str) -> str:

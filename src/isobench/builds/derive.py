@@ -97,7 +97,7 @@ def _described(build: Build, made: Path) -> Build:
             sha256=sha256,
             opset=found.opset,
             exporter=build.onnx.exporter,
-            inputs=tuple(entry for entry in build.onnx.inputs if entry["name"] in remaining),
+            inputs=tuple(binding for binding in build.onnx.inputs if binding.name in remaining),
             outputs=build.onnx.outputs,
         ),
     )

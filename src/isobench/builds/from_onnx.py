@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isobench import paths
 from isobench.builds import onnx_file
-from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx, content_id
+from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Binding, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
@@ -74,8 +74,8 @@ def _describe(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSpec],
             sha256=content,
             opset=found.opset,
             exporter="",
-            inputs=tuple({"name": spec.name, "source": spec.name} for spec in inputs),
-            outputs=tuple({"name": spec.name, "source": spec.name} for spec in found.outputs),
+            inputs=tuple(Binding(name=spec.name, source=spec.name) for spec in inputs),
+            outputs=tuple(Binding(name=spec.name, source=spec.name) for spec in found.outputs),
         ),
         onnx_error=None,
         model_sha256=content,

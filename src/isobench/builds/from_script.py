@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.builds.build import EXPORT_LOG_FILE, ONNX_FILE, Build, ExportError, Onnx, content_id
+from isobench.builds.build import EXPORT_LOG_FILE, ONNX_FILE, Build, ExportError, Onnx, bindings, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.discovered import DiscoveredModel
 from isobench.builds.workers import run_worker
@@ -122,6 +122,6 @@ def _exported(entry: Mapping[str, Any] | None, folder: Path) -> Onnx | ExportErr
         sha256=sha256,
         opset=entry["opset"],
         exporter=entry["exporter"],
-        inputs=tuple(entry["inputs"]),
-        outputs=tuple(entry["outputs"]),
+        inputs=bindings(entry["inputs"]),
+        outputs=bindings(entry["outputs"]),
     )

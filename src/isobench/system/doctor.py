@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +26,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Busy:
-    """What the machine did while nothing was measured: busy processes, and the share of stolen time."""
+class BusyProcess:
+    """A process that used the CPU: `cores` is the number of cores that it used on average."""
 
-    processes: Sequence[tuple[int, str, float]]
+    pid: int
+    name: str
+    cores: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """What the machine did while nothing was measured: busy processes, the busiest first, and the stolen time."""
+
+    processes: tuple[BusyProcess, ...]
     steal_share: float
 
 
@@ -42,9 +51,9 @@ def watch(seconds: float = WATCHED_S) -> Busy:
     for pid, (name, ticks) in _times().items():
         cores = (ticks - before.get(pid, (name, 0))[1]) / TICKS_PER_S / seconds
         if pid != os.getpid() and cores > BUSY_CORES:
-            used.append((pid, name, cores))
-    used.sort(key=lambda entry: -entry[2])
-    return Busy(processes=used, steal_share=after["steal_s"] / after["wall_s"])
+            used.append(BusyProcess(pid=pid, name=name, cores=cores))
+    used.sort(key=lambda one: -one.cores)
+    return Busy(processes=tuple(used), steal_share=after["steal_s"] / after["wall_s"])
 
 
 def findings(host: Host, busy: Busy) -> list[Finding]:
@@ -53,9 +62,10 @@ def findings(host: Host, busy: Busy) -> list[Finding]:
 
 
 def _others(busy: Busy, host: Host) -> Iterator[Finding]:
-    for pid, name, cores in busy.processes[:5]:
+    for one in busy.processes[:5]:
         yield Finding(
-            what=f"{name} (pid {pid}) uses {cores:.0%} of a core", advice=f"stop it (kill {pid}), or wait until it ends"
+            what=f"{one.name} (pid {one.pid}) uses {one.cores:.0%} of a core",
+            advice=f"stop it (kill {one.pid}), or wait until it ends",
         )
     if busy.steal_share > 0.01:
         yield Finding(

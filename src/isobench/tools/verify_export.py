@@ -54,7 +54,7 @@ class VerifyExport(Tool):
             reads=[build.folder],
             writes=[run_dir],
         )
-        sources = {entry["name"]: entry["source"] for entry in build.onnx.outputs}
+        sources = {binding.name: binding.source for binding in build.onnx.outputs}
         actual = [tensor._replace(name=sources[tensor.name]) for tensor in protocol.read_tensors(found)]
         compared = correctness.compare(protocol.read_tensors(build.expected_file), actual)
         shutil.rmtree(run_dir)
