@@ -130,7 +130,7 @@ MEAN = Column(
     name="mean_latency",
     heading="mean ms",
     unit="ms",
-    about="of the blocks that are used",
+    about="mean latency of the used blocks",
     get=_of_measured(lambda outcome: outcome.latency.mean_s),
     table=milliseconds,
     csv=_milliseconds,
@@ -139,7 +139,7 @@ MEDIAN = Column(
     name="median_latency_ms",
     heading="median ms",
     unit="ms",
-    about="of the blocks that are used",
+    about="median latency of the used blocks",
     get=_of_measured(lambda outcome: outcome.latency.median_s),
     table=milliseconds,
     csv=_milliseconds,
@@ -148,7 +148,7 @@ P99 = Column(
     name="p99_latency_ms",
     heading="p99 ms",
     unit="ms",
-    about="of the blocks that are used",
+    about="99th percentile of the latency of the used blocks",
     get=_of_measured(lambda outcome: outcome.latency.p99_s),
     table=milliseconds,
     csv=_milliseconds,
@@ -157,7 +157,7 @@ THROUGHPUT = Column(
     name="throughput",
     heading="inf/s",
     unit="inferences per second",
-    about="the inverse of the mean latency, whatever the batch",
+    about="the inverse of the mean latency, whatever the batch size",
     get=_of_measured(lambda outcome: outcome.latency.throughput_ips),
     table=rate,
     csv=lambda value: f"{value:.9g}",
@@ -194,7 +194,7 @@ SPEED_UP = Column(
 )
 ITERATIONS_USED = Column(
     heading="iterations",
-    about="how many iterations the figures are of, and of how many where some were set aside",
+    about="the number of used iterations; and of all, where some were set aside",
     get=_of_measured(_iterations),
 )
 VERDICT_OR_FAILURE = Column(
@@ -204,7 +204,7 @@ VERDICT_OR_FAILURE = Column(
     left=True,
 )
 
-# What only the CSV holds, where other modules need it.
+# Columns of the CSV that rows of unreadable results have, too.
 STATUS = Column(
     name="status",
     about="`measured`, `failed`, or `unreadable`: a corrupted `result.json`, or one of another version",
@@ -212,12 +212,12 @@ STATUS = Column(
 )
 ERROR = Column(
     name="error",
-    about="of what failed or can't be read: the kind of failure",
+    about="the kind of failure; of an unreadable result, the class of the error",
     get=_of_failed(lambda outcome: outcome.kind),
 )
 ERROR_MESSAGE = Column(
     name="error_message",
-    about="of what failed or can't be read: the message",
+    about="the error's message",
     get=_of_failed(lambda outcome: outcome.message),
 )
 FOLDER = Column(name="folder", about="the folder that holds the result", get=lambda row: row.folder)
@@ -247,9 +247,13 @@ CSV = (
         about="the label `author`",
         get=_of_result(lambda result: ",".join(result.model.labels.get("author", ()))),
     ),
-    Column(name="class", about="the module's class", get=_of_result(lambda result: result.model.class_name)),
-    Column(name="parameters", about="of the model", get=_of_result(lambda result: result.model.parameters)),
-    Column(name="hash", about="the model's, 8 hex digits", get=_of_result(lambda result: result.model.hash)),
+    Column(name="class", about="the class of the model", get=_of_result(lambda result: result.model.class_name)),
+    Column(
+        name="parameters",
+        about="the number of the model's parameters",
+        get=_of_result(lambda result: result.model.parameters),
+    ),
+    Column(name="hash", about="the model's hash, 8 hex digits", get=_of_result(lambda result: result.model.hash)),
     Column(name="runtime", about="the runtime's name", get=_of_result(lambda result: result.runtime.name)),
     Column(
         name="runtime_version",
@@ -257,16 +261,14 @@ CSV = (
         get=_of_result(lambda result: result.runtime.version),
     ),
     DEVICE,
-    Column(
-        name="device", about="the device's name, as its maker has it", get=_of_result(lambda result: result.device.name)
-    ),
+    Column(name="device", about="the device's name by its maker", get=_of_result(lambda result: result.device.name)),
     MEAN,
     Column(name="latency_units", about="`ms`", get=_of_measured(lambda _: MEAN.unit)),
     THROUGHPUT,
     Column(name="throughput_units", about="`inferences per second`", get=_of_measured(lambda _: THROUGHPUT.unit)),
     Column(
         name="iterations",
-        about="how many iterations the figures are of",
+        about="the number of iterations in the used blocks",
         get=_of_measured(lambda outcome: outcome.latency.iterations),
     ),
     STATUS,
@@ -290,14 +292,14 @@ CSV = (
     Column(
         name="min_latency_ms",
         unit="ms",
-        about="of the blocks that are used",
+        about="least latency of the used blocks",
         get=_of_measured(lambda outcome: outcome.latency.min_s),
         csv=_milliseconds,
     ),
     Column(
         name="stdev_latency_ms",
         unit="ms",
-        about="standard deviation, of the blocks that are used",
+        about="standard deviation of the latency in the used blocks",
         get=_of_measured(lambda outcome: outcome.latency.stdev_s),
         csv=_milliseconds,
     ),
@@ -322,15 +324,15 @@ CSV = (
     ),
     Column(
         name="verdict_reasons",
-        about="why, in sentences",
+        about="the reasons for the verdict, in sentences",
         get=_of_measured(lambda outcome: "; ".join(outcome.verdict.reasons)),
     ),
     OUTPUTS,
     ERROR,
-    Column(name="error_phase", about="what was being done when it failed", get=_of_failed(lambda one: one.phase)),
+    Column(name="error_phase", about="what the worker was doing when it failed", get=_of_failed(lambda one: one.phase)),
     Column(
         name="error_cause",
-        about="the exception's class, or a plugin's own word, where the kind alone doesn't say",
+        about="the exception's class, or a plugin's own word for the failure",
         get=_of_failed(lambda one: one.cause),
     ),
     ERROR_MESSAGE,
@@ -350,10 +352,10 @@ CSV = (
         about="the script's arguments",
         get=_of_result(lambda result: " ".join(result.model.script_args)),
     ),
-    Column(name="threads", about="the threads that were requested", get=_of_result(_threads)),
+    Column(name="threads", about="the requested threads", get=_of_result(_threads)),
     Column(
         name="processes",
-        about="in how many processes it was measured",
+        about="the number of runs (worker processes)",
         get=_of_measured(lambda outcome: len(outcome.runs)),
     ),
     Column(name="environment", about="the environment's name", get=_of_environment(lambda one: one.name)),
@@ -367,17 +369,23 @@ CSV = (
         about="the hash that identifies the environment",
         get=_of_environment(lambda one: one.identity),
     ),
-    Column(name="lock_sha256", about="of the environment's lock", get=_of_environment(lambda one: one.lock_sha256)),
+    Column(
+        name="lock_sha256", about="the hash of the environment's lock", get=_of_environment(lambda one: one.lock_sha256)
+    ),
     Column(
         name="onnx_sha256",
-        about="of the ONNX file with its external data",
+        about="the hash of the ONNX file with its external data",
         get=_of_result(lambda result: result.model.onnx_sha256),
     ),
     Column(name="model_path", about="the script or the `.onnx` file", get=_of_result(lambda result: result.model.path)),
     Column(
-        name="started_at", about="when its measurement began, UTC", get=_of_result(lambda result: result.started_at)
+        name="started_at",
+        about="when the measurement started, in UTC",
+        get=_of_result(lambda result: result.started_at),
     ),
-    Column(name="isobench", about="the version that measured", get=_of_result(lambda result: result.isobench)),
+    Column(
+        name="isobench", about="the version of isobench that measured", get=_of_result(lambda result: result.isobench)
+    ),
     Column(
         name="case_key",
         about="equal for results of the same model, measured in the same way",
