@@ -29,7 +29,7 @@ def environments(home: Path, provisioned: Callable[[str], Environment]) -> None:
 
 
 def chain(folder: Path, name: str, length: int) -> Path:
-    """So many multiplications of a matrix, one after the other: twice as many take twice as long."""
+    """A chain of matrix multiplications: twice the length takes twice as long."""
     weight = numpy_helper.from_array(np.eye(256, dtype=np.float32), "w")
     nodes = [helper.make_node("MatMul", [f"x{n}", "w"], [f"x{n + 1}"]) for n in range(length)]
     value = [helper.make_tensor_value_info(f"x{n}", TensorProto.FLOAT, [256, 256]) for n in (0, length)]
@@ -66,7 +66,7 @@ def test_interleaved_cases_take_a_block_each_in_every_round(tmp_path: Path) -> N
         assert all(end <= after["started_s"] for end, after in zip(ends, mine["blocks"][1:], strict=False))
 
 
-def test_two_models_are_compared_by_neighbours_in_time(tmp_path: Path) -> None:
+def test_two_models_are_compared_by_blocks_of_the_same_round(tmp_path: Path) -> None:
     short, long = chain(tmp_path, "short", 2), chain(tmp_path, "long", 8)
     [found] = as_json("compare", short, long, "--processes", "2", *QUICK)
     assert found["paired"]
@@ -87,7 +87,7 @@ def test_one_model_is_compared_on_two_runtimes() -> None:
     assert found["differences"] == []
 
 
-def test_what_is_not_two_is_nothing_to_compare(tmp_path: Path) -> None:
+def test_compare_refuses_any_number_of_cases_but_two(tmp_path: Path) -> None:
     alone = isobench("compare", chain(tmp_path, "alone", 2))
     assert alone.returncode == 2
     assert "compare needs two cases, got one" in alone.stderr
@@ -96,7 +96,7 @@ def test_what_is_not_two_is_nothing_to_compare(tmp_path: Path) -> None:
     assert "compare needs two cases, got 4" in done.stderr
 
 
-def test_stored_results_are_compared_unless_more_differs_than_is_compared(tmp_path: Path) -> None:
+def test_saved_results_are_compared_unless_they_were_measured_differently(tmp_path: Path) -> None:
     model = chain(tmp_path, "chain", 4)
     before, after = tmp_path / "before", tmp_path / "after"
     for folder in (before, after):
@@ -116,14 +116,14 @@ def test_stored_results_are_compared_unless_more_differs_than_is_compared(tmp_pa
     assert "also different: heap: steady and default" in anyway.stdout
 
 
-def test_what_can_not_be_compared_fails_where_nothing_may_be_slower(tmp_path: Path) -> None:
+def test_missing_results_fail_a_comparison_that_allows_nothing_slower(tmp_path: Path) -> None:
     short, long = chain(tmp_path, "short", 2), chain(tmp_path, "long", 4)
     before, after = tmp_path / "before", tmp_path / "after"
     as_json("run", short, long, *QUICK, "--output", before)
     as_json("run", short, *QUICK, "--output", after)
-    told = isobench("compare", before, after)
-    assert told.returncode == 0
-    assert " on ort is not measured in " in told.stderr
+    done = isobench("compare", before, after)
+    assert done.returncode == 0
+    assert " on ort is not measured in " in done.stderr
     refused = isobench("compare", before, after, "--fail-if-slower", "90%")
     assert refused.returncode == 6
     assert "not all of" in refused.stderr
@@ -139,13 +139,13 @@ def test_what_can_not_be_compared_fails_where_nothing_may_be_slower(tmp_path: Pa
     assert "is not valid JSON" in refused.stderr
 
 
-def test_a_calibrated_machine_is_known_from_then_on(tmp_path: Path, home: Path) -> None:
+def test_the_noise_floor_of_a_calibrated_machine_is_used_from_then_on(tmp_path: Path, home: Path) -> None:
     model = chain(tmp_path, "chain", 4)
     done = isobench("calibrate", model, "--runs", "3", "--pairs", "3", "--min-time", "0.1", "--threads", "1")
     assert done.returncode == 0, done.stderr
     assert "identical runs differ by" in done.stdout
-    kept = json.loads((home / "calibration.json").read_text())
-    [floor] = kept["machines"].values()
+    saved = json.loads((home / "calibration.json").read_text())
+    [floor] = saved["machines"].values()
     assert 0 < floor["runs"] < 10
     assert 0 < floor["pairs"] < 10
     [result] = as_json("run", model, *QUICK)
@@ -153,13 +153,13 @@ def test_a_calibrated_machine_is_known_from_then_on(tmp_path: Path, home: Path) 
     assert result["outcome"]["floor_source"].startswith("chain on ort, 3 runs, 3 pairs, ")
 
 
-def test_interleaved_cases_take_no_number_of_iterations(tmp_path: Path) -> None:
+def test_interleaved_cases_refuse_a_number_of_iterations(tmp_path: Path) -> None:
     done = isobench("run", chain(tmp_path, "alone", 2), "--interleave", "--iterations", "5")
     assert done.returncode == 2
     assert "are measured for a time, not for a number of iterations" in done.stderr
 
 
-def test_interleaved_cases_take_turns_until_all_are_as_precise_as_was_asked_for(tmp_path: Path) -> None:
+def test_interleaving_continues_until_all_cases_reach_the_requested_precision(tmp_path: Path) -> None:
     models = chain(tmp_path, "short", 2), chain(tmp_path, "long", 8)
     quick = ("--interleave", "--min-time", "0.05", "--no-select", "--threads", "1")
     rough = as_json("run", *models, *quick, "--precision", "99%", "--max-time", "3")
@@ -172,7 +172,7 @@ def test_interleaved_cases_take_turns_until_all_are_as_precise_as_was_asked_for(
         assert "wider than the 0.05% asked for, after 3 s (--max-time)" in each["outcome"]["verdict"]["reasons"][-1]
 
 
-def test_one_that_fails_leaves_the_others_their_turns(tmp_path: Path) -> None:
+def test_a_case_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "samples" / "scripts" / "crashes_when_measured.py"
     done = isobench("run", "-r", "torch-eager", script, EXAMPLES / "two_models.py", "--interleave", *QUICK)
     assert done.returncode == 5

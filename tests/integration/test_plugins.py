@@ -1,4 +1,4 @@
-"""Plugins as real packages: built by pip, installed into a virtual environment, and measured with."""
+"""Plugins as real packages: built by pip, installed into a virtual environment, and used to measure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def model(tmp_path: Path) -> Path:
     return file
 
 
-def said(python: Path, *arguments: str | Path, code: int = 0, **variables: str) -> str:
+def output_of(python: Path, *arguments: str | Path, code: int = 0, **variables: str) -> str:
     done = subprocess.run(
         [python, "-m", "isobench", *map(str, arguments)],
         capture_output=True,
@@ -81,19 +81,19 @@ def said(python: Path, *arguments: str | Path, code: int = 0, **variables: str) 
 
 
 def measured(python: Path, *arguments: str | Path, code: int = 0, **variables: str) -> dict[str, Any]:
-    [result] = json.loads(said(python, *arguments, *QUICK, code=code, **variables))
+    [result] = json.loads(output_of(python, *arguments, *QUICK, code=code, **variables))
     found: dict[str, Any] = result
     return found
 
 
 def in_sequence(python: Path, model: Path, *words: str) -> dict[str, Any]:
-    [result] = json.loads(said(python, "sequence", "--json", "-i", model, *words))
+    [result] = json.loads(output_of(python, "sequence", "--json", "-i", model, *words))
     found: dict[str, Any] = result
     return found
 
 
-def test_the_examples_are_found_with_all_that_they_bring(site: Path) -> None:
-    listed = said(site, "plugins")
+def test_the_examples_are_listed_with_everything_they_provide(site: Path) -> None:
+    listed = output_of(site, "plugins")
     for line in (
         "onnx-reference  (isobench-onnx-reference 1.0, isobench_onnx_reference)",
         "  runtimes   onnx-reference (cpu, x86)",
@@ -102,13 +102,13 @@ def test_the_examples_are_found_with_all_that_they_bring(site: Path) -> None:
     ):
         assert line in listed
     assert "broken" not in listed
-    assert "onnx-reference" in said(site, "env", "list")
-    explained = " ".join(said(site, "benchmark", "-h").split())
+    assert "onnx-reference" in output_of(site, "env", "list")
+    explained = " ".join(output_of(site, "benchmark", "-h").split())
     assert "x86 ort (default), torch-eager, torch-compiled" in explained
     assert "shared-cpu::polite shared-ort; configs: all, basic" in explained
 
 
-def test_a_runtime_with_an_environment_and_a_worker_of_its_own(site: Path, model: Path) -> None:
+def test_a_runtime_with_its_own_environment_and_worker(site: Path, model: Path) -> None:
     result = measured(site, "run", "-r", "onnx-reference", "--rt-args", "check_shapes::true", model)
     assert result["outcome"]["correctness"]["reasons"] == []
     assert result["environment"]["name"] == "onnx-reference"
@@ -118,9 +118,9 @@ def test_a_runtime_with_an_environment_and_a_worker_of_its_own(site: Path, model
     assert result["outcome"]["facts"]["nodes"] == 2
     assert result["outcome"]["stats"]["nodes_per_s"] > 0
     # Its status_stats stand with the latency, in the table and where the result is shown.
-    table = said(site, "show", result["id"])
+    table = output_of(site, "show", result["id"])
     assert "onnx-reference: nodes 2, nodes_per_s " in table
-    asked = said(site, "run", "-r", "onnx-reference", "--rt-args", "optimised", "--json", model, code=2)
+    asked = output_of(site, "run", "-r", "onnx-reference", "--rt-args", "optimised", "--json", model, code=2)
     assert "Its arguments are: check_shapes (bool, default False)." in asked
 
 
@@ -134,7 +134,7 @@ def test_parts_configs_and_a_default_sequence(site: Path) -> None:
     assert polite["outcome"]["correctness"]["ok"]
     greedy = measured(site, "run", "--device", "shared-cpu::greedy", SCRIPT)
     assert (greedy["device"]["device"], greedy["outcome"]["facts"]["spinning"]) == ("shared-cpu::greedy::all", True)
-    unknown = said(site, "run", "--device", "shared-cpu::greedy::basic", SCRIPT, code=2)
+    unknown = output_of(site, "run", "--device", "shared-cpu::greedy::basic", SCRIPT, code=2)
     assert "shared-ort knows no config 'basic' of shared-cpu::greedy" in unknown
     assert "It knows all." in unknown
 
@@ -147,7 +147,7 @@ def test_a_requirement_is_checked_before_each_benchmark(site: Path, model: Path)
     )
 
 
-def test_a_tool_with_a_worker_of_its_own(site: Path, model: Path) -> None:
+def test_a_tool_with_its_own_worker(site: Path, model: Path) -> None:
     tools = ["load-onnx", "round-weights", "--bits"]
     result = in_sequence(site, model, *tools, "20", "verify-export", "benchmark", *QUICK[:-1])
     assert result["outcome"]["correctness"]["ok"]
@@ -155,15 +155,15 @@ def test_a_tool_with_a_worker_of_its_own(site: Path, model: Path) -> None:
     assert [step for step in result["steps"] if step["alters"]] == [
         {"tool": "round-weights", "options": {"bits": 20}, "alters": True}
     ]
-    wrong = said(site, "sequence", "-i", model, *tools, "1", "verify-export", code=3)
+    wrong = output_of(site, "sequence", "-i", model, *tools, "1", "verify-export", code=3)
     assert "doesn't compute what the model does" in wrong
-    refused = said(site, "sequence", "-i", model, *tools, "99", code=3)
+    refused = output_of(site, "sequence", "-i", model, *tools, "99", code=3)
     assert "bits is 99" in refused
 
 
 def test_a_new_plugin_passes_its_own_test(site: Path, tmp_path: Path, home: Path) -> None:
     folder = tmp_path / "my-runtime"
-    told = said(site, "plugin", "new", "my-runtime", "--folder", folder)
+    told = output_of(site, "plugin", "new", "my-runtime", "--folder", folder)
     assert f"wrote {folder / 'my_runtime' / 'workers' / 'my_runtime_worker.py'}" in told
     assert f"pip install --editable {folder}" in told
     install(site, folder)
@@ -172,4 +172,4 @@ def test_a_new_plugin_passes_its_own_test(site: Path, tmp_path: Path, home: Path
     )
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
-    assert "there is a runtime 'my-runtime' already" in said(site, "plugin", "new", "my-runtime", code=2)
+    assert "there is a runtime 'my-runtime' already" in output_of(site, "plugin", "new", "my-runtime", code=2)

@@ -37,13 +37,13 @@ def environment_of_torch(home: Path, provisioned: Callable[[str], Environment]) 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """An .onnx file made by hand: twice the input, plus one."""
+    """A small .onnx file: twice the input, plus one."""
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 4])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 4])
     one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
     nodes = [helper.make_node("Add", ["x", "x"], ["twice"]), helper.make_node("Add", ["twice", "one"], ["y"])]
     graph = helper.make_graph(nodes, "by-hand", [x], [y], [one])
-    path = tmp_path / "by hand.onnx"
+    path = tmp_path / "small file.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
 
@@ -60,7 +60,7 @@ def measured(*arguments: str | Path, code: int = 0) -> list[dict[str, Any]]:
     return found
 
 
-def test_an_onnx_file_is_measured_and_everything_about_it_is_kept(model: Path, home: Path) -> None:
+def test_an_onnx_file_is_measured_and_everything_about_it_is_saved(model: Path, home: Path) -> None:
     [result] = measured(model, "--dim", "rows=3", "--iterations", "20")
     outcome = result["outcome"]
     assert outcome["correctness"]["ok"]
@@ -68,9 +68,9 @@ def test_an_onnx_file_is_measured_and_everything_about_it_is_kept(model: Path, h
     assert outcome["latency"]["throughput_ips"] == pytest.approx(1 / outcome["latency"]["mean_s"])
     assert outcome["runs"][0]["threads"]["runtime"] == result["settings"]["threads"]
     folder = home / "results" / result["id"]
-    kept = results.load(str(folder))
-    assert json.loads(json.dumps(kept.to_json())) == result
-    [samples] = results.samples_ns(kept, folder)
+    saved = results.load(str(folder))
+    assert json.loads(json.dumps(saved.to_json())) == result
+    [samples] = results.samples_ns(saved, folder)
     [run] = outcome["runs"]
     assert len(samples) * run["group"] == 20
     assert sum(samples) / 20 / 1e9 == pytest.approx(outcome["latency_all"]["mean_s"])
@@ -78,7 +78,7 @@ def test_an_onnx_file_is_measured_and_everything_about_it_is_kept(model: Path, h
     assert not list((home / "runs").iterdir()), "nothing is left of a run that went well"
 
 
-def test_a_result_says_where_by_what_and_of_what_it_was_made(model: Path) -> None:
+def test_a_result_records_machine_runtime_and_model(model: Path) -> None:
     [result] = measured(model, "--dim", "rows=3")
     environment, worker = result["environment"], result["provenance"]["worker"]
     assert environment["provider"] == "venv"
@@ -101,13 +101,13 @@ def test_a_result_says_where_by_what_and_of_what_it_was_made(model: Path) -> Non
     assert result["started_at"] < result["ended_at"]
 
 
-def test_the_table_tells_what_a_person_wants_to_know(model: Path, home: Path) -> None:
+def test_the_table_shows_latency_correctness_and_verdict(model: Path, home: Path) -> None:
     done = isobench_("run", model, "--dim", "rows=3")
     assert done.returncode == 0, done.stderr
-    for text in ("by hand::", "(x=float32[3, 4])", "mean ms", "median ms", "\u00b1", "p99 ms", "inf/s", "correct"):
+    for text in ("small file::", "(x=float32[3, 4])", "mean ms", "median ms", "\u00b1", "p99 ms", "inf/s", "correct"):
         assert text in done.stdout
     assert f"results in {home / 'results'}" in done.stdout
-    assert "by hand on ort: measuring" in done.stderr
+    assert "small file on ort: measuring" in done.stderr
 
 
 def test_a_script_with_two_models_is_measured_on_every_runtime() -> None:
@@ -127,7 +127,7 @@ def test_a_script_with_two_models_is_measured_on_every_runtime() -> None:
     assert compiled["outcome"]["facts"]["weights_sha256"] == compiled["model"]["weights_sha256"]
 
 
-def test_compiled_code_is_found_again_and_told_apart() -> None:
+def test_compiled_code_is_cached_and_marked_as_cached() -> None:
     first, again = (
         measured("-r", "torch-compiled", f"{EXAMPLES / 'two_models.py'}::e01e279c")[0]["outcome"] for _ in range(2)
     )
@@ -136,7 +136,7 @@ def test_compiled_code_is_found_again_and_told_apart() -> None:
     assert first["facts"]["compile_cache"] in {"cold", "warm"}
 
 
-def test_a_transformer_with_a_block_of_its_own_is_measured_on_every_runtime(home: Path) -> None:
+def test_a_transformer_with_inline_dependencies_is_measured_on_every_runtime(home: Path) -> None:
     arguments = "--script-args=--layers=1 --tokens=16"
     found = measured(*ALL, EXAMPLES / "bert.py", arguments, "--label", "task::nlp")
     assert [one["outcome"]["correctness"]["ok"] for one in found] == [True] * 3
@@ -155,12 +155,12 @@ def test_inputs_and_outputs_of_every_kind_are_measured_on_every_runtime() -> Non
     assert [one["outcome"]["correctness"]["reasons"] for one in found] == [[], [], []]
 
 
-def test_inputs_keep_the_layout_that_the_script_gave_them() -> None:
+def test_inputs_have_the_memory_layout_of_the_script() -> None:
     [result] = measured("-r", "torch-eager", SCRIPTS / "channels_last.py")
     assert result["outcome"]["correctness"]["reasons"] == []
 
 
-def test_wrong_outputs_make_a_result_invalid_and_the_exit_code_says_so() -> None:
+def test_wrong_outputs_make_a_result_invalid_and_set_the_exit_code() -> None:
     done = isobench_("run", "-r", "torch-eager", "-r", "ort", SCRIPTS / "never_the_same.py")
     assert done.returncode == 7
     eager, ort = (line for line in done.stdout.splitlines() if line.startswith(("torch-eager ", "ort ")))
@@ -173,7 +173,7 @@ def test_wrong_outputs_make_a_result_invalid_and_the_exit_code_says_so() -> None
 def test_a_torch_runtime_refuses_an_onnx_file_with_the_reason(model: Path) -> None:
     done = isobench_("run", "-r", "torch-eager", "-r", "ort", model, "--dim", "rows=3")
     assert done.returncode == 3
-    assert "torch-eager can't run by hand.onnx: it runs the PyTorch module of a script" in done.stdout
+    assert "torch-eager can't run small file.onnx: it runs the PyTorch module of a script" in done.stdout
     assert "-r ort" in done.stdout
     assert "correct" in done.stdout, "ort is measured all the same"
 
@@ -186,7 +186,7 @@ def test_a_model_that_fails_does_not_stop_the_others(model: Path) -> None:
     assert "failed: script-error" in isobench_("list").stdout
 
 
-def test_a_crash_while_it_is_measured_is_told_and_its_log_is_kept(home: Path) -> None:
+def test_a_crash_while_measuring_is_reported_and_its_log_is_saved(home: Path) -> None:
     [result] = measured("-r", "torch-eager", SCRIPTS / "crashes_when_measured.py", code=5)
     assert result["outcome"]["kind"] == "crash"
     assert "was killed by SIGSEGV while " in result["outcome"]["message"]
@@ -200,7 +200,7 @@ def test_a_model_that_takes_too_long_is_stopped() -> None:
     assert "--timeout" in done.stdout
 
 
-def test_results_go_where_they_are_asked_to_and_are_listed_and_shown(model: Path, tmp_path: Path) -> None:
+def test_results_are_saved_in_the_given_folder_listed_and_shown(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "of mine"
     assert isobench_("run", model, "--dim", "rows=3", "--output", folder).returncode == 0
     [result] = list(folder.iterdir())
@@ -223,7 +223,7 @@ def test_python_gets_the_same_result(model: Path) -> None:
         _ = failed.latency
 
 
-def test_an_environment_that_was_changed_by_hand_is_refused(model: Path, home: Path, tmp_path: Path) -> None:
+def test_a_modified_environment_is_refused(model: Path, home: Path, tmp_path: Path) -> None:
     (home / "environments").unlink()
     assert isobench_("env", "create", "ort").returncode == 0
     folder = Path(isobench_("env", "path", "ort").stdout.strip())
@@ -235,7 +235,7 @@ def test_an_environment_that_was_changed_by_hand_is_refused(model: Path, home: P
     assert "isobench env remove ort && isobench env create ort" in done.stdout
 
 
-def test_interrupted_it_ends_everything_and_keeps_what_it_has(model: Path, home: Path) -> None:
+def test_an_interrupt_stops_everything_and_saved_results_stay(model: Path, home: Path) -> None:
     arguments = ["run", str(model), str(SCRIPTS / "never_ends.py"), "--dim", "rows=3"]
     host = subprocess.Popen(
         [sys.executable, "-m", "isobench", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -258,7 +258,7 @@ def test_interrupted_it_ends_everything_and_keeps_what_it_has(model: Path, home:
 @pytest.mark.parametrize(
     ("turns", "number"), [((), signal.SIGINT), (("--interleave",), signal.SIGINT), ((), signal.SIGTERM)]
 )
-def test_a_measurement_that_is_interrupted_leaves_nothing(
+def test_an_interrupted_measurement_leaves_no_files(
     model: Path, home: Path, turns: tuple[str, ...], number: int
 ) -> None:
     command = [sys.executable, "-m", "isobench", "run", str(model), "--dim", "rows=3", "--min-time", "60", *turns]
@@ -275,7 +275,7 @@ def test_a_measurement_that_is_interrupted_leaves_nothing(
     assert not list((home / "runs").iterdir())
 
 
-def test_a_build_that_is_removed_while_it_is_measured_is_missed_by_the_next_case_alone(home: Path) -> None:
+def test_a_build_that_is_removed_while_measuring_fails_only_the_next_case(home: Path) -> None:
     script = f"{EXAMPLES / 'two_models.py'}::e01e279c"
     arguments = ["run", script, "-r", "ort", "-r", "torch-eager", "--min-time", "1", "--no-select"]
     command = [sys.executable, "-m", "isobench", *arguments]
@@ -297,20 +297,20 @@ def test_a_build_that_is_removed_while_it_is_measured_is_missed_by_the_next_case
     assert host.returncode == 3
 
 
-def test_a_models_memory_stays_with_the_worker() -> None:
-    # Mapped anew for each iteration, the large tensors fault once per page: 18,000 times.
+def test_the_steady_heap_reuses_the_memory_of_a_model() -> None:
+    # Mapped again for each iteration, the large tensors fault once per page: 18,000 times.
     [result] = measured("-r", "torch-eager", EXAMPLES / "resnet.py", "--iterations", "20")
     faults = sum(block["minor_faults"] for block in result["outcome"]["runs"][0]["blocks"])
     assert faults / 20 < 1000
     assert not any("page faults" in reason for reason in result["outcome"]["verdict"]["reasons"])
 
 
-def test_the_systems_own_heap_can_be_had_and_its_price_is_told() -> None:
+def test_the_default_heap_sets_no_malloc_variables() -> None:
     [result] = measured("-r", "torch-eager", EXAMPLES / "resnet.py", "--iterations", "20", "--heap", "default")
     assert not any(name.startswith("MALLOC_") for name in result["provenance"]["worker"]["environment"])
 
 
-def test_runs_of_their_own_processes_are_judged_together(model: Path, home: Path) -> None:
+def test_runs_in_several_processes_are_evaluated_together(model: Path, home: Path) -> None:
     [result] = measured(model, "--dim", "rows=3", "--processes", "3", "--min-time", "0.05")
     outcome = result["outcome"]
     assert len(outcome["runs"]) == 3
@@ -328,7 +328,7 @@ def test_runs_of_their_own_processes_are_judged_together(model: Path, home: Path
     assert min(medians) <= outcome["latency"]["median_s"] <= max(medians)
 
 
-def test_precision_takes_as_many_runs_as_it_needs_or_says_that_it_was_not_reached(model: Path) -> None:
+def test_precision_adds_runs_until_it_is_reached_or_reports_that_it_was_not(model: Path) -> None:
     quick = ("--dim", "rows=3", "--min-time", "0.05", "--no-select")
     [rough] = measured(model, *quick, "--precision", "99%")
     assert len(rough["outcome"]["runs"]) == 1
@@ -341,14 +341,14 @@ def test_precision_takes_as_many_runs_as_it_needs_or_says_that_it_was_not_reache
     )
 
 
-def test_by_default_a_quick_model_is_timed_long_enough_to_repeat(model: Path) -> None:
+def test_by_default_a_fast_model_is_timed_long_enough_to_be_repeatable(model: Path) -> None:
     [result] = measured(model, "--dim", "rows=3")
     clean_s = result["outcome"]["latency"]["iterations"] * result["outcome"]["latency"]["mean_s"]
     assert result["outcome"]["latency"]["iterations"] > 1000
-    assert clean_s > 0.25, "half a second, less what lies between iterations"
+    assert clean_s > 0.25, "half a second, less the time between iterations"
 
 
-def test_the_second_run_starts_no_worker_but_the_one_that_measures() -> None:
+def test_the_second_run_starts_only_the_worker_that_measures() -> None:
     script = f"{EXAMPLES / 'two_models.py'}::e01e279c"
     assert "building" in isobench_("run", script).stderr
     assert "building" not in isobench_("run", script).stderr

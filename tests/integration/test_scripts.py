@@ -29,7 +29,7 @@ def refused(name: str, kind: type[IsobenchError] = ModelError) -> IsobenchError:
     return caught.value
 
 
-def test_every_model_that_a_script_calls_is_listed_with_what_it_was_given() -> None:
+def test_every_model_that_a_script_calls_is_listed_with_its_inputs() -> None:
     perceptron, tagger = isobench.discover(EXAMPLES / "two_models.py")
     assert (perceptron.name, perceptron.parameters, perceptron.invocations) == ("Perceptron", 85002, 1)
     assert perceptron.signature == "(float32[16, 64])"
@@ -46,7 +46,7 @@ def test_a_models_hash_is_the_same_on_every_machine() -> None:
     assert [entry.hash for entry in isobench.discover(EXAMPLES / "two_models.py")] == ["e01e279c", "b4b5ecef"]
 
 
-def test_sub_models_are_listed_down_to_the_depth_that_is_asked_for() -> None:
+def test_sub_models_are_listed_down_to_the_requested_depth() -> None:
     found = isobench.discover(EXAMPLES / "two_models.py", max_depth=2)
     assert [(entry.name, entry.depth) for entry in found][:3] == [
         ("Perceptron", 0),
@@ -82,7 +82,7 @@ def test_wrappers_are_looked_through_and_instances_of_one_architecture_are_one_m
     ]
 
 
-def test_a_model_that_is_never_called_is_told_with_its_place() -> None:
+def test_a_model_that_is_never_called_is_reported_with_its_line() -> None:
     error = refused("never_called")
     assert error.message == (
         "never_called.py creates a model, but never calls it: "
@@ -91,7 +91,7 @@ def test_a_model_that_is_never_called_is_told_with_its_place() -> None:
     assert "model(inputs)" in error.hint
 
 
-def test_a_script_may_have_neighbours_that_are_called_as_our_modules(tmp_path: Path) -> None:
+def test_a_scripts_folder_may_contain_modules_with_names_of_ours(tmp_path: Path) -> None:
     script = tmp_path / "model.py"
     lines = ["import torch"]
     for number, name in enumerate(("resource_limits", "harness", "script_model", "pytrees")):
@@ -103,7 +103,7 @@ def test_a_script_may_have_neighbours_that_are_called_as_our_modules(tmp_path: P
     ]
 
 
-def test_a_script_that_would_take_a_gpu_by_itself_finds_none_where_the_cpu_is_measured(
+def test_a_script_that_would_use_a_gpu_finds_none_when_the_cpu_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
@@ -116,13 +116,13 @@ def test_a_script_that_would_take_a_gpu_by_itself_finds_none_where_the_cpu_is_me
     assert outcome.status == "measured"
 
 
-def test_a_script_without_a_model_is_told() -> None:
+def test_a_script_without_a_model_is_reported() -> None:
     error = refused("no_model")
     assert error.message == "no_model.py creates no torch.nn.Module"
     assert error.exit_code == 3
 
 
-def test_a_script_that_raises_is_shown_with_its_own_traceback_alone() -> None:
+def test_a_script_that_raises_is_shown_with_only_its_own_traceback() -> None:
     error = refused("raises")
     assert error.message == "raises.py raised KeyError: 'out'"
     assert 'return {"in": 3}["out"]' in error.details
@@ -138,7 +138,7 @@ def test_a_model_that_raises_is_shown_without_our_frames() -> None:
     assert "observe.py" not in error.details
 
 
-def test_a_script_that_exits_for_want_of_arguments_is_shown_with_what_it_said() -> None:
+def test_a_script_that_exits_without_its_arguments_is_shown_with_its_output() -> None:
     error = refused("exits")
     assert error.message == "exits.py called sys.exit(2) before it ended"
     assert "exits.py: error: the following arguments are required: --width" in error.details
@@ -149,7 +149,7 @@ def test_a_script_that_exits_for_want_of_arguments_is_shown_with_what_it_said() 
     assert linear.signature == "(float32[2, 5])"
 
 
-def test_a_script_that_leaves_before_it_calls_a_model_is_told() -> None:
+def test_a_script_that_exits_before_it_calls_a_model_is_reported() -> None:
     assert refused("leaves_early").message == "leaves_early.py called sys.exit() before it called a model"
 
 
@@ -159,13 +159,13 @@ def test_a_flood_of_output_does_not_bury_the_error() -> None:
     assert len(error.details) < 1000
 
 
-def test_a_package_that_is_missing_is_named_with_the_block_that_brings_it() -> None:
+def test_a_missing_package_is_reported_with_the_block_that_installs_it() -> None:
     error = refused("needs_a_package")
     assert "needs_a_package.py needs the package a_package_that_nobody_has" in error.message
     assert '# dependencies = ["a_package_that_nobody_has"]' in error.hint
 
 
-def test_a_script_that_is_no_python_is_told_with_the_line(tmp_path: Path) -> None:
+def test_a_syntax_error_is_reported_with_its_line(tmp_path: Path) -> None:
     script = tmp_path / "no_python.py"
     script.write_text("def broken(:\n")
     with pytest.raises(ModelError, match=r"no_python\.py raised SyntaxError") as caught:
@@ -179,14 +179,14 @@ def test_a_script_that_never_ends_is_stopped() -> None:
     assert "was killed after 6 s (--timeout) while running the script" in caught.value.message
 
 
-def test_a_hash_that_no_model_has_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_hash_is_reported_with_the_known_ones() -> None:
     result = isobench.benchmark(f"{EXAMPLES / 'two_models.py'}::ffff", runtime="torch-eager")
     assert result.outcome.status == "failed"
     assert "the script calls no model with the hash ffff" in result.outcome.message
     assert "e01e279c (Perceptron), b4b5ecef (Tagger)" in result.outcome.hint
 
 
-def test_an_onnx_file_is_nothing_to_discover_in(tmp_path: Path) -> None:
+def test_discover_refuses_an_onnx_file(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"")
     with pytest.raises(UsageError, match=r"discover needs a Python script, got .*model\.onnx"):
         isobench.discover(tmp_path / "model.onnx")

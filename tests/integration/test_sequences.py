@@ -1,4 +1,4 @@
-"""Sequences of tools for real: exported, optimised, converted and measured."""
+"""Sequences of tools with real models: exported, optimized, converted and measured."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def build_of(home: Path, result: dict[str, Any]) -> Path:
     return home / "builds" / result["model"]["build"]
 
 
-def test_what_one_tool_made_passes_on_to_the_next_and_results_name_the_steps(home: Path) -> None:
+def test_each_tool_works_on_the_result_of_the_one_before_and_results_list_the_steps(home: Path) -> None:
     script = f"{MODELS}::e01e279c"
     measured = ["benchmark", "--runtime", "ort", "--device", "x86", *QUICK]
     tools = ["discover", "export-pytorch", "--opset", "18", *measured, "verify-export", "optimize-ort", "convert-fp16"]
@@ -53,7 +53,7 @@ def test_what_one_tool_made_passes_on_to_the_next_and_results_name_the_steps(hom
     for result in (plain, half):
         assert result["outcome"]["correctness"]["reasons"] == []
         assert result["outcome"]["latency"]["iterations"] == 20
-    # It really is in float16: weights, what goes in, what comes out, and by what it's judged.
+    # It really is in float16: weights, inputs, outputs, and the tolerance.
     graph = onnx.load(build_of(home, half) / "model.onnx").graph
     assert {weight.data_type for weight in graph.initializer} <= {TensorProto.FLOAT16, TensorProto.INT64}
     assert TensorProto.FLOAT16 in {weight.data_type for weight in graph.initializer}
@@ -73,7 +73,7 @@ def test_what_one_tool_made_passes_on_to_the_next_and_results_name_the_steps(hom
     assert ", verify-export, optimize-ort --level basic, convert-fp16, verify-export, benchmark" in listed
 
 
-def test_a_runtime_that_takes_the_module_needs_no_export_and_nothing_is_made_twice(home: Path) -> None:
+def test_a_runtime_of_the_module_needs_no_export_and_builds_are_reused(home: Path) -> None:
     script = f"{MODELS}::e01e279c"
     tools = ["discover", "benchmark", "--runtime", "torch-eager", *QUICK]
     [result] = sequence("-i", script, *tools)
@@ -84,7 +84,7 @@ def test_a_runtime_that_takes_the_module_needs_no_export_and_nothing_is_made_twi
     assert sorted(path.name for path in (home / "builds").iterdir()) == before
 
 
-def test_an_onnx_file_is_loaded_optimised_and_converted(tmp_path: Path, home: Path) -> None:
+def test_an_onnx_file_is_loaded_optimized_and_converted(tmp_path: Path, home: Path) -> None:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 2]) for name in "xy")
     weight = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [0.1, 0.2, 0.3, 0.4])
     dead = helper.make_tensor("dead", TensorProto.FLOAT, [2], [1.0, 2.0])
@@ -94,7 +94,7 @@ def test_an_onnx_file_is_loaded_optimised_and_converted(tmp_path: Path, home: Pa
         helper.make_node("Add", ["p", "constant"], ["y"]),
     ]
     graph = helper.make_graph(nodes, "by-hand", [x], [y], [weight, dead])
-    file = tmp_path / "by hand.onnx"
+    file = tmp_path / "small file.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
     loaded = ["load-onnx", "--dim", "rows=3"]
     [lean] = sequence("-i", file, *loaded, "optimize-ort", "benchmark", *QUICK)
@@ -109,7 +109,7 @@ def test_an_onnx_file_is_loaded_optimised_and_converted(tmp_path: Path, home: Pa
     assert "beyond the range of float16 (65504)" in failed["outcome"]["message"]
 
 
-def test_a_transformer_that_was_optimised_is_optimised_again_by_the_runtime_that_loads_it(home: Path) -> None:
+def test_an_optimized_transformer_is_optimized_again_by_the_runtime_that_loads_it(home: Path) -> None:
     # ONNX Runtime would give the new shapes of its fused operators the same names a second time, and refuse the file.
     small = "--script-args=--layers=1 --tokens=16"
     measured = ["benchmark", "--runtime", "ort", "--device", "x86", *QUICK]
@@ -121,7 +121,7 @@ def test_a_transformer_that_was_optimised_is_optimised_again_by_the_runtime_that
     assert any(weight.name.endswith(".optimized.1") for weight in weights), "the optimiser made new ones"
 
 
-def test_an_export_that_computes_something_else_is_found(tmp_path: Path, home: Path) -> None:
+def test_an_export_with_different_outputs_is_found(tmp_path: Path, home: Path) -> None:
     # The exporter can't see which way a model will go for other inputs; here, the file is exchanged afterwards.
     script = f"{MODELS}::e01e279c"
     [result] = sequence("-i", script, "onnx-fp32", "verify-export", "benchmark", *QUICK)

@@ -1,4 +1,4 @@
-"""What a runtime's own arguments change: asked for, really in effect, and told; refused where it can't be."""
+"""The arguments of runtimes: they take effect, are recorded, and are refused where they are impossible."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def refusal(model: Path, runtime: str = "ort", *, threads: int = 2, **rt_args: A
     return outcome
 
 
-def test_ort_runs_with_the_options_that_its_arguments_name(model: Path) -> None:
+def test_ort_runs_with_the_options_of_its_arguments(model: Path) -> None:
     result, plain = measured(model)
     assert plain.facts["execution_providers"] == ["CPUExecutionProvider"]
     assert (plain.facts["execution_mode"], plain.facts["inter_op_threads"]) == ("sequential", 1)
@@ -74,14 +74,14 @@ def test_ort_runs_with_the_options_that_its_arguments_name(model: Path) -> None:
     assert other.runs[0].threads["process"] > plain.runs[0].threads["process"], "a pool of its own for the branches"
 
 
-def test_a_number_of_threads_that_is_the_runtimes_own_is_recorded_and_said(model: Path) -> None:
+def test_a_runtimes_own_number_of_threads_is_recorded(model: Path) -> None:
     result, outcome = measured(model, intra_op_threads=1)
     assert (outcome.runs[0].threads["requested"], outcome.runs[0].threads["runtime"]) == (1, 1)
     assert not [reason for reason in outcome.verdict.reasons if "asked for" in reason]
     assert "ort: its arguments request 1 thread, which overrides --threads" in table.run_table([result])
 
 
-def test_ort_never_falls_back_without_a_word(model: Path) -> None:
+def test_ort_never_falls_back_silently(model: Path) -> None:
     absent = refusal(model, execution_provider="CUDAExecutionProvider")
     assert "this build of ONNX Runtime has no CUDAExecutionProvider" in absent.message
     assert "CPUExecutionProvider" in absent.hint
@@ -102,13 +102,15 @@ def test_ort_never_falls_back_without_a_word(model: Path) -> None:
         ({"execution_mode": "parallel", "inter_op_threads": 1}, "inter_op_threads must be at least 2, got 1"),
     ],
 )
-def test_what_ort_can_not_do_is_refused_before_any_work(model: Path, rt_args: dict[str, Any], message: str) -> None:
+def test_impossible_arguments_of_ort_are_refused_before_any_work(
+    model: Path, rt_args: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         measure(model, **rt_args)
     assert message in caught.value.message
 
 
-def test_openvino_computes_in_f32_on_the_threads_that_were_asked_for(model: Path) -> None:
+def test_openvino_computes_in_f32_on_the_requested_threads(model: Path) -> None:
     for threads in (1, 2):
         result, outcome = measured(model, "openvino", threads=threads)
         assert outcome.facts["precision"] == "f32"
@@ -122,7 +124,7 @@ def test_openvino_computes_in_f32_on_the_threads_that_were_asked_for(model: Path
     assert outcome.facts["reshaped"] is True, "the batch is dynamic in the file"
 
 
-def test_openvino_takes_another_precision_only_when_asked_and_says_which(model: Path) -> None:
+def test_openvino_uses_another_precision_only_on_request_and_records_it(model: Path) -> None:
     for precision in ("bf16", "f16"):
         outcome = measure(model, "openvino", precision=precision).outcome
         if isinstance(outcome, Failed):  # this CPU can't
@@ -136,7 +138,7 @@ def test_openvino_takes_another_precision_only_when_asked_and_says_which(model: 
     assert chosen.facts["precision"] in {"f32", "bf16", "f16"}
 
 
-def test_openvino_says_what_it_can_not_read(tmp_path: Path) -> None:
+def test_openvino_reports_a_model_that_it_can_not_read(tmp_path: Path) -> None:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in ("x", "y"))
     node = helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[0.0, 0.0], scale=[2.0, 2.0])
     graph = helper.make_graph([node], "of-ort", [x], [y])

@@ -1,4 +1,4 @@
-"""What a user sees of a request that can't be: the message, the hint and the exit code."""
+"""What a user sees of an invalid request: the message, the hint and the exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+def errors_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     """Exit code and standard error of a command."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["isobench", *arguments])
@@ -87,10 +87,10 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
         (["env", "path", "orf"], 2, ["there is no environment 'orf'; did you mean ort?"]),
     ],
 )
-def test_a_request_that_can_not_be_is_refused_before_any_work(
+def test_an_invalid_request_is_refused_before_any_work(
     arguments: list[str], code: int, texts: list[str], capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
-    left, errors = said(capsys, *arguments)
+    left, errors = errors_of(capsys, *arguments)
     assert left == code, errors
     for text in texts:
         assert text in errors
@@ -98,11 +98,11 @@ def test_a_request_that_can_not_be_is_refused_before_any_work(
     assert not (home / "runs").exists()
 
 
-def test_a_home_that_can_not_be_written_is_told(
+def test_a_home_that_is_not_writable_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ISOBENCH_HOME", "/sys/isobench")  # where not even root may write
-    code, errors = said(capsys, "run", "model.py")
+    code, errors = errors_of(capsys, "run", "model.py")
     assert code == 2
     assert "error: results can't be saved in /sys/isobench/results: " in errors
     assert "set ISOBENCH_HOME" in errors
@@ -118,23 +118,23 @@ def test_a_full_disk_is_reported_with_a_hint() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_no_results_yet_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    code, errors = said(capsys, "list")
+def test_a_list_without_results_is_not_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    code, errors = errors_of(capsys, "list")
     assert code == 0
     assert "no results in" in errors
 
 
-def test_a_result_that_can_not_be_read_does_not_hide_the_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_result_does_not_hide_the_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = home / "results" / "20260101T000000-x-ort-0000"
     folder.mkdir(parents=True)
     (folder / "result.json").write_text('{"schema": "isobench.result/99"}')
-    code, errors = said(capsys, "list")
+    code, errors = errors_of(capsys, "list")
     assert code == 0
     assert "warning:" in errors
     assert "isobench.result/99" in errors
 
 
-def test_an_argument_that_a_runtime_does_not_take_is_refused_with_those_that_it_takes(tmp_path: Path) -> None:
+def test_an_unknown_argument_of_a_runtime_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="ort has no argument 'colour'") as caught:
         api.plan(["model.py"], rt_args={"colour": "blue"})
     assert "spinning (bool, default True)" in caught.value.hint

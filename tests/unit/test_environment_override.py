@@ -1,4 +1,4 @@
-"""A runtime in another environment than its own: `ort@mine`."""
+"""A runtime in another environment: `ort@mine`."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-class Holding(Environment):
-    """An environment that holds certain packages."""
+class Containing(Environment):
+    """An environment that contains certain packages."""
 
     def manifest(self) -> Manifest:
         return manifest_of(dict.fromkeys(("numpy", *self.provider.split()), "1.0"))
 
 
-def holding(packages: str) -> Environment:
+def containing(packages: str) -> Environment:
     nowhere = Path("/nowhere")
-    return Holding(
+    return Containing(
         name="mine",
         provider=packages,
         identity="",
@@ -47,7 +47,7 @@ def holding(packages: str) -> Environment:
     )
 
 
-def test_a_runtime_is_asked_for_in_an_environment_by_its_name() -> None:
+def test_a_runtime_takes_an_environment_by_its_name() -> None:
     entry = registry.get("ort@mine", X86)
     assert (entry.name, entry.environment_override, entry.environment) == ("ort@mine", "mine", None)
     assert (entry.cls.environment, entry.cls.__name__) == ("mine", "OrtRT")
@@ -60,7 +60,7 @@ def test_an_unknown_environment_is_refused_with_those_that_are_known() -> None:
         registry.get("ort@min", X86)
 
 
-def test_a_runtime_that_is_not_there_is_refused_whatever_its_environment() -> None:
+def test_an_unknown_runtime_is_refused_with_any_environment() -> None:
     with pytest.raises(UsageError, match="unknown runtime 'orf'"):
         registry.get("orf@mine", X86)
 
@@ -68,15 +68,15 @@ def test_a_runtime_that_is_not_there_is_refused_whatever_its_environment() -> No
 def test_an_environment_without_the_runtimes_package_is_refused() -> None:
     entry = registry.get("ort@mine", X86)
     for packages in ("onnxruntime", "onnxruntime-openvino"):
-        entry.check_package(holding(packages))
+        entry.check_package(containing(packages))
     with pytest.raises(ProvisionError) as caught:
-        entry.check_package(holding("torch"))
+        entry.check_package(containing("torch"))
     assert caught.value.message.startswith("ort@mine can't run: the environment mine contains no onnxruntime or ")
     assert "isobench env list" in caught.value.hint
-    registry.get("ort", X86).check_package(holding("torch"))  # what it brings itself is its own affair
+    registry.get("ort", X86).check_package(containing("torch"))  # its own environment is not checked
 
 
-def test_nothing_is_in_a_folder_that_is_not_there(home: Path) -> None:
+def test_the_folder_of_an_environment_must_exist(home: Path) -> None:
     assert store.in_folder("ort-venv-000000000000") is None
     with pytest.raises(UsageError, match="there is no environment 'ort-venv-000000000000'"):
         registry.get("ort@ort-venv-000000000000", X86)

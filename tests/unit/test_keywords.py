@@ -39,7 +39,7 @@ from isobench.runtimes.keywords import bind, converted
         ("whatever", Any, "whatever"),
     ],
 )
-def test_text_becomes_what_the_annotation_says(value: Any, kind: Any, expected: Any) -> None:
+def test_text_is_converted_to_the_annotated_type(value: Any, kind: Any, expected: Any) -> None:
     made = converted(value, kind)
     assert made == expected
     assert type(made) is type(expected)
@@ -61,7 +61,7 @@ def test_text_becomes_what_the_annotation_says(value: Any, kind: Any, expected: 
         ("x", dict, "must be dict, got 'x'"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_what_would(value: Any, kind: Any, message: str) -> None:
+def test_a_value_of_the_wrong_type_is_refused_with_the_right_one(value: Any, kind: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         converted(value, kind)
 
@@ -79,7 +79,7 @@ class Takes:
         ({}, "mine needs the argument needed"),
     ],
 )
-def test_every_refusal_lists_what_is_taken(given: dict[str, Any], message: str) -> None:
+def test_every_refusal_lists_the_arguments(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         bind(Takes, given, who="mine")
     assert caught.value.hint == (
@@ -87,7 +87,7 @@ def test_every_refusal_lists_what_is_taken(given: dict[str, Any], message: str) 
     )
 
 
-def test_one_that_takes_any_name_gets_the_text_as_it_is() -> None:
+def test_further_keywords_stay_text() -> None:
     def anything(known: int = 0, **further: Any) -> None:
         pass
 

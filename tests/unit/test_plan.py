@@ -37,7 +37,7 @@ CPU = Device(family="cpu")
         ("mine:path=/a/b:c=d", "mine", "", {"path": "/a/b:c=d"}),
     ],
 )
-def test_a_runtime_is_read_as_it_is_typed_and_written_as_it_was_typed(
+def test_a_runtime_is_parsed_as_it_is_typed_and_printed_the_same(
     text: str, name: str, environment: str, arguments: dict[str, Any]
 ) -> None:
     made = RuntimeChoice.parse(text)
@@ -45,7 +45,7 @@ def test_a_runtime_is_read_as_it_is_typed_and_written_as_it_was_typed(
     assert str(made) == text
 
 
-def test_values_from_python_are_written_as_they_would_be_typed() -> None:
+def test_values_from_python_are_printed_as_they_would_be_typed() -> None:
     arguments = {"a": True, "b": False, "c": None, "d": 2, "e": (1, 2)}
     assert str(RuntimeChoice(name="mine", arguments=arguments)) == "mine:a,b=false,c=none,d=2,e=[1,2]"
 
@@ -62,7 +62,7 @@ def test_values_from_python_are_written_as_they_would_be_typed() -> None:
         ("ort:a=1,a=2", "argument 'a' is given twice"),
     ],
 )
-def test_a_runtime_that_is_not_of_that_form_is_refused_with_the_form(text: str, message: str) -> None:
+def test_a_malformed_runtime_is_refused_with_the_right_form(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         RuntimeChoice.parse(text)
     assert message in caught.value.message
@@ -84,13 +84,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_two_settings_of_one_runtime_are_two_runtimes_and_the_same_one_twice_is_one(home: Path) -> None:
+def test_two_settings_of_a_runtime_are_two_runtimes_and_duplicates_are_dropped(home: Path) -> None:
     names = ["ort:spinning=false", "ort", "ort:spinning=false", RuntimeChoice(name="ort")]
     made = api.plan([__file__], runtimes=names, device="cpu")
     assert [str(one) for one in made.runtimes] == ["ort:spinning=false", "ort"]
 
 
-def test_a_plan_survives_its_way_through_json(home: Path) -> None:
+def test_a_plan_is_the_same_after_json(home: Path) -> None:
     made = api.plan(
         [__file__],
         runtimes=["ort:spinning=false", "ort:execution_mode=parallel,inter_op_threads=2"],
@@ -116,7 +116,7 @@ def test_a_plan_survives_its_way_through_json(home: Path) -> None:
         ({"models": 1}, "plan.models"),
     ],
 )
-def test_a_plan_that_is_not_what_its_schema_says_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_a_plan_that_does_not_match_its_schema_is_refused(changes: dict[str, Any], message: str) -> None:
     made = Plan(models=(), runtimes=(), device="cpu", settings=Settings(threads=1)).to_json()
     with pytest.raises(ValueError, match=r".") as caught:
         Plan.from_json(made | changes)
@@ -170,11 +170,11 @@ def test_the_same_case_has_the_same_key_in_another_process() -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_whatever_is_measured_otherwise_has_another_key(changes: dict[str, Any]) -> None:
+def test_each_part_of_a_case_changes_its_key(changes: dict[str, Any]) -> None:
     assert str(replace(KEY, **changes)) != str(KEY)
 
 
-def test_every_setting_counts_but_those_that_change_no_figure() -> None:
+def test_every_setting_counts_except_those_that_change_no_figure() -> None:
     others: dict[str, Any] = {
         "iterations": 7, "min_time_s": 7.0, "max_time_s": 7.0, "warmup": 7, "select": False, "processes": 7,
         "precision": 0.5, "threads": 7, "cpus": (7,), "nice": 7, "memory_nodes": (7,), "heap": "default", "seed": 7,
@@ -186,7 +186,7 @@ def test_every_setting_counts_but_those_that_change_no_figure() -> None:
         assert same == (name in NOT_COUNTED), name
 
 
-def test_a_case_that_could_not_be_built_has_a_key_and_an_id_that_a_file_can_have(home: Path) -> None:
+def test_a_case_that_was_not_built_has_a_key_and_a_file_name_as_id(home: Path) -> None:
     model = Model(path=Path(__file__))
     made = api.plan([__file__], runtimes=["ort:graph_optimization=basic"], device="cpu")
     keys = set()

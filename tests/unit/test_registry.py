@@ -74,7 +74,7 @@ def listed(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_the_builtin_runtimes_come_through_the_plugins_door(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_builtin_runtimes_are_a_plugin_like_others(capsys: pytest.CaptureFixture[str]) -> None:
     assert plugins.announced()[0].module == "isobench.runtimes.builtin"
     assert {"ort", "torch-eager", "torch-compiled"} <= set(registry.runtimes())
     assert registry.get("ort", X86).build_required
@@ -83,7 +83,7 @@ def test_the_builtin_runtimes_come_through_the_plugins_door(capsys: pytest.Captu
     assert "ort (x86, cpu" in listed(capsys)
 
 
-def test_an_installed_package_brings_a_runtime_with_its_worker_and_its_environment(
+def test_an_installed_package_provides_a_runtime_with_its_worker_and_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = {"workers__my_worker_py": "", "envs__mine__python-version": "3.11\n"}
@@ -98,7 +98,7 @@ def test_an_installed_package_brings_a_runtime_with_its_worker_and_its_environme
     )
 
 
-def test_a_missing_worker_is_named_with_the_folder_that_it_belongs_into(
+def test_a_missing_worker_is_reported_with_the_folder_to_put_it_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, monkeypatch)
@@ -109,9 +109,7 @@ def test_a_missing_worker_is_named_with_the_folder_that_it_belongs_into(
     assert "workers/" in caught.value.hint
 
 
-def test_a_worker_of_isobench_serves_the_classes_that_others_derive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_derived_class_uses_the_worker_of_isobench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = PLUGIN.replace('worker = "my_worker.py"', 'worker = "ort_worker.py"').replace(
         "import WorkerRT\n", "import WorkerRT as Base\nfrom isobench.runtimes.builtin import OrtRT as WorkerRT\n"
     )
@@ -121,17 +119,17 @@ def test_a_worker_of_isobench_serves_the_classes_that_others_derive(
     assert cls.worker_file() == registry.get("ort", X86).cls.worker_file()  # type: ignore[attr-defined]
 
 
-def test_two_plugins_with_one_runtime_name_are_refused_by_name(
+def test_two_plugins_with_the_same_runtime_are_reported_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(tmp_path, monkeypatch, name="ort")
     with pytest.raises(UsageError, match=r"two plugins provide a runtime 'ort': .*builtin and a_plugin_of_the_tests"):
         registry.get("ort", X86)
-    assert registry.get("torch-eager", X86).name == "torch-eager", "the others go on"
+    assert registry.get("torch-eager", X86).name == "torch-eager", "the others work"
     assert "the runtime 'ort': another plugin provides one of that name" in listed(capsys)
 
 
-def test_two_packages_with_one_environment_name_are_refused_by_name(
+def test_two_packages_with_the_same_environment_are_reported_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path / "site", monkeypatch, **{"envs__ort__python-version": "3.11\n"})
@@ -178,7 +176,7 @@ def test_two_packages_with_one_environment_name_are_refused_by_name(
         ),
     ],
 )
-def test_a_broken_plugin_does_not_take_the_others_down_and_it_is_said_why(
+def test_a_broken_plugin_is_reported_with_the_reason_and_the_others_work(
     code: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plugin_world.install(tmp_path, monkeypatch, code)
@@ -188,7 +186,7 @@ def test_a_broken_plugin_does_not_take_the_others_down_and_it_is_said_why(
     assert reason in said
 
 
-def test_an_unknown_runtime_is_refused_with_those_that_are_there(
+def test_an_unknown_runtime_is_refused_with_those_that_are_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin_world.install(tmp_path, monkeypatch, "import a_module_that_nobody_has")
@@ -199,9 +197,7 @@ def test_an_unknown_runtime_is_refused_with_those_that_are_there(
     assert "Failed to load: a_plugin_of_the_tests (import failed" in caught.value.hint
 
 
-def test_a_runtime_on_a_device_that_it_does_not_support_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runtime_on_an_unsupported_device_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, devices="('npu', 'x86')")
     with pytest.raises(UsageError, match="ort doesn't support npu, only x86, cpu") as caught:
         registry.get("ort", Device(family="npu"))
@@ -242,9 +238,7 @@ def test_a_runtime_may_have_another_class_for_a_device(tmp_path: Path, monkeypat
     assert registry.get("mine", registry.device("npu::two")).cls.__name__ == "OnEither"
 
 
-def test_what_a_requirement_check_raises_is_the_runtimes_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_message_of_a_requirement_check_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, more=", 'requirement_check': check")
     with pytest.raises(WorkerError, match=r"^mine isn't available: the accelerator is switched off$"):
         registry.get("mine", X86).require()
@@ -259,7 +253,7 @@ def test_a_runtime_may_need_a_container(tmp_path: Path, monkeypatch: pytest.Monk
         entry.check_package(elsewhere)
 
 
-def test_an_x86_is_no_other_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_x86_device_is_refused_on_other_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "architecture", lambda: "aarch64")
     with pytest.raises(UsageError, match="no device x86: this machine's processor is aarch64") as caught:
         api.plan([__file__])

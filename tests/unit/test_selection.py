@@ -35,7 +35,7 @@ def test_a_glob_takes_models_only(folder: Path) -> None:
     assert names(list(select([f"{folder}/*"]))) == ["a.py", "b.py", "c.onnx"]
 
 
-def test_a_list_is_seen_from_its_own_folder(folder: Path) -> None:
+def test_a_list_is_relative_to_its_own_folder(folder: Path) -> None:
     (folder / "deep").mkdir()
     (folder / "deep" / "models.txt").write_text("# all\n../a.py  # the first\n\n../*.onnx\n")
     assert names(list(select([f"{folder}/deep/models.txt"]))) == ["a.py", "c.onnx"]
@@ -61,7 +61,7 @@ def test_labels_name_a_model_and_filter(folder: Path) -> None:
     assert names(list(select([f"{folder}/*.py"], labels=["task::nlp"]))) == ["a.py"]
 
 
-def test_labels_that_nobody_carries_are_refused(folder: Path) -> None:
+def test_labels_that_no_model_has_are_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="no model has the label task::vision") as caught:
         select([f"{folder}/*.py"], labels=["task::vision"])
     assert "# labels:" in caught.value.hint
@@ -82,7 +82,7 @@ def test_a_label_without_a_value_is_refused(folder: Path) -> None:
         ("empty.txt", "lists no models"),
     ],
 )
-def test_what_is_no_model_is_refused(folder: Path, name: str, message: str) -> None:
+def test_a_file_that_is_not_a_model_is_refused(folder: Path, name: str, message: str) -> None:
     (folder / "empty.txt").write_text("# nothing yet\n")
     with pytest.raises(ModelError, match=message):
         select([f"{folder}/{name}"])

@@ -1,4 +1,4 @@
-"""Settings: every option is declared once, and a value that isn't allowed is refused in the same words everywhere."""
+"""Settings: every option is declared once, and invalid values are refused in the same words everywhere."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from isobench.workers import machine
         ({"cpus": [100_000, 100_001]}, "--cpus must be among those that this process may use, got 100000-100001"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_refused_by_the_name_of_its_option(given: dict[str, Any], message: str) -> None:
+def test_an_invalid_value_is_refused_by_the_name_of_its_option(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         Settings.of(**given)
     assert caught.value.message == message
 
 
-def test_an_unknown_option_is_refused_with_those_that_are_known() -> None:
+def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="unknown option 'min_time'") as caught:
         api.plan([__file__], min_time=1.0)
     assert "min_time_s, max_time_s" in caught.value.hint
@@ -53,12 +53,12 @@ def test_what_depends_on_the_machine_or_on_other_options_becomes_a_number() -> N
     assert Settings.of(precision=0.01, max_time_s=5).max_time_s == 5
 
 
-def test_a_worker_gets_a_number_of_iterations_in_any_case() -> None:
+def test_a_worker_always_gets_a_number_of_iterations() -> None:
     assert Settings(threads=1).worker_iterations == settings.LEAST_ITERATIONS
     assert Settings(threads=1, iterations=7).worker_iterations == 7
 
 
-def test_every_command_has_the_options_that_are_declared() -> None:
+def test_every_command_has_the_declared_options() -> None:
     names = {one.name for one in fields(Settings)}
     assert names == OPTIONS.keys()
     assert names <= {parameter.name for parameter in run.params}
@@ -68,7 +68,7 @@ def test_every_command_has_the_options_that_are_declared() -> None:
     assert measuring <= {f"--{one.name.replace('_', '-')}" for one in keywords(Benchmark)[0]}
 
 
-def test_commands_with_defaults_of_their_own_show_and_use_them() -> None:
+def test_commands_with_their_own_defaults_show_and_use_them() -> None:
     for command, own in ((compare, settings.COMPARE_DEFAULTS), (calibrate, settings.CALIBRATE_DEFAULTS)):
         defaults = {parameter.name: parameter for parameter in command.params}
         for name, value in own.items():
@@ -76,7 +76,7 @@ def test_commands_with_defaults_of_their_own_show_and_use_them() -> None:
             assert f"[default: {value:g}]" in defaults[name].help  # type: ignore[attr-defined]
 
 
-def test_the_documentations_table_has_a_row_for_each_option() -> None:
+def test_the_table_for_the_documentation_has_a_row_for_each_option() -> None:
     table = settings.markdown_table()
     assert table.count("\n") == len(OPTIONS) + 1
     assert "| `--min-time SECONDS` | `min_time_s` | 0.5 | at least 0 |" in table

@@ -1,4 +1,4 @@
-"""Sequences of tools: what is said of them before anything runs."""
+"""Sequences of tools: how they are parsed and checked before anything runs."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     registry.forget()
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Exit code, and all that a command says."""
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and output of a command."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["isobench", *arguments])
         with pytest.raises(SystemExit) as leaving:
@@ -106,10 +106,10 @@ def test_a_named_sequence_stands_for_its_tools() -> None:
         ("file.onnx", "load-onnx --dim batch", "'batch' is not NAME=VALUE", "--dim batch=8"),
     ],
 )
-def test_what_can_not_be_is_refused_before_anything_runs(
+def test_an_invalid_sequence_is_refused_before_anything_runs(
     model: str, words: str, message: str, hint: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, errors = said(capsys, "sequence", "-i", model, *words.split())
+    code, errors = output_of(capsys, "sequence", "-i", model, *words.split())
     assert code == 2, errors
     assert message in errors
     assert hint in errors
@@ -117,12 +117,12 @@ def test_what_can_not_be_is_refused_before_anything_runs(
     assert not (folder / "home").exists()
 
 
-def test_the_help_lists_the_tools_and_each_tells_its_options(capsys: pytest.CaptureFixture[str]) -> None:
-    _, everything = said(capsys, "sequence", "-h")
+def test_the_help_lists_the_tools_and_the_options_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    _, everything = output_of(capsys, "sequence", "-h")
     for name in ("discover", "load-onnx", "export-pytorch", "optimize-ort", "convert-fp16", "verify-export"):
         assert f"\n  {name} " in everything
     assert "optimize-fp16  discover, export-pytorch, optimize-ort, convert-fp16" in everything
-    code, one = said(capsys, "sequence", "optimize-ort", "-h")
+    code, one = output_of(capsys, "sequence", "optimize-ort", "-h")
     assert code == 0
     assert "--level (one of basic, extended, all, default 'basic')" in one
 
@@ -147,7 +147,7 @@ implements = {
 """
 
 
-def test_a_plugin_brings_tools_and_sequences(
+def test_a_plugin_provides_tools_and_sequences(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plugin_world.install(folder / "site", monkeypatch, PLUGIN % "None")
@@ -156,11 +156,11 @@ def test_a_plugin_brings_tools_and_sequences(
         {"times": 2},
         {"times": 1},
     ]
-    _, listed = said(capsys, "plugins")
+    _, listed = output_of(capsys, "plugins")
     assert "tools      mine\n  sequences  twice" in listed
 
 
-def test_a_default_sequence_that_can_not_be_is_refused_before_anything_runs(
+def test_a_default_sequence_that_does_not_fit_the_model_is_refused_before_anything_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin_world.install(folder / "site", monkeypatch, PLUGIN % "Sequence(tools=[Discover(), Name()])")
@@ -183,16 +183,16 @@ def test_a_default_sequence_that_can_not_be_is_refused_before_anything_runs(
         ("implements = {'sequences': {'a': []}}", "the sequence 'a' must be a Sequence, got list"),
     ],
 )
-def test_a_plugin_with_broken_tools_is_told_of(
+def test_a_plugin_with_broken_tools_is_reported_with_the_reason(
     code: str, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plugin_world.install(folder / "site", monkeypatch, code)
-    _, listed = said(capsys, "plugins")
+    _, listed = output_of(capsys, "plugins")
     assert reason in listed
     assert "discover" in tools.tools()
 
 
-def test_two_plugins_with_one_tool_name_are_refused_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_plugins_with_the_same_tool_are_refused_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (PLUGIN % "None").replace('"mine"', '"discover"').replace('"twice"', '"onnx-fp32"')
     plugin_world.install(folder / "site", monkeypatch, code)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""`--rt-args` as TurnkeyML's users type it, and what `isobench benchmark -h` says."""
+"""`--rt-args` as TurnkeyML's users type it, and the help of `isobench benchmark`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("--rt-args empty::[] path::a::b m.py", ("m.py",), {"empty": [], "path": "a::b"}),
     ],
 )
-def test_words_are_gathered_up_to_the_next_option_or_model(
+def test_words_are_collected_up_to_the_next_option_or_model(
     arguments: str, models: tuple[str, ...], rt_args: dict[str, object] | None
 ) -> None:
     if rt_args is None:
@@ -68,7 +68,7 @@ def test_words_are_gathered_up_to_the_next_option_or_model(
         ("--rt-args a::1 a::2", "the argument 'a' is given twice"),
     ],
 )
-def test_what_is_no_argument_is_refused(arguments: str, message: str) -> None:
+def test_a_word_that_is_not_an_argument_is_refused(arguments: str, message: str) -> None:
     with pytest.raises((UsageError, click.UsageError)) as caught:
         command.main(arguments.split(), standalone_mode=False)
     assert message in str(caught.value)
@@ -86,16 +86,16 @@ implements = {"runtimes": {"abacus": {"supported_devices": {"beads": {"wood": ["
 """
 
 
-def test_the_help_of_benchmark_tells_what_is_installed(
+def test_the_help_of_benchmark_lists_what_is_installed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plugin_world.install(folder / "good", monkeypatch, PLUGIN)
     plugin_world.install(folder / "bad", monkeypatch, "import a_module_that_nobody_has", package="a_broken_plugin")
     monkeypatch.setattr(sys, "argv", ["isobench"])
     cli(["benchmark", "-h"], standalone_mode=False)
-    said = " ".join(capsys.readouterr().out.split())
-    assert "x86 ort (default), torch-eager, torch-compiled" in said
-    assert "beads abacus (default)" in said
-    assert "beads::wood abacus; configs: big" in said
-    assert "mode (one of safe, fast, default 'safe'), sizes (list of int or none, default None)" in said
-    assert "Plugins that failed to load: a_broken_plugin. isobench plugins shows the reasons." in said
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "x86 ort (default), torch-eager, torch-compiled" in shown
+    assert "beads abacus (default)" in shown
+    assert "beads::wood abacus; configs: big" in shown
+    assert "mode (one of safe, fast, default 'safe'), sizes (list of int or none, default None)" in shown
+    assert "Plugins that failed to load: a_broken_plugin. isobench plugins shows the reasons." in shown
