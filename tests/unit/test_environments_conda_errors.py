@@ -1,4 +1,4 @@
-"""What rattler says, as rattler 0.28 does (cut to what counts), and what the user is told of it."""
+"""Errors of rattler 0.28, shortened, and what the user reads instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from isobench.environments.conda import errors
 from isobench.environments.redaction import redacted
 
-SAYINGS = {
+OUTPUTS = {
     ("SolverError", "Cannot solve the request because of: No candidates were found for x 9.*."): "no packages satisfy",
     (
         "SolverError",
@@ -34,10 +34,10 @@ SAYINGS = {
 }
 
 
-@pytest.mark.parametrize(("said", "told"), SAYINGS.items())
-def test_what_rattler_says_is_explained(said, told):
-    why, hint = errors.explain(*said, relock="isobench env lock ort", spec="envs/ort/environment.yml")
-    assert told in why
+@pytest.mark.parametrize(("error", "meaning"), OUTPUTS.items())
+def test_what_rattler_prints_is_explained(error, meaning):
+    why, hint = errors.explain(*error, relock="isobench env lock ort", spec="envs/ort/environment.yml")
+    assert meaning in why
     assert hint
     assert "{" not in why + hint
 

@@ -177,7 +177,7 @@ def test_what_is_read_is_read_only_and_no_folder_hides_the_images_own(tmp_path):
     ]
 
 
-def test_a_containers_name_tells_whether_its_host_process_is_gone():
+def test_a_containers_name_shows_whether_its_host_process_is_gone():
     mine = engine.new_name()
     assert not engine._is_orphan(mine)
     with subprocess.Popen(["/bin/true"]) as ended:

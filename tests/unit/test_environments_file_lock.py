@@ -14,7 +14,7 @@ from isobench.environments.file_lock import FileLock
 from isobench.errors import ProvisionError
 
 
-def test_the_second_waits_for_the_first_and_says_for_whom(tmp_path):
+def test_the_second_waits_for_the_first_and_reports_for_whom(tmp_path):
     lock_file, order, said = tmp_path / "x.lock", [], []
 
     def second():

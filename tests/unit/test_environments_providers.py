@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from isobench import paths
+from isobench.cli.env_make import create
 from isobench.environments import providers
 from isobench.environments.specs import Spec
 from isobench.errors import UsageError
@@ -38,6 +40,11 @@ def test_each_provider_bears_its_name_and_describes_itself(name: str) -> None:
     provider = providers.get(name)
     assert provider.name == name
     assert provider.description
+
+
+def test_the_option_lists_every_provider() -> None:
+    help_text = CliRunner().invoke(create, ["--help"]).output
+    assert all(name in help_text for name in providers.NAMES)
 
 
 def test_an_unknown_provider_is_refused_with_those_that_exist() -> None:

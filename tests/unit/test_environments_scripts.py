@@ -105,6 +105,6 @@ def test_a_script_for_this_python_is_accepted(tmp_path, value):
     assert environments.for_script(script, progress=silent) == environments.spec("torch")
 
 
-def test_a_script_that_is_not_there_is_told(tmp_path):
+def test_a_script_that_does_not_exist_is_reported(tmp_path):
     with pytest.raises(ModelError, match=r"model\.py can't be read: No such file"):
         environments.for_script(tmp_path / "model.py", progress=silent)

@@ -1,4 +1,4 @@
-"""What isobench knows of its environments without looking at any that is laid down."""
+"""What isobench knows of its environments without looking at an installed one."""
 
 from __future__ import annotations
 

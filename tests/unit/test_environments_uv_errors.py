@@ -1,4 +1,4 @@
-"""What uv prints, word for word as uv 0.13.9 did, and what the user is told of it."""
+"""Output of uv 0.13.9, and what the user reads instead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from isobench.environments.uv import errors
 
-SAYINGS = {  # each cut to what counts
+OUTPUTS = {  # shortened
     "error: failed to copy file from /a to /b: No space left on device (os error 28)": "the disk is full",
     "error: failed to create directory `/x`: Permission denied (os error 13)": "isn't writable",
     "error: Failed to download `a==1`\n  cause: Hash mismatch for `a==1`\n": "another file for a==1",
@@ -29,9 +29,9 @@ SAYINGS = {  # each cut to what counts
 }
 
 
-@pytest.mark.parametrize(("saying", "meaning"), SAYINGS.items())
-def test_what_uv_says_is_explained(saying, meaning):
-    why, hint = errors.explain(saying, relock="lock again", loosen="loosen one")
+@pytest.mark.parametrize(("output", "meaning"), OUTPUTS.items())
+def test_what_uv_prints_is_explained(output, meaning):
+    why, hint = errors.explain(output, relock="lock again", loosen="loosen one")
     assert meaning in why
     assert hint
     assert "{" not in why + hint
@@ -43,7 +43,7 @@ def test_a_missing_torch_names_every_way_to_get_it():
     assert "://" not in hint
 
 
-def test_a_damaged_lock_is_mended_by_the_command_that_makes_it():
+def test_a_damaged_lock_is_repaired_by_resolving_it_again():
     assert errors.explain("Couldn't parse it", relock="isobench env lock ort", loosen="")[1] == (
         "Resolve it again: isobench env lock ort"
     )

@@ -61,7 +61,7 @@ def test_every_setting_has_its_counterpart():
         ("SSL_CERT_DIR", "PIP_CERT"),
     ],
 )
-def test_what_uv_is_told_itself_is_left_alone(theirs, pips):
+def test_what_uv_has_itself_configured_is_left_alone(theirs, pips):
     assert from_variables(**{theirs: "uv", pips: "pip"}) == ({}, [])
 
 
@@ -110,7 +110,7 @@ def test_relative_folders_of_wheels_are_made_absolute(monkeypatch, tmp_path):
     assert handed_on == {"UV_FIND_LINKS": f"{tmp_path}/wheels,https://w.example/x"}
 
 
-def test_a_folder_of_certificates_is_told_as_one(tmp_path):
+def test_a_folder_of_certificates_is_passed_as_one(tmp_path):
     assert from_variables(PIP_CERT=str(tmp_path)) == ({"SSL_CERT_DIR": str(tmp_path)}, [])
 
 
@@ -130,15 +130,15 @@ def test_whether_pythons_are_downloaded_is_left_to_the_user(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("output", "shown"),
     [
         ("at https://joe:pass@i.example/simple/x", "at https://***@i.example/simple/x"),
         ("`http://token@i.example` and https://a:b%40c@j.example", "`http://***@i.example` and https://***@j.example"),
         ("https://i.example/simple/a@b and joe@example", "https://i.example/simple/a@b and joe@example"),
     ],
 )
-def test_credentials_are_never_shown(told, shown):
-    assert redacted(told) == shown
+def test_credentials_are_never_shown(output, shown):
+    assert redacted(output) == shown
 
 
 def test_a_user_whose_home_nobody_knows_has_no_settings(monkeypatch):

@@ -58,7 +58,7 @@ def test_pycuda_is_refused_where_there_is_no_compiler(spec: Spec, tmp_path: Path
 
 
 @pytest.mark.usefixtures("spec")
-def test_a_build_is_told_where_the_toolkit_is(tmp_path: Path) -> None:
+def test_a_build_gets_the_path_of_the_toolkit(tmp_path: Path) -> None:
     assert sources.variables() == {}
     cuda = _toolkit(tmp_path / "cuda", "cuda.h")
     path = f"{cuda}/bin:{tmp_path}/bin"

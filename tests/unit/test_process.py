@@ -57,7 +57,7 @@ def test_a_program_gets_the_given_variables_and_no_others(tmp_path, monkeypatch)
     assert "SECRET_TOKEN" not in log.read_text()
 
 
-def test_a_program_that_is_not_there_is_told_in_the_log(tmp_path):
+def test_a_program_that_does_not_exist_is_reported_in_the_log(tmp_path):
     log = tmp_path / "log"
     assert process.run_logged(["/no/such/program"], env=ENV, log_file=log) == 1
     assert "/no/such/program: No such file or directory" in log.read_text()
@@ -157,7 +157,7 @@ def test_capture_returns_what_is_printed():
     assert process.capture(["/bin/echo", "hello"], env=ENV) == "hello\n"
 
 
-def test_capture_says_what_a_failing_program_complained_of():
+def test_capture_raises_with_the_errors_of_a_failing_program():
     with pytest.raises(OSError, match="failed with exit code 4: no luck"):
         process.capture(["/bin/sh", "-c", "echo no luck >&2; exit 4"], env=ENV)
 

@@ -54,11 +54,11 @@ def test_an_image_is_pulled_once_and_only_what_its_digest_says(image, home, tmp_
 @pytest.mark.parametrize(
     ("said", "message", "hint"),
     [
-        ({"image": f"sha256:{'0' * 64}"}, "podman has no image sha256:000", "load or build it with podman"),
+        ({"image": f"sha256:{'0' * 64}"}, "podman has no image sha256:000", "Load or build it with podman"),
         ({"image": f"localhost:1/none@sha256:{'0' * 64}"}, "podman can't pull localhost:1/none@", "podman pull"),
         ({"python": "python2.7"}, "can't run python2.7", "container.toml"),
         ({"version": "3.12"}, r"has Python 3\.11.*; the odd environment is for Python 3\.12", "with Python 3.12"),
-        ({"image": "isobench-test:latest"}, "isobench-test:latest names no digest", "it stands for"),
+        ({"image": "isobench-test:latest"}, "isobench-test:latest has no digest", "On this machine it is"),
     ],
 )
 def test_an_image_that_does_not_do_is_refused(said, message, hint, image, home, tmp_path):

@@ -89,7 +89,7 @@ def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_el
         ("hangs", "timeout", "was killed after 2 s"),
     ],
 )
-def test_whatever_a_worker_does_it_is_told_and_the_container_is_removed(run, script, kind, message):
+def test_whatever_a_worker_does_it_is_reported_and_the_container_is_removed(run, script, kind, message):
     with pytest.raises(WorkerError, match=message) as caught:
         run(script, timeout_s=2 if script == "hangs" else 60)
     assert caught.value.kind == kind

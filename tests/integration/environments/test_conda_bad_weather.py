@@ -57,14 +57,14 @@ def moved(spec, old, new):
     return replace(environments.spec("tiny"), provider="conda")
 
 
-def test_a_dead_channel_is_told_when_locking(conda, dead):
+def test_a_dead_channel_is_reported_when_locking(conda, dead):
     why, error = locking_fails(conda, dead)
     assert why == "conda channel unreachable"
     assert "Connection refused" in error.details
     assert error.hint.startswith("Check the network, the proxy and rattler's mirrors")
 
 
-def test_a_dead_channel_is_told_when_creating(bare, server, dead):
+def test_a_dead_channel_is_reported_when_creating(bare, server, dead):
     spec = bare.conda_spec(server.url("none"))
     why, error = creating_fails(bare, moved(spec, server.url("none"), dead))
     assert why == "conda channel unreachable"
@@ -85,13 +85,13 @@ def test_a_channel_that_hangs_is_given_up_when_creating(bare, server, monkeypatc
     assert why.startswith("conda channel unreachable: no progress for 1.5 s while it was ")
 
 
-def test_a_package_that_was_withdrawn_is_told(bare, server):
+def test_a_package_that_was_withdrawn_is_reported(bare, server):
     why, error = creating_fails(bare, moved(bare.conda_spec(server.url("none")), "/none/", "/missing/"))
     assert why == "the conda channel doesn't have a file (404)"
     assert error.hint == "Check the channel's address. If a package was withdrawn, lock again: isobench env lock tiny"
 
 
-def test_a_channel_that_isnt_one_is_told(conda, tmp_path):
+def test_a_channel_that_isnt_one_is_reported(conda, tmp_path):
     why, error = locking_fails(conda, tmp_path.as_uri())
     assert why.startswith(f"there is no conda channel at {tmp_path.as_uri()}")
     assert error.hint == "Check the channel's address."
@@ -130,7 +130,7 @@ def test_a_truncated_archive_is_refused_in_a_folder(bare, channel, tmp_path):
     assert why.startswith("hash mismatch: ")
 
 
-def test_a_folder_that_lost_an_archive_is_told(bare, channel, tmp_path):
+def test_a_folder_that_lost_an_archive_is_reported(bare, channel, tmp_path):
     own = tmp_path / "own-channel"
     shutil.copytree(channel, own)
     spec = bare.conda_spec(own.as_uri(), "toolbox")
@@ -146,7 +146,7 @@ def test_what_cant_be_solved_comes_with_the_solvers_explanation(conda, channel):
     assert error.hint.startswith("Loosen the requirements that the solver names, in ")
 
 
-def test_a_missing_cuda_driver_is_told_when_locking_with_the_way_around_it(conda, channel, monkeypatch):
+def test_a_missing_cuda_driver_is_reported_when_locking_with_the_way_around_it(conda, channel, monkeypatch):
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
     why, error = locking_fails(conda, channel.as_uri(), "gputool")
     assert why == "no packages satisfy all requirements: __cuda (an NVIDIA driver) is missing"
@@ -154,7 +154,7 @@ def test_a_missing_cuda_driver_is_told_when_locking_with_the_way_around_it(conda
     assert error.hint == ("Lock for a machine that has one: CONDA_OVERRIDE_CUDA=12.9 isobench env lock tiny")
 
 
-def test_a_missing_cuda_driver_is_told_when_creating(conda, channel, monkeypatch):
+def test_a_missing_cuda_driver_is_reported_when_creating(conda, channel, monkeypatch):
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "12.9")
     spec = conda.conda_spec(channel.as_uri(), "gputool")
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "11.8")
@@ -166,7 +166,7 @@ def test_a_missing_cuda_driver_is_told_when_creating(conda, channel, monkeypatch
     assert "CONDA_OVERRIDE_CUDA=12.9" in error.hint
 
 
-def test_a_dependency_that_is_none_is_told(conda, channel):
+def test_a_dependency_that_is_none_is_reported(conda, channel):
     why, error = locking_fails(conda, channel.as_uri(), "toolbox >=1,<")
     assert "can't" in why
     assert error.hint.startswith("Fix ")
@@ -181,7 +181,7 @@ def test_a_dependency_that_is_none_is_told(conda, channel):
         ("dependencies: [python 3.11.*]\n", "environment.yml names no channels"),
     ],
 )
-def test_a_damaged_environment_yml_is_told(conda, channel, text, told):
+def test_a_damaged_environment_yml_is_reported(conda, channel, text, told):
     spec = conda.conda_spec(channel.as_uri(), lock=False)
     spec.environment_file.write_text(text)
     with pytest.raises(ProvisionError, match=told) as caught:
@@ -227,7 +227,7 @@ def test_a_hash_changed_by_hand_is_refused(bare, channel):
 
 
 @pytest.mark.parametrize("text", ["", "version: 1\n", "version: 1\npackage: [", "hello\n"])
-def test_a_damaged_lock_is_told(conda, channel, text):
+def test_a_damaged_lock_is_reported(conda, channel, text):
     spec = conda.conda_spec(channel.as_uri())
     spec.conda_lock_file.write_text(text)
     why, error = creating_fails(conda, replace(environments.spec("tiny"), provider="conda"))
@@ -248,7 +248,7 @@ def disk(folder, options):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_cache_that_cant_be_written_to_is_told(conda, channel, tmp_path, monkeypatch):
+def test_a_cache_that_cant_be_written_to_is_reported(conda, channel, tmp_path, monkeypatch):
     spec = conda.conda_spec(channel.as_uri())
     with disk(tmp_path / "disk", "ro") as folder:
         monkeypatch.setenv("RATTLER_CACHE_DIR", str(folder / "cache"))
@@ -257,7 +257,7 @@ def test_a_cache_that_cant_be_written_to_is_told(conda, channel, tmp_path, monke
     assert error.hint == "Set ISOBENCH_HOME to a folder that you can write to."
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(conda, channel, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_nothing(conda, channel, tmp_path, monkeypatch):
     spec = conda.conda_spec(channel.as_uri())
     with disk(tmp_path / "disk", "size=12m") as folder:
         monkeypatch.setenv("ISOBENCH_HOME", str(folder))

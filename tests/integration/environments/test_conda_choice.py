@@ -65,7 +65,7 @@ def test_auto_takes_venv_without_a_word_where_nobody_wrote_a_conda_lock(conda, c
 
 
 @pytest.mark.parametrize("source", ["option", "variable", "configuration"])
-def test_the_provider_is_said_by_option_variable_or_configuration(conda, channel, monkeypatch, source):
+def test_the_provider_is_set_by_option_variable_or_configuration(conda, channel, monkeypatch, source):
     spec = conda.conda_spec(channel.as_uri())
     arguments = ["--provider", "conda"] if source == "option" else []
     if source == "variable":
@@ -88,7 +88,7 @@ def test_an_unknown_provider_is_refused_with_those_that_there_are(conda, monkeyp
     assert caught.value.hint == "The providers are: auto, conda, venv, container, adopted."
 
 
-def test_a_configuration_that_cant_be_read_is_told(conda):
+def test_a_configuration_that_cant_be_read_is_reported(conda):
     file = conda.root / "config" / "isobench" / "config.toml"
     file.parent.mkdir(parents=True)
     file.write_text("provider = \n")

@@ -16,7 +16,7 @@ from isobench.errors import ProvisionError
 pytestmark = pytest.mark.integration
 
 
-def test_an_environment_is_laid_down_from_its_lock_with_both_layers(conda, channel, run_python):
+def test_an_environment_is_installed_from_its_lock_with_both_layers(conda, channel, run_python):
     spec = conda.conda_spec(channel.as_uri(), "toolbox", "greeter")
     made = conda.create(spec)
     assert made.folder.name == f"tiny-conda-{spec.identity()[:12]}"

@@ -69,7 +69,7 @@ def test_upgrading_updates_everything(conda, channel, lock):
     assert lock(upgrade=True) == ["linux-64: toolbox 1.0 -> 2.0", "requirements.txt: versions changed"]
 
 
-def test_other_platforms_are_added_to_a_lock_and_kept_in_it(conda, lock, tmp_path):
+def test_other_platforms_are_added_to_a_lock_and_stay_in_it(conda, lock, tmp_path):
     import conda_world
     import local_channel
 
@@ -146,7 +146,7 @@ def test_without_conda_lock_the_extra_is_named(conda, channel):
     outcome = conda.isobench("lock", spec.name, PYTHONPATH=f"{hidden}:{conda.path}")
     assert outcome.returncode == 4
     assert "conda-lock, which writes the locks, isn't installed" in outcome.stderr
-    assert 'hint: pip install "isobench[lock]"' in outcome.stderr
+    assert 'hint: Install it: pip install "isobench[lock]"' in outcome.stderr
 
 
 def test_checking_on_the_command_line_has_an_exit_code_for_ci(conda, channel):
@@ -155,7 +155,7 @@ def test_checking_on_the_command_line_has_an_exit_code_for_ci(conda, channel):
     spec.environment_file.write_text(spec.environment_file.read_text() + "  - toolbox\n")
     outcome = conda.isobench("lock", "tiny", "--check")
     assert outcome.returncode == 4
-    assert outcome.stderr.endswith("error: the lock is out of date: tiny\nhint: isobench env lock tiny\n")
+    assert outcome.stderr.endswith("error: the lock is out of date: tiny\nhint: Update it: isobench env lock tiny\n")
 
 
 def test_an_environment_of_ones_own_is_locked_by_its_file(conda, channel, tmp_path):

@@ -57,19 +57,19 @@ def probe(world, address, **options):
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
-def test_a_crash_of_the_child_is_told_with_its_signal(conda, server, number):
+def test_a_crash_of_the_child_is_reported_with_its_signal(conda, server, number):
     killer = threading.Thread(target=kill_child, args=(number,))
     killer.start()
     with pytest.raises(engine.EngineError) as caught:
         probe(conda, server.url("hang"))
     killer.join()
     assert caught.value.kind == "crash"
-    error = caught.value.explained("it can't be done", relock="", spec="")
+    error = caught.value.as_provision_error("it can't be done", relock="", spec="")
     assert error.message.startswith(f"it can't be done: rattler's process was killed by signal {number:d} while it was")
     assert error.hint == "Try again; if it happens again, see the log."
 
 
-def test_a_child_that_says_nothing_is_ended(conda, server):
+def test_a_child_that_is_silent_is_killed(conda, server):
     with pytest.raises(engine.EngineError, match=r"no progress for 0\.8 s while it was") as caught:
         probe(conda, server.url("hang"), silence_s=0.8)
     assert caught.value.kind == "timeout"
@@ -89,7 +89,7 @@ def test_nothing_is_left_in_the_temporary_folder(conda, channel, server):
     assert conda.isobench("create", "tiny", "--provider", "conda", **places).returncode == 0
     spec.environment_file.write_text(spec.environment_file.read_text().replace(channel.as_uri(), server.url("hang")))
     silent = conda.isobench("lock", "tiny", **places, ISOBENCH_CHANNEL_TIMEOUT="1")
-    assert "nothing happened for 1 s" in silent.stderr
+    assert "no progress for 1 s" in silent.stderr
     assert list(temporary.iterdir()) == []
 
 

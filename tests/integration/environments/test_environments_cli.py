@@ -39,7 +39,7 @@ def test_listing_names_every_environment_with_its_state(world):
     ]
 
 
-def test_listing_as_json_tells_all_that_is_known(world):
+def test_listing_as_json_has_all_that_is_known(world):
     made = world.create()
     missing = world.spec(name="missing")
     rows = json.loads(printed(world.isobench("list", "--json")))
@@ -90,7 +90,7 @@ def test_listing_works_where_nothing_was_ever_made(world):
     assert "not made" in printed(world.isobench("list", ISOBENCH_HOME=str(world.root / "file" / "home")))
 
 
-def test_creating_prints_the_folder_and_tells_what_is_done_beside_it(world):
+def test_creating_prints_the_folder_and_reports_progress_on_stderr(world):
     spec = world.spec()
     outcome = world.isobench("create", "tiny")
     assert printed(outcome) == f"tiny: {store.folder_of(spec)}\n"
@@ -121,7 +121,7 @@ def test_when_one_of_several_fails_the_others_are_made(world):
     assert environments.find(bad) is None
 
 
-def test_when_several_fail_all_are_told(world):
+def test_when_several_fail_all_are_reported(world):
     for name in ("one", "two"):
         world.spec(name=name, smoke=f"import no_{name}\n")
     outcome = world.isobench("create", "--all")
@@ -164,14 +164,14 @@ def test_the_path_is_printed_alone(world):
 
 
 @pytest.mark.parametrize("command", ["path", "verify"])
-def test_what_is_not_made_is_told_with_the_command_that_makes_it(world, command):
+def test_what_is_not_made_is_reported_with_the_command_that_makes_it(world, command):
     world.create()
     world.spec(world.alpha_2 + world.beta)  # what lies there by this name is of another lock
     told = ("the tiny environment does not exist", "Create it: isobench env create tiny")
     assert failed(world.isobench(command, "tiny")) == told
 
 
-def test_an_environment_as_it_was_laid_down_is_verified(world):
+def test_an_environment_that_is_unchanged_is_verified(world):
     made = world.create()
     assert printed(world.isobench("verify", "tiny")) == "tiny: unchanged since its installation\n"
     assert (
@@ -215,7 +215,7 @@ def test_the_remedy_that_is_named_works_as_it_stands(world):
     assert printed(world.isobench("verify", "tiny")) == "tiny: unchanged since its installation\n"
 
 
-def test_a_broken_manifest_is_told_with_the_way_out(world):
+def test_a_broken_manifest_is_reported_with_the_way_out(world):
     made = world.create()
     made.marker.write_text("{}")
     message, hint = failed(world.isobench("verify", "tiny"))
@@ -240,7 +240,7 @@ def test_one_of_several_of_a_name_is_removed_by_its_folder(world):
     assert world.left() == [second.folder.name]
 
 
-def test_environments_of_scripts_are_shown_by_their_name_and_told_apart_by_their_folder(world):
+def test_environments_of_scripts_are_shown_by_their_name_and_distinguished_by_their_folder(world):
     world.spec()
     made = []
     for dependency in ("gamma", "delta"):

@@ -47,7 +47,7 @@ def test_a_local_variant_of_the_locked_version_is_not_taken_for_it(world, run_py
     assert run_python(world.create(world.spec(locked + world.beta)), "import alpha; print(alpha.VERSION)") == "1.0+gpu"
 
 
-def test_the_manifest_says_what_was_laid_down(world):
+def test_the_manifest_records_what_was_installed(world):
     spec = world.spec()
     environment = world.create(spec)
     manifest = json.loads(environment.marker.read_text())
@@ -153,12 +153,12 @@ def test_a_smoke_test_that_fails_leaves_its_words_and_the_log(world):
     assert world.left() == [log.rpartition("/")[2]]
 
 
-def test_a_smoke_test_that_crashes_is_told_by_its_signal(world):
+def test_a_smoke_test_that_crashes_is_reported_by_its_signal(world):
     error = refusal(world, world.spec(smoke="import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"))
     assert error.message.endswith("was killed by signal 11")
 
 
-def test_what_failed_is_made_once_its_cause_is_mended(world):
+def test_what_failed_is_made_once_its_cause_is_fixed(world):
     spec = world.spec(smoke="import nowhere\n")
     refusal(world, spec)
     spec.smoke_file.write_text("import alpha\n")
@@ -166,7 +166,7 @@ def test_what_failed_is_made_once_its_cause_is_mended(world):
     assert world.left() == [store.folder_of(spec).name]
 
 
-def test_a_home_below_a_file_is_told(world, monkeypatch):
+def test_a_home_below_a_file_is_reported(world, monkeypatch):
     (world.root / "file").touch()
     monkeypatch.setenv("ISOBENCH_HOME", str(world.root / "file" / "home"))
     with pytest.raises(ProvisionError, match=r"/file/home/environments/tiny-venv-.*Not a directory") as caught:
@@ -174,7 +174,7 @@ def test_a_home_below_a_file_is_told(world, monkeypatch):
     assert caught.value.hint == "Set ISOBENCH_HOME to a folder that you can write to."
 
 
-def test_a_file_in_the_place_of_the_environments_is_told(world):
+def test_a_file_in_the_place_of_the_environments_is_reported(world):
     world.home.mkdir()
     (world.home / "environments").touch()
     with pytest.raises(ProvisionError, match="Not a directory") as caught:
@@ -182,7 +182,7 @@ def test_a_file_in_the_place_of_the_environments_is_told(world):
     assert "ISOBENCH_HOME" in caught.value.hint
 
 
-def test_a_cache_that_cannot_be_written_is_told(world, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_reported(world, monkeypatch):
     (world.root / "file").touch()
     monkeypatch.setenv("UV_CACHE_DIR", str(world.root / "file" / "cache"))
     error = refusal(world, world.spec())
@@ -197,7 +197,7 @@ def test_a_folder_of_wheels_that_is_not_there_is_named(world, monkeypatch):
     assert "PIP_FIND_LINKS" in error.hint
 
 
-def test_a_python_that_is_not_on_this_machine_is_told_with_the_way_to_get_it(world):
+def test_a_python_that_is_not_on_this_machine_is_reported_with_the_way_to_get_it(world):
     error = refusal(world, world.spec(python="3.99"))
     assert error.message == "Python 3.99, which the lock is for, was not found on this machine"
     assert error.hint.startswith("Install it: ")

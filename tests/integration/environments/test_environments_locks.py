@@ -102,7 +102,7 @@ def test_requirements_that_contradict_each_other_are_refused(world, lock):
     assert refusal(lock) == ("no versions satisfy all requirements", "Loosen one of the versions that uv names.")
 
 
-def test_malformed_requirements_are_told_from_a_damaged_lock(world, lock):
+def test_malformed_requirements_are_distinguished_from_a_damaged_lock(world, lock):
     world.spec(requirements="a b c\n")
     assert refusal(lock) == ("requirements.in can't be parsed", "Fix the line that uv names.")
 

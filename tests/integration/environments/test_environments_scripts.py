@@ -53,7 +53,7 @@ def test_the_lock_is_hashed_and_names_no_place(for_script):
     assert "find-links" not in text
 
 
-def test_dependencies_are_resolved_once_and_the_lock_is_kept(world, for_script):
+def test_dependencies_are_resolved_once_and_the_lock_is_stored(world, for_script):
     first = for_script("gamma")
     assert world.said == ["model.py: resolving its dependencies (gamma)"]
     before = world.state()
@@ -139,7 +139,7 @@ def test_a_damaged_lock_of_the_base_is_refused_with_the_command_that_makes_it(wo
     assert error.hint == "Resolve it again: isobench env lock tiny"
 
 
-def test_a_home_below_a_file_is_told(world, for_script, monkeypatch):
+def test_a_home_below_a_file_is_reported(world, for_script, monkeypatch):
     (world.root / "file").touch()
     monkeypatch.setenv("ISOBENCH_HOME", str(world.root / "file" / "home"))
     with pytest.raises(ProvisionError, match="Not a directory") as caught:
@@ -147,7 +147,7 @@ def test_a_home_below_a_file_is_told(world, for_script, monkeypatch):
     assert "ISOBENCH_HOME" in caught.value.hint
 
 
-def test_a_lock_that_cannot_be_written_is_told(for_script):
+def test_a_lock_that_cannot_be_written_is_reported(for_script):
     folder = for_script("gamma").lock_file.parent
     for file in folder.iterdir():
         file.unlink()

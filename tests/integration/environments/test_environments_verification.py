@@ -1,4 +1,4 @@
-"""What was changed by hand is refused by its name; what only looks changed is not."""
+"""What was changed manually is refused by its name; what only looks changed is not."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def made(world):
     return world.create()
 
 
-def by_hand(environment, action, *arguments):
+def pip(environment, action, *arguments):
     """`uv pip install` into an environment, as people do."""
     argv = [command.binary(), "pip", action, "--quiet", "--python", environment.python, *arguments]
     subprocess.run(argv, check=True)
 
 
 def install(environment, *arguments):
-    by_hand(environment, "install", "--no-index", *arguments)
+    pip(environment, "install", "--no-index", *arguments)
 
 
 def replace(file, text):
-    """Put another file in the place of one, which may be linked from elsewhere."""
+    """Replace a file, which may be a hard link."""
     file.unlink(missing_ok=True)
     file.write_text(text)
 
@@ -60,7 +60,7 @@ def test_a_package_added_by_hand_is_refused(world, made):
 
 
 def test_a_package_removed_by_hand_is_refused(made):
-    by_hand(made, "uninstall", "beta")
+    pip(made, "uninstall", "beta")
     assert refusal(made) == "beta 1.0 was removed"
 
 
@@ -171,7 +171,7 @@ def test_bytecode_that_comes_and_goes_is_no_drift(made, run_python):
     environments.check(made)
 
 
-def test_three_differences_are_told_and_the_others_are_listed(made):
+def test_three_differences_are_reported_and_the_others_are_listed(made):
     for number in range(6):
         (made.site_packages / f"stray{number}.py").touch()
     install(made, "alpha==2.0")
@@ -232,7 +232,7 @@ def test_an_edit_that_reached_the_cache_reaches_no_new_environment(world, linked
     assert environments.verify(new) == []
 
 
-def test_an_edit_that_reached_the_cache_is_mended_by_the_remedy(world, linked):
+def test_an_edit_that_reached_the_cache_is_repaired_by_the_remedy(world, linked):
     file = poison(linked)
     environments.remove("tiny")
     assert world.create() == linked
@@ -246,7 +246,7 @@ def test_an_edit_in_one_environment_is_refused_in_all_that_share_the_file(world,
     assert refusal(linked) == "alpha 1.0: alpha/more.py was changed"
 
 
-def test_a_poisoned_cache_and_no_place_to_fetch_from_is_told(world, linked):
+def test_a_poisoned_cache_and_no_place_to_fetch_from_is_reported(world, linked):
     poison(linked)
     environments.remove("tiny")
     (world.wheels / "alpha-1.0-py3-none-any.whl").unlink()

@@ -21,7 +21,7 @@ FACTS_FILE = "container.json"
 
 # Run by the image's interpreter: describes itself and the packages of the image.
 _ASK = """
-import importlib.metadata, json, os, platform, context, sys
+import importlib.metadata, json, os, platform, site, sys
 base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 folders = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
 print(json.dumps({
