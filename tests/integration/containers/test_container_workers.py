@@ -61,7 +61,7 @@ def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_el
     script = tmp_path / "plugin" / "workers" / "looks_around.py"
     script.parent.mkdir(parents=True)
     script.write_text(LOOKS_AROUND)
-    told = run(script, control={"cpus": [max(os.sched_getaffinity(0))], "nice": 3})
+    told = run(script, resources={"cpus": [max(os.sched_getaffinity(0))], "nice": 3})
     assert told["user"] == [os.getuid(), os.getgid()]
     assert (run.run_dir / "own").stat().st_uid == os.getuid()
     assert told["interfaces"] == ["lo"]
@@ -84,7 +84,7 @@ def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_el
     ("script", "kind", "message"),
     [
         ("segfaults", "crash", "was killed by SIGSEGV"),
-        ("raises", "exception", "failed while loading (thinking): RuntimeError: no such operator"),
+        ("raises", "exception", r"failed while loading \(thinking\): RuntimeError: no such operator"),
         ("exits", "exception", "called sys.exit"),
         ("hangs", "timeout", "was killed after 2 s"),
     ],

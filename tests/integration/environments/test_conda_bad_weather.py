@@ -214,7 +214,7 @@ def test_a_lock_for_another_platform_is_refused(conda, channel):
 )
 def test_a_lock_changed_by_hand_is_refused(conda, channel, old, new, told):
     why, error = creating_fails(conda, moved(conda.conda_spec(channel.as_uri(), "toolbox"), old, new))
-    assert why == "the lock is edited manually"
+    assert why == "the lock is inconsistent"
     assert told in error.details
     assert error.hint == "Resolve it again: isobench env lock tiny"
 

@@ -91,13 +91,13 @@ def _check_lock(records: Sequence[RepoDataRecord]) -> None:
     for record in records:
         stem = f"{record.name.normalized}-{record.version}-{record.build}"
         if unquote(record.file_name).removesuffix(".conda").removesuffix(".tar.bz2") != stem:
-            raise LockError(f"edited manually\n{stem} has the file {record.file_name}")
+            raise LockError(f"inconsistent\n{stem} has the file {record.file_name}")
         if not record.sha256:
-            raise LockError(f"edited manually\n{stem} has no SHA-256")
+            raise LockError(f"inconsistent\n{stem} has no SHA-256")
     try:
         PackageRecord.validate(list(records))
     except Exception as error:  # noqa: BLE001 - rattler has no narrower class
-        raise LockError(f"edited manually\n{error}") from None
+        raise LockError(f"inconsistent\n{error}") from None
 
 
 def _check_machine(records: Sequence[RepoDataRecord]) -> None:
