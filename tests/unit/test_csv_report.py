@@ -86,18 +86,19 @@ def test_what_failed_and_what_can_not_be_read_have_rows_that_say_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save(make(outcome=Failed(kind="crash", message="it crashed\nbadly")), tmp_path)
-    damaged = tmp_path / "results" / "20260102T000000-net-ort-0002"
-    damaged.mkdir()
-    (damaged / "result.json").write_bytes(b'{"schema": "isobench.res')
+    corrupted = tmp_path / "results" / "20260102T000000-net-ort-0002"
+    corrupted.mkdir()
+    (corrupted / "result.json").write_bytes(b'{"schema": "isobench.res')
     code, out, err = command(capsys, "--csv", tmp_path / "results")
     assert code == 0
     failed, unreadable = csv.DictReader(io.StringIO(out))
     assert (failed["status"], failed["error"], failed["error_message"]) == ("failed", "crash", "it crashed\nbadly")
     assert failed["mean_latency"] == ""
-    assert (unreadable["status"], unreadable["result_id"]) == ("unreadable", damaged.name)
+    assert (unreadable["status"], unreadable["error"]) == ("unreadable", "result")
+    assert unreadable["result_id"] == corrupted.name
     assert "is not valid JSON" in unreadable["error_message"]
     assert "warning:" in err
-    assert damaged.name in err
+    assert corrupted.name in err
 
 
 def test_figures_that_a_runtime_saved_and_those_of_a_gpu_are_columns(tmp_path: Path) -> None:

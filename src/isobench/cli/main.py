@@ -69,7 +69,7 @@ def main() -> NoReturn:
     try:
         sys.exit(cli(prog_name="isobench", standalone_mode=False) or 0)
     except IsobenchError as error:
-        complain(error)
+        print_error(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -86,11 +86,11 @@ def main() -> NoReturn:
         where = error.filename2 or error.filename  # of a copy, the target
         what = f"{where} can't be used: {error.strerror}" if where else error.strerror or str(error)
         hint = "Free some disk space, or set ISOBENCH_HOME to a folder that you can write to."
-        complain(IsobenchError(what, hint=hint))
+        print_error(IsobenchError(what, hint=hint))
         sys.exit(exit_code(FailureKind.INTERNAL))
 
 
-def complain(error: IsobenchError) -> None:
+def print_error(error: IsobenchError) -> None:
     """Print an error: what failed, the evidence, the next step."""
     click.echo(f"error: {error.message}", err=True)
     for line in error.details.splitlines():

@@ -212,7 +212,7 @@ STATUS = Column(
 )
 ERROR = Column(
     name="error",
-    about="the kind of failure; of an unreadable result, the class of the error",
+    about="the kind of failure; of an unreadable result: `result`",
     get=_of_failed(lambda outcome: outcome.kind),
 )
 ERROR_MESSAGE = Column(

@@ -66,7 +66,7 @@ def _fields(saved: SavedResult, every: Sequence[columns.Column]) -> dict[str, ob
 def _unreadable(one: Unreadable) -> dict[str, object]:
     return {
         columns.STATUS.name: "unreadable",
-        columns.ERROR.name: type(one.error).__name__,
+        columns.ERROR.name: one.error.kind,
         columns.ERROR_MESSAGE.name: one.error.message,
         columns.RESULT_ID.name: one.folder.name,
         columns.FOLDER.name: one.folder,
