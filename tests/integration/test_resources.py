@@ -109,4 +109,4 @@ def test_without_waiting_the_process_that_measures_is_named(model: Path) -> None
         done = isobench("run", model, "--no-wait")
         assert done.returncode == 2
         assert f"x86 is not free: in use by pid {os.getpid()}" in done.stdout + done.stderr
-        assert "without --no-wait" in done.stdout + done.stderr
+        assert "Without --no-wait" in done.stdout + done.stderr

@@ -27,7 +27,7 @@ try:
         reported["tf32"] = config.get_flag(trt.BuilderFlag.TF32)
         reported["capturable"] = config.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
         built = network.built(config)
-        trt_engine.keep_cache(cache_file, config)
+        trt_engine.store_cache(cache_file, config)
         reported["builds"].append(built.facts())
     trt_engine.deserialized(trt, log, built.plan)
 except Refused as error:
