@@ -121,7 +121,7 @@ def test_a_runtime_with_its_own_environment_and_worker(site: Path, model: Path) 
     table = output_of(site, "show", result["id"])
     assert "onnx-reference: nodes 2, nodes_per_s " in table
     asked = output_of(site, "run", "-r", "onnx-reference", "--rt-args", "optimised", "--json", model, code=2)
-    assert "Its arguments are: check_shapes (bool, default False)." in asked
+    assert "Its arguments are: check_shapes (bool; default False)." in asked
 
 
 def test_parts_configs_and_a_default_sequence(site: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_requirement_is_checked_before_each_benchmark(site: Path, model: Path)
     result = measured(site, "run", "--device", "shared-cpu", model, code=5, SHARED_CPU_ALONE="1")
     assert result["outcome"]["kind"] == "requirement"
     assert result["outcome"]["message"] == (
-        "shared-ort isn't available: this processor is shared with nobody (SHARED_CPU_ALONE is set)"
+        "shared-ort isn't available: this processor isn't shared (SHARED_CPU_ALONE is set)"
     )
 
 
@@ -158,7 +158,7 @@ def test_a_tool_with_its_own_worker(site: Path, model: Path) -> None:
     wrong = output_of(site, "sequence", "-i", model, *tools, "1", "verify-export", code=3)
     assert "doesn't compute what the model does" in wrong
     refused = output_of(site, "sequence", "-i", model, *tools, "99", code=3)
-    assert "bits is 99" in refused
+    assert "bits must be from 0 to 23, got 99" in refused
 
 
 def test_a_new_plugin_passes_its_own_test(site: Path, tmp_path: Path, home: Path) -> None:

@@ -137,4 +137,4 @@ def test_an_unreadable_result_does_not_hide_the_others(home: Path, capsys: pytes
 def test_an_unknown_argument_of_a_runtime_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="ort has no argument 'colour'") as caught:
         api.plan(["model.py"], rt_args={"colour": "blue"})
-    assert "spinning (bool, default True)" in caught.value.hint
+    assert "spinning (bool; default True)" in caught.value.hint

@@ -83,7 +83,7 @@ def test_every_refusal_lists_the_arguments(given: dict[str, Any], message: str) 
     with pytest.raises(UsageError, match=message) as caught:
         bind(Takes, given, who="mine")
     assert caught.value.hint == (
-        "Its arguments are: needed (int), mode (one of all, basic, default 'all'), sizes (list of int, default ())."
+        "Its arguments are: needed (int), mode (one of all, basic; default 'all'), sizes (list of int; default ())."
     )
 
 

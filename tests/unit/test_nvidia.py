@@ -353,5 +353,5 @@ def test_the_help_lists_a_runtimes_arguments_on_a_gpu(capsys: pytest.CaptureFixt
             main()
     text = " ".join(capsys.readouterr().out.split())
     assert "nvidia trt (default), ort, torch-eager, torch-compiled, trt-rtx" in text
-    assert "torch-eager none torch-eager on nvidia tf32 (bool, default False)" in text
-    assert "trt workspace (int, default 0)" in text
+    assert "torch-eager none torch-eager on nvidia tf32 (bool; default False)" in text
+    assert "trt workspace (int; default 0)" in text

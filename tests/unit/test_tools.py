@@ -124,7 +124,7 @@ def test_the_help_lists_the_tools_and_the_options_of_each(capsys: pytest.Capture
     assert "optimize-fp16  discover, export-pytorch, optimize-ort, convert-fp16" in everything
     code, one = output_of(capsys, "sequence", "optimize-ort", "-h")
     assert code == 0
-    assert "--level (one of basic, extended, all, default 'basic')" in one
+    assert "--level (one of basic, extended, all; default 'basic')" in one
 
 
 PLUGIN = """

@@ -97,5 +97,5 @@ def test_the_help_of_benchmark_lists_what_is_installed(
     assert "x86 ort (default), torch-eager, torch-compiled" in shown
     assert "beads abacus (default)" in shown
     assert "beads::wood abacus; configs: big" in shown
-    assert "mode (one of safe, fast, default 'safe'), sizes (list of int or none, default None)" in shown
+    assert "mode (one of safe, fast; default 'safe'), sizes (list of int or none; default None)" in shown
     assert "Plugins that failed to load: a_broken_plugin. isobench plugins shows the reasons." in shown

@@ -21,8 +21,12 @@ from isobench.planning.settings import CALIBRATE_DEFAULTS
     help="The runtime to measure on.  [default: the device's first]",
 )
 @DEVICE
-@click.option("--runs", type=click.IntRange(3), default=12, show_default=True, help="Runs, one after the other.")
-@click.option("--pairs", type=click.IntRange(3), default=8, show_default=True, help="Interleaved pairs of runs.")
+@click.option(
+    "--runs", type=click.IntRange(3), metavar="N", default=12, show_default=True, help="Runs, one after the other."
+)
+@click.option(
+    "--pairs", type=click.IntRange(3), metavar="N", default=8, show_default=True, help="Interleaved pairs of runs."
+)
 @settings_options(but=["iterations", "processes", "precision"], defaults=CALIBRATE_DEFAULTS)
 @WAIT
 @environment_options

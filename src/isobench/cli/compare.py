@@ -54,12 +54,12 @@ def compare(
     """Is SECOND faster than FIRST, or slower, and by how much?
 
     \b
-    isobench compare a.py b.py                       two models on one runtime, interleaved
-    isobench compare model.py -r ort -r torch-eager  one model on two runtimes, interleaved
-    isobench compare model.py -r ort -r ort@mine     one model in two environments (mine: see isobench env list)
-    isobench compare model.py -r ort -r ort:spinning=false   one model with two settings of a runtime
-    isobench compare ID_1 ID_2                       two results (ids, folders, result.json)
-    isobench compare baseline/ results/              two folders of results, each model on each runtime
+    isobench compare a.py b.py                              two models on one runtime, interleaved
+    isobench compare model.py -r ort -r torch-eager         one model on two runtimes, interleaved
+    isobench compare model.py -r ort -r ort:spinning=false  one model with two settings of a runtime
+    isobench compare model.py -r ort -r ort@mine            one model in two environments (isobench env list)
+    isobench compare ID_1 ID_2                              two results (ids, folders, result.json)
+    isobench compare baseline/ results/                     two folders of results, each model on each runtime
 
     Interleaved: each round measures a block of each, in random order, and blocks of the same round are compared.
     """  # noqa: D301 - click keeps the lines after \b

@@ -125,7 +125,7 @@ class Settings:
         "integer",
         "Time exactly this many iterations of each run.",
         default=None,
-        unset=f"at least {LEAST_ITERATIONS}, for --min-time or longer",
+        unset=f"as many as fit in --min-time, at least {LEAST_ITERATIONS}",
         least=1,
     )
     min_time_s: float = option("seconds", "Undisturbed time to measure in each run.", default=0.5, least=0)
@@ -149,7 +149,7 @@ class Settings:
         "percent",
         "Add runs until each median is known to this precision, such as 1%.",
         default=None,
-        unset="no more runs than --processes",
+        unset="exactly --processes runs",
         least=1e-4,
         most=1,
     )

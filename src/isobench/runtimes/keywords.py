@@ -40,7 +40,7 @@ class Keyword:
     def __str__(self) -> str:
         notes = [] if self.kind is Any else [type_name(self.kind)]
         notes += [] if self.default is _NOTHING else [f"default {self.default!r}"]
-        return f"{self.name} ({', '.join(notes)})" if notes else self.name
+        return f"{self.name} ({'; '.join(notes)})" if notes else self.name
 
 
 def keywords(takes: Callable[..., Any]) -> tuple[list[Keyword], bool]:

@@ -19,7 +19,7 @@ class OnnxReferenceRT(WorkerRT):
         super().__init__(check_shapes=check_shapes)
 
     def throughput(self) -> float:
-        """Inferences per second; also saves a figure of its own, nodes of the graph per second."""
+        """Inferences per second; also saves a statistic, nodes of the graph per second."""
         throughput = super().throughput()
         self.stats.save_model_eval_stat("nodes_per_s", throughput * self.outputs["facts"]["nodes"])
         return throughput

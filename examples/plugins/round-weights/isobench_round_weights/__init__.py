@@ -1,4 +1,4 @@
-"""A tool: how precise must weights be? A worker in isobench's `onnx` environment rounds them to `bits` bits."""
+"""A tool that rounds weights, to see how precise they must be; its worker runs in isobench's `onnx` environment."""
 
 from __future__ import annotations
 

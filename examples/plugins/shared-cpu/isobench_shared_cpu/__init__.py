@@ -1,7 +1,7 @@
 """A device with parts and configs, a runtime for it that uses isobench's own worker, and its default sequence.
 
 The device is this machine's processor, shared with others. Its part says what ONNX Runtime's threads do between two
-operators: `polite` lets them sleep, `greedy` lets them spin. Its config is the level of graph optimisation.
+operators: `polite` lets them sleep, `greedy` lets them spin. Its config is the level of graph optimization.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from isobench.tools.optimize_ort import OptimizeOrt
 
 
 class SharedCpuRT(OrtRT):
-    """ONNX Runtime with the settings of the device; it has no arguments of its own."""
+    """ONNX Runtime with the settings of the device, and without arguments."""
 
     hardware = "cpu"
 
@@ -38,7 +38,7 @@ def check() -> None:
     RuntimeError: the processor is not shared.
     """
     if os.environ.get("SHARED_CPU_ALONE"):
-        raise RuntimeError("this processor is shared with nobody (SHARED_CPU_ALONE is set)")
+        raise RuntimeError("this processor isn't shared (SHARED_CPU_ALONE is set)")
 
 
 LEAN = Sequence(tools=[Discover(), ExportPytorch(), OptimizeOrt(level="basic")])

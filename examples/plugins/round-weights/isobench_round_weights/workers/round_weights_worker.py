@@ -15,7 +15,7 @@ from protocol import FailureKind
 
 def _execute(onnx_file: str, output_dir: str, inputs_file: str, expected_file: str, *, bits: int) -> dict[str, Any]:
     if not 0 <= bits <= 23:
-        raise Refused(FailureKind.BAD_ARGUMENT, f"bits is {bits}", "It is from 0 to 23.")
+        raise Refused(FailureKind.BAD_ARGUMENT, f"bits must be from 0 to 23, got {bits}")
     model = onnx.load(onnx_file)
     rounded = 0
     for weight in model.graph.initializer:

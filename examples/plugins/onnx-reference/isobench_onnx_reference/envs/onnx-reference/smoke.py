@@ -1,4 +1,4 @@
-"""Run once in a new `onnx-reference` environment, which is ready only if this ends well."""
+"""Smoke test of a new `onnx-reference` environment, which is ready only if this succeeds."""
 
 import msgpack
 import numpy as np
