@@ -8,7 +8,7 @@ from typing import Any
 
 from isobench import results
 from isobench.analysis import Block, Interval, Verdict, summarize
-from isobench.analysis.correctness import Comparison
+from isobench.analysis.correctness import Correctness
 from isobench.planning.models import TensorSpec
 from isobench.planning.settings import Settings
 from isobench.results import (
@@ -95,7 +95,7 @@ def measured(mean_ms: float, *, ok: bool = True, reasons: tuple[str, ...] = (), 
         set_aside_s=set_aside_s,
         clean_share=0.75 if set_aside_s else 1.0,
         verdict=Verdict(status=status, reasons=reasons),
-        correctness=Comparison(
+        correctness=Correctness(
             ok=ok, worst_absolute=1e-6, worst_relative=1e-7, cosine=1.0, tensors=(), reasons=() if ok else reasons
         ),
         runs=(

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from isobench.analysis.correctness import Comparison, compare
+from isobench.analysis.correctness import Correctness, compare
 from isobench.workers.protocol import Tensor
 
 
@@ -17,7 +17,7 @@ def tensor(values: Any, dtype: Any = np.float32, name: str = "y") -> Tensor:
     return Tensor(name, array.dtype.name, array.shape, array.tobytes())
 
 
-def check(expected: Any, actual: Any, dtype: Any = np.float32) -> Comparison:
+def check(expected: Any, actual: Any, dtype: Any = np.float32) -> Correctness:
     compared = compare([tensor(expected, dtype)], [tensor(actual, dtype)])
     json.dumps(asdict(compared), allow_nan=False)
     return compared

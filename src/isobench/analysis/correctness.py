@@ -33,7 +33,7 @@ silently done in bfloat16 or TF32 (8 and 10 bits of mantissa) exceeds it. Intege
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorComparison:
+class TensorCorrectness:
     """One output: `worst_relative` is the worst difference divided by the output's largest |expected|."""
 
     name: str
@@ -47,7 +47,7 @@ class TensorComparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Correctness:
     """All outputs: their worst differences and lowest cosine; `reasons` say what is wrong, in sentences.
 
     A figure is None where nothing could be compared: a missing output, another shape, or values that aren't finite.
@@ -57,11 +57,11 @@ class Comparison:
     worst_absolute: float | None
     worst_relative: float | None
     cosine: float | None
-    tensors: tuple[TensorComparison, ...]
+    tensors: tuple[TensorCorrectness, ...]
     reasons: tuple[str, ...]
 
 
-def compare(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> Comparison:
+def compare(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> Correctness:
     """Compare outputs by name. NaN equals NaN in the same place, infinity equals infinity of the same sign."""
     given = {tensor.name: tensor for tensor in actual}
     wanted = {tensor.name for tensor in expected}
@@ -76,7 +76,7 @@ def compare(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> Comparison:
     absolute = [entry.worst_absolute for entry in compared if entry.worst_absolute is not None]
     relative = [entry.worst_relative for entry in compared if entry.worst_relative is not None]
     cosines = [entry.cosine for entry in compared if entry.cosine is not None]
-    return Comparison(
+    return Correctness(
         ok=not reasons,
         worst_absolute=max(absolute, default=None),
         worst_relative=max(relative, default=None),
@@ -86,7 +86,7 @@ def compare(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> Comparison:
     )
 
 
-def _compare(expected: Tensor, actual: Tensor) -> tuple[TensorComparison, str]:
+def _compare(expected: Tensor, actual: Tensor) -> tuple[TensorCorrectness, str]:
     tolerance = TOLERANCES.get(expected.dtype, 0.0)
     for what, wanted, found in (
         ("type", expected.dtype, actual.dtype),
@@ -101,7 +101,7 @@ def _compare(expected: Tensor, actual: Tensor) -> tuple[TensorComparison, str]:
     return _compare_values(expected, _wide(expected), _wide(actual), tolerance)
 
 
-def _compare_values(tensor: Tensor, wanted: Array, found: Array, tolerance: float) -> tuple[TensorComparison, str]:
+def _compare_values(tensor: Tensor, wanted: Array, found: Array, tolerance: float) -> tuple[TensorCorrectness, str]:
     import numpy as np
 
     # A value that isn't finite must be the same; others may differ within the tolerance.
@@ -142,8 +142,8 @@ def _record(
     absolute: float | None = None,
     relative: float | None = None,
     cosine: float | None = None,
-) -> TensorComparison:
-    return TensorComparison(
+) -> TensorCorrectness:
+    return TensorCorrectness(
         name=tensor.name,
         dtype=tensor.dtype,
         shape=tensor.shape,

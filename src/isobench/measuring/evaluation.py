@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from isobench import analysis
 from isobench.analysis import Block, Summary
-from isobench.analysis.correctness import Comparison
+from isobench.analysis.correctness import Correctness
 from isobench.planning.settings import Settings
 from isobench.results import ColdStart, Measured, Run, noise_floor
 from isobench.workers import machine, protocol
@@ -31,7 +31,7 @@ class CompletedRun:
 
     run: Run
     measurement: Measurement
-    comparison: Comparison
+    comparison: Correctness
     facts: Mapping[str, Any]
     stats: Mapping[str, Any]
     version: str
@@ -83,7 +83,7 @@ def prepare() -> None:
 
 def completed_run(
     measurement: Measurement,
-    comparison: Comparison,
+    comparison: Correctness,
     *,
     began: datetime,
     folder: str,

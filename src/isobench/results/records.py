@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from isobench.analysis import Block, GpuSummary, Interval, Summary, Verdict, Warmup
-from isobench.analysis.correctness import Comparison
+from isobench.analysis.correctness import Correctness
 from isobench.codec import OPEN
 from isobench.errors import ResultError
 from isobench.failures import FailureKind, Phase
@@ -162,7 +162,7 @@ class Measured:
     set_aside_s: float
     clean_share: float
     verdict: Verdict
-    correctness: Comparison
+    correctness: Correctness
     runs: tuple[Run, ...]
     facts: Mapping[str, Any]
     stats: Mapping[str, Any]
