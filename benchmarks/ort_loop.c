@@ -1,10 +1,11 @@
-/* The shortest loop there is around ONNX Runtime: its C API from C, one thread of control, buffers bound beforehand.
+/* The shortest possible loop around ONNX Runtime: its C API from C, one calling thread, buffers bound beforehand.
 
    cc -O2 -o ort_loop ort_loop.c -ldl
    ort_loop LIBRARY MODEL INPUT_FLOATS THREADS WARMUP SECONDS DIM...    (one float32 input, one output)
 
-   Prints the median, the mean and the number of iterations: "median_s mean_s iterations". The runtime's wheel brings the
-   library and not the header: what is used of its table of functions (its order never changes) is declared here. */
+   Prints the median, the mean and the number of iterations: "median_s mean_s iterations". The runtime's wheel has
+   the library without its header, so the part of its function table that is used here (its order never changes) is
+   declared below. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

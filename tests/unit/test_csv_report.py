@@ -111,7 +111,7 @@ def test_figures_that_a_runtime_saved_and_those_of_a_gpu_are_columns(tmp_path: P
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ResultError, match="holds no results"):
+    with pytest.raises(ResultError, match="no results in"):
         rows(tmp_path)
 
 

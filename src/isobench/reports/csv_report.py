@@ -33,7 +33,7 @@ def gather(places: Iterable[Path]) -> list[SavedResult | Unreadable]:
     for place in places:
         files = [place / results.RESULT_FILE] if (place / results.RESULT_FILE).exists() else results.files(place)
         if not files:
-            raise ResultError(f"{place} holds no results", hint="isobench run --output FOLDER writes results there.")
+            raise ResultError(f"no results in {place}", hint="isobench run --output FOLDER writes results there.")
         for file in files:
             folder = file.resolve().parent
             if folder in found:
@@ -46,7 +46,7 @@ def gather(places: Iterable[Path]) -> list[SavedResult | Unreadable]:
 
 
 def text(found: Sequence[SavedResult | Unreadable]) -> str:
-    """The table with its head. The figures that runtimes saved themselves are the last columns."""
+    """The table with its header. The last columns are the figures that runtimes saved themselves."""
     outcomes = [one.result.outcome for one in found if isinstance(one, SavedResult)]
     saved = {name for outcome in outcomes if isinstance(outcome, Measured) for name in outcome.stats}
     every = [*columns.CSV, *(columns.stat(name) for name in sorted(saved))]

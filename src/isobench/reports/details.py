@@ -120,7 +120,7 @@ def _gpu(outcome: Measured) -> str:
     if gpu is None:
         return ""
     parts = [
-        f"driver {facts['driver']}" if facts.get("driver") else f"not watched: {facts.get('unwatched')}",
+        f"driver {facts['driver']}" if facts.get("driver") else f"not monitored: {facts.get('unwatched')}",
         f"{gpu.clock_mhz_min:.0f} to {gpu.clock_mhz_max:.0f} MHz" if gpu.clock_mhz_min and gpu.clock_mhz_max else "",
         f"{gpu.power_w:.0f} W" if gpu.power_w is not None else "",
         f"at most {gpu.temperature_c_max:.0f} \u00b0C" if gpu.temperature_c_max is not None else "",

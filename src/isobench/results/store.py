@@ -62,7 +62,7 @@ def _save(result: Result, run_dirs: Sequence[Path], folder: Path) -> None:
 
 
 def run_folder(number: int) -> str:
-    """The name of the folder of the files of a run, counted from 1."""
+    """The name of a run's folder; runs are numbered from 1."""
     return f"run-{number}"
 
 

@@ -1,4 +1,4 @@
-"""Results that an earlier isobench wrote, brought to the present schema before they are decoded: JSON to JSON."""
+"""Upgrades Results of earlier schemas to the present one, from JSON to JSON, before they are decoded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _from_2(old: dict[str, Any]) -> dict[str, Any]:
 
 
 UPGRADES = {"isobench.result/2": _from_2}
-"""For each earlier schema that can be read, what makes the next one of it."""
+"""For each earlier schema that can be read, the function that upgrades a Result to the next one."""
 
 
 def upgrade(value: dict[str, Any]) -> dict[str, Any]:
