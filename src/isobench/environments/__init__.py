@@ -6,6 +6,7 @@
         conda/      `conda`: rattler installs conda packages, uv the Python packages over them
         container/  `container`: the interpreter comes from an image
         adopted     `adopted`: an interpreter that exists, used as it is
+    install_context where a provider installs
     choice          which provider: what the user requests, or what this machine can use
     store           where environments lie, and which are ready
     manifest        what was installed: a record, and its file

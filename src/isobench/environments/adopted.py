@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from isobench import paths
 from isobench.environments import store
-from isobench.environments.providers import InstallContext, Provider
+from isobench.environments.providers import Provider
 from isobench.environments.store import Environment
 from isobench.errors import ProvisionError, UsageError
 
 if TYPE_CHECKING:
+    from isobench.environments.install_context import InstallContext
     from isobench.environments.manifest import Adopted, Contents
     from isobench.environments.specs import Spec
 
@@ -88,6 +89,7 @@ def adopt(spec: Spec, prefix_or_python: Path, *, progress: Callable[[str], None]
     """
     from isobench.environments import inventory, manifest, provision, verification
     from isobench.environments.file_lock import FileLock
+    from isobench.environments.install_context import InstallContext
 
     python = _interpreter(prefix_or_python)
     about = _about(python)

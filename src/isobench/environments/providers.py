@@ -8,8 +8,7 @@ only the installation needs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -18,6 +17,7 @@ from isobench.errors import UsageError
 
 if TYPE_CHECKING:
     from isobench.environments.container.images import Image
+    from isobench.environments.install_context import InstallContext
     from isobench.environments.inventory import Package
     from isobench.environments.manifest import ImageFacts, Interpreter, Manifest
     from isobench.environments.specs import Spec
@@ -35,20 +35,6 @@ DEFAULT = "venv"
 """The provider of a spec for which none was chosen."""
 CONTAINER = "container"
 """The provider of runtimes that require a container."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstallContext:
-    """Where a provider installs: the empty `folder` to fill, the `log_file` of its tools, where progress is reported.
-
-    `lock` is the descriptor of the file lock on the folder. Every process that writes into the folder inherits it, so
-    the lock outlives us if we are killed while one of them is still writing.
-    """
-
-    folder: Path
-    log_file: Path
-    lock: int
-    progress: Callable[[str], None]
 
 
 class Provider(ABC):

@@ -17,7 +17,7 @@ from isobench import paths
 from isobench.environments import inventory, manifest, providers, store, verification
 from isobench.environments.conda import meta
 from isobench.environments.file_lock import FileLock
-from isobench.environments.providers import InstallContext
+from isobench.environments.install_context import InstallContext
 from isobench.environments.specs import Spec, names, unknown
 from isobench.environments.store import Environment
 from isobench.errors import ProvisionError

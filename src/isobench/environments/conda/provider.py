@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobench import paths
-from isobench.environments.providers import InstallContext, Provider
+from isobench.environments.providers import Provider
 from isobench.environments.specs import CONDA_LOCK_FILE, subdir
 from isobench.errors import ProvisionError, UsageError
 
 if TYPE_CHECKING:
+    from isobench.environments.install_context import InstallContext
     from isobench.environments.inventory import Package
     from isobench.environments.specs import Spec
     from isobench.environments.store import Environment

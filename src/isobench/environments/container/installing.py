@@ -10,8 +10,8 @@ from typing import Any
 from isobench.environments.container import engine, images, running
 from isobench.environments.container.engine import Engine
 from isobench.environments.container.images import Image
+from isobench.environments.install_context import InstallContext
 from isobench.environments.manifest import ImageFacts, container_from_json
-from isobench.environments.providers import InstallContext
 from isobench.environments.specs import Spec
 from isobench.environments.uv import installing as uv_installing
 from isobench.errors import ProvisionError

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobench.environments.container import images
-from isobench.environments.providers import InstallContext, Provider
+from isobench.environments.providers import Provider
 
 if TYPE_CHECKING:
+    from isobench.environments.install_context import InstallContext
     from isobench.environments.manifest import ImageFacts, Interpreter, Manifest
     from isobench.environments.specs import Spec
     from isobench.environments.store import Environment

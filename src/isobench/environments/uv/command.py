@@ -16,7 +16,7 @@ from isobench.errors import ProvisionError
 from isobench.system import process
 
 if TYPE_CHECKING:
-    from isobench.environments.providers import InstallContext
+    from isobench.environments.install_context import InstallContext
     from isobench.environments.specs import Spec
 
 # Variables that would make uv work on another environment, or on other packages, than those passed here.

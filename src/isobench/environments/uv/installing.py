@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from isobench.environments.providers import InstallContext
+from isobench.environments.install_context import InstallContext
 from isobench.environments.redaction import redacted
 from isobench.environments.specs import Spec
 from isobench.environments.uv import command

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from isobench.environments.providers import InstallContext, Provider
+from isobench.environments.providers import Provider
 from isobench.environments.specs import NO_PACKAGES
 
 if TYPE_CHECKING:
+    from isobench.environments.install_context import InstallContext
     from isobench.environments.specs import Spec
 
 
