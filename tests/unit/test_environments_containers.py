@@ -185,5 +185,7 @@ def test_a_containers_name_shows_whether_its_host_process_is_gone():
     where = mine.split("-")[1]
     assert engine._is_orphan(f"isobench-{where}-{ended.pid}-12345-abcdef")
     assert engine._is_orphan(f"isobench-{where}-{os.getpid()}-1-abcdef"), "another process has the number now"
-    assert not engine._is_orphan(f"isobench-00000000.1-{ended.pid}-12345-abcdef"), "it may live, elsewhere"
+    assert not engine._is_orphan(f"isobench-00000000.1-{ended.pid}-12345-abcdef"), (
+        "its process may live on another machine"
+    )
     assert not engine._is_orphan("isobench-of-somebody-else")

@@ -61,20 +61,20 @@ def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_el
     script = tmp_path / "plugin" / "workers" / "looks_around.py"
     script.parent.mkdir(parents=True)
     script.write_text(LOOKS_AROUND)
-    told = run(script, resources={"cpus": [max(os.sched_getaffinity(0))], "nice": 3})
-    assert told["user"] == [os.getuid(), os.getgid()]
+    reported = run(script, resources={"cpus": [max(os.sched_getaffinity(0))], "nice": 3})
+    assert reported["user"] == [os.getuid(), os.getgid()]
     assert (run.run_dir / "own").stat().st_uid == os.getuid()
-    assert told["interfaces"] == ["lo"]
-    assert told["workers"] == told["environment"] == "Read-only file system"
-    assert told["own"] == told["temporary"] == "done"
-    assert told["cwd"] == str(run.run_dir)
-    assert told["prefix"] == str(run.environment.folder)
-    assert told["base"] == "/opt/inside"
-    assert told["there"] == {str(run.run_dir): True, "/usr/bin/env": False}
-    assert told["control"] == {"affinity": [max(os.sched_getaffinity(0))], "nice": 3, "memory_nodes": []}
-    assert {"MALLOC_TOP_PAD_", "OMP_NUM_THREADS"} <= told["variables"].keys()
-    assert not {"SECRET_TOKEN", "https_proxy"} & told["variables"].keys()
-    assert told["pid"] > 1
+    assert reported["interfaces"] == ["lo"]
+    assert reported["workers"] == reported["environment"] == "Read-only file system"
+    assert reported["own"] == reported["temporary"] == "done"
+    assert reported["cwd"] == str(run.run_dir)
+    assert reported["prefix"] == str(run.environment.folder)
+    assert reported["base"] == "/opt/inside"
+    assert reported["there"] == {str(run.run_dir): True, "/usr/bin/env": False}
+    assert reported["control"] == {"affinity": [max(os.sched_getaffinity(0))], "nice": 3, "memory_nodes": []}
+    assert {"MALLOC_TOP_PAD_", "OMP_NUM_THREADS"} <= reported["variables"].keys()
+    assert not {"SECRET_TOKEN", "https_proxy"} & reported["variables"].keys()
+    assert reported["pid"] > 1
     assert run.stages == ["loading"]
     assert (run.run_dir / protocol.LOG_FILE).read_text() == "printed\n"
     assert container_world.containers() == []

@@ -48,8 +48,8 @@ def test_an_interpreter_is_adopted_by_its_prefix_or_by_its_path(world, venv, wha
 def test_what_is_changed_in_it_is_refused_before_a_measurement(world, venv):
     made = adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
     (made.site_packages / "alpha" / "more.py").write_text("value = 2\n")
-    told = r"the tiny environment was modified: alpha 1\.0:"
-    with pytest.raises(ProvisionError, match=told) as caught:
+    reported = r"the tiny environment was modified: alpha 1\.0:"
+    with pytest.raises(ProvisionError, match=reported) as caught:
         environments.check(made)
     assert caught.value.hint == f"Adopt it as it is now: isobench env adopt tiny {made.python}"
 
@@ -136,8 +136,8 @@ def test_a_place_without_an_interpreter_is_refused(world, tmp_path):
 
 def test_a_conda_environment_is_adopted_with_its_conda_packages_and_its_activation(conda, channel):
     made = conda.create(conda.conda_spec(channel.as_uri(), "toolbox", "greeter"))
-    told = conda.isobench("adopt", "tiny", str(made.folder))
-    assert told.returncode == 0, told.stderr
+    reported = conda.isobench("adopt", "tiny", str(made.folder))
+    assert reported.returncode == 0, reported.stderr
     taken = adopted.find("tiny")
     assert [package.name for package in taken.manifest().conda_packages] == [
         "greeter",

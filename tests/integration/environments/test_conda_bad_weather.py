@@ -173,7 +173,7 @@ def test_a_dependency_that_is_none_is_reported(conda, channel):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("channels: [x\n", "environment.yml is not YAML"),
         ("- a\n", "environment.yml has no list of dependencies"),
@@ -181,10 +181,10 @@ def test_a_dependency_that_is_none_is_reported(conda, channel):
         ("dependencies: [python 3.11.*]\n", "environment.yml names no channels"),
     ],
 )
-def test_a_damaged_environment_yml_is_reported(conda, channel, text, told):
+def test_a_damaged_environment_yml_is_reported(conda, channel, text, reported):
     spec = conda.conda_spec(channel.as_uri(), lock=False)
     spec.environment_file.write_text(text)
-    with pytest.raises(ProvisionError, match=told) as caught:
+    with pytest.raises(ProvisionError, match=reported) as caught:
         conda_locks.lock(spec, progress=conda.said.append)
     assert caught.value.hint == f"Fix {spec.environment_file}."
 
@@ -205,17 +205,17 @@ def test_a_lock_for_another_platform_is_refused(conda, channel):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "reported"),
     [
         ("version: '2.0'", "version: '1.0'", "toolbox-1.0-0 has the file toolbox-2.0-0.conda"),
         ("    tzdata: ''", "    tzdata: '>=2030'", "tzdata"),
         ("- name: tzdata", "- name: tzdate", "tzdate-2026c-0 has the file"),
     ],
 )
-def test_a_lock_changed_by_hand_is_refused(conda, channel, old, new, told):
+def test_a_lock_changed_by_hand_is_refused(conda, channel, old, new, reported):
     why, error = creating_fails(conda, moved(conda.conda_spec(channel.as_uri(), "toolbox"), old, new))
     assert why == "the lock is inconsistent"
-    assert told in error.details
+    assert reported in error.details
     assert error.hint == "Resolve it again: isobench env lock tiny"
 
 

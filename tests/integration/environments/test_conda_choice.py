@@ -1,4 +1,4 @@
-"""Which provider lays an environment down, and how channels are reached that take a mirror or a password."""
+"""Which provider installs an environment, and channels that need a mirror or a password."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_files_are_copied_so_that_an_edit_stays_where_it_was_made(conda, channel
     made = conda.create(spec)
     for file in made.folder.rglob("*"):
         assert file.is_symlink() or file.is_dir() or file.stat().st_nlink == 1, file
-    (made.folder / "lib" / "toolbox.txt").write_text("spoilt\n")
+    (made.folder / "lib" / "toolbox.txt").write_text("corrupted\n")
     other = conda.create(replace(spec, name="other"))
     assert (other.folder / "lib" / "toolbox.txt").read_text() == "two\n"
 
@@ -197,5 +197,5 @@ def test_the_command_line_goes_from_environment_yml_to_a_ready_environment(conda
     created = conda.isobench("create", "tiny")
     assert created.returncode == 0, created.stderr
     assert "tiny: using provider conda (rattler and uv, from conda-lock.yml and requirements.txt)" in created.stderr
-    told = json.loads(conda.isobench("path", "tiny", "--json").stdout)
-    assert told["provider"] == "conda"
+    reported = json.loads(conda.isobench("path", "tiny", "--json").stdout)
+    assert reported["provider"] == "conda"

@@ -138,7 +138,7 @@ def test_the_committed_locks_are_of_their_environment_yml_for_three_platforms(na
 
 
 def test_without_conda_lock_the_extra_is_named(conda, channel):
-    """Python is told not to find conda-lock, in the child, where it would be loaded."""
+    """Make the child, which would load conda-lock, not find it."""
     spec = conda.conda_spec(channel.as_uri(), lock=False)
     hidden = conda.root / "hidden"
     (hidden / "conda_lock").mkdir(parents=True)

@@ -17,10 +17,10 @@ def failed(outcome, code=4):
     assert outcome.returncode == code, outcome
     lines = outcome.stderr.splitlines()
     assert not any(line.startswith("Traceback") for line in lines), outcome.stderr
-    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    reported = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
-    assert (len(told), len(hints)) == (1, 1), outcome.stderr
-    return told[0], hints[0]
+    assert (len(reported), len(hints)) == (1, 1), outcome.stderr
+    return reported[0], hints[0]
 
 
 def printed(outcome):
@@ -158,17 +158,17 @@ def test_the_path_is_printed_alone(world):
     made = world.create()
     assert printed(world.isobench("path", "tiny")) == f"{made.folder}\n"
     assert printed(world.isobench("path", made.folder.name)) == f"{made.folder}\n"
-    told = json.loads(printed(world.isobench("path", "tiny", "--json")))
-    assert (told["folder"], told["python"]) == (str(made.folder), str(made.python))
-    assert (told["site_packages"], told["identity"]) == (str(made.site_packages), made.identity)
+    reported = json.loads(printed(world.isobench("path", "tiny", "--json")))
+    assert (reported["folder"], reported["python"]) == (str(made.folder), str(made.python))
+    assert (reported["site_packages"], reported["identity"]) == (str(made.site_packages), made.identity)
 
 
 @pytest.mark.parametrize("command", ["path", "verify"])
 def test_what_is_not_made_is_reported_with_the_command_that_makes_it(world, command):
     world.create()
     world.spec(world.alpha_2 + world.beta)  # what lies there by this name is of another lock
-    told = ("the tiny environment does not exist", "Create it: isobench env create tiny")
-    assert failed(world.isobench(command, "tiny")) == told
+    reported = ("the tiny environment does not exist", "Create it: isobench env create tiny")
+    assert failed(world.isobench(command, "tiny")) == reported
 
 
 def test_an_environment_that_is_unchanged_is_verified(world):
@@ -177,8 +177,8 @@ def test_an_environment_that_is_unchanged_is_verified(world):
     assert (
         printed(world.isobench("verify", made.folder.name)) == f"{made.folder.name}: unchanged since its installation\n"
     )
-    told = json.loads(printed(world.isobench("verify", "tiny", "--json")))
-    assert told == [{"name": "tiny", "ok": True, "problems": []}]
+    reported = json.loads(printed(world.isobench("verify", "tiny", "--json")))
+    assert reported == [{"name": "tiny", "ok": True, "problems": []}]
 
 
 def test_verifying_lists_every_difference_and_fails(world):

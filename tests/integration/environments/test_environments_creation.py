@@ -115,11 +115,13 @@ def test_a_wrong_hash_is_refused_with_both_hashes(world):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"), [(("1.0", "3.0"), "alpha==3.0"), (("alpha", "nowhere"), "nowhere")], ids=["version", "package"]
+    ("change", "reported"),
+    [(("1.0", "3.0"), "alpha==3.0"), (("alpha", "nowhere"), "nowhere")],
+    ids=["version", "package"],
 )
-def test_what_no_index_has_is_named_with_the_settings_that_help(world, change, told):
+def test_what_no_index_has_is_named_with_the_settings_that_help(world, change, reported):
     error = refusal(world, world.spec(world.alpha.replace(*change) + world.beta))
-    assert f"no configured index has {told}" in error.message
+    assert f"no configured index has {reported}" in error.message
     assert "UV_FIND_LINKS" in error.hint
     assert "log: " in error.details
 

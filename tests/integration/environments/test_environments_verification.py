@@ -177,8 +177,8 @@ def test_three_differences_are_reported_and_the_others_are_listed(made):
     install(made, "alpha==2.0")
     with pytest.raises(ProvisionError) as caught:
         environments.check(made)
-    told = caught.value.message.split(": ", 1)[1].split("; ")
-    assert (told[0], len(told), told[-1]) == ("alpha 1.0 was replaced by 2.0", 4, "and 4 more")
+    reported = caught.value.message.split(": ", 1)[1].split("; ")
+    assert (reported[0], len(reported), reported[-1]) == ("alpha 1.0 was replaced by 2.0", 4, "and 4 more")
     assert caught.value.details.count(" was added and belongs to no package\n") == 4
     assert len(environments.verify(made)) == 7
 

@@ -102,7 +102,7 @@ class ContainerProvider(Provider):
         return Interpreter(path=str(environment.python.readlink()))
 
     def problems(self, environment: Environment, manifest: Manifest) -> list[str]:
-        """Whether the image is still the same: only its digest tells, and only the engine knows it."""
+        """Whether the image is still the same, which only the engine knows."""
         from isobench.environments.container import engine
 
         found = engine.find().inspect(environment.image)
