@@ -156,7 +156,9 @@ class Worker:
             while self._messages:
                 message = self._messages.popleft()
                 if "phase" in message:
-                    self._phase, self._detail = Phase(message["phase"]), str(message.get("detail", ""))
+                    with suppress(ValueError):  # not one of harness.stage's messages
+                        self._phase = Phase(message["phase"])
+                    self._detail = str(message.get("detail", ""))
                     on_stage(self._stage)
                 elif "killed_by" in message:
                     self._killed_by = int(message["killed_by"])
