@@ -183,4 +183,4 @@ def test_one_model_is_compared_in_two_environments(model: Path, adopted_ort: Env
     assert found.differences == ()
     lacking = measure(model, "ort@openvino").outcome
     assert isinstance(lacking, Failed)
-    assert "ort@openvino can't run: the environment openvino has no onnxruntime" in lacking.message
+    assert "ort@openvino can't run: the environment openvino contains no onnxruntime" in lacking.message
