@@ -103,7 +103,7 @@ class Phase(StrEnum):
     PARSING = "parsing"
     COMPILING = "compiling"
     BUILDING_ENGINE = "building the engine"
-    TRYING_ENGINES = "comparing the engines"
+    COMPARING_ENGINES = "comparing the engines"
     CAPTURING_GRAPH = "capturing the CUDA graph"
     MOVING_TO_GPU = "moving the model to the GPU"
     WARMING_UP = "warming up"

@@ -184,7 +184,7 @@ def _chosen(loaded: list[_Loaded]) -> tuple[int, list[float | None]]:
     """The index of the engine to measure, and the median of each: of several the middle one, the slower of two."""
     if len(loaded) == 1:
         return 0, [None]
-    stage(Phase.TRYING_ENGINES)
+    stage(Phase.COMPARING_ENGINES)
     medians = [_median_s(one) for one in loaded]
     return sorted(range(len(loaded)), key=medians.__getitem__)[len(loaded) // 2], [*medians]
 
