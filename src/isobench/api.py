@@ -24,7 +24,7 @@ from isobench.planning import selection
 from isobench.planning.models import Model
 from isobench.planning.plan import Plan
 from isobench.planning.runtime_choice import RuntimeChoice
-from isobench.planning.settings import Settings
+from isobench.planning.settings import BUILD_OPTIONS, OPTIONS, Settings
 from isobench.runtimes import registry
 from isobench.runtimes.worker_rt import not_interleavable
 from isobench.tools.base import Tool
@@ -109,7 +109,7 @@ def sequence(
     """Take models through a sequence of tools; yields the Results of its `benchmark` tools, each saved before.
 
     Everything is checked when this is called: the order of the tools for every model, the runtimes and their arguments.
-    `settings` are the fields of `Settings` that all tools share.
+    `settings` are those of the builds (`BUILD_OPTIONS`); the `benchmark` tools have their own for measuring.
 
     Raises:
         UsageError: the order of the tools, a runtime or an option is invalid.
@@ -117,6 +117,11 @@ def sequence(
     """
     from isobench.tools.benchmark import Benchmark
 
+    misplaced = [name for name in settings if name in OPTIONS and name not in BUILD_OPTIONS]
+    if misplaced:
+        raise UsageError(
+            f"a sequence has no option {misplaced[0]!r}", hint="Give it to the benchmark tools of the sequence."
+        )
     chosen_settings = Settings.of(**settings)
     chosen = selection.select(models, labels=labels, script_args=script_args)
     for model in chosen:

@@ -216,7 +216,7 @@ def test_results_are_saved_in_the_given_folder_listed_and_shown(model: Path, tmp
 def test_python_gets_the_same_result(model: Path) -> None:
     result = isobench.benchmark(model, dimensions={"rows": 2}, iterations=11, threads=1)
     assert (result.latency.iterations, result.runtime.name, result.ok) == (11, "ort", True)
-    with pytest.raises(UsageError, match=r"is several models: .*::e01e279c, .*::b4b5ecef"):
+    with pytest.raises(UsageError, match=r"has several models: .*::e01e279c, .*::b4b5ecef"):
         isobench.benchmark(EXAMPLES / "two_models.py", runtime="torch-eager")
     failed = isobench.benchmark(model, runtime="torch-eager")
     with pytest.raises(ResultError, match="it runs the PyTorch module"):

@@ -117,6 +117,12 @@ def test_an_invalid_sequence_is_refused_before_anything_runs(
     assert not (folder / "home").exists()
 
 
+def test_options_of_measuring_belong_to_the_benchmark_tool() -> None:
+    made = parse([*DISCOVERED.split(), "benchmark"], tools.tools(), tools.sequences())
+    with pytest.raises(UsageError, match="a sequence has no option 'iterations'"):
+        api.sequence(["model.py"], made, iterations=5)
+
+
 def test_the_help_lists_the_tools_and_the_options_of_each(capsys: pytest.CaptureFixture[str]) -> None:
     _, everything = output_of(capsys, "sequence", "-h")
     for name in ("discover", "load-onnx", "export-pytorch", "optimize-ort", "convert-fp16", "verify-export"):

@@ -98,7 +98,7 @@ class _Bench:
         found = environments.find(chosen)
         if found is not None:
             return found
-        self.progress.begin("provisioning")
+        self.progress.begin("installing the environment")
         return environments.create(chosen, progress=self.progress.stage)
 
     def measure(self, tool: Tool, state: State) -> Sequence[SavedResult]:
