@@ -135,8 +135,8 @@ def test_parts_configs_and_a_default_sequence(site: Path) -> None:
     greedy = measured(site, "run", "--device", "shared-cpu::greedy", SCRIPT)
     assert (greedy["device"]["device"], greedy["outcome"]["facts"]["spinning"]) == ("shared-cpu::greedy::all", True)
     unknown = output_of(site, "run", "--device", "shared-cpu::greedy::basic", SCRIPT, code=2)
-    assert "shared-ort knows no config 'basic' of shared-cpu::greedy" in unknown
-    assert "It knows all." in unknown
+    assert "shared-ort doesn't support the config 'basic' of shared-cpu::greedy" in unknown
+    assert "Its configs are: all." in unknown
 
 
 def test_a_requirement_is_checked_before_each_benchmark(site: Path, model: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_tool_with_its_own_worker(site: Path, model: Path) -> None:
         {"tool": "round-weights", "options": {"bits": 20}, "alters": True}
     ]
     wrong = output_of(site, "sequence", "-i", model, *tools, "1", "verify-export", code=3)
-    assert "doesn't compute what the model does" in wrong
+    assert "of the ONNX file of small differ from the model's" in wrong
     refused = output_of(site, "sequence", "-i", model, *tools, "99", code=3)
     assert "bits must be from 0 to 23, got 99" in refused
 
