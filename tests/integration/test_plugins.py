@@ -157,7 +157,7 @@ def test_a_tool_with_its_own_worker(site: Path, model: Path) -> None:
     ]
     wrong = output_of(site, "sequence", "-i", model, *tools, "1", "verify-export", code=3)
     assert "of the ONNX file of small differ from the model's" in wrong
-    refused = output_of(site, "sequence", "-i", model, *tools, "99", code=3)
+    refused = output_of(site, "sequence", "-i", model, *tools, "99", code=5)
     assert "bits must be from 0 to 23, got 99" in refused
 
 
