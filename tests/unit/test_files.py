@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +32,18 @@ def test_a_file_that_cannot_be_written_keeps_its_content(tmp_path):
 def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):
     (tmp_path / "data").write_bytes(b"abc" * 100_000)
     assert files.sha256(tmp_path / "data") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+@pytest.mark.parametrize("size", [0, 5, files.SMALL_BYTES, files.SMALL_BYTES + 1])
+def test_hashes_are_the_same_with_and_without_openssl(tmp_path: Path, size: int) -> None:
+    content, file = bytes(size), tmp_path / "file"
+    file.write_bytes(content)
+    wanted = hashlib.sha256(content).hexdigest()
+    code = (
+        "import sys; from isobench.system import files; from pathlib import Path\n"
+        "print(files.sha256(sys.argv[1]), 'hashlib' in sys.modules)\n"
+        "print(files.sha256_of(Path(sys.argv[1]).read_bytes()))"
+    )
+    said = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=True).stdout.split()
+    assert said == [wanted, str(size > files.SMALL_BYTES), wanted]
+    assert files.sha256(file) == files.sha256_of(content) == wanted

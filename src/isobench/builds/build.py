@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -140,4 +139,4 @@ def bindings(entries: Iterable[Mapping[str, str]]) -> tuple[Binding, ...]:
 def content_id(folder: Path, *parts: str) -> str:
     """A Build's id: 16 hex digits over its parts, its inputs and its expected outputs."""
     content = (*parts, files.sha256(folder / INPUTS_FILE), files.sha256(folder / EXPECTED_FILE))
-    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+    return files.sha256_of("\n".join(content).encode())[:16]

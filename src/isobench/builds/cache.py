@@ -10,7 +10,6 @@ place, and never changed afterwards.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +59,7 @@ class Dependency:
 
 def key(request: Mapping[str, Any]) -> str:
     """The index key of a request: every JSON value in it counts."""
-    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:32]
+    return files.sha256_of(json.dumps(request, sort_keys=True).encode())[:32]
 
 
 def look_up(index_key: str, model: Model) -> list[Build] | None:

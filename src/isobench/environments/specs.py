@@ -147,11 +147,9 @@ class Spec:
 
     def identity(self) -> str:
         """The SHA-256 (64 hex digits) of everything that decides what is installed: another value, another folder."""
-        import hashlib
-
         parts = ["isobench.environment/2", self.provider, platform_name(), self.python]
         parts += providers.get(self.provider).identity_parts(self)
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return files.sha256_of("\n".join(parts).encode())
 
     def locked(self) -> dict[str, str]:
         """Version by name (normalised) of every package in the lock; {} if the provider needs none.

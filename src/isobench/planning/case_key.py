@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from isobench.planning.models import Step
 from isobench.planning.settings import Settings
+from isobench.system import files
 
 SCHEMA = "isobench.case/1"
 DIGITS = 24
@@ -48,4 +48,4 @@ class CaseKey:
         value = {"schema": SCHEMA, **codec.encode(self)}
         value["settings"] = {name: one for name, one in value["settings"].items() if name not in NOT_COUNTED}
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+        return files.sha256_of(text.encode())[:DIGITS]

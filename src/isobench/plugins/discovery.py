@@ -23,7 +23,8 @@ from typing import Any
 from isobench import paths
 
 GROUP = "[isobench.plugins]"
-OWN = ("isobench.runtimes.builtin", "isobench.tools.builtin")
+OWN = {"isobench.runtimes.builtin": ("runtimes",), "isobench.tools.builtin": ("tools", "sequences")}
+"""isobench's own modules, and the keys that each has."""
 KEYS = ("runtimes", "tools", "sequences")
 
 
@@ -62,9 +63,12 @@ def announced() -> tuple[Plugin, ...]:
 
 
 @cache
-def loaded() -> tuple[Plugin, ...]:
-    """Every plugin, with what it implements or the reason why it can't be loaded."""
-    return tuple(_load(plugin) for plugin in announced())
+def loaded(key: str = "") -> tuple[Plugin, ...]:
+    """Every plugin, with what it implements or the reason why it can't be loaded.
+
+    With a `key` ("runtimes", "tools"), isobench's own modules that don't have it are left out and not imported.
+    """
+    return tuple(_load(plugin) for plugin in announced() if not key or key in OWN.get(plugin.module, KEYS))
 
 
 def envs() -> list[Path]:

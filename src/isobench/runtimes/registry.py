@@ -183,7 +183,7 @@ def get(chosen: RuntimeChoice | str, device: Device) -> Entry:
     if name not in known:
         from isobench.system.names import did_you_mean
 
-        broken = [f"{plugin.name} ({plugin.error})" for plugin in plugins.loaded() if plugin.error]
+        broken = [f"{plugin.name} ({plugin.error})" for plugin in plugins.loaded("runtimes") if plugin.error]
         more = f" Failed to load: {', '.join(broken)}; see isobench plugins." if broken else ""
         raise UsageError(
             f"unknown runtime {name!r}{did_you_mean(name, known)}", hint=f"Installed: {', '.join(sorted(known))}.{more}"
@@ -251,7 +251,7 @@ def forget() -> None:
 @cache
 def _by_name() -> dict[str, list[Entry]]:
     known: dict[str, list[Entry]] = {}
-    for plugin in plugins.loaded():
+    for plugin in plugins.loaded("runtimes"):
         for entry in read(plugin)[0]:
             known.setdefault(entry.name, []).append(entry)
     return known

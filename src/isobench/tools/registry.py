@@ -20,7 +20,7 @@ def tools() -> dict[str, type[Tool]]:
         UsageError: two plugins provide one of the same name.
     """
     known: dict[str, type[Tool]] = {}
-    for plugin in plugins.loaded():
+    for plugin in plugins.loaded("tools"):
         for tool in read(plugin)[0]:
             if tool.name in known:
                 raise _twice("tool", tool.name, known[tool.name].__module__, plugin.module)
@@ -36,7 +36,7 @@ def sequences() -> dict[str, Sequence]:
     """
     known: dict[str, Sequence] = {}
     origins: dict[str, str] = {}
-    for plugin in plugins.loaded():
+    for plugin in plugins.loaded("tools"):
         for name, sequence in read(plugin)[1].items():
             if name in known:
                 raise _twice("sequence", name, origins[name], plugin.module)
