@@ -44,11 +44,11 @@ def test_what_does_not_apply_is_a_dash_in_tables_and_empty_in_the_csv() -> None:
 
 
 def test_tables_and_their_notes_call_a_runtime_as_the_user_chose_it() -> None:
-    noisy = replace(with_label("ort[spinning=False]"), outcome=measured(4.0, reasons=("others used the machine",)))
+    noisy = replace(with_label("ort:spinning=false"), outcome=measured(4.0, reasons=("others used the machine",)))
     text = table.run_table([noisy, make()])
-    assert "ort[spinning=False]" in text.splitlines()[5]
-    assert "ort[spinning=False]: noisy: others used the machine" in text
-    assert "ort[spinning=False]" in table.listing([noisy, make()])
+    assert "ort:spinning=false" in text.splitlines()[5]
+    assert "ort:spinning=false: noisy: others used the machine" in text
+    assert "ort:spinning=false" in table.listing([noisy, make()])
 
 
 def test_the_speed_up_is_over_torch_eager_without_arguments_where_that_was_measured() -> None:

@@ -197,7 +197,7 @@ def test_further_differences_are_reported(other: Result, reported: str) -> None:
 
 
 def test_arguments_that_are_compared_are_no_further_difference() -> None:
-    runtime = replace(PLAIN.runtime, label="ort[spinning=False]", arguments={"spinning": False})
+    runtime = replace(PLAIN.runtime, label="ort:spinning=false", arguments={"spinning": False})
     assert [*compare._differences(PLAIN, replace(PLAIN, runtime=runtime))] == []
 
 

@@ -38,6 +38,14 @@ class DiscoveredModel:
         given = {one.name: value[_json_name(one.name)] for one in fields(cls)}
         return cls(**{**given, "inputs": tuple(map(TensorSpec.from_json, given["inputs"]))})
 
+    def __getitem__(self, name: str) -> Any:
+        """A member by the name that it has in JSON: `model["class"]`.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self.to_json()[name]
+
     def to_json(self) -> dict[str, Any]:
         """As the worker wrote it, and as `isobench discover --json` prints it."""
         return {_json_name(name): value for name, value in asdict(self).items()}

@@ -115,7 +115,7 @@ MODEL = Column(
 RUNTIME = Column(
     name="runtime_label",
     heading="runtime",
-    about="the runtime as the user chose it: `ort` or `ort[spinning=False]`",
+    about="the runtime as the user chose it: `ort` or `ort:spinning=false`",
     get=_of_result(lambda result: result.runtime.label),
     left=True,
 )

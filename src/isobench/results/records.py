@@ -47,7 +47,7 @@ class ModelRecord:
 class RuntimeRecord:
     """What measured it: `arguments` are the runtime's own, all of them, defaults included.
 
-    `label` is what the user chose, `ort` or `ort[spinning=False]`: reports call the runtime so. `status_stats` are the
+    `label` is what the user chose, `ort` or `ort:spinning=false`: reports call the runtime so. `status_stats` are the
     names of those of its stats that are shown with the latency.
     """
 
