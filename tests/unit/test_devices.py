@@ -76,11 +76,10 @@ def test_the_cores_are_those_of_the_affinity() -> None:
     everything = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(everything)})
-        one = devices.cores()
+        assert devices.default_threads() == 1
     finally:
         os.sched_setaffinity(0, everything)
-    assert (one.logical, one.physical) == (1, 1)
-    assert devices.default_threads() >= one.physical
+    assert 1 <= devices.default_threads() <= len(everything)
 
 
 @pytest.mark.parametrize(("quota", "expected"), [(0.5, 1), (2.9, 2), (100.0, 4), (None, 4)])

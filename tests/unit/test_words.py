@@ -58,6 +58,18 @@ def test_words_are_collected_up_to_the_next_option_or_model(
     assert command.main(arguments.split(), standalone_mode=False) == (models, rt_args, "--json" in arguments)
 
 
+def test_a_value_that_looks_like_a_short_option_stays_a_value() -> None:
+    @click.command(cls=words.WordsCommand)
+    @click.argument("models", nargs=-1)
+    @click.option("-r", "--runtime", "runtimes", multiple=True)
+    @click.option("--script-args")
+    def other(models: tuple[str, ...], runtimes: tuple[str, ...], script_args: str | None) -> object:
+        return models, runtimes, script_args
+
+    typed = ["-r", "ort", "--script-args", "-r", "m.py", "-rtrt", "--runtime=x", "--", "-r"]
+    assert other.main(typed, standalone_mode=False) == (("m.py", "-r"), ("ort", "trt", "x"), "-r")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

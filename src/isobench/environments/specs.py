@@ -30,7 +30,7 @@ BUILD_CONSTRAINTS_FILE = "build-constraints.txt"
 NO_PACKAGES = "# conda's own packages are all: nothing is laid over them.\n"
 """The lock of the Python packages if none are requested. Its text decides identities, so it must not change."""
 
-_PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
+_PINNED = r"(?m)^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class Spec:
         if not self._needs_lock:
             return {}
         text = self.lock_file.read_text(encoding="utf-8", errors="replace")
-        pins = _PINNED.findall(text)
+        pins = re.findall(_PINNED, text)
         if not pins and text != NO_PACKAGES:
             raise ProvisionError(
                 f"the lock of {self.name}, {self.lock_file}, is damaged: it names no package",

@@ -10,7 +10,7 @@ from isobench.errors import ModelError, UsageError
 from isobench.planning.models import Model
 
 SUFFIXES = (".py", ".onnx")
-_LABELS = re.compile(r"#+\s*labels(?:(:)|\s|$)(.*)")
+_LABELS = r"#+\s*labels(?:(:)|\s|$)(.*)"
 
 
 def select(
@@ -60,7 +60,7 @@ def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
         return {}
     with path.open("rb") as file:
         line = file.readline(4096).decode("utf-8", errors="replace").strip()
-    found = _LABELS.fullmatch(line)
+    found = re.fullmatch(_LABELS, line)
     if found is None:
         return {}
     words = found[2].split()

@@ -24,7 +24,7 @@ FAMILIES = (*CPUS, NVIDIA)
 
 _X86 = {"x86_64", "amd64", "i386", "i686"}
 
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_WORD = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
 _LOOK_AGAIN_S = 0.5
 """How often a process with a time limit tries the lock; without a limit it sleeps in the kernel."""
 
@@ -46,7 +46,7 @@ class Device:
         """
         known = ", ".join(families)
         family, *rest = text.split("::")
-        if len(rest) > 2 or not all(_WORD.fullmatch(word) for word in (family, *rest)):
+        if len(rest) > 2 or not all(re.fullmatch(_WORD, word) for word in (family, *rest)):
             raise UsageError(
                 f"--device must be FAMILY[::PART[::CONFIG]], got {text!r}", hint=f"The families are: {known}."
             )
@@ -80,28 +80,15 @@ def check_machine(device: Device) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cores:
-    """The CPUs that this process may use, by its affinity and its control group's quota."""
+def default_threads(among: Sequence[int] = ()) -> int:
+    """The default of --threads: the physical cores that affinity and quota leave this process, at least one.
 
-    logical: int
-    physical: int
-    quota: float | None
-    """The number of CPUs that the control group allows; None: no limit."""
-
-
-def cores(among: Sequence[int] = ()) -> Cores:
-    """The cores that are available to this process, `among` some of its CPUs; at least one."""
-    mine = among or machine.cpus()
+    `among` are some of its CPUs, if it may not use all of them.
+    """
+    cores = len(machine.physical_cores(among or machine.cpus()))
     quota, _ = machine.cpu_quota()
     # More threads than the quota allows are throttled, which costs more than they gain.
-    ceiling = max(1, math.floor(quota)) if quota is not None else len(mine)
-    return Cores(logical=min(len(mine), ceiling), physical=min(len(machine.physical_cores(mine)), ceiling), quota=quota)
-
-
-def default_threads(among: Sequence[int] = ()) -> int:
-    """The default of --threads: the physical cores that are available, `among` some CPUs."""
-    return cores(among).physical
+    return cores if quota is None else min(cores, max(1, math.floor(quota)))
 
 
 @contextmanager
