@@ -21,8 +21,19 @@ from __future__ import annotations
 import os
 import sys
 from array import array
-from enum import StrEnum
 from typing import Any, NamedTuple
+
+try:
+    from enum import StrEnum
+except ImportError:  # Python 3.10: some adopted environments have it
+    from enum import Enum
+
+    class StrEnum(str, Enum):  # type: ignore[no-redef]  # noqa: UP042 - this is what stands in for it
+        """A string with a name: Python 3.11's, as far as it is used."""
+
+        __str__ = str.__str__
+        __format__ = str.__format__  # type: ignore[assignment]
+
 
 REQUEST_SCHEMA = "isobench.request/1"
 OUTPUTS_SCHEMA = "isobench.outputs/1"

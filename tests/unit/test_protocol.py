@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgpack
@@ -74,3 +76,15 @@ def test_an_incomplete_tensors_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes(whole[:200])
     with pytest.raises(ProtocolError, match="is not a tensors file"):
         protocol.read_tensors(tmp_path / "t")
+
+
+def test_the_exchange_works_on_pythons_without_str_enum() -> None:
+    workers = Path(__file__).parents[2] / "workers"
+    code = (
+        f"import enum, sys; del enum.StrEnum; sys.path.insert(0, {str(workers)!r})\n"
+        "import harness, json, protocol\n"
+        "phase = protocol.Phase.LOADING\n"
+        "print(f'{phase}', str(phase), json.dumps(phase), phase == 'loading', protocol.Phase('loading') is phase)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-B", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["loading", "loading", '"loading"', "True", "True"]
