@@ -35,13 +35,13 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize(("error", "meaning"), OUTPUTS.items())
-def test_what_rattler_prints_is_explained(error, meaning):
+def test_what_rattler_prints_is_explained(error: tuple[str, str], meaning: str) -> None:
     why, hint = errors.explain(*error, relock="isobench env lock ort", spec="envs/ort/environment.yml")
     assert meaning in why
     assert hint
     assert "{" not in why + hint
 
 
-def test_names_passwords_and_tokens_in_addresses_are_never_repeated():
+def test_names_passwords_and_tokens_in_addresses_are_never_repeated() -> None:
     text = "https://me:secret@example.org/c and https://example.org/t/secret/c (secretive)"
     assert redacted(text) == "https://***@example.org/c and https://example.org/t/***/c (secretive)"

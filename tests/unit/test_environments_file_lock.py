@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,12 @@ from isobench.environments.file_lock import FileLock
 from isobench.errors import ProvisionError
 
 
-def test_the_second_waits_for_the_first_and_reports_for_whom(tmp_path):
-    lock_file, order, said = tmp_path / "x.lock", [], []
+def test_the_second_waits_for_the_first_and_reports_for_whom(tmp_path: Path) -> None:
+    lock_file = tmp_path / "x.lock"
+    order: list[str] = []
+    said: list[str] = []
 
-    def second():
+    def second() -> None:
         with FileLock(lock_file, making="ort", progress=said.append):
             order.append("second")
 
@@ -33,7 +36,7 @@ def test_the_second_waits_for_the_first_and_reports_for_whom(tmp_path):
     assert not lock_file.exists()
 
 
-def test_the_lock_outlives_its_holder_while_a_child_works_under_it(tmp_path):
+def test_the_lock_outlives_its_holder_while_a_child_works_under_it(tmp_path: Path) -> None:
     lock_file, go = tmp_path / "x.lock", tmp_path / "go"
     code = (
         "import os, subprocess\nfrom pathlib import Path\nfrom isobench.environments.file_lock import FileLock\n"
@@ -42,9 +45,9 @@ def test_the_lock_outlives_its_holder_while_a_child_works_under_it(tmp_path):
         "    os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    said = []
+    said: list[str] = []
 
-    def progress(line):
+    def progress(line: str) -> None:
         said.append(line)
         go.touch()
 
@@ -52,10 +55,10 @@ def test_the_lock_outlives_its_holder_while_a_child_works_under_it(tmp_path):
         assert len(said) == 1, "it was waited for until the child had ended"
 
 
-def test_many_threads_are_never_in_at_once(tmp_path):
+def test_many_threads_are_never_in_at_once(tmp_path: Path) -> None:
     inside, most = 0, 0
 
-    def work():
+    def work() -> None:
         nonlocal inside, most
         for _ in range(5):
             with FileLock(tmp_path / "x.lock", making="it", progress=lambda _line: None):
@@ -72,7 +75,7 @@ def test_many_threads_are_never_in_at_once(tmp_path):
     assert most == 1
 
 
-def test_a_file_in_place_of_the_folder_is_reported(tmp_path):
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(ProvisionError, match="can't be created") as caught,

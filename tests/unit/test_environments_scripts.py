@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NoReturn
+
 import pytest
 
 from isobench import environments
@@ -9,102 +12,102 @@ from isobench.environments import scripts
 from isobench.errors import ModelError
 
 
-def silent(_line):
+def silent(_line: str) -> NoReturn:
     raise AssertionError("nothing was to be resolved")
 
 
-def written(tmp_path, text):
+def written(tmp_path: Path, text: str) -> Path:
     script = tmp_path / "model.py"
     script.write_text(text)
     return script
 
 
-def refusal(tmp_path, text):
+def refusal(tmp_path: Path, text: str) -> str:
     with pytest.raises(ModelError) as caught:
         environments.for_script(written(tmp_path, text), progress=silent)
     return caught.value.message.replace(str(tmp_path), "")
 
 
-def test_a_script_without_a_block_runs_in_the_base_environment(tmp_path):
+def test_a_script_without_a_block_runs_in_the_base_environment(tmp_path: Path) -> None:
     script = written(tmp_path, "import torch\n" * 2000)
     assert environments.for_script(script, progress=silent) == environments.spec("torch")
 
 
-def test_another_base_can_be_asked_for(tmp_path):
+def test_another_base_can_be_asked_for(tmp_path: Path) -> None:
     assert environments.for_script(written(tmp_path, ""), "ort", progress=silent) == environments.spec("ort")
 
 
 @pytest.mark.parametrize("block", ["# dependencies = []\n", "#\n", '# requires-python = ">=3.11"\n'])
-def test_a_block_that_asks_for_nothing_means_the_base_environment(tmp_path, block):
+def test_a_block_that_asks_for_nothing_means_the_base_environment(tmp_path: Path, block: str) -> None:
     script = written(tmp_path, f"# /// script\n{block}# ///\n")
     assert environments.for_script(script, progress=silent) == environments.spec("torch")
 
 
-def test_the_block_is_read_as_the_standard_says(tmp_path):
+def test_the_block_is_read_as_the_standard_says(tmp_path: Path) -> None:
     text = '#!/usr/bin/env python\n"""D."""\n\n# /// script\n# dependencies = [\n#   "a>1",\n#\n#   "b",\n# ]\n# ///\n'
     assert scripts.read_block(written(tmp_path, text)) == ({"dependencies": ["a>1", "b"]}, 5)
 
 
-def test_windows_line_ends_are_read(tmp_path):
+def test_windows_line_ends_are_read(tmp_path: Path) -> None:
     script = tmp_path / "model.py"
     script.write_bytes(b'# /// script\r\n# dependencies = ["a"]\r\n# ///\r\n')
     assert scripts.read_block(script)[0] == {"dependencies": ["a"]}
 
 
-def test_blocks_of_other_tools_are_passed_over(tmp_path):
+def test_blocks_of_other_tools_are_passed_over(tmp_path: Path) -> None:
     text = '# /// other\n# x = 1\n# ///\n\nprint("# /// script")\n'
     assert environments.for_script(written(tmp_path, text), progress=silent) == environments.spec("torch")
 
 
-def test_a_block_that_is_never_closed_is_no_block(tmp_path):
+def test_a_block_that_is_never_closed_is_no_block(tmp_path: Path) -> None:
     assert scripts.read_block(written(tmp_path, '# /// script\n# dependencies = ["a"]\n')) == ({}, 0)
 
 
-def test_a_block_that_is_not_toml_is_refused_with_its_line(tmp_path):
+def test_a_block_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
     text = 'import torch\n# /// script\n# requires-python = ">=3.11"\n# dependencies = [a]\n# ///\n'
     message = refusal(tmp_path, text)
     assert message.startswith("/model.py:4: the script block isn't TOML: ")
 
 
-def test_two_blocks_are_refused(tmp_path):
+def test_two_blocks_are_refused(tmp_path: Path) -> None:
     block = "# /// script\n# dependencies = []\n# ///\n"
     assert refusal(tmp_path, f"{block}\nx = 1\n\n{block}") == "/model.py:7: a second script block"
 
 
 @pytest.mark.parametrize("value", ['"numpy"', "[1]", "{a = 1}"])
-def test_dependencies_that_are_no_list_of_strings_are_refused(tmp_path, value):
+def test_dependencies_that_are_no_list_of_strings_are_refused(tmp_path: Path, value: str) -> None:
     message = refusal(tmp_path, f"# /// script\n# dependencies = {value}\n# ///\n")
     assert message == "/model.py:2: dependencies must be a list of strings"
 
 
-def test_a_malformed_requirement_is_refused_with_its_line(tmp_path):
+def test_a_malformed_requirement_is_refused_with_its_line(tmp_path: Path) -> None:
     message = refusal(tmp_path, '# /// script\n# dependencies = [\n#   "numpy",\n#   "a b c",\n# ]\n# ///\n')
     assert message.startswith("/model.py:4: 'a b c' is not a requirement: ")
 
 
-def test_a_requirement_with_an_address_is_refused(tmp_path):
+def test_a_requirement_with_an_address_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, '# /// script\n# dependencies = ["a @ https://x.example/a.whl"]\n# ///\n')
     assert message.startswith("/model.py:2: ")
     assert "is a URL" in message
 
 
-def test_a_script_for_another_python_is_refused(tmp_path):
+def test_a_script_for_another_python_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, '# /// script\n# requires-python = ">=3.12"\n# dependencies = ["a"]\n# ///\n')
     assert message == "/model.py requires Python >=3.12; the torch environment has Python 3.11"
 
 
 @pytest.mark.parametrize("value", ['"three"', "3.11", "[]"])
-def test_a_malformed_requires_python_is_refused(tmp_path, value):
+def test_a_malformed_requires_python_is_refused(tmp_path: Path, value: str) -> None:
     message = refusal(tmp_path, f'# /// script\n# requires-python = {value}\n# dependencies = ["a"]\n# ///\n')
     assert "must be a version specifier" in message
 
 
 @pytest.mark.parametrize("value", [">=3.11", "==3.11.*", ">=3.11.4", "<3.12", ">=3.9"])
-def test_a_script_for_this_python_is_accepted(tmp_path, value):
+def test_a_script_for_this_python_is_accepted(tmp_path: Path, value: str) -> None:
     script = written(tmp_path, f'# /// script\n# requires-python = "{value}"\n# ///\n')
     assert environments.for_script(script, progress=silent) == environments.spec("torch")
 
 
-def test_a_script_that_does_not_exist_is_reported(tmp_path):
+def test_a_script_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.py can't be read: No such file"):
         environments.for_script(tmp_path / "model.py", progress=silent)

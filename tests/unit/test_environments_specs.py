@@ -5,23 +5,30 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from isobench import environments, paths
-from isobench.environments import specs, store
+from isobench.environments import Spec, specs, store
 from isobench.errors import ProvisionError, UsageError
 from isobench.system import nvidia_requirements
 
 
-def handmade(folder, lock="numpy==2.4.6 \\\n    --hash=sha256:00\n", **changes):
+def handmade(folder: Path, lock: str = "numpy==2.4.6 \\\n    --hash=sha256:00\n", **changes: str) -> Spec:
     folder.mkdir(exist_ok=True)
     (folder / "requirements.txt").write_text(lock)
-    values = {"name": "made", "folder": folder, "python": "3.11", "lock_file": folder / "requirements.txt"}
+    values: dict[str, Any] = {
+        "name": "made",
+        "folder": folder,
+        "python": "3.11",
+        "lock_file": folder / "requirements.txt",
+    }
     return environments.Spec(**values | changes)
 
 
-def test_the_environments_of_the_issue_are_there():
+def test_the_environments_of_the_issue_are_there() -> None:
     assert {"ort", "torch"} <= set(environments.names())
 
 
@@ -29,7 +36,7 @@ LOCKED = [name for name in environments.names() if environments.spec(name).is_lo
 
 
 @pytest.mark.parametrize("name", LOCKED)
-def test_every_package_in_a_lock_is_pinned_and_hashed_and_no_address_is_named(name):
+def test_every_package_in_a_lock_is_pinned_and_hashed_and_no_address_is_named(name: str) -> None:
     text = environments.spec(name).lock_file.read_text()
     assert "://" not in text
     assert "--index" not in text
@@ -39,7 +46,7 @@ def test_every_package_in_a_lock_is_pinned_and_hashed_and_no_address_is_named(na
 
 
 @pytest.mark.parametrize("name", environments.names())
-def test_every_environment_has_all_that_it_takes(name):
+def test_every_environment_has_all_that_it_takes(name: str) -> None:
     spec = environments.spec(name)
     assert re.fullmatch(r"3\.\d+", spec.python)
     assert spec.requirements_file.is_file()
@@ -51,30 +58,30 @@ def test_every_environment_has_all_that_it_takes(name):
         assert wanted <= set(spec.locked())
 
 
-def test_torch_is_locked_to_the_cpu_build():
+def test_torch_is_locked_to_the_cpu_build() -> None:
     assert environments.spec("torch").locked()["torch"] == "2.13.0+cpu"
 
 
-def test_what_runs_on_gpus_is_locked_for_one_major_version_of_cuda():
+def test_what_runs_on_gpus_is_locked_for_one_major_version_of_cuda() -> None:
     for name in ("ort-cuda", "tensorrt-rtx", "torch-cuda"):
         assert list(nvidia_requirements.cuda_majors(environments.spec(name).locked())) == [13]
     assert environments.spec("torch-cuda").locked()["torch"] == "2.13.0"
 
 
-def test_an_unknown_name_is_refused_with_the_names_that_are_known():
+def test_an_unknown_name_is_refused_with_the_names_that_are_known() -> None:
     with pytest.raises(UsageError, match="there is no environment 'trch'; did you mean torch") as caught:
         environments.spec("trch")
     assert "ort, ort-cuda, tensorrt, tensorrt-rtx, torch, torch-cuda" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../envs/ort", "ort/", "/etc"])
-def test_a_name_that_is_a_path_is_refused(name):
+def test_a_name_that_is_a_path_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="there is no environment"):
         environments.spec(name)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../builds", "ort/", "*", "/etc"])
-def test_nothing_but_environments_is_ever_removed(tmp_path, monkeypatch, name):
+def test_nothing_but_environments_is_ever_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
     (tmp_path / "builds").mkdir()
     (tmp_path / "environments" / "something").mkdir(parents=True)
@@ -84,7 +91,7 @@ def test_nothing_but_environments_is_ever_removed(tmp_path, monkeypatch, name):
     assert (tmp_path / "environments" / "something").is_dir()
 
 
-def test_the_identity_changes_with_the_lock_the_python_and_the_provider(tmp_path):
+def test_the_identity_changes_with_the_lock_the_python_and_the_provider(tmp_path: Path) -> None:
     one = handmade(tmp_path / "a")
     assert re.fullmatch(r"[0-9a-f]{64}", one.identity())
     assert handmade(tmp_path / "b").identity() == one.identity()
@@ -101,13 +108,13 @@ def test_the_identity_changes_with_the_lock_the_python_and_the_provider(tmp_path
     assert len(others) == 5
 
 
-def test_the_folder_carries_name_provider_and_identity(tmp_path, monkeypatch):
+def test_the_folder_carries_name_provider_and_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
     spec = handmade(tmp_path / "a")
     assert store.folder_of(spec) == tmp_path / "environments" / f"made-venv-{spec.identity()[:12]}"
 
 
-def test_an_environment_without_its_marker_is_not_there(tmp_path, monkeypatch):
+def test_an_environment_without_its_marker_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
     spec = handmade(tmp_path / "a")
     assert environments.find(spec) is None
@@ -119,7 +126,9 @@ def test_an_environment_without_its_marker_is_not_there(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("manifest", ["", "{", "[]", '{"schema": "isobench.environment/99"}', "\xff"])
-def test_a_broken_manifest_is_refused_with_the_way_out(tmp_path, monkeypatch, manifest):
+def test_a_broken_manifest_is_refused_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: str
+) -> None:
     monkeypatch.setenv("ISOBENCH_HOME", str(tmp_path))
     environment = store.expected(environments.spec("ort"))
     environment.folder.mkdir(parents=True)
@@ -132,7 +141,7 @@ def test_a_broken_manifest_is_refused_with_the_way_out(tmp_path, monkeypatch, ma
     )
 
 
-def test_a_missing_lock_is_refused_with_the_way_out(tmp_path):
+def test_a_missing_lock_is_refused_with_the_way_out(tmp_path: Path) -> None:
     spec = handmade(tmp_path / "a")
     spec.lock_file.unlink()
     assert environments.find(spec) is None
@@ -143,7 +152,9 @@ def test_a_missing_lock_is_refused_with_the_way_out(tmp_path):
 
 
 @pytest.mark.parametrize("said", [b"3.11.7\n", b"python 3.11", b"", b"3.11\xe9"])
-def test_a_python_that_is_no_minor_version_is_refused(tmp_path, monkeypatch, said):
+def test_a_python_that_is_no_minor_version_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "python-version").write_bytes(said)
     monkeypatch.setenv("ISOBENCH_ENVS", str(tmp_path))
@@ -152,18 +163,18 @@ def test_a_python_that_is_no_minor_version_is_refused(tmp_path, monkeypatch, sai
     assert caught.value.message.startswith(str(tmp_path / "odd" / "python-version"))
 
 
-def test_a_name_in_another_encoding_is_refused(tmp_path):
+def test_a_name_in_another_encoding_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "environment.yml"
     file.write_bytes("name: café\n".encode("latin-1"))
     with pytest.raises(UsageError, match="can't be the name of an environment"):
         specs.of_file(file)
 
 
-def test_names_are_compared_as_the_packaging_standard_says():
+def test_names_are_compared_as_the_packaging_standard_says() -> None:
     assert specs.normalised("ML_Dtypes") == specs.normalised("ml.dtypes") == "ml-dtypes"
 
 
-def test_importing_environments_starts_nothing_heavy():
+def test_importing_environments_starts_nothing_heavy() -> None:
     code = (
         "import sys, isobench.environments as e; e.find(e.spec('ort'));"
         "print([name for name in ('subprocess', 'rattler', 'tomllib', 'packaging', 'json', 'platformdirs', 'uv')"

@@ -30,24 +30,24 @@ OUTPUTS = {  # shortened
 
 
 @pytest.mark.parametrize(("output", "meaning"), OUTPUTS.items())
-def test_what_uv_prints_is_explained(output, meaning):
+def test_what_uv_prints_is_explained(output: str, meaning: str) -> None:
     why, hint = errors.explain(output, relock="lock again", loosen="loosen one")
     assert meaning in why
     assert hint
     assert "{" not in why + hint
 
 
-def test_a_missing_torch_names_every_way_to_get_it():
+def test_a_missing_torch_names_every_way_to_get_it() -> None:
     _, hint = errors.explain("there is no version of torch==2.13.0+cpu", relock="", loosen="")
     assert all(way in hint for way in ("PIP_FIND_LINKS", "UV_INDEX", "UV_TORCH_BACKEND=cpu"))
     assert "://" not in hint
 
 
-def test_a_damaged_lock_is_repaired_by_resolving_it_again():
+def test_a_damaged_lock_is_repaired_by_resolving_it_again() -> None:
     assert errors.explain("Couldn't parse it", relock="isobench env lock ort", loosen="")[1] == (
         "Resolve it again: isobench env lock ort"
     )
 
 
-def test_a_contradiction_is_answered_with_the_callers_advice():
+def test_a_contradiction_is_answered_with_the_callers_advice() -> None:
     assert errors.explain("your requirements are unsatisfiable", relock="", loosen="loosen {a}")[1] == "loosen {a}"

@@ -13,7 +13,7 @@ from isobench.system import files
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path, durable):
+def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path, durable: bool) -> None:
     file = tmp_path / "lock.txt"
     file.write_text("old")
     files.write_atomically(file, "new é", durable=durable)
@@ -21,7 +21,7 @@ def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path, durable):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_file_that_cannot_be_written_keeps_its_content(tmp_path):
+def test_a_file_that_cannot_be_written_keeps_its_content(tmp_path: Path) -> None:
     file = tmp_path / "lock.txt"
     file.mkdir()
     with pytest.raises(OSError, match="directory"):
@@ -29,7 +29,7 @@ def test_a_file_that_cannot_be_written_keeps_its_content(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):
+def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"abc" * 100_000)
     assert files.sha256(tmp_path / "data") == hashlib.sha256(b"abc" * 100_000).hexdigest()
 

@@ -7,7 +7,7 @@ import pytest
 from isobench.system import names
 
 
-def test_the_closest_known_name_is_suggested():
+def test_the_closest_known_name_is_suggested() -> None:
     assert names.did_you_mean("trch", ["ort", "torch"]) == "; did you mean torch?"
     assert names.did_you_mean("keras", ["ort", "torch"]) == ""
 
@@ -16,5 +16,5 @@ def test_the_closest_known_name_is_suggested():
     ("prefix", "found"),
     [("ab", ["abc", "abd"]), ("abc", ["abc"]), ("abcd", []), ("", []), ("b", ["b"])],
 )
-def test_a_prefix_finds_what_begins_with_it_and_a_whole_name_only_itself(prefix, found):
+def test_a_prefix_finds_what_begins_with_it_and_a_whole_name_only_itself(prefix: str, found: list[str]) -> None:
     assert list(names.by_prefix(prefix, ["abc", "abd", "b", "ba"], str)) == found

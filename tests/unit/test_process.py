@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_until(condition, timeout_s=5.0):
+def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it never came about"
@@ -37,7 +38,7 @@ def read_pid(file: Path) -> int:
     return int(file.read_text())
 
 
-def test_what_a_program_prints_is_appended_to_the_log_and_its_status_returned(tmp_path):
+def test_what_a_program_prints_is_appended_to_the_log_and_its_status_returned(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("before\n")
     status = process.run_logged(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], env=ENV, log_file=log)
@@ -45,11 +46,11 @@ def test_what_a_program_prints_is_appended_to_the_log_and_its_status_returned(tm
     assert log.read_text() == "before\nout\nerr\n"
 
 
-def test_a_program_ended_by_a_signal_has_a_negative_status(tmp_path):
+def test_a_program_ended_by_a_signal_has_a_negative_status(tmp_path: Path) -> None:
     assert process.run_logged(["/bin/sh", "-c", "kill -SEGV $$"], env=ENV, log_file=tmp_path / "log") == -signal.SIGSEGV
 
 
-def test_a_program_gets_the_given_variables_and_no_others(tmp_path, monkeypatch):
+def test_a_program_gets_the_given_variables_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "x")
     log = tmp_path / "log"
     process.run_logged(["/usr/bin/env"], env={"ONLY": "this"}, log_file=log)
@@ -57,13 +58,13 @@ def test_a_program_gets_the_given_variables_and_no_others(tmp_path, monkeypatch)
     assert "SECRET_TOKEN" not in log.read_text()
 
 
-def test_a_program_that_does_not_exist_is_reported_in_the_log(tmp_path):
+def test_a_program_that_does_not_exist_is_reported_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert process.run_logged(["/no/such/program"], env=ENV, log_file=log) == 1
     assert "/no/such/program: No such file or directory" in log.read_text()
 
 
-def test_a_program_that_takes_too_long_is_killed_with_all_that_it_started(tmp_path):
+def test_a_program_that_takes_too_long_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     argv = ["/bin/sh", "-c", f"sleep 60 & echo $! > {pid_file}; wait"]
     with pytest.raises(TimeoutError, match=r"killed after 0\.5 s"):
@@ -71,7 +72,7 @@ def test_a_program_that_takes_too_long_is_killed_with_all_that_it_started(tmp_pa
     wait_until(lambda: not is_alive(read_pid(pid_file)))
 
 
-def test_what_a_program_leaves_running_is_ended_with_it(tmp_path):
+def test_what_a_program_leaves_running_is_ended_with_it(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     child = process.spawn(
         ["/bin/sh", "-c", f"sleep 60 & echo $! > {pid_file}; exit 7"], env=ENV, log_file=tmp_path / "log"
@@ -80,7 +81,7 @@ def test_what_a_program_leaves_running_is_ended_with_it(tmp_path):
     wait_until(lambda: not is_alive(read_pid(pid_file)))
 
 
-def test_waiting_ends_when_time_is_up_and_can_go_on(tmp_path):
+def test_waiting_ends_when_time_is_up_and_can_go_on(tmp_path: Path) -> None:
     go = tmp_path / "go"
     child = process.spawn(
         ["/bin/sh", "-c", f"until [ -e {go} ]; do sleep 0.02; done"], env=ENV, log_file=tmp_path / "log"
@@ -93,7 +94,7 @@ def test_waiting_ends_when_time_is_up_and_can_go_on(tmp_path):
     assert process.wait(child) == 0
 
 
-def test_waiting_costs_no_processor_time(tmp_path):
+def test_waiting_costs_no_processor_time(tmp_path: Path) -> None:
     child = process.spawn(["/bin/sleep", "0.6"], env=ENV, log_file=tmp_path / "log")
     before = resource.getrusage(resource.RUSAGE_SELF)
     process.wait(child, 30)
@@ -101,7 +102,7 @@ def test_waiting_costs_no_processor_time(tmp_path):
     assert after.ru_nvcsw - before.ru_nvcsw < 10  # Popen.wait(timeout=30) would wake up 20 times and more
 
 
-def test_kill_group_ends_a_program_that_ignores_sigterm(tmp_path):
+def test_kill_group_ends_a_program_that_ignores_sigterm(tmp_path: Path) -> None:
     ready = tmp_path / "pid"
     child = process.spawn(
         ["/bin/sh", "-c", f"trap '' TERM; echo $$ > {ready}; sleep 60; sleep 60"], env=ENV, log_file=tmp_path / "log"
@@ -111,7 +112,7 @@ def test_kill_group_ends_a_program_that_ignores_sigterm(tmp_path):
     assert process.kill_group(child) == -signal.SIGKILL
 
 
-def test_a_descriptor_is_handed_on_where_asked_for(tmp_path):
+def test_a_descriptor_is_handed_on_where_asked_for(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     argv = ["/bin/sh", "-c", f"echo hello > /dev/fd/{writer}"]
     child = process.spawn(argv, env=ENV, log_file=tmp_path / "log", pass_fds=[writer])
@@ -121,7 +122,7 @@ def test_a_descriptor_is_handed_on_where_asked_for(tmp_path):
     assert process.wait(child, 5) == 0
 
 
-def test_a_program_dies_with_a_host_that_is_killed(tmp_path):
+def test_a_program_dies_with_a_host_that_is_killed(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
         "from isobench.system import process; from pathlib import Path; import os\n"
@@ -138,7 +139,7 @@ def test_a_program_dies_with_a_host_that_is_killed(tmp_path):
     wait_until(lambda: not is_alive(pid))
 
 
-def test_an_interrupted_host_ends_the_program(tmp_path):
+def test_an_interrupted_host_ends_the_program(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
         "from isobench.system import process; from pathlib import Path; import os\n"
@@ -153,25 +154,25 @@ def test_an_interrupted_host_ends_the_program(tmp_path):
     assert not is_alive(pid)
 
 
-def test_capture_returns_what_is_printed():
+def test_capture_returns_what_is_printed() -> None:
     assert process.capture(["/bin/echo", "hello"], env=ENV) == "hello\n"
 
 
-def test_capture_raises_with_the_errors_of_a_failing_program():
+def test_capture_raises_with_the_errors_of_a_failing_program() -> None:
     with pytest.raises(OSError, match="failed with exit code 4: no luck"):
         process.capture(["/bin/sh", "-c", "echo no luck >&2; exit 4"], env=ENV)
 
 
-def test_capture_gives_up_in_time():
+def test_capture_gives_up_in_time() -> None:
     with pytest.raises(TimeoutError):
         process.capture(["/bin/sleep", "60"], env=ENV, timeout_s=0.1)
 
 
-def test_the_tail_of_a_huge_log_is_its_last_lines(tmp_path):
+def test_the_tail_of_a_huge_log_is_its_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("".join(f"line {number}\n" for number in range(200_000)))
     assert process.tail(log, 2) == "line 199998\nline 199999"
 
 
-def test_a_log_that_is_not_there_has_no_tail(tmp_path):
+def test_a_log_that_is_not_there_has_no_tail(tmp_path: Path) -> None:
     assert process.tail(tmp_path / "nothing") == ""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import container_world
 import pytest
 
 from isobench import environments
-from isobench.environments import verification
+from isobench.environments import Environment, verification
 from isobench.environments.manifest import ImagePackage
 from isobench.errors import IsobenchError, ProvisionError
 
 pytestmark = pytest.mark.integration
 
 
-def test_the_images_own_packages_can_be_used_and_are_written_down(image, home, tmp_path):
+def test_the_images_own_packages_can_be_used_and_are_written_down(image: str, home: Path, tmp_path: Path) -> None:
     container_world.write_spec(tmp_path / "envs" / "vendor", image, image_packages=True, python="python3.11")
     (tmp_path / "envs" / "vendor" / "smoke.py").write_text("import in_image\nassert in_image.ANSWER == 42\n")
     environment = container_world.create("vendor")
@@ -29,13 +31,13 @@ def test_the_images_own_packages_can_be_used_and_are_written_down(image, home, t
     assert container_world.containers() == []
 
 
-def test_an_image_by_its_digest_is_the_same_by_its_name(image, home, tmp_path):
+def test_an_image_by_its_digest_is_the_same_by_its_name(image: str, home: Path, tmp_path: Path) -> None:
     named = container_world.digest_of(image)
     container_world.write_spec(tmp_path / "envs" / "named", named)
     assert container_world.create("named").image == named
 
 
-def test_an_image_is_pulled_once_and_only_what_its_digest_says(image, home, tmp_path):
+def test_an_image_is_pulled_once_and_only_what_its_digest_says(image: str, home: Path, tmp_path: Path) -> None:
     with container_world.registry(image, tmp_path) as (reference, asked):
         container_world.write_spec(tmp_path / "envs" / "pulled", reference)
         assert container_world.create("pulled").image == reference
@@ -61,7 +63,9 @@ def test_an_image_is_pulled_once_and_only_what_its_digest_says(image, home, tmp_
         ({"image": "isobench-test:latest"}, "isobench-test:latest has no digest", "On this machine it is"),
     ],
 )
-def test_an_image_that_does_not_do_is_refused(said, message, hint, image, home, tmp_path):
+def test_an_image_that_does_not_do_is_refused(
+    said: dict[str, str], message: str, hint: str, image: str, home: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "envs" / "odd"
     version = said.pop("version", "")
     container_world.write_spec(folder, **{"image": image, "python": container_world.PYTHON, **said})
@@ -74,7 +78,7 @@ def test_an_image_that_does_not_do_is_refused(said, message, hint, image, home, 
     assert list((home / "environments").glob("odd-*/*")) == []
 
 
-def test_an_environment_in_a_container_is_compared_as_any_other(bare):
+def test_an_environment_in_a_container_is_compared_as_any_other(bare: Environment) -> None:
     verification.check(bare)
     assert verification.verify(bare) == []
     (bare.site_packages / "sitecustomize.py").write_text("print('here')")

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import container_world
@@ -16,6 +17,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from isobench import environments
+from isobench.environments import Environment
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +40,9 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_locked_runtime_is_measured_in_a_container(image, model, tmp_path, monkeypatch):
+def test_a_locked_runtime_is_measured_in_a_container(
+    image: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("ISOBENCH_HOME", str(home))
     monkeypatch.setenv("ISOBENCH_CONTAINER_IMAGE", image)
@@ -119,7 +123,9 @@ serve(execute)
 """
 
 
-def test_a_plugins_runtime_that_requires_it_runs_in_its_own_image(image, model, tmp_path, monkeypatch, provisioned):
+def test_a_plugins_runtime_that_requires_it_runs_in_its_own_image(
+    image: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provisioned: Callable[[str], Environment]
+) -> None:
     home = tmp_path / "home"
     (home / "environments").mkdir(parents=True)
     monkeypatch.setenv("ISOBENCH_HOME", str(home))

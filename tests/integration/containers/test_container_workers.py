@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import container_world
 import pytest
 
-from isobench.environments import verification
+from isobench.environments import Environment, verification
 from isobench.environments.container import engine, running
 from isobench.errors import WorkerError
 from isobench.workers import protocol
@@ -55,7 +56,9 @@ serve(execute)
 """
 
 
-def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_else(run, tmp_path, monkeypatch):
+def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_else(
+    run: container_world.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "abc")
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     script = tmp_path / "plugin" / "workers" / "looks_around.py"
@@ -89,7 +92,9 @@ def test_a_worker_sees_its_run_directory_its_share_of_the_machine_and_nothing_el
         ("hangs", "timeout", "was killed after 2 s"),
     ],
 )
-def test_whatever_a_worker_does_it_is_reported_and_the_container_is_removed(run, script, kind, message):
+def test_whatever_a_worker_does_it_is_reported_and_the_container_is_removed(
+    run: container_world.Run, script: str, kind: str, message: str
+) -> None:
     with pytest.raises(WorkerError, match=message) as caught:
         run(script, timeout_s=2 if script == "hangs" else 60)
     assert caught.value.kind == kind
@@ -110,7 +115,7 @@ with worker_process.start(environment, script, folder, threads=1) as process:
 """
 
 
-def test_a_container_ends_with_a_host_that_was_killed(run, tmp_path):
+def test_a_container_ends_with_a_host_that_was_killed(run: container_world.Run, tmp_path: Path) -> None:
     folder = tmp_path / "of-a-host"
     with subprocess.Popen([sys.executable, "-c", HOST, folder, container_world.SAMPLES / "hangs.py"]) as host:
         deadline = time.monotonic() + 30
@@ -123,7 +128,7 @@ def test_a_container_ends_with_a_host_that_was_killed(run, tmp_path):
     wait_until_gone()
 
 
-def test_what_a_killed_host_left_behind_is_removed(bare):
+def test_what_a_killed_host_left_behind_is_removed(bare: Environment) -> None:
     where = engine.new_name().split("-")[1]
     name = f"isobench-{where}-{os.getpid()}-1-abcdef"  # of a process that had our number before us
     box = running.of(bare, ["-c", "import time; time.sleep(600)"], env={})
@@ -142,7 +147,7 @@ def test_what_a_killed_host_left_behind_is_removed(bare):
     assert container_world.containers() == []
 
 
-def test_an_image_that_is_gone_is_missed(bare, tmp_path):
+def test_an_image_that_is_gone_is_missed(bare: Environment, tmp_path: Path) -> None:
     gone = replace(bare, image=f"sha256:{'0' * 64}")
     with pytest.raises(WorkerError, match=r"^podman: the container can't be started$") as caught:
         container_world.Run(gone, tmp_path)("well_behaved")

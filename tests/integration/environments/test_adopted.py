@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from environment_world import World
 
 from isobench import environments
 from isobench.environments import adopted, store
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def venv(world):
+def venv(world: World) -> Path:
     """A virtual environment that somebody made by hand, with alpha and beta in it."""
     made = world.create()
     site = world.root / "site"
@@ -32,7 +34,7 @@ def venv(world):
 
 
 @pytest.mark.parametrize("what", ["prefix", "python"])
-def test_an_interpreter_is_adopted_by_its_prefix_or_by_its_path(world, venv, what):
+def test_an_interpreter_is_adopted_by_its_prefix_or_by_its_path(world: World, venv: Path, what: str) -> None:
     place = venv if what == "prefix" else venv / "bin" / "python"
     made = adopted.adopt(environments.spec("tiny"), place, progress=world.said.append)
     assert (made.provider, made.python, made.prefix) == ("adopted", venv / "bin" / "python", venv)
@@ -45,7 +47,7 @@ def test_an_interpreter_is_adopted_by_its_prefix_or_by_its_path(world, venv, wha
     assert adopted.find("tiny") == made
 
 
-def test_what_is_changed_in_it_is_refused_before_a_measurement(world, venv):
+def test_what_is_changed_in_it_is_refused_before_a_measurement(world: World, venv: Path) -> None:
     made = adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
     (made.site_packages / "alpha" / "more.py").write_text("value = 2\n")
     reported = r"the tiny environment was modified: alpha 1\.0:"
@@ -54,7 +56,7 @@ def test_what_is_changed_in_it_is_refused_before_a_measurement(world, venv):
     assert caught.value.hint == f"Adopt it as it is now: isobench env adopt tiny {made.python}"
 
 
-def test_adopting_again_replaces_the_adopted_interpreter(world, venv):
+def test_adopting_again_replaces_the_adopted_interpreter(world: World, venv: Path) -> None:
     first = adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
     (first.site_packages / "alpha" / "more.py").write_text("value = 2\n")
     info = next(first.site_packages.glob("alpha-*.dist-info"))
@@ -66,7 +68,7 @@ def test_adopting_again_replaces_the_adopted_interpreter(world, venv):
     environments.check(second)
 
 
-def test_one_whose_manifest_is_broken_or_missing_is_no_hindrance(world, venv):
+def test_one_whose_manifest_is_broken_or_missing_is_no_hindrance(world: World, venv: Path) -> None:
     spec = world.spec()
     broken, unfinished = (world.home / "environments" / f"tiny-adopted-{letter * 12}" for letter in "ab")
     broken.mkdir(parents=True)
@@ -82,7 +84,7 @@ def test_one_whose_manifest_is_broken_or_missing_is_no_hindrance(world, venv):
     assert world.left() == [made.folder.name]
 
 
-def test_two_who_adopt_at_once_take_turns(world, venv):
+def test_two_who_adopt_at_once_take_turns(world: World, venv: Path) -> None:
     marks, go = world.root / "marks", world.root / "go"
     world.spec(
         smoke=f"import time; from pathlib import Path\nPath({str(marks)!r}).touch()\n"
@@ -107,7 +109,7 @@ def test_two_who_adopt_at_once_take_turns(world, venv):
     assert world.left() == [taken.folder.name]
 
 
-def test_nothing_of_it_is_changed_or_removed(world, venv):
+def test_nothing_of_it_is_changed_or_removed(world: World, venv: Path) -> None:
     before = {file: file.lstat().st_mtime_ns for file in venv.rglob("*")}
     adopted.adopt(environments.spec("tiny"), venv, progress=world.said.append)
     environments.remove("tiny")
@@ -115,7 +117,7 @@ def test_nothing_of_it_is_changed_or_removed(world, venv):
     assert adopted.find("tiny") is None
 
 
-def test_an_interpreter_that_lacks_what_the_environment_is_for_is_refused(world, venv):
+def test_an_interpreter_that_lacks_what_the_environment_is_for_is_refused(world: World, venv: Path) -> None:
     spec = world.spec(smoke="import nowhere\n")
     with pytest.raises(ProvisionError, match="the new tiny environment doesn't work") as caught:
         adopted.adopt(spec, venv, progress=world.said.append)
@@ -123,7 +125,7 @@ def test_an_interpreter_that_lacks_what_the_environment_is_for_is_refused(world,
     assert adopted.find("tiny") is None
 
 
-def test_a_place_without_an_interpreter_is_refused(world, tmp_path):
+def test_a_place_without_an_interpreter_is_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no interpreter at") as caught:
         adopted.adopt(world.spec(), tmp_path / "nowhere", progress=print)
     assert caught.value.hint == "Name a Python, or a folder that contains bin/python."
@@ -134,7 +136,7 @@ def test_a_place_without_an_interpreter_is_refused(world, tmp_path):
         adopted.adopt(world.spec(), fake, progress=print)
 
 
-def test_a_conda_environment_is_adopted_with_its_conda_packages_and_its_activation(conda, channel):
+def test_a_conda_environment_is_adopted_with_its_conda_packages_and_its_activation(conda: World, channel: Path) -> None:
     made = conda.create(conda.conda_spec(channel.as_uri(), "toolbox", "greeter"))
     reported = conda.isobench("adopt", "tiny", str(made.folder))
     assert reported.returncode == 0, reported.stderr
@@ -154,7 +156,7 @@ def test_a_conda_environment_is_adopted_with_its_conda_packages_and_its_activati
         environments.check(taken)
 
 
-def test_the_packages_that_differ_are_listed_and_the_exit_code_says_so(conda, channel):
+def test_the_packages_that_differ_are_listed_and_the_exit_code_says_so(conda: World, channel: Path) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox")
     one = conda.create(spec)
     two = conda.create(replace(conda.conda_spec(channel.as_uri(), "toolbox =1", "greeter"), name="other"))
@@ -170,7 +172,7 @@ def test_the_packages_that_differ_are_listed_and_the_exit_code_says_so(conda, ch
     assert rows[0] == {"package": "greeter (conda)", "first": None, "second": "1.0 0"}
 
 
-def test_what_is_neither_an_environment_nor_a_result_is_refused(world):
+def test_what_is_neither_an_environment_nor_a_result_is_refused(world: World) -> None:
     world.create()
     refused = world.isobench("diff", "tiny", "nonesuch")
     assert refused.returncode == 2

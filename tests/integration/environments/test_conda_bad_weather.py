@@ -5,12 +5,17 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from environment_world import World
+from loopback import ChannelServer
 
 from isobench import environments
+from isobench.environments import Spec
 from isobench.environments.conda import locking as conda_locks
 from isobench.errors import ProvisionError
 
@@ -18,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def dead():
+def dead() -> Iterator[str]:
     """An address on which nobody listens."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -26,13 +31,13 @@ def dead():
 
 
 @pytest.fixture
-def bare(conda, monkeypatch):
+def bare(conda: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The world with an empty package cache."""
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(conda.root / "bare-cache"))
     return conda
 
 
-def locking_fails(world, channel, *dependencies):
+def locking_fails(world: World, channel: str, *dependencies: str) -> tuple[str, ProvisionError]:
     spec = world.conda_spec(channel, *dependencies, lock=False)
     with pytest.raises(ProvisionError) as caught:
         conda_locks.lock(spec, progress=world.said.append)
@@ -41,7 +46,7 @@ def locking_fails(world, channel, *dependencies):
     return caught.value.message.partition(" locked: ")[2], caught.value
 
 
-def creating_fails(world, spec):
+def creating_fails(world: World, spec: Spec) -> tuple[str, ProvisionError]:
     with pytest.raises(ProvisionError) as caught:
         world.create(spec)
     assert environments.find(spec) is None
@@ -49,7 +54,7 @@ def creating_fails(world, spec):
     return caught.value.message.partition("can't be installed: ")[2], caught.value
 
 
-def moved(spec, old, new):
+def moved(spec: Spec, old: str, new: str) -> Spec:
     """The spec with another address in its lock."""
     text = spec.conda_lock_file.read_text()
     assert old in text
@@ -57,53 +62,57 @@ def moved(spec, old, new):
     return replace(environments.spec("tiny"), provider="conda")
 
 
-def test_a_dead_channel_is_reported_when_locking(conda, dead):
+def test_a_dead_channel_is_reported_when_locking(conda: World, dead: str) -> None:
     why, error = locking_fails(conda, dead)
     assert why == "conda channel unreachable"
     assert "Connection refused" in error.details
     assert error.hint.startswith("Check the network, the proxy and rattler's mirrors")
 
 
-def test_a_dead_channel_is_reported_when_creating(bare, server, dead):
+def test_a_dead_channel_is_reported_when_creating(bare: World, server: ChannelServer, dead: str) -> None:
     spec = bare.conda_spec(server.url("none"))
     why, error = creating_fails(bare, moved(spec, server.url("none"), dead))
     assert why == "conda channel unreachable"
     assert error.hint.endswith("or do without the channel: --provider venv")
 
 
-def test_a_channel_that_hangs_is_given_up_when_locking(conda, server, monkeypatch):
+def test_a_channel_that_hangs_is_given_up_when_locking(
+    conda: World, server: ChannelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ISOBENCH_CHANNEL_TIMEOUT", "1.5")
     why, error = locking_fails(conda, server.url("hang"))
     assert why == "conda channel unreachable: no progress for 1.5 s while it was solving for linux-64"
     assert error.hint.startswith("Wait longer with ISOBENCH_CHANNEL_TIMEOUT=300, or check the network")
 
 
-def test_a_channel_that_hangs_is_given_up_when_creating(bare, server, monkeypatch):
+def test_a_channel_that_hangs_is_given_up_when_creating(
+    bare: World, server: ChannelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = bare.conda_spec(server.url("none"))
     monkeypatch.setenv("ISOBENCH_CHANNEL_TIMEOUT", "1.5")
     why, _ = creating_fails(bare, moved(spec, "/none/", "/hang/"))
     assert why.startswith("conda channel unreachable: no progress for 1.5 s while it was ")
 
 
-def test_a_package_that_was_withdrawn_is_reported(bare, server):
+def test_a_package_that_was_withdrawn_is_reported(bare: World, server: ChannelServer) -> None:
     why, error = creating_fails(bare, moved(bare.conda_spec(server.url("none")), "/none/", "/missing/"))
     assert why == "the conda channel doesn't have a file (404)"
     assert error.hint == "Check the channel's address. If a package was withdrawn, lock again: isobench env lock tiny"
 
 
-def test_a_channel_that_isnt_one_is_reported(conda, tmp_path):
+def test_a_channel_that_isnt_one_is_reported(conda: World, tmp_path: Path) -> None:
     why, error = locking_fails(conda, tmp_path.as_uri())
     assert why.startswith(f"there is no conda channel at {tmp_path.as_uri()}")
     assert error.hint == "Check the channel's address."
 
 
-def test_another_file_than_the_locked_one_is_refused_over_http(bare, server):
+def test_another_file_than_the_locked_one_is_refused_over_http(bare: World, server: ChannelServer) -> None:
     why, error = creating_fails(bare, moved(bare.conda_spec(server.url("none")), "/none/", "/swapped/"))
     assert why == "hash mismatch: the channel has another file than the lock"
     assert error.hint.startswith("Find out why before you trust it")
 
 
-def test_another_file_than_the_locked_one_is_refused_in_a_folder(bare, channel, tmp_path):
+def test_another_file_than_the_locked_one_is_refused_in_a_folder(bare: World, channel: Path, tmp_path: Path) -> None:
     own = tmp_path / "own-channel"
     shutil.copytree(channel, own)
     spec = bare.conda_spec(own.as_uri(), "toolbox")
@@ -114,13 +123,13 @@ def test_another_file_than_the_locked_one_is_refused_in_a_folder(bare, channel, 
     assert error.hint.startswith("Find out why before you trust it")
 
 
-def test_a_truncated_archive_is_refused_over_http(bare, server):
+def test_a_truncated_archive_is_refused_over_http(bare: World, server: ChannelServer) -> None:
     why, error = creating_fails(bare, moved(bare.conda_spec(server.url("none")), "/none/", "/short/"))
     assert why == "an archive is truncated"
     assert error.hint.startswith("Try again")
 
 
-def test_a_truncated_archive_is_refused_in_a_folder(bare, channel, tmp_path):
+def test_a_truncated_archive_is_refused_in_a_folder(bare: World, channel: Path, tmp_path: Path) -> None:
     own = tmp_path / "own-channel"
     shutil.copytree(channel, own)
     spec = bare.conda_spec(own.as_uri(), "toolbox")
@@ -130,7 +139,7 @@ def test_a_truncated_archive_is_refused_in_a_folder(bare, channel, tmp_path):
     assert why.startswith("hash mismatch: ")
 
 
-def test_a_folder_that_lost_an_archive_is_reported(bare, channel, tmp_path):
+def test_a_folder_that_lost_an_archive_is_reported(bare: World, channel: Path, tmp_path: Path) -> None:
     own = tmp_path / "own-channel"
     shutil.copytree(channel, own)
     spec = bare.conda_spec(own.as_uri(), "toolbox")
@@ -139,14 +148,16 @@ def test_a_folder_that_lost_an_archive_is_reported(bare, channel, tmp_path):
     assert why == "a file of the conda channel does not exist"
 
 
-def test_what_cant_be_solved_comes_with_the_solvers_explanation(conda, channel):
+def test_what_cant_be_solved_comes_with_the_solvers_explanation(conda: World, channel: Path) -> None:
     why, error = locking_fails(conda, channel.as_uri(), "toolbox >=9")
     assert why == "no packages satisfy all requirements"
     assert "No candidates were found for toolbox >=9" in error.details
     assert error.hint.startswith("Loosen the requirements that the solver names, in ")
 
 
-def test_a_missing_cuda_driver_is_reported_when_locking_with_the_way_around_it(conda, channel, monkeypatch):
+def test_a_missing_cuda_driver_is_reported_when_locking_with_the_way_around_it(
+    conda: World, channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
     why, error = locking_fails(conda, channel.as_uri(), "gputool")
     assert why == "no packages satisfy all requirements: __cuda (an NVIDIA driver) is missing"
@@ -154,7 +165,9 @@ def test_a_missing_cuda_driver_is_reported_when_locking_with_the_way_around_it(c
     assert error.hint == ("Lock for a machine that has one: CONDA_OVERRIDE_CUDA=12.9 isobench env lock tiny")
 
 
-def test_a_missing_cuda_driver_is_reported_when_creating(conda, channel, monkeypatch):
+def test_a_missing_cuda_driver_is_reported_when_creating(
+    conda: World, channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "12.9")
     spec = conda.conda_spec(channel.as_uri(), "gputool")
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "11.8")
@@ -166,7 +179,7 @@ def test_a_missing_cuda_driver_is_reported_when_creating(conda, channel, monkeyp
     assert "CONDA_OVERRIDE_CUDA=12.9" in error.hint
 
 
-def test_a_dependency_that_is_none_is_reported(conda, channel):
+def test_a_dependency_that_is_none_is_reported(conda: World, channel: Path) -> None:
     why, error = locking_fails(conda, channel.as_uri(), "toolbox >=1,<")
     assert "can't" in why
     assert error.hint.startswith("Fix ")
@@ -181,7 +194,7 @@ def test_a_dependency_that_is_none_is_reported(conda, channel):
         ("dependencies: [python 3.11.*]\n", "environment.yml names no channels"),
     ],
 )
-def test_a_damaged_environment_yml_is_reported(conda, channel, text, reported):
+def test_a_damaged_environment_yml_is_reported(conda: World, channel: Path, text: str, reported: str) -> None:
     spec = conda.conda_spec(channel.as_uri(), lock=False)
     spec.environment_file.write_text(text)
     with pytest.raises(ProvisionError, match=reported) as caught:
@@ -190,13 +203,13 @@ def test_a_damaged_environment_yml_is_reported(conda, channel, text, reported):
 
 
 @pytest.mark.parametrize("address", ["https://me:secret@example.org/channel", "https://example.org/t/secret/channel"])
-def test_a_channel_address_with_a_password_is_refused_and_not_repeated(conda, address):
+def test_a_channel_address_with_a_password_is_refused_and_not_repeated(conda: World, address: str) -> None:
     why, error = locking_fails(conda, address)
     assert why == "the address of a channel contains a password or a token, which the lock would reveal"
     assert "secret" not in error.message + error.details + error.hint
 
 
-def test_a_lock_for_another_platform_is_refused(conda, channel):
+def test_a_lock_for_another_platform_is_refused(conda: World, channel: Path) -> None:
     spec = conda.conda_spec(channel.as_uri())
     moved(spec, "platform: linux-64", "platform: osx-arm64")
     why, error = creating_fails(conda, moved(spec, "- linux-64", "- osx-arm64"))
@@ -212,14 +225,14 @@ def test_a_lock_for_another_platform_is_refused(conda, channel):
         ("- name: tzdata", "- name: tzdate", "tzdate-2026c-0 has the file"),
     ],
 )
-def test_a_lock_changed_by_hand_is_refused(conda, channel, old, new, reported):
+def test_a_lock_changed_by_hand_is_refused(conda: World, channel: Path, old: str, new: str, reported: str) -> None:
     why, error = creating_fails(conda, moved(conda.conda_spec(channel.as_uri(), "toolbox"), old, new))
     assert why == "the lock is inconsistent"
     assert reported in error.details
     assert error.hint == "Resolve it again: isobench env lock tiny"
 
 
-def test_a_hash_changed_by_hand_is_refused(bare, channel):
+def test_a_hash_changed_by_hand_is_refused(bare: World, channel: Path) -> None:
     spec = bare.conda_spec(channel.as_uri(), "toolbox")
     sha256 = next(line for line in spec.conda_lock_file.read_text().splitlines() if "sha256:" in line).split()[1]
     why, _ = creating_fails(bare, moved(spec, sha256, "0" * 64))
@@ -227,7 +240,7 @@ def test_a_hash_changed_by_hand_is_refused(bare, channel):
 
 
 @pytest.mark.parametrize("text", ["", "version: 1\n", "version: 1\npackage: [", "hello\n"])
-def test_a_damaged_lock_is_reported(conda, channel, text):
+def test_a_damaged_lock_is_reported(conda: World, channel: Path, text: str) -> None:
     spec = conda.conda_spec(channel.as_uri())
     spec.conda_lock_file.write_text(text)
     why, error = creating_fails(conda, replace(environments.spec("tiny"), provider="conda"))
@@ -236,7 +249,7 @@ def test_a_damaged_lock_is_reported(conda, channel, text):
 
 
 @contextmanager
-def disk(folder, options):
+def disk(folder: Path, options: str) -> Iterator[Path]:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
     mounted = subprocess.run(command, capture_output=True, check=False)
@@ -248,7 +261,9 @@ def disk(folder, options):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_cache_that_cant_be_written_to_is_reported(conda, channel, tmp_path, monkeypatch):
+def test_a_cache_that_cant_be_written_to_is_reported(
+    conda: World, channel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = conda.conda_spec(channel.as_uri())
     with disk(tmp_path / "disk", "ro") as folder:
         monkeypatch.setenv("RATTLER_CACHE_DIR", str(folder / "cache"))
@@ -257,7 +272,9 @@ def test_a_cache_that_cant_be_written_to_is_reported(conda, channel, tmp_path, m
     assert error.hint == "Set ISOBENCH_HOME to a folder that you can write to."
 
 
-def test_a_full_disk_is_reported_and_leaves_nothing(conda, channel, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_nothing(
+    conda: World, channel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = conda.conda_spec(channel.as_uri())
     with disk(tmp_path / "disk", "size=12m") as folder:
         monkeypatch.setenv("ISOBENCH_HOME", str(folder))

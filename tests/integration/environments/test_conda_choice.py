@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from environment_world import World
+from loopback import ChannelServer
 
 from isobench import environments
-from isobench.environments import store
+from isobench.environments import Spec, store
 from isobench.environments.conda import provider as conda_provider
 from isobench.errors import ProvisionError, UsageError
 
 pytestmark = pytest.mark.integration
 
 
+Choose = Callable[[Spec], tuple[str, list[str]]]
+"""What is chosen for a spec, and what is said of it."""
+
+
 @pytest.fixture
-def chosen(conda):
+def chosen(conda: World) -> Choose:
     """What is chosen for a spec, and what is said of it."""
 
-    def choose(spec):
-        said = []
+    def choose(spec: Spec) -> tuple[str, list[str]]:
+        said: list[str] = []
         return environments.choose(spec, note=said.append).provider, said
 
     return choose
 
 
 @pytest.mark.parametrize("fault", ["none", "private"])
-def test_auto_takes_conda_where_the_channel_answers_and_venv_where_not(conda, server, chosen, fault):
+def test_auto_takes_conda_where_the_channel_answers_and_venv_where_not(
+    conda: World, server: ChannelServer, chosen: Choose, fault: str
+) -> None:
     spec = conda.conda_spec(server.url("none"))
     spec.conda_lock_file.write_text(spec.conda_lock_file.read_text().replace("/none/", f"/{fault}/"))
     provider, [said] = chosen(environments.spec("tiny"))
@@ -40,7 +50,9 @@ def test_auto_takes_conda_where_the_channel_answers_and_venv_where_not(conda, se
         assert said.startswith("tiny: using provider venv (uv, from requirements.txt): the conda channel ")
 
 
-def test_auto_waits_three_seconds_for_a_channel_and_no_longer(conda, server, chosen, monkeypatch):
+def test_auto_waits_three_seconds_for_a_channel_and_no_longer(
+    conda: World, server: ChannelServer, chosen: Choose, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(conda_provider, "PROBE_TIMEOUT_S", 0.7)
     spec = conda.conda_spec(server.url("none"))
     spec.conda_lock_file.write_text(spec.conda_lock_file.read_text().replace("/none/", "/hang/"))
@@ -50,7 +62,7 @@ def test_auto_waits_three_seconds_for_a_channel_and_no_longer(conda, server, cho
     )
 
 
-def test_auto_takes_what_is_there_and_asks_nobody(conda, server, chosen):
+def test_auto_takes_what_is_there_and_asks_nobody(conda: World, server: ChannelServer, chosen: Choose) -> None:
     spec = conda.conda_spec(server.url("none"))
     conda.create(replace(spec, provider="venv"))
     assert chosen(environments.spec("tiny")) == ("venv", [])
@@ -60,12 +72,14 @@ def test_auto_takes_what_is_there_and_asks_nobody(conda, server, chosen):
     assert len(server.asked) == asked
 
 
-def test_auto_takes_venv_without_a_word_where_nobody_wrote_a_conda_lock(conda, chosen):
+def test_auto_takes_venv_without_a_word_where_nobody_wrote_a_conda_lock(conda: World, chosen: Choose) -> None:
     assert chosen(conda.spec()) == ("venv", [])
 
 
 @pytest.mark.parametrize("source", ["option", "variable", "configuration"])
-def test_the_provider_is_set_by_option_variable_or_configuration(conda, channel, monkeypatch, source):
+def test_the_provider_is_set_by_option_variable_or_configuration(
+    conda: World, channel: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
     spec = conda.conda_spec(channel.as_uri())
     arguments = ["--provider", "conda"] if source == "option" else []
     if source == "variable":
@@ -80,7 +94,9 @@ def test_the_provider_is_set_by_option_variable_or_configuration(conda, channel,
     assert environments.find(spec) is not None
 
 
-def test_an_unknown_provider_is_refused_with_those_that_there_are(conda, monkeypatch):
+def test_an_unknown_provider_is_refused_with_those_that_there_are(
+    conda: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = conda.spec()
     monkeypatch.setenv("ISOBENCH_PROVIDER", "docker")
     with pytest.raises(UsageError, match=r"there is no provider 'docker' \(ISOBENCH_PROVIDER\)") as caught:
@@ -88,7 +104,7 @@ def test_an_unknown_provider_is_refused_with_those_that_there_are(conda, monkeyp
     assert caught.value.hint == "The providers are: auto, conda, venv, container, adopted."
 
 
-def test_a_configuration_that_cant_be_read_is_reported(conda):
+def test_a_configuration_that_cant_be_read_is_reported(conda: World) -> None:
     file = conda.root / "config" / "isobench" / "config.toml"
     file.parent.mkdir(parents=True)
     file.write_text("provider = \n")
@@ -97,7 +113,9 @@ def test_a_configuration_that_cant_be_read_is_reported(conda):
     assert caught.value.hint == "Fix or delete it."
 
 
-def test_conda_where_nobody_wrote_a_lock_is_refused_with_the_way_out(conda, monkeypatch):
+def test_conda_where_nobody_wrote_a_lock_is_refused_with_the_way_out(
+    conda: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = conda.spec()
     monkeypatch.setenv("ISOBENCH_PROVIDER", "conda")
     with pytest.raises(UsageError, match=r"tiny environment has no conda-lock\.yml") as caught:
@@ -105,14 +123,16 @@ def test_conda_where_nobody_wrote_a_lock_is_refused_with_the_way_out(conda, monk
     assert caught.value.hint == f"Write {spec.environment_file}, then isobench env lock tiny; or use --provider venv."
 
 
-def test_adopted_where_nothing_was_adopted_is_refused_with_the_way_out(conda, monkeypatch):
+def test_adopted_where_nothing_was_adopted_is_refused_with_the_way_out(
+    conda: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ISOBENCH_PROVIDER", "adopted")
     with pytest.raises(ProvisionError, match="no interpreter was adopted for tiny") as caught:
         environments.choose(conda.spec(), note=print)
     assert caught.value.hint == "Adopt one: isobench env adopt tiny PREFIX_OR_PYTHON"
 
 
-def test_a_mirror_in_rattlers_configuration_stands_in_for_the_channel(conda, server):
+def test_a_mirror_in_rattlers_configuration_stands_in_for_the_channel(conda: World, server: ChannelServer) -> None:
     """conda-forge itself, which can't be reached from here: its name stays in the lock, its packages come from near."""
     file = conda.root / "config" / "rattler" / "config.toml"
     file.parent.mkdir(parents=True)
@@ -125,7 +145,9 @@ def test_a_mirror_in_rattlers_configuration_stands_in_for_the_channel(conda, ser
     assert environments.verify(conda.create(spec)) == []
 
 
-def test_a_private_channel_is_opened_by_rattlers_credentials_which_are_written_nowhere(conda, server, monkeypatch):
+def test_a_private_channel_is_opened_by_rattlers_credentials_which_are_written_nowhere(
+    conda: World, server: ChannelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     credentials = conda.root / "credentials.json"
     credentials.write_text(json.dumps({"127.0.0.1": {"BearerToken": "open-sesame"}}))
     spec = conda.conda_spec(server.url("private"), "toolbox", lock=False)
@@ -142,7 +164,9 @@ def test_a_private_channel_is_opened_by_rattlers_credentials_which_are_written_n
         assert b"open-sesame" not in file.read_bytes(), file
 
 
-def test_an_environment_of_ones_own_is_found_in_envs_dir_and_by_its_file(conda, channel, tmp_path):
+def test_an_environment_of_ones_own_is_found_in_envs_dir_and_by_its_file(
+    conda: World, channel: Path, tmp_path: Path
+) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox", name="mine")
     own = tmp_path / "own"
     shutil.copytree(spec.folder, own / "mine")
@@ -158,7 +182,9 @@ def test_an_environment_of_ones_own_is_found_in_envs_dir_and_by_its_file(conda, 
     assert by_file.stdout.startswith("mine: ")
 
 
-def test_an_environment_of_ones_own_goes_before_isobenchs(conda, channel, monkeypatch, tmp_path):
+def test_an_environment_of_ones_own_goes_before_isobenchs(
+    conda: World, channel: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     ours = conda.spec(name="tiny")
     own = tmp_path / "own"
     shutil.copytree(ours.folder, own / "tiny")
@@ -174,7 +200,9 @@ def test_an_environment_of_ones_own_goes_before_isobenchs(conda, channel, monkey
         ("name: x\ndependencies:\n  - numpy\n", "environment.yml names no version of Python", "`python 3.11.*`, or"),
     ],
 )
-def test_a_file_that_cant_be_an_environment_is_refused(conda, tmp_path, text, message, hint):
+def test_a_file_that_cant_be_an_environment_is_refused(
+    conda: World, tmp_path: Path, text: str, message: str, hint: str
+) -> None:
     from isobench.environments import specs
 
     file = tmp_path / "mine" / "environment.yml"
@@ -191,7 +219,7 @@ def test_a_file_that_cant_be_an_environment_is_refused(conda, tmp_path, text, me
         specs.of_file(other)
 
 
-def test_the_folder_of_an_environment_carries_its_provider(conda, channel):
+def test_the_folder_of_an_environment_carries_its_provider(conda: World, channel: Path) -> None:
     spec = conda.conda_spec(channel.as_uri())
     names = {store.folder_of(replace(spec, provider=provider)).name for provider in ("conda", "venv")}
     assert len({name.rsplit("-", 1)[1] for name in names}) == 2

@@ -6,8 +6,11 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from environment_world import RunPython, World
+from loopback import ChannelServer
 
 from isobench import environments
 from isobench.environments import verification
@@ -16,7 +19,9 @@ from isobench.errors import ProvisionError
 pytestmark = pytest.mark.integration
 
 
-def test_an_environment_is_installed_from_its_lock_with_both_layers(conda, channel, run_python):
+def test_an_environment_is_installed_from_its_lock_with_both_layers(
+    conda: World, channel: Path, run_python: RunPython
+) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox", "greeter")
     made = conda.create(spec)
     assert made.folder.name == f"tiny-conda-{spec.identity()[:12]}"
@@ -33,7 +38,7 @@ def test_an_environment_is_installed_from_its_lock_with_both_layers(conda, chann
     ]
 
 
-def test_the_manifest_names_conda_packages_tools_locks_and_activation(conda, channel):
+def test_the_manifest_names_conda_packages_tools_locks_and_activation(conda: World, channel: Path) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox 1.0", "greeter")
     made = conda.create(spec)
     manifest = made.manifest()
@@ -61,7 +66,7 @@ def test_the_manifest_names_conda_packages_tools_locks_and_activation(conda, cha
     )
 
 
-def test_files_are_copied_so_that_an_edit_stays_where_it_was_made(conda, channel):
+def test_files_are_copied_so_that_an_edit_stays_where_it_was_made(conda: World, channel: Path) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox")
     made = conda.create(spec)
     for file in made.folder.rglob("*"):
@@ -71,7 +76,9 @@ def test_files_are_copied_so_that_an_edit_stays_where_it_was_made(conda, channel
     assert (other.folder / "lib" / "toolbox.txt").read_text() == "two\n"
 
 
-def test_a_corrupted_cache_is_detected_and_fetched_again(conda, channel, monkeypatch):
+def test_a_corrupted_cache_is_detected_and_fetched_again(
+    conda: World, channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = conda.root / "own-cache"
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(cache))
     spec = conda.conda_spec(channel.as_uri(), "toolbox")
@@ -82,7 +89,9 @@ def test_a_corrupted_cache_is_detected_and_fetched_again(conda, channel, monkeyp
     assert (other.folder / "lib" / "toolbox.txt").read_text() == "two\n"
 
 
-def test_the_cache_alone_is_enough_when_the_channel_is_gone(conda, server, monkeypatch):
+def test_the_cache_alone_is_enough_when_the_channel_is_gone(
+    conda: World, server: ChannelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = conda.conda_spec(server.url("none"), "toolbox")
     conda.create(spec)
     text = spec.conda_lock_file.read_text()
@@ -93,7 +102,9 @@ def test_the_cache_alone_is_enough_when_the_channel_is_gone(conda, server, monke
     assert text == spec.conda_lock_file.read_text()
 
 
-def test_a_lock_of_conda_packages_alone_needs_no_python_layer(conda, channel, run_python):
+def test_a_lock_of_conda_packages_alone_needs_no_python_layer(
+    conda: World, channel: Path, run_python: RunPython
+) -> None:
     spec = conda.conda_spec(channel.as_uri(), smoke="import json\n")
     spec.requirements_file.unlink()
     assert environments.lock(spec, progress=conda.said.append) == ["requirements.txt: no packages"]
@@ -102,7 +113,7 @@ def test_a_lock_of_conda_packages_alone_needs_no_python_layer(conda, channel, ru
     assert "rattler" in made.manifest().tools
 
 
-def test_a_package_in_both_locks_is_refused(conda, channel, tmp_path):
+def test_a_package_in_both_locks_is_refused(conda: World, channel: Path, tmp_path: Path) -> None:
     import conda_world
     import local_channel
 
@@ -125,7 +136,7 @@ def test_a_package_in_both_locks_is_refused(conda, channel, tmp_path):
     assert caught.value.hint.startswith(f"Remove it from {spec.environment_file} or from ")
 
 
-def test_what_is_edited_added_or_removed_is_found(conda, channel):
+def test_what_is_edited_added_or_removed_is_found(conda: World, channel: Path) -> None:
     made = conda.create(conda.conda_spec(channel.as_uri(), "toolbox"))
     (made.folder / "lib" / "toolbox.txt").write_text("Two\n")
     (made.folder / "lib" / "libstray.so").touch()
@@ -145,14 +156,18 @@ def test_what_is_edited_added_or_removed_is_found(conda, channel):
     )
 
 
-def test_the_fast_check_reads_no_file_of_a_package(conda, channel, monkeypatch):
+def test_the_fast_check_reads_no_file_of_a_package(
+    conda: World, channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = conda.create(conda.conda_spec(channel.as_uri(), "toolbox"))
     monkeypatch.setattr(verification, "verify", lambda _environment: pytest.fail("all was hashed"))
     environments.check(made)
 
 
 @pytest.mark.parametrize("folder", ["with some spaces", "deep/" + "x" * 180])
-def test_the_prefix_may_have_spaces_and_be_long(conda, channel, run_python, monkeypatch, folder):
+def test_the_prefix_may_have_spaces_and_be_long(
+    conda: World, channel: Path, run_python: RunPython, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
     monkeypatch.setenv("ISOBENCH_HOME", str(conda.root / folder))
     made = conda.create(conda.conda_spec(channel.as_uri(), "greeter"))
     assert run_python(made, "import sys, beta; print(sys.prefix)") == str(made.folder)
@@ -161,7 +176,9 @@ def test_the_prefix_may_have_spaces_and_be_long(conda, channel, run_python, monk
     assert environments.verify(made) == []
 
 
-def test_a_worker_gets_the_variables_of_the_activated_environment(conda, channel, monkeypatch):
+def test_a_worker_gets_the_variables_of_the_activated_environment(
+    conda: World, channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from isobench.supervisor import variables
 
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
@@ -171,7 +188,7 @@ def test_a_worker_gets_the_variables_of_the_activated_environment(conda, channel
     assert found["GREETING"] == f"hello from {made.folder}"
 
 
-def test_conda_lock_reads_what_was_written_and_renders_it(conda, channel, tmp_path):
+def test_conda_lock_reads_what_was_written_and_renders_it(conda: World, channel: Path, tmp_path: Path) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox")
     code = (
         "import sys, pathlib; from conda_lock.lockfile import parse_conda_lock_file as parse;"
@@ -189,7 +206,7 @@ def test_conda_lock_reads_what_was_written_and_renders_it(conda, channel, tmp_pa
     assert sum(line.startswith(channel.as_uri()) for line in lines) == 3
 
 
-def test_the_command_line_goes_from_environment_yml_to_a_ready_environment(conda, server):
+def test_the_command_line_goes_from_environment_yml_to_a_ready_environment(conda: World, server: ChannelServer) -> None:
     spec = conda.conda_spec(server.url("none"), "toolbox", lock=False)
     locked = conda.isobench("lock", "tiny")
     assert locked.returncode == 0, locked.stderr

@@ -5,31 +5,40 @@ from __future__ import annotations
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
+from typing import Protocol, Unpack
 
 import pytest
+from environment_world import LockOptions, World
 
 from isobench import environments
-from isobench.environments import specs
+from isobench.environments import Spec, specs
 from isobench.errors import UsageError
 
 pytestmark = pytest.mark.integration
 
 
+class Lock(Protocol):
+    """Locks an environment, `tiny` unless it is named; returns what changed."""
+
+    def __call__(self, name: str = ..., **options: Unpack[LockOptions]) -> list[str]: ...
+
+
 @pytest.fixture
-def lock(conda):
-    def lock(name="tiny", **options):
+def lock(conda: World) -> Lock:
+    def lock(name: str = "tiny", **options: Unpack[LockOptions]) -> list[str]:
         return environments.lock(environments.spec(name), progress=conda.said.append, **options)
 
     return lock
 
 
-def versions(spec):
+def versions(spec: Spec) -> dict[str, str]:
     """Version by name in a conda lock, all platforms alike."""
     lines = spec.conda_lock_file.read_text().splitlines()
     return {one[8:]: two.split()[1].strip("'") for one, two in pairwise(lines) if one.startswith("- name: ")}
 
 
-def test_a_committed_lock_is_left_alone_unless_it_is_asked_for(conda, channel, lock):
+def test_a_committed_lock_is_left_alone_unless_it_is_asked_for(conda: World, channel: Path, lock: Lock) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox =1")
     assert versions(spec)["toolbox"] == "1.0"
     before = spec.conda_lock_file.read_bytes()
@@ -37,7 +46,7 @@ def test_a_committed_lock_is_left_alone_unless_it_is_asked_for(conda, channel, l
     assert spec.conda_lock_file.read_bytes() == before
 
 
-def test_a_change_of_environment_yml_holds_on_to_what_still_fits(conda, channel, lock):
+def test_a_change_of_environment_yml_holds_on_to_what_still_fits(conda: World, channel: Path, lock: Lock) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox =1")
     text = spec.environment_file.read_text()
     spec.environment_file.write_text(text.replace("toolbox =1", "toolbox") + "  - greeter\n")
@@ -48,7 +57,7 @@ def test_a_change_of_environment_yml_holds_on_to_what_still_fits(conda, channel,
     assert lock(check=True) == []
 
 
-def test_a_python_package_is_updated_by_name_and_the_rest_left_alone(conda, channel, lock):
+def test_a_python_package_is_updated_by_name_and_the_rest_left_alone(conda: World, channel: Path, lock: Lock) -> None:
     spec = conda.conda_spec(channel.as_uri())
     before = spec.conda_lock_file.read_bytes()
     assert lock(update=["alpha"]) == ["requirements.txt: versions changed"]
@@ -56,20 +65,20 @@ def test_a_python_package_is_updated_by_name_and_the_rest_left_alone(conda, chan
     assert spec.conda_lock_file.read_bytes() == before
 
 
-def test_a_package_that_isnt_locked_cant_be_updated(conda, channel, lock):
+def test_a_package_that_isnt_locked_cant_be_updated(conda: World, channel: Path, lock: Lock) -> None:
     conda.conda_spec(channel.as_uri())
     with pytest.raises(UsageError, match="nonesuch isn't in a lock of tiny"):
         lock(update=["nonesuch"])
 
 
-def test_upgrading_updates_everything(conda, channel, lock):
+def test_upgrading_updates_everything(conda: World, channel: Path, lock: Lock) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox =1")
     spec.environment_file.write_text(spec.environment_file.read_text().replace("toolbox =1", "toolbox"))
     assert lock() == []
     assert lock(upgrade=True) == ["linux-64: toolbox 1.0 -> 2.0", "requirements.txt: versions changed"]
 
 
-def test_other_platforms_are_added_to_a_lock_and_stay_in_it(conda, lock, tmp_path):
+def test_other_platforms_are_added_to_a_lock_and_stay_in_it(conda: World, lock: Lock, tmp_path: Path) -> None:
     import conda_world
     import local_channel
 
@@ -90,7 +99,7 @@ def test_other_platforms_are_added_to_a_lock_and_stay_in_it(conda, lock, tmp_pat
     assert (text.count("platform: linux-64"), text.count("platform: osx-arm64")) == (1, 1)
 
 
-def test_platforms_that_cant_be_are_refused(conda, channel, lock):
+def test_platforms_that_cant_be_are_refused(conda: World, channel: Path, lock: Lock) -> None:
     conda.conda_spec(channel.as_uri())
     with pytest.raises(UsageError, match="there is no platform 'beos'") as caught:
         lock(platforms=["beos"])
@@ -100,7 +109,7 @@ def test_platforms_that_cant_be_are_refused(conda, channel, lock):
         lock("plain", platforms=["linux-64"])
 
 
-def test_the_pip_part_of_environment_yml_becomes_the_python_layer(conda, channel, lock):
+def test_the_pip_part_of_environment_yml_becomes_the_python_layer(conda: World, channel: Path, lock: Lock) -> None:
     spec = conda.conda_spec(channel.as_uri(), lock=False)
     spec.requirements_file.unlink()
     spec.lock_file.unlink()
@@ -111,7 +120,7 @@ def test_the_pip_part_of_environment_yml_becomes_the_python_layer(conda, channel
     assert lock(check=True) == []
 
 
-def test_the_content_hash_is_the_one_that_conda_lock_computes(conda, channel):
+def test_the_content_hash_is_the_one_that_conda_lock_computes(conda: World, channel: Path) -> None:
     spec = conda.conda_spec(channel.as_uri(), "toolbox")
     code = (
         "import pathlib, sys; from conda_lock.conda_lock import make_lock_spec, DEFAULT_MAPPING_URL\n"
@@ -127,7 +136,9 @@ def test_the_content_hash_is_the_one_that_conda_lock_computes(conda, channel):
 
 
 @pytest.mark.parametrize("name", ["ort", "openvino", "torch"])
-def test_the_committed_locks_are_of_their_environment_yml_for_three_platforms(name, monkeypatch):
+def test_the_committed_locks_are_of_their_environment_yml_for_three_platforms(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("ISOBENCH_ENVS", raising=False)
     from isobench.environments.conda import locking
 
@@ -137,7 +148,7 @@ def test_the_committed_locks_are_of_their_environment_yml_for_three_platforms(na
     assert versions(spec)["python"].startswith("3.11.")
 
 
-def test_without_conda_lock_the_extra_is_named(conda, channel):
+def test_without_conda_lock_the_extra_is_named(conda: World, channel: Path) -> None:
     """Make the child, which would load conda-lock, not find it."""
     spec = conda.conda_spec(channel.as_uri(), lock=False)
     hidden = conda.root / "hidden"
@@ -149,7 +160,7 @@ def test_without_conda_lock_the_extra_is_named(conda, channel):
     assert 'hint: Install it: pip install "isobench[lock]"' in outcome.stderr
 
 
-def test_checking_on_the_command_line_has_an_exit_code_for_ci(conda, channel):
+def test_checking_on_the_command_line_has_an_exit_code_for_ci(conda: World, channel: Path) -> None:
     spec = conda.conda_spec(channel.as_uri())
     assert conda.isobench("lock", "tiny", "--check").returncode == 0
     spec.environment_file.write_text(spec.environment_file.read_text() + "  - toolbox\n")
@@ -158,7 +169,7 @@ def test_checking_on_the_command_line_has_an_exit_code_for_ci(conda, channel):
     assert outcome.stderr.endswith("error: the lock is out of date: tiny\nhint: Update it: isobench env lock tiny\n")
 
 
-def test_an_environment_of_ones_own_is_locked_by_its_file(conda, channel, tmp_path):
+def test_an_environment_of_ones_own_is_locked_by_its_file(conda: World, channel: Path, tmp_path: Path) -> None:
     spec = conda.conda_spec(channel.as_uri(), name="mine", lock=False)
     folder = spec.folder.rename(tmp_path / "mine")
     for file in ("python-version", "requirements.in", "requirements.txt", "smoke.py"):

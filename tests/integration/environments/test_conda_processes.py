@@ -13,8 +13,11 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 import pytest
+from environment_world import RunPython, World
+from loopback import ChannelServer
 
 from isobench import environments
 from isobench.environments import store
@@ -26,25 +29,30 @@ pytestmark = pytest.mark.integration
 KILLS = 20
 
 
-def children_of(pid):
+def children_of(pid: int) -> list[int]:
     files = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(number) for file in files for number in file.read_text().split()]
 
 
-def children_at_work():
+def children_at_work() -> list[int]:
     """Those of our children that are rattler's process by now (each is another program for its first moments)."""
     argvs = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in children_of(os.getpid())}
     return [pid for pid, argv in argvs.items() if argv[1:2] == [b"-P"]]
 
 
-def kill_child(number):
+def kill_child(number: signal.Signals) -> None:
     deadline = time.monotonic() + 20
     while not (found := children_at_work()) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(found[0], number)
 
 
-def probe(world, address, **options):
+class Limits(TypedDict, total=False):
+    silence_s: float
+    limit_s: float
+
+
+def probe(world: World, address: str, **options: Unpack[Limits]) -> dict[str, Any]:
     lock = world.root / "conda-lock.yml"
     lock.write_text(
         "version: 1\nmetadata:\n  content_hash: {linux-64: '0'}\n  channels: []\n  platforms: [linux-64]\n"
@@ -57,7 +65,9 @@ def probe(world, address, **options):
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
-def test_a_crash_of_the_child_is_reported_with_its_signal(conda, server, number):
+def test_a_crash_of_the_child_is_reported_with_its_signal(
+    conda: World, server: ChannelServer, number: signal.Signals
+) -> None:
     killer = threading.Thread(target=kill_child, args=(number,))
     killer.start()
     with pytest.raises(engine.EngineError) as caught:
@@ -69,19 +79,19 @@ def test_a_crash_of_the_child_is_reported_with_its_signal(conda, server, number)
     assert error.hint == "Try again; if it happens again, see the log."
 
 
-def test_a_child_that_is_silent_is_killed(conda, server):
+def test_a_child_that_is_silent_is_killed(conda: World, server: ChannelServer) -> None:
     with pytest.raises(engine.EngineError, match=r"no progress for 0\.8 s while it was") as caught:
         probe(conda, server.url("hang"), silence_s=0.8)
     assert caught.value.kind == "timeout"
     assert children_at_work() == []
 
 
-def test_a_child_has_a_limit_in_all(conda, server):
+def test_a_child_has_a_limit_in_all(conda: World, server: ChannelServer) -> None:
     with pytest.raises(engine.EngineError, match=r"not finished after 0\.9 s while it was"):
         probe(conda, server.url("hang"), limit_s=0.9)
 
 
-def test_nothing_is_left_in_the_temporary_folder(conda, channel, server):
+def test_nothing_is_left_in_the_temporary_folder(conda: World, channel: Path, server: ChannelServer) -> None:
     temporary = Path(os.environ["TMPDIR"])
     places = {"RUNNER_TEMP": str(temporary)}
     spec = conda.conda_spec(channel.as_uri(), "toolbox", lock=False)
@@ -94,7 +104,9 @@ def test_nothing_is_left_in_the_temporary_folder(conda, channel, server):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_what_a_maker_leaves_that_is_ended_goes_with_its_environment(conda, server, monkeypatch, number):
+def test_what_a_maker_leaves_that_is_ended_goes_with_its_environment(
+    conda: World, server: ChannelServer, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(conda.root / "bare-cache"))
     spec = conda.conda_spec(server.url("none"))
     spec.conda_lock_file.write_text(spec.conda_lock_file.read_text().replace("/none/", "/hang/"))
@@ -112,7 +124,7 @@ def test_what_a_maker_leaves_that_is_ended_goes_with_its_environment(conda, serv
     assert conda.left() == []
 
 
-def test_a_panic_of_rattler_is_an_error_like_any_other():
+def test_a_panic_of_rattler_is_an_error_like_any_other() -> None:
     """A real one: this call is known to panic, which Python sees as a BaseException that is no Exception."""
     code = (
         "import sys; from isobench.environments.conda import child; from rattler import LockFile, LockPlatform\n"
@@ -129,7 +141,7 @@ def test_a_panic_of_rattler_is_an_error_like_any_other():
     assert json.loads(ran.stdout.splitlines()[-1])["error"]["kind"] == "PanicException"
 
 
-def test_patience_is_a_number_of_seconds(monkeypatch):
+def test_patience_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("soon", "0", "-3", "nan"):
         monkeypatch.setenv("ISOBENCH_CHANNEL_TIMEOUT", text)
         with pytest.raises(UsageError, match="ISOBENCH_CHANNEL_TIMEOUT must be"):
@@ -137,7 +149,9 @@ def test_patience_is_a_number_of_seconds(monkeypatch):
 
 
 @pytest.mark.parametrize("others", [1, 2])
-def test_processes_at_once_make_one_environment_with_one_cache(conda, channel, run_python, monkeypatch, others):
+def test_processes_at_once_make_one_environment_with_one_cache(
+    conda: World, channel: Path, run_python: RunPython, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(conda.root / "bare-cache"))
     spec = conda.conda_spec(channel.as_uri(), "toolbox")
     makers = [
@@ -152,7 +166,9 @@ def test_processes_at_once_make_one_environment_with_one_cache(conda, channel, r
     assert run_python(made, "import alpha; print(alpha.VERSION)") == "1.0"
 
 
-def test_processes_at_once_make_different_environments_with_one_cache(conda, channel, monkeypatch):
+def test_processes_at_once_make_different_environments_with_one_cache(
+    conda: World, channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(conda.root / "bare-cache"))
     specs = [conda.conda_spec(channel.as_uri(), "toolbox", name=name) for name in ("one", "two", "three")]
     makers = [
@@ -162,7 +178,9 @@ def test_processes_at_once_make_different_environments_with_one_cache(conda, cha
     assert all(environments.verify(environments.find(spec)) == [] for spec in specs)
 
 
-def test_a_kill_at_any_moment_leaves_no_broken_environment(conda, channel, run_python, monkeypatch):
+def test_a_kill_at_any_moment_leaves_no_broken_environment(
+    conda: World, channel: Path, run_python: RunPython, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a kill left is what the next maker finds, in the home and in the cache; every fourth may come to its end."""
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(conda.root / "bare-cache"))
     spec = conda.conda_spec(channel.as_uri(), "toolbox")
@@ -195,7 +213,9 @@ def test_a_kill_at_any_moment_leaves_no_broken_environment(conda, channel, run_p
     assert begun > 0, "no kill came while the environment was being made"
 
 
-def test_a_maker_that_is_killed_takes_its_child_with_it(conda, server, monkeypatch):
+def test_a_maker_that_is_killed_takes_its_child_with_it(
+    conda: World, server: ChannelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(conda.root / "bare-cache"))
     spec = conda.conda_spec(server.url("none"))
     spec.conda_lock_file.write_text(spec.conda_lock_file.read_text().replace("/none/", "/hang/"))

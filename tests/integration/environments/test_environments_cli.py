@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
+from environment_world import World
 
 from isobench import environments
 from isobench.environments import store
@@ -12,7 +14,7 @@ from isobench.environments import store
 pytestmark = pytest.mark.integration
 
 
-def failed(outcome, code=4):
+def failed(outcome: subprocess.CompletedProcess[str], code: int = 4) -> tuple[str, str]:
     """The message and the hint of a command that failed as it should."""
     assert outcome.returncode == code, outcome
     lines = outcome.stderr.splitlines()
@@ -23,12 +25,12 @@ def failed(outcome, code=4):
     return reported[0], hints[0]
 
 
-def printed(outcome):
+def printed(outcome: subprocess.CompletedProcess[str]) -> str:
     assert outcome.returncode == 0, outcome.stderr
     return outcome.stdout
 
 
-def test_listing_names_every_environment_with_its_state(world):
+def test_listing_names_every_environment_with_its_state(world: World) -> None:
     made = world.create()
     missing = world.spec(name="missing")
     lines = printed(world.isobench("list")).splitlines()
@@ -39,7 +41,7 @@ def test_listing_names_every_environment_with_its_state(world):
     ]
 
 
-def test_listing_as_json_has_all_that_is_known(world):
+def test_listing_as_json_has_all_that_is_known(world: World) -> None:
     made = world.create()
     missing = world.spec(name="missing")
     rows = json.loads(printed(world.isobench("list", "--json")))
@@ -69,7 +71,7 @@ def test_listing_as_json_has_all_that_is_known(world):
     }
 
 
-def test_listing_shows_what_is_left_of_other_locks_and_what_is_broken(world):
+def test_listing_shows_what_is_left_of_other_locks_and_what_is_broken(world: World) -> None:
     old = world.create()
     spec = world.spec(world.alpha_2 + world.beta)
     broken = world.create(spec)
@@ -83,14 +85,14 @@ def test_listing_shows_what_is_left_of_other_locks_and_what_is_broken(world):
     assert "tiny  broken " in printed(world.isobench("list"))
 
 
-def test_listing_works_where_nothing_was_ever_made(world):
+def test_listing_works_where_nothing_was_ever_made(world: World) -> None:
     world.spec()
     assert "not made" in printed(world.isobench("list"))
     (world.root / "file").touch()
     assert "not made" in printed(world.isobench("list", ISOBENCH_HOME=str(world.root / "file" / "home")))
 
 
-def test_creating_prints_the_folder_and_reports_progress_on_stderr(world):
+def test_creating_prints_the_folder_and_reports_progress_on_stderr(world: World) -> None:
     spec = world.spec()
     outcome = world.isobench("create", "tiny")
     assert printed(outcome) == f"tiny: {store.folder_of(spec)}\n"
@@ -98,7 +100,7 @@ def test_creating_prints_the_folder_and_reports_progress_on_stderr(world):
     assert environments.verify(environments.find(spec)) == []
 
 
-def test_creating_what_is_there_says_where_and_changes_nothing(world):
+def test_creating_what_is_there_says_where_and_changes_nothing(world: World) -> None:
     made = world.create()
     before = world.state()
     outcome = world.isobench("create", "tiny")
@@ -106,14 +108,14 @@ def test_creating_what_is_there_says_where_and_changes_nothing(world):
     assert world.state() == before
 
 
-def test_all_environments_are_created_side_by_side(world):
+def test_all_environments_are_created_side_by_side(world: World) -> None:
     specs = [world.spec(), world.spec(world.alpha_2, name="other", smoke="import alpha\n")]
     lines = printed(world.isobench("create", "--all")).splitlines()
     assert lines == [f"{spec.name}: {store.folder_of(spec)}" for spec in sorted(specs, key=lambda spec: spec.name)]
     assert all(environments.verify(environments.find(spec)) == [] for spec in specs)
 
 
-def test_when_one_of_several_fails_the_others_are_made(world):
+def test_when_one_of_several_fails_the_others_are_made(world: World) -> None:
     good, bad = world.spec(), world.spec(name="bad", smoke="import nowhere\n")
     message, _ = failed(world.isobench("create", "tiny", "bad"))
     assert message.startswith("the new bad environment doesn't work")
@@ -121,7 +123,7 @@ def test_when_one_of_several_fails_the_others_are_made(world):
     assert environments.find(bad) is None
 
 
-def test_when_several_fail_all_are_reported(world):
+def test_when_several_fail_all_are_reported(world: World) -> None:
     for name in ("one", "two"):
         world.spec(name=name, smoke=f"import no_{name}\n")
     outcome = world.isobench("create", "--all")
@@ -133,28 +135,28 @@ def test_when_several_fail_all_are_reported(world):
 
 
 @pytest.mark.parametrize("command", ["create", "path", "verify", "remove", "lock"])
-def test_an_unknown_name_is_refused_with_the_one_that_was_meant(world, command):
+def test_an_unknown_name_is_refused_with_the_one_that_was_meant(world: World, command: str) -> None:
     world.spec()
     message, hint = failed(world.isobench(command, "tny"), code=2)
     assert message == "there is no environment 'tny'; did you mean tiny?"
     assert hint == "The environments are: tiny."
 
 
-def test_an_unknown_name_among_others_is_refused_before_any_work(world):
+def test_an_unknown_name_among_others_is_refused_before_any_work(world: World) -> None:
     world.spec()
     failed(world.isobench("create", "tiny", "nonesuch"), code=2)
     assert not world.home.exists()
 
 
 @pytest.mark.parametrize("arguments", [(), ("--all", "tiny")])
-def test_creating_takes_names_or_all(world, arguments):
+def test_creating_takes_names_or_all(world: World, arguments: tuple[str, ...]) -> None:
     world.spec()
     message, hint = failed(world.isobench("create", *arguments), code=2)
     assert message == "give either names of environments or --all"
     assert hint == "Create all: isobench env create --all"
 
 
-def test_the_path_is_printed_alone(world):
+def test_the_path_is_printed_alone(world: World) -> None:
     made = world.create()
     assert printed(world.isobench("path", "tiny")) == f"{made.folder}\n"
     assert printed(world.isobench("path", made.folder.name)) == f"{made.folder}\n"
@@ -164,14 +166,14 @@ def test_the_path_is_printed_alone(world):
 
 
 @pytest.mark.parametrize("command", ["path", "verify"])
-def test_what_is_not_made_is_reported_with_the_command_that_makes_it(world, command):
+def test_what_is_not_made_is_reported_with_the_command_that_makes_it(world: World, command: str) -> None:
     world.create()
     world.spec(world.alpha_2 + world.beta)  # what lies there by this name is of another lock
     reported = ("the tiny environment does not exist", "Create it: isobench env create tiny")
     assert failed(world.isobench(command, "tiny")) == reported
 
 
-def test_an_environment_that_is_unchanged_is_verified(world):
+def test_an_environment_that_is_unchanged_is_verified(world: World) -> None:
     made = world.create()
     assert printed(world.isobench("verify", "tiny")) == "tiny: unchanged since its installation\n"
     assert (
@@ -181,7 +183,7 @@ def test_an_environment_that_is_unchanged_is_verified(world):
     assert reported == [{"name": "tiny", "ok": True, "problems": []}]
 
 
-def test_verifying_lists_every_difference_and_fails(world):
+def test_verifying_lists_every_difference_and_fails(world: World) -> None:
     made, other = world.create(), world.create(world.spec(name="other"))
     for number in range(5):
         (made.site_packages / f"stray{number}.pth").touch()
@@ -204,7 +206,7 @@ def test_verifying_lists_every_difference_and_fails(world):
     failed(outcome)
 
 
-def test_the_remedy_that_is_named_works_as_it_stands(world):
+def test_the_remedy_that_is_named_works_as_it_stands(world: World) -> None:
     made = world.create()
     (made.site_packages / "stray.pth").touch()
     outcome = world.isobench("verify", "tiny")
@@ -215,7 +217,7 @@ def test_the_remedy_that_is_named_works_as_it_stands(world):
     assert printed(world.isobench("verify", "tiny")) == "tiny: unchanged since its installation\n"
 
 
-def test_a_broken_manifest_is_reported_with_the_way_out(world):
+def test_a_broken_manifest_is_reported_with_the_way_out(world: World) -> None:
     made = world.create()
     made.marker.write_text("{}")
     message, hint = failed(world.isobench("verify", "tiny"))
@@ -225,7 +227,7 @@ def test_a_broken_manifest_is_reported_with_the_way_out(world):
     )
 
 
-def test_removing_names_the_folders_that_are_gone(world):
+def test_removing_names_the_folders_that_are_gone(world: World) -> None:
     made = world.create()
     assert printed(world.isobench("remove", "tiny")) == f"removed {made.folder}\n"
     assert world.left() == []
@@ -233,14 +235,14 @@ def test_removing_names_the_folders_that_are_gone(world):
     assert (printed(outcome), outcome.stderr) == ("", "tiny: nothing to remove\n")
 
 
-def test_one_of_several_of_a_name_is_removed_by_its_folder(world):
+def test_one_of_several_of_a_name_is_removed_by_its_folder(world: World) -> None:
     first = world.create()
     second = world.create(world.spec(world.alpha_2 + world.beta))
     assert printed(world.isobench("remove", first.folder.name)) == f"removed {first.folder}\n"
     assert world.left() == [second.folder.name]
 
 
-def test_environments_of_scripts_are_shown_by_their_name_and_distinguished_by_their_folder(world):
+def test_environments_of_scripts_are_shown_by_their_name_and_distinguished_by_their_folder(world: World) -> None:
     world.spec()
     made = []
     for dependency in ("gamma", "delta"):
@@ -257,12 +259,12 @@ def test_environments_of_scripts_are_shown_by_their_name_and_distinguished_by_th
     assert printed(world.isobench("path", "tiny-script")) == f"{made[1].folder}\n"
 
 
-def test_checking_a_lock_that_is_as_it_would_be_made_succeeds(world):
+def test_checking_a_lock_that_is_as_it_would_be_made_succeeds(world: World) -> None:
     world.spec()
     assert printed(world.isobench("lock", "--check", "tiny")) == "tiny: no changes\n"
 
 
-def test_checking_a_lock_that_would_be_made_otherwise_fails_and_writes_nothing(world):
+def test_checking_a_lock_that_would_be_made_otherwise_fails_and_writes_nothing(world: World) -> None:
     spec = world.spec(requirements="alpha>1\nbeta\n")
     outcome = world.isobench("lock", "--check", "tiny")
     assert failed(outcome) == ("the lock is out of date: tiny", "Update it: isobench env lock tiny")

@@ -6,22 +6,23 @@ import json
 import sys
 
 import pytest
+from environment_world import RunPython, World
 
 from isobench import environments
-from isobench.environments import store
+from isobench.environments import Spec, store
 from isobench.errors import ProvisionError
 
 pytestmark = pytest.mark.integration
 
 
-def refusal(world, spec):
+def refusal(world: World, spec: Spec) -> ProvisionError:
     with pytest.raises(ProvisionError) as caught:
         world.create(spec)
     assert environments.find(spec) is None
     return caught.value
 
 
-def test_an_environment_holds_what_its_lock_says_and_nothing_else(world, run_python):
+def test_an_environment_holds_what_its_lock_says_and_nothing_else(world: World, run_python: RunPython) -> None:
     environment = world.create()
     assert run_python(environment, "import alpha, beta; print(alpha.VERSION, beta.VERSION)") == "1.0 1.0"
     assert run_python(environment, "import sys; print(sys.prefix)") == str(environment.folder)
@@ -31,7 +32,7 @@ def test_an_environment_holds_what_its_lock_says_and_nothing_else(world, run_pyt
     environments.check(environment)
 
 
-def test_an_environment_lies_under_its_identity_and_nothing_lies_beside_it(world):
+def test_an_environment_lies_under_its_identity_and_nothing_lies_beside_it(world: World) -> None:
     spec = world.spec()
     environment = world.create(spec)
     assert world.left() == [f"tiny-venv-{spec.identity()[:12]}"]
@@ -40,14 +41,14 @@ def test_an_environment_lies_under_its_identity_and_nothing_lies_beside_it(world
     assert world.said[-1].endswith(f" s in {environment.folder}")
 
 
-def test_a_local_variant_of_the_locked_version_is_not_taken_for_it(world, run_python):
+def test_a_local_variant_of_the_locked_version_is_not_taken_for_it(world: World, run_python: RunPython) -> None:
     world.wheel("alpha", "1.0+cpu")
     assert run_python(world.create(), "import alpha; print(alpha.VERSION)") == "1.0"
     locked = world.wheel("alpha", "1.0+gpu")
     assert run_python(world.create(world.spec(locked + world.beta)), "import alpha; print(alpha.VERSION)") == "1.0+gpu"
 
 
-def test_the_manifest_records_what_was_installed(world):
+def test_the_manifest_records_what_was_installed(world: World) -> None:
     spec = world.spec()
     environment = world.create(spec)
     manifest = json.loads(environment.marker.read_text())
@@ -62,7 +63,7 @@ def test_the_manifest_records_what_was_installed(world):
     assert "Installed 2 packages" in (environment.folder / "provision.log").read_text()
 
 
-def test_the_marker_is_written_after_everything_else(world):
+def test_the_marker_is_written_after_everything_else(world: World) -> None:
     spec = world.spec()
     seen = world.root / "seen"
     folder = store.folder_of(spec)
@@ -74,7 +75,7 @@ def test_the_marker_is_written_after_everything_else(world):
     assert all(file.stat().st_ctime_ns <= environment.marker.stat().st_ctime_ns for file in others)
 
 
-def test_another_lock_is_another_environment_and_the_first_stays(world, run_python):
+def test_another_lock_is_another_environment_and_the_first_stays(world: World, run_python: RunPython) -> None:
     first = world.create()
     second = world.create(world.spec(world.alpha_2 + world.beta))
     assert first.folder != second.folder
@@ -82,7 +83,7 @@ def test_another_lock_is_another_environment_and_the_first_stays(world, run_pyth
     assert run_python(second, "import alpha; print(alpha.VERSION)") == "2.0"
 
 
-def test_a_ready_environment_is_left_alone(world):
+def test_a_ready_environment_is_left_alone(world: World) -> None:
     first = world.create()
     before = world.state()
     assert world.create() == first
@@ -90,7 +91,7 @@ def test_a_ready_environment_is_left_alone(world):
     assert world.state() == before
 
 
-def test_without_its_marker_an_environment_is_removed_and_installed_again(world):
+def test_without_its_marker_an_environment_is_removed_and_installed_again(world: World) -> None:
     environment = world.create()
     environment.marker.unlink()
     (environment.site_packages / "alpha" / "more.py").write_text("half a fi")
@@ -101,7 +102,7 @@ def test_without_its_marker_an_environment_is_removed_and_installed_again(world)
     assert environments.verify(environment) == []
 
 
-def test_a_wrong_hash_is_refused_with_both_hashes(world):
+def test_a_wrong_hash_is_refused_with_both_hashes(world: World) -> None:
     wrong = world.alpha[:-5] + "0000\n"
     error = refusal(world, world.spec(wrong + world.beta))
     assert error.message == (
@@ -119,7 +120,9 @@ def test_a_wrong_hash_is_refused_with_both_hashes(world):
     [(("1.0", "3.0"), "alpha==3.0"), (("alpha", "nowhere"), "nowhere")],
     ids=["version", "package"],
 )
-def test_what_no_index_has_is_named_with_the_settings_that_help(world, change, reported):
+def test_what_no_index_has_is_named_with_the_settings_that_help(
+    world: World, change: tuple[str, str], reported: str
+) -> None:
     error = refusal(world, world.spec(world.alpha.replace(*change) + world.beta))
     assert f"no configured index has {reported}" in error.message
     assert "UV_FIND_LINKS" in error.hint
@@ -131,20 +134,20 @@ def test_what_no_index_has_is_named_with_the_settings_that_help(world, change, r
     ["", "<html>404</html>\n", b"\xff\xfe\x00", "alpha==1.0\n", "alpha==1.0 \\\n    --hash=sha256:00\n", "alpha="],
     ids=["empty", "a page", "bytes", "no hash", "a short hash", "cut off"],
 )
-def test_a_damaged_lock_is_refused_with_the_command_that_makes_it(world, lock):
+def test_a_damaged_lock_is_refused_with_the_command_that_makes_it(world: World, lock: str | bytes) -> None:
     error = refusal(world, world.spec(lock))
     assert "damaged" in error.message
     assert error.hint == "Resolve it again: isobench env lock tiny"
     assert not store.folder_of(world.spec(lock)).exists()
 
 
-def test_a_lock_that_contradicts_itself_is_refused(world):
+def test_a_lock_that_contradicts_itself_is_refused(world: World) -> None:
     error = refusal(world, world.spec(world.alpha + world.alpha_2 + world.beta))
     assert "alpha==1.0 and alpha==2.0" in error.details
     assert error.hint == "The lock contradicts itself; resolve it again: isobench env lock tiny"
 
 
-def test_a_smoke_test_that_fails_leaves_its_words_and_the_log(world):
+def test_a_smoke_test_that_fails_leaves_its_words_and_the_log(world: World) -> None:
     spec = world.spec(smoke="import alpha\nimport nowhere\n")
     error = refusal(world, spec)
     assert error.message == (
@@ -155,12 +158,12 @@ def test_a_smoke_test_that_fails_leaves_its_words_and_the_log(world):
     assert world.left() == [log.rpartition("/")[2]]
 
 
-def test_a_smoke_test_that_crashes_is_reported_by_its_signal(world):
+def test_a_smoke_test_that_crashes_is_reported_by_its_signal(world: World) -> None:
     error = refusal(world, world.spec(smoke="import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"))
     assert error.message.endswith("was killed by signal 11")
 
 
-def test_what_failed_is_made_once_its_cause_is_fixed(world):
+def test_what_failed_is_made_once_its_cause_is_fixed(world: World) -> None:
     spec = world.spec(smoke="import nowhere\n")
     refusal(world, spec)
     spec.smoke_file.write_text("import alpha\n")
@@ -168,7 +171,7 @@ def test_what_failed_is_made_once_its_cause_is_fixed(world):
     assert world.left() == [store.folder_of(spec).name]
 
 
-def test_a_home_below_a_file_is_reported(world, monkeypatch):
+def test_a_home_below_a_file_is_reported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.root / "file").touch()
     monkeypatch.setenv("ISOBENCH_HOME", str(world.root / "file" / "home"))
     with pytest.raises(ProvisionError, match=r"/file/home/environments/tiny-venv-.*Not a directory") as caught:
@@ -176,7 +179,7 @@ def test_a_home_below_a_file_is_reported(world, monkeypatch):
     assert caught.value.hint == "Set ISOBENCH_HOME to a folder that you can write to."
 
 
-def test_a_file_in_the_place_of_the_environments_is_reported(world):
+def test_a_file_in_the_place_of_the_environments_is_reported(world: World) -> None:
     world.home.mkdir()
     (world.home / "environments").touch()
     with pytest.raises(ProvisionError, match="Not a directory") as caught:
@@ -184,7 +187,7 @@ def test_a_file_in_the_place_of_the_environments_is_reported(world):
     assert "ISOBENCH_HOME" in caught.value.hint
 
 
-def test_a_cache_that_cannot_be_written_is_reported(world, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_reported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.root / "file").touch()
     monkeypatch.setenv("UV_CACHE_DIR", str(world.root / "file" / "cache"))
     error = refusal(world, world.spec())
@@ -192,14 +195,14 @@ def test_a_cache_that_cannot_be_written_is_reported(world, monkeypatch):
     assert error.hint == "Set UV_CACHE_DIR to a folder that you can write to."
 
 
-def test_a_folder_of_wheels_that_is_not_there_is_named(world, monkeypatch):
+def test_a_folder_of_wheels_that_is_not_there_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_FIND_LINKS", "/nowhere/wheels")
     error = refusal(world, world.spec())
     assert error.message.endswith("the folder of wheels /nowhere/wheels can't be read")
     assert "PIP_FIND_LINKS" in error.hint
 
 
-def test_a_python_that_is_not_on_this_machine_is_reported_with_the_way_to_get_it(world):
+def test_a_python_that_is_not_on_this_machine_is_reported_with_the_way_to_get_it(world: World) -> None:
     error = refusal(world, world.spec(python="3.99"))
     assert error.message == "Python 3.99, which the lock is for, was not found on this machine"
     assert error.hint.startswith("Install it: ")
@@ -208,7 +211,9 @@ def test_a_python_that_is_not_on_this_machine_is_reported_with_the_way_to_get_it
 
 
 @pytest.mark.parametrize("how", ["variable", "file"])
-def test_the_folder_of_wheels_that_pip_is_set_up_for_is_found(world, monkeypatch, how):
+def test_the_folder_of_wheels_that_pip_is_set_up_for_is_found(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     monkeypatch.delenv("UV_FIND_LINKS")
     monkeypatch.delenv("PIP_NO_INDEX")
     if how == "variable":
@@ -221,7 +226,7 @@ def test_the_folder_of_wheels_that_pip_is_set_up_for_is_found(world, monkeypatch
     assert environments.verify(world.create()) == []
 
 
-def test_settings_that_would_lead_uv_astray_change_nothing(world, monkeypatch):
+def test_settings_that_would_lead_uv_astray_change_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"VIRTUAL_ENV": "/elsewhere", "UV_PYTHON": "3.99", "UV_TARGET": str(world.root / "t")}.items():
         monkeypatch.setenv(name, value)
     (world.root / "pyproject.toml").write_text("[project]\nname = 'users'\nversion = '1'\ndependencies = ['nowhere']\n")
@@ -229,7 +234,7 @@ def test_settings_that_would_lead_uv_astray_change_nothing(world, monkeypatch):
     assert not (world.root / "t").exists()
 
 
-def test_bytecode_lies_where_the_worker_looks_for_it(world, monkeypatch):
+def test_bytecode_lies_where_the_worker_looks_for_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(world.root / "elsewhere"))
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")
     made = world.create()
@@ -238,7 +243,7 @@ def test_bytecode_lies_where_the_worker_looks_for_it(world, monkeypatch):
     assert not (world.root / "elsewhere").exists()
 
 
-def test_a_home_named_from_another_folder_is_the_same_home(world, monkeypatch):
+def test_a_home_named_from_another_folder_is_the_same_home(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.root / "here").mkdir()
     monkeypatch.chdir(world.root / "here")
     monkeypatch.setenv("ISOBENCH_HOME", "../home")
@@ -248,7 +253,7 @@ def test_a_home_named_from_another_folder_is_the_same_home(world, monkeypatch):
     assert environments.verify(environments.find(world.spec())) == []
 
 
-def test_of_an_environment_that_is_linked_to_only_the_link_is_removed(world):
+def test_of_an_environment_that_is_linked_to_only_the_link_is_removed(world: World) -> None:
     made = world.create()
     elsewhere = world.root / made.folder.name
     made.folder.rename(elsewhere)
@@ -261,7 +266,7 @@ def test_of_an_environment_that_is_linked_to_only_the_link_is_removed(world):
     assert not made.folder.is_symlink()
 
 
-def test_removing_takes_every_environment_of_a_name_and_no_other(world):
+def test_removing_takes_every_environment_of_a_name_and_no_other(world: World) -> None:
     first = world.create()
     second = world.create(world.spec(world.alpha_2 + world.beta))
     other = world.create(world.spec(name="other"))

@@ -7,8 +7,11 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from environment_world import RunPython, Started, World
 
 from isobench import environments
 from isobench.environments import store
@@ -18,7 +21,7 @@ pytestmark = pytest.mark.integration
 KILLS = 20
 
 
-def until(condition):
+def until(condition: Callable[[], bool]) -> None:
     for _ in range(600):
         if condition():
             return
@@ -29,36 +32,36 @@ def until(condition):
 class Makers:
     """Processes that make `tiny`, whose smoke test leaves a mark and doesn't end before it is let go."""
 
-    def __init__(self, world):
-        self.world, self.processes, self.marks, self.go = world, [], world.root / "marks", world.root / "go"
+    def __init__(self, world: World) -> None:
+        self.world, self.marks, self.go = world, world.root / "marks", world.root / "go"
+        self.processes: list[Started] = []
         self.spec = world.spec(
             smoke="import time\nfrom pathlib import Path\nimport alpha, beta\n"
             f"with open({str(self.marks)!r}, 'a') as marks: marks.write('tried\\n')\n"
             f"while not Path({str(self.go)!r}).exists(): time.sleep(0.01)\n"
         )
 
-    def start(self, command="create"):
+    def start(self, command: str = "create") -> Started:
         log = self.world.root / f"{len(self.processes)}.log"
         process = self.world.start(command, "tiny", log=log)
-        process.log = log
         self.processes.append(process)
         return process
 
-    def tried(self):
+    def tried(self) -> int:
         """How often the smoke test was begun."""
         return len(self.marks.read_text().splitlines()) if self.marks.exists() else 0
 
-    def let_go(self):
+    def let_go(self) -> list[int]:
         self.go.touch()
         return [process.wait(30) for process in self.processes]
 
 
-def says(process, text):
+def says(process: Started, text: str) -> bool:
     return re.search(text, process.log.read_text()) is not None
 
 
 @pytest.fixture
-def makers(world):
+def makers(world: World) -> Iterator[Makers]:
     makers = Makers(world)
     yield makers
     for process in makers.processes:
@@ -67,7 +70,9 @@ def makers(world):
 
 
 @pytest.mark.parametrize("others", [1, 2])
-def test_one_makes_it_and_the_others_wait_say_so_and_use_it(world, makers, run_python, others):
+def test_one_makes_it_and_the_others_wait_say_so_and_use_it(
+    world: World, makers: Makers, run_python: RunPython, others: int
+) -> None:
     first = makers.start()
     until(lambda: makers.tried() == 1)
     waiting = [makers.start() for _ in range(others)]
@@ -86,7 +91,7 @@ def test_one_makes_it_and_the_others_wait_say_so_and_use_it(world, makers, run_p
     assert world.left() == [environment.folder.name]
 
 
-def test_when_the_maker_is_killed_one_of_those_who_wait_installs_it_again(world, makers):
+def test_when_the_maker_is_killed_one_of_those_who_wait_installs_it_again(world: World, makers: Makers) -> None:
     first = makers.start()
     until(lambda: makers.tried() == 1)
     waiting = [makers.start(), makers.start()]
@@ -102,7 +107,7 @@ def test_when_the_maker_is_killed_one_of_those_who_wait_installs_it_again(world,
     assert world.left() == [store.folder_of(makers.spec).name]
 
 
-def test_a_maker_that_fails_leaves_the_work_to_those_who_wait(world, makers):
+def test_a_maker_that_fails_leaves_the_work_to_those_who_wait(world: World, makers: Makers) -> None:
     makers.spec.smoke_file.write_text(makers.spec.smoke_file.read_text() + "import nowhere\n")
     first = makers.start()
     until(lambda: makers.tried() == 1)
@@ -114,7 +119,7 @@ def test_a_maker_that_fails_leaves_the_work_to_those_who_wait(world, makers):
     assert says(second, "No module named 'nowhere'")
 
 
-def test_removing_waits_for_the_maker_and_says_so(world, makers):
+def test_removing_waits_for_the_maker_and_says_so(world: World, makers: Makers) -> None:
     first = makers.start()
     until(lambda: makers.tried() == 1)
     remover = makers.start("remove")
@@ -124,7 +129,9 @@ def test_removing_waits_for_the_maker_and_says_so(world, makers):
     assert world.left() == []
 
 
-def test_a_maker_interrupted_from_the_keyboard_says_so_and_leaves_nothing_that_passes_for_ready(world, makers):
+def test_a_maker_interrupted_from_the_keyboard_says_so_and_leaves_nothing_that_passes_for_ready(
+    world: World, makers: Makers
+) -> None:
     first = makers.start()
     until(lambda: makers.tried() == 1)
     first.send_signal(signal.SIGINT)
@@ -136,13 +143,15 @@ def test_a_maker_interrupted_from_the_keyboard_says_so_and_leaves_nothing_that_p
     assert environments.verify(environments.find(makers.spec)) == []
 
 
-def test_a_kill_at_any_moment_leaves_nothing_that_the_same_command_cannot_make_good(world, run_python, monkeypatch):
+def test_a_kill_at_any_moment_leaves_nothing_that_the_same_command_cannot_make_good(
+    world: World, run_python: RunPython, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each time into an empty home with an empty cache, so that uv is killed while it fills its cache, too."""
     many = {f"gamma/module{number}.py": "value = 1\n" * number for number in range(200)}
     spec = world.spec(world.alpha + world.beta + world.wheel("gamma", "0.1", files=many))
     moments, begun = random.Random(20), 0
 
-    def in_an_empty_home(number):
+    def in_an_empty_home(number: int | str) -> Path:
         home = world.root / f"home{number}"
         monkeypatch.setenv("ISOBENCH_HOME", str(home))
         monkeypatch.setenv("UV_CACHE_DIR", str(home / "cache"))
