@@ -68,7 +68,7 @@ class Evaluation:
 
 
 def prepare() -> None:
-    """Import what `evaluate` needs while the host has nothing else to do but to wait for a worker.
+    """Import what follows a measurement, up to its table, while the host has nothing to do but wait for the worker.
 
     numpy's threads would spin for some 30 ms beside the worker; with the shortest time-out they sleep when idle.
     """
@@ -76,6 +76,9 @@ def prepare() -> None:
     users = os.environ.get(name)
     os.environ[name] = users or "4"
     import numpy.random  # noqa: F401
+
+    import isobench.reports.table
+    import isobench.supervisor.outputs  # noqa: F401
 
     if users is None:
         del os.environ[name]
