@@ -102,20 +102,7 @@ class Loops:
         assert [d.dim_value for d in onnx.load(model).graph.input[0].type.tensor_type.shape.dim] == list(shape)
         common_arguments = [data, options.threads, 100, options.seconds, *shape]
         env = {**os.environ, **STEADY_HEAP}
-        run = [
-            common.isobench_command(),
-            "run",
-            "-r",
-            "ort",
-            "--json",
-            "--threads",
-            options.threads,
-            "--min-time",
-            options.seconds,
-            "--output",
-            self._folder / "results",
-            model,
-        ]
+        run = common.run_command(model, self._folder / "results", threads=options.threads, min_time_s=options.seconds)
 
         def c() -> float:
             return float(common.output([self._c, self._library, model, *common_arguments], env=env).split()[0])

@@ -24,6 +24,12 @@ def isobench_command() -> str:
     return found
 
 
+def run_command(model: Path, results: Path, *, threads: int, min_time_s: float) -> list[str | Path]:
+    """The command that measures a model on ort and prints the Result as JSON."""
+    measuring = ["--threads", str(threads), "--min-time", str(min_time_s)]
+    return [isobench_command(), "run", "-r", "ort", "--json", *measuring, "--output", results, model]
+
+
 def environment_python(name: str) -> Path:
     """The interpreter of isobench's workers in the environment of that name."""
     path = Path(output([isobench_command(), "env", "path", name]).strip())

@@ -52,20 +52,7 @@ def main() -> None:
 
 
 def _run(model: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    command = [
-        common.isobench_command(),
-        "run",
-        "-r",
-        "ort",
-        "--json",
-        "--threads",
-        options.threads,
-        "--min-time",
-        options.min_time,
-        "--output",
-        folder,
-        model,
-    ]
+    command = common.run_command(model, folder, threads=options.threads, min_time_s=options.min_time)
     began = time.monotonic()
     [printed] = json.loads(common.output(command))
     took_s = time.monotonic() - began

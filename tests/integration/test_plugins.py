@@ -163,9 +163,9 @@ def test_a_tool_with_its_own_worker(site: Path, model: Path) -> None:
 
 def test_a_new_plugin_passes_its_own_test(site: Path, tmp_path: Path, home: Path) -> None:
     folder = tmp_path / "my-runtime"
-    told = output_of(site, "plugin", "new", "my-runtime", "--folder", folder)
-    assert f"wrote {folder / 'my_runtime' / 'workers' / 'my_runtime_worker.py'}" in told
-    assert f"pip install --editable {folder}" in told
+    output = output_of(site, "plugin", "new", "my-runtime", "--folder", folder)
+    assert f"wrote {folder / 'my_runtime' / 'workers' / 'my_runtime_worker.py'}" in output
+    assert f"pip install --editable {folder}" in output
     install(site, folder)
     done = subprocess.run(
         [site, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder], capture_output=True, text=True, check=False

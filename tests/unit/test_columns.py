@@ -8,7 +8,8 @@ from pathlib import Path
 from sample_results import make, measured
 
 from isobench.reports import columns, table
-from isobench.reports.columns import CSV, LISTING, RUN_TABLE, Row
+from isobench.reports.column import Row
+from isobench.reports.columns import CSV, LISTING, RUN_TABLE
 from isobench.results import Failed, Result
 
 

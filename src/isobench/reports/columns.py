@@ -7,74 +7,47 @@ its name in the reports that show it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from isobench.reports.column import Column, Row
 from isobench.reports.format import milliseconds, pairs, percent, rate
 from isobench.results import EnvironmentRecord, Failed, Measured, Result
 
 BASELINE = "torch-eager"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One Result, with what its columns are made of besides.
-
-    `baseline_s` is the median latency on `BASELINE` in seconds, None where that is unknown; `folder` holds the Result.
-    """
-
-    result: Result
-    baseline_s: float | None = None
-    folder: Path | None = None
+def _result(about: str, get: Callable[[Result], Any], **more: Any) -> Column:
+    return Column(about=about, get=lambda row: get(row.result), **more)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One column. `get` returns its value, None where it is unknown or doesn't apply.
+def _measured(about: str, get: Callable[[Measured], Any], **more: Any) -> Column:
+    """A column that failed Results leave empty."""
 
-    `name` is its name in the CSV, `heading` its heading in tables; either is "" where it has none. `about` is its line
-    in the documentation, `unit` that of the printed value. `table` and `csv` print a value; `left` aligns it in tables.
-    """
+    def of(row: Row) -> Any:
+        return get(row.result.outcome) if isinstance(row.result.outcome, Measured) else None
 
-    about: str
-    get: Callable[[Row], Any]
-    name: str = ""
-    heading: str = ""
-    unit: str = ""
-    table: Callable[[Any], str] = str
-    csv: Callable[[Any], object] = lambda value: value
-    left: bool = False
-
-    def cell(self, row: Row) -> str:
-        """The value as tables print it."""
-        value = self.get(row)
-        return "-" if value is None else self.table(value)
-
-    def field(self, row: Row) -> object:
-        """The value as the CSV holds it."""
-        value = self.get(row)
-        return "" if value is None else self.csv(value)
+    return Column(about=about, get=of, **more)
 
 
-def _of_result(get: Callable[[Result], Any]) -> Callable[[Row], Any]:
-    return lambda row: get(row.result)
+def _latency(about: str, get_s: Callable[[Measured], float | None], **more: Any) -> Column:
+    """Seconds, printed in milliseconds."""
+    return _measured(about, get_s, unit="ms", table=milliseconds, csv=lambda value: f"{value * 1000:.9g}", **more)
 
 
-def _of_measured(get: Callable[[Measured], Any]) -> Callable[[Row], Any]:
-    return lambda row: get(row.result.outcome) if isinstance(row.result.outcome, Measured) else None
+def _failed(about: str, get: Callable[[Failed], Any], **more: Any) -> Column:
+    """A column that only failed Results fill."""
+
+    def of(row: Row) -> Any:
+        return get(row.result.outcome) if isinstance(row.result.outcome, Failed) else None
+
+    return Column(about=about, get=of, **more)
 
 
-def _of_failed(get: Callable[[Failed], Any]) -> Callable[[Row], Any]:
-    return lambda row: get(row.result.outcome) if isinstance(row.result.outcome, Failed) else None
+def _environment(about: str, get: Callable[[EnvironmentRecord], Any], **more: Any) -> Column:
+    def of(row: Row) -> Any:
+        return get(row.result.environment) if row.result.environment else None
 
-
-def _of_environment(get: Callable[[EnvironmentRecord], Any]) -> Callable[[Row], Any]:
-    return lambda row: get(row.result.environment) if row.result.environment else None
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.9g}"
+    return Column(about=about, get=of, **more)
 
 
 def _speed_up(row: Row) -> float | None:
@@ -105,85 +78,65 @@ def _labels(result: Result) -> str:
 
 
 # What both tables and the CSV show.
-MODEL = Column(
+MODEL = _result(
+    "the label `name`, or the file's name; with the class where a script has several models",
+    lambda result: result.model.name,
     name="model_name",
     heading="model",
-    about="the label `name`, or the file's name; with the class where a script has several models",
-    get=_of_result(lambda result: result.model.name),
     left=True,
 )
-RUNTIME = Column(
+RUNTIME = _result(
+    "the runtime as the user chose it: `ort` or `ort:spinning=false`",
+    lambda result: result.runtime.label,
     name="runtime_label",
     heading="runtime",
-    about="the runtime as the user chose it: `ort` or `ort:spinning=false`",
-    get=_of_result(lambda result: result.runtime.label),
     left=True,
 )
-DEVICE = Column(
-    name="device_type",
-    heading="device",
-    about="`family[::part[::config]]`",
-    get=_of_result(lambda result: result.device.device),
-    left=True,
+DEVICE = _result(
+    "`family[::part[::config]]`", lambda result: result.device.device, name="device_type", heading="device", left=True
 )
-MEAN = Column(
-    name="mean_latency",
-    heading="mean ms",
-    unit="ms",
-    about="mean latency of the used blocks",
-    get=_of_measured(lambda outcome: outcome.latency.mean_s),
-    table=milliseconds,
-    csv=_milliseconds,
+MEAN = _latency(
+    "mean latency of the used blocks", lambda outcome: outcome.latency.mean_s, name="mean_latency", heading="mean ms"
 )
-MEDIAN = Column(
+MEDIAN = _latency(
+    "median latency of the used blocks",
+    lambda outcome: outcome.latency.median_s,
     name="median_latency_ms",
     heading="median ms",
-    unit="ms",
-    about="median latency of the used blocks",
-    get=_of_measured(lambda outcome: outcome.latency.median_s),
-    table=milliseconds,
-    csv=_milliseconds,
 )
-P99 = Column(
+P99 = _latency(
+    "99th percentile of the latency of the used blocks",
+    lambda outcome: outcome.latency.p99_s,
     name="p99_latency_ms",
     heading="p99 ms",
-    unit="ms",
-    about="99th percentile of the latency of the used blocks",
-    get=_of_measured(lambda outcome: outcome.latency.p99_s),
-    table=milliseconds,
-    csv=_milliseconds,
 )
-THROUGHPUT = Column(
+THROUGHPUT = _measured(
+    "the inverse of the mean latency, whatever the batch size",
+    lambda outcome: outcome.latency.throughput_ips,
     name="throughput",
     heading="inf/s",
     unit="inferences per second",
-    about="the inverse of the mean latency, whatever the batch size",
-    get=_of_measured(lambda outcome: outcome.latency.throughput_ips),
     table=rate,
     csv=lambda value: f"{value:.9g}",
 )
-OUTPUTS = Column(
+OUTPUTS = _measured(
+    "`correct` or `wrong`",
+    lambda outcome: outcome.correctness.ok,
     name="outputs",
     heading="outputs",
-    about="`correct` or `wrong`",
-    get=_of_measured(lambda outcome: outcome.correctness.ok),
     table=lambda ok: "correct" if ok else "WRONG",
     csv=lambda ok: "correct" if ok else "wrong",
     left=True,
 )
-RESULT_ID = Column(
-    name="result_id",
-    heading="id",
-    about="the result's id: `isobench show ID`",
-    get=_of_result(lambda result: result.id),
-    left=True,
+RESULT_ID = _result(
+    "the result's id: `isobench show ID`", lambda result: result.id, name="result_id", heading="id", left=True
 )
 
 # What only tables show: there a Result that failed says so in the verdict's place.
-HALF_WIDTH = Column(
+HALF_WIDTH = _measured(
+    "half of the median's 95 % interval, as a share of the median",
+    lambda outcome: outcome.intervals["median_s"].relative(outcome.latency.median_s),
     heading="\u00b1",
-    about="half of the median's 95 % interval, as a share of the median",
-    get=_of_measured(lambda outcome: outcome.intervals["median_s"].relative(outcome.latency.median_s)),
     table=percent,
 )
 SPEED_UP = Column(
@@ -192,34 +145,21 @@ SPEED_UP = Column(
     get=_speed_up,
     table=lambda value: f"{value:.2f}x",
 )
-ITERATIONS_USED = Column(
-    heading="iterations",
-    about="the number of used iterations; and of all, where some were set aside",
-    get=_of_measured(_iterations),
+ITERATIONS_USED = _measured(
+    "the number of used iterations; and of all, where some were set aside", _iterations, heading="iterations"
 )
-VERDICT_OR_FAILURE = Column(
-    heading="verdict",
-    about="`clean`, `noisy` or `invalid`; or that it failed, and the kind of failure",
-    get=_of_result(_verdict),
-    left=True,
+VERDICT_OR_FAILURE = _result(
+    "`clean`, `noisy` or `invalid`; or that it failed, and the kind of failure", _verdict, heading="verdict", left=True
 )
 
 # Columns of the CSV that rows of unreadable results have, too.
-STATUS = Column(
+STATUS = _result(
+    "`measured`, `failed`, or `unreadable`: a corrupted `result.json`, or one of another version",
+    lambda result: result.outcome.status,
     name="status",
-    about="`measured`, `failed`, or `unreadable`: a corrupted `result.json`, or one of another version",
-    get=_of_result(lambda result: result.outcome.status),
 )
-ERROR = Column(
-    name="error",
-    about="the kind of failure; of an unreadable result: `result`",
-    get=_of_failed(lambda outcome: outcome.kind),
-)
-ERROR_MESSAGE = Column(
-    name="error_message",
-    about="the error's message",
-    get=_of_failed(lambda outcome: outcome.message),
-)
+ERROR = _failed("the kind of failure; of an unreadable result: `result`", lambda outcome: outcome.kind, name="error")
+ERROR_MESSAGE = _failed("the error's message", lambda outcome: outcome.message, name="error_message")
 FOLDER = Column(name="folder", about="the folder that holds the result", get=lambda row: row.folder)
 
 RUN_TABLE = (
@@ -242,154 +182,84 @@ LISTING = (RESULT_ID, MODEL, RUNTIME, DEVICE, MEAN, THROUGHPUT, VERDICT_OR_FAILU
 CSV = (
     # A reader of TurnkeyML's reports finds its own columns first, by their names there.
     MODEL,
-    Column(
-        name="author",
-        about="the label `author`",
-        get=_of_result(lambda result: ",".join(result.model.labels.get("author", ()))),
-    ),
-    Column(name="class", about="the class of the model", get=_of_result(lambda result: result.model.class_name)),
-    Column(
-        name="parameters",
-        about="the number of the model's parameters",
-        get=_of_result(lambda result: result.model.parameters),
-    ),
-    Column(name="hash", about="the model's hash, 8 hex digits", get=_of_result(lambda result: result.model.hash)),
-    Column(name="runtime", about="the runtime's name", get=_of_result(lambda result: result.runtime.name)),
-    Column(
-        name="runtime_version",
-        about="the version of the runtime's package",
-        get=_of_result(lambda result: result.runtime.version),
-    ),
+    _result("the label `author`", lambda result: ",".join(result.model.labels.get("author", ())), name="author"),
+    _result("the class of the model", lambda result: result.model.class_name, name="class"),
+    _result("the number of the model's parameters", lambda result: result.model.parameters, name="parameters"),
+    _result("the model's hash, 8 hex digits", lambda result: result.model.hash, name="hash"),
+    _result("the runtime's name", lambda result: result.runtime.name, name="runtime"),
+    _result("the version of the runtime's package", lambda result: result.runtime.version, name="runtime_version"),
     DEVICE,
-    Column(name="device", about="the device's name by its maker", get=_of_result(lambda result: result.device.name)),
+    _result("the device's name by its maker", lambda result: result.device.name, name="device"),
     MEAN,
-    Column(name="latency_units", about="`ms`", get=_of_measured(lambda _: MEAN.unit)),
+    _measured("`ms`", lambda _: MEAN.unit, name="latency_units"),
     THROUGHPUT,
-    Column(name="throughput_units", about="`inferences per second`", get=_of_measured(lambda _: THROUGHPUT.unit)),
-    Column(
-        name="iterations",
-        about="the number of iterations in the used blocks",
-        get=_of_measured(lambda outcome: outcome.latency.iterations),
+    _measured("`inferences per second`", lambda _: THROUGHPUT.unit, name="throughput_units"),
+    _measured(
+        "the number of iterations in the used blocks", lambda outcome: outcome.latency.iterations, name="iterations"
     ),
     STATUS,
-    Column(name="labels", about="all labels, as in the script: `key::value,value key::value`", get=_of_result(_labels)),
+    _result("all labels, as in the script: `key::value,value key::value`", _labels, name="labels"),
     MEDIAN,
-    Column(
+    _latency(
+        "the lower end of the median's 95 % interval",
+        lambda outcome: outcome.intervals["median_s"].low,
         name="median_low_ms",
-        unit="ms",
-        about="the lower end of the median's 95 % interval",
-        get=_of_measured(lambda outcome: outcome.intervals["median_s"].low),
-        csv=_milliseconds,
     ),
-    Column(
+    _latency(
+        "the upper end of the median's 95 % interval",
+        lambda outcome: outcome.intervals["median_s"].high,
         name="median_high_ms",
-        unit="ms",
-        about="the upper end of the median's 95 % interval",
-        get=_of_measured(lambda outcome: outcome.intervals["median_s"].high),
-        csv=_milliseconds,
     ),
     P99,
-    Column(
-        name="min_latency_ms",
-        unit="ms",
-        about="least latency of the used blocks",
-        get=_of_measured(lambda outcome: outcome.latency.min_s),
-        csv=_milliseconds,
-    ),
-    Column(
+    _latency("least latency of the used blocks", lambda outcome: outcome.latency.min_s, name="min_latency_ms"),
+    _latency(
+        "standard deviation of the latency in the used blocks",
+        lambda outcome: outcome.latency.stdev_s,
         name="stdev_latency_ms",
-        unit="ms",
-        about="standard deviation of the latency in the used blocks",
-        get=_of_measured(lambda outcome: outcome.latency.stdev_s),
-        csv=_milliseconds,
     ),
-    Column(
+    _latency(
+        "on a GPU: the mean latency with the copies to it and back",
+        lambda outcome: outcome.end_to_end.mean_s if outcome.end_to_end else None,
         name="end_to_end_mean_ms",
-        unit="ms",
-        about="on a GPU: the mean latency with the copies to it and back",
-        get=_of_measured(lambda outcome: outcome.end_to_end and outcome.end_to_end.mean_s),
-        csv=_milliseconds,
     ),
-    Column(
+    _latency(
+        "on a GPU: the median latency with the copies to it and back",
+        lambda outcome: outcome.end_to_end.median_s if outcome.end_to_end else None,
         name="end_to_end_median_ms",
-        unit="ms",
-        about="on a GPU: the median latency with the copies to it and back",
-        get=_of_measured(lambda outcome: outcome.end_to_end and outcome.end_to_end.median_s),
-        csv=_milliseconds,
     ),
-    Column(
-        name="verdict",
-        about="`clean`, `noisy` or `invalid`",
-        get=_of_measured(lambda outcome: outcome.verdict.status),
-    ),
-    Column(
+    _measured("`clean`, `noisy` or `invalid`", lambda outcome: outcome.verdict.status, name="verdict"),
+    _measured(
+        "the reasons for the verdict, in sentences",
+        lambda outcome: "; ".join(outcome.verdict.reasons),
         name="verdict_reasons",
-        about="the reasons for the verdict, in sentences",
-        get=_of_measured(lambda outcome: "; ".join(outcome.verdict.reasons)),
     ),
     OUTPUTS,
     ERROR,
-    Column(name="error_phase", about="what the worker was doing when it failed", get=_of_failed(lambda one: one.phase)),
-    Column(
-        name="error_cause",
-        about="the exception's class, or a plugin's own word for the failure",
-        get=_of_failed(lambda one: one.cause),
-    ),
+    _failed("what the worker was doing when it failed", lambda one: one.phase, name="error_phase"),
+    _failed("the exception's class, or a plugin's own word for the failure", lambda one: one.cause, name="error_cause"),
     ERROR_MESSAGE,
-    Column(
-        name="steps",
-        about="the tools that the model went through",
-        get=_of_result(lambda result: ", ".join(map(str, result.steps))),
-    ),
-    Column(
+    _result("the tools that the model went through", lambda result: ", ".join(map(str, result.steps)), name="steps"),
+    _result(
+        "the runtime's arguments, defaults included: `name::value name::value`",
+        lambda result: pairs(result.runtime.arguments),
         name="rt_args",
-        about="the runtime's arguments, defaults included: `name::value name::value`",
-        get=_of_result(lambda result: pairs(result.runtime.arguments)),
     ),
     RUNTIME,
-    Column(
-        name="script_args",
-        about="the script's arguments",
-        get=_of_result(lambda result: " ".join(result.model.script_args)),
+    _result("the script's arguments", lambda result: " ".join(result.model.script_args), name="script_args"),
+    _result("the requested threads", _threads, name="threads"),
+    _measured("the number of runs (worker processes)", lambda outcome: len(outcome.runs), name="processes"),
+    _environment("the environment's name", lambda one: one.name, name="environment"),
+    _environment("the provider that installed the environment", lambda one: one.provider, name="provider"),
+    _environment("the hash that identifies the environment", lambda one: one.identity, name="environment_identity"),
+    _environment("the hash of the environment's lock", lambda one: one.lock_sha256, name="lock_sha256"),
+    _result(
+        "the hash of the ONNX file with its external data", lambda result: result.model.onnx_sha256, name="onnx_sha256"
     ),
-    Column(name="threads", about="the requested threads", get=_of_result(_threads)),
-    Column(
-        name="processes",
-        about="the number of runs (worker processes)",
-        get=_of_measured(lambda outcome: len(outcome.runs)),
-    ),
-    Column(name="environment", about="the environment's name", get=_of_environment(lambda one: one.name)),
-    Column(
-        name="provider",
-        about="the provider that installed the environment",
-        get=_of_environment(lambda one: one.provider),
-    ),
-    Column(
-        name="environment_identity",
-        about="the hash that identifies the environment",
-        get=_of_environment(lambda one: one.identity),
-    ),
-    Column(
-        name="lock_sha256", about="the hash of the environment's lock", get=_of_environment(lambda one: one.lock_sha256)
-    ),
-    Column(
-        name="onnx_sha256",
-        about="the hash of the ONNX file with its external data",
-        get=_of_result(lambda result: result.model.onnx_sha256),
-    ),
-    Column(name="model_path", about="the script or the `.onnx` file", get=_of_result(lambda result: result.model.path)),
-    Column(
-        name="started_at",
-        about="when the measurement started, in UTC",
-        get=_of_result(lambda result: result.started_at),
-    ),
-    Column(
-        name="isobench", about="the version of isobench that measured", get=_of_result(lambda result: result.isobench)
-    ),
-    Column(
-        name="case_key",
-        about="equal for results of the same model, measured in the same way",
-        get=_of_result(lambda result: result.case_key),
+    _result("the script or the `.onnx` file", lambda result: result.model.path, name="model_path"),
+    _result("when the measurement started, in UTC", lambda result: result.started_at, name="started_at"),
+    _result("the version of isobench that measured", lambda result: result.isobench, name="isobench"),
+    _result(
+        "equal for results of the same model, measured in the same way", lambda result: result.case_key, name="case_key"
     ),
     RESULT_ID,
     FOLDER,
@@ -399,8 +269,6 @@ CSV = (
 
 def stat(name: str) -> Column:
     """The CSV's column of a figure that a runtime saved itself."""
-    return Column(
-        name=f"stat.{name}",
-        about="a figure that the runtime saved itself",
-        get=_of_measured(lambda outcome: outcome.stats.get(name)),
+    return _measured(
+        "a figure that the runtime saved itself", lambda outcome: outcome.stats.get(name), name=f"stat.{name}"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from isobench import results
 from isobench.errors import ResultError
 from isobench.reports import columns
-from isobench.reports.columns import Row
+from isobench.reports.column import Column, Row
 from isobench.results import Measured, SavedResult
 
 
@@ -58,7 +58,7 @@ def text(found: Sequence[SavedResult | Unreadable]) -> str:
     return written.getvalue()
 
 
-def _fields(saved: SavedResult, every: Sequence[columns.Column]) -> dict[str, object]:
+def _fields(saved: SavedResult, every: Sequence[Column]) -> dict[str, object]:
     row = Row(result=saved.result, folder=saved.folder)
     return {column.name: column.field(row) for column in every}
 

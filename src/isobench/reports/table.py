@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from isobench.analysis import Summary
 from isobench.reports import columns
-from isobench.reports.columns import BASELINE, Column, Row
+from isobench.reports.column import Column, Row
+from isobench.reports.columns import BASELINE
 from isobench.reports.format import count, figure, indented, milliseconds, threads
 from isobench.results import Failed, Measured, Result
 
