@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from isobench.builds import onnx_file
+from isobench.builds import drawing, onnx_file, sizes
 from isobench.errors import ModelError, UsageError
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -73,15 +73,15 @@ def test_the_signature_leaves_weights_out(mlp: Path) -> None:
 
 def test_sizes_are_fixed_by_name_and_by_shape(mlp: Path) -> None:
     found = onnx_file.read(mlp)
-    specs = onnx_file.settle(found, {"batch": 8}, {"scale": (8, 3)})
+    specs = sizes.settle(found, {"batch": 8}, {"scale": (8, 3)})
     assert [spec.shape for spec in specs] == [(8, 4), (8, 3)]
     # One shape fixes the name for all of them.
-    assert [spec.shape for spec in onnx_file.settle(found, {}, {"scale": (5, 3)})] == [(5, 4), (5, 3)]
+    assert [spec.shape for spec in sizes.settle(found, {}, {"scale": (5, 3)})] == [(5, 4), (5, 3)]
 
 
 def test_open_sizes_are_refused_with_the_options_to_fix_them(mlp: Path) -> None:
     with pytest.raises(UsageError, match=r"scale: float32\[batch, \?\]") as caught:
-        onnx_file.settle(onnx_file.read(mlp), {}, {})
+        sizes.settle(onnx_file.read(mlp), {}, {})
     assert caught.value.hint == "Fix them, for example: --dim batch=8 --shape scale=1,1"
 
 
@@ -99,13 +99,13 @@ def test_sizes_that_contradict_the_file_are_refused(
     mlp: Path, dimensions: dict[str, int], shapes: dict[str, tuple[int, ...]], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        onnx_file.settle(onnx_file.read(mlp), dimensions, shapes)
+        sizes.settle(onnx_file.read(mlp), dimensions, shapes)
 
 
 def test_integers_stay_within_what_they_index(tmp_path: Path) -> None:
     found = onnx_file.read(bert(tmp_path / "bert.onnx"))
     assert found.index_limits == {"input_ids": 100, "token_type_ids": 2}
-    tensors = onnx_file.draw(found.inputs, found.index_limits, 0)
+    tensors = drawing.draw(found.inputs, found.index_limits, 0)
     drawn = {tensor.name: np.frombuffer(tensor.data, np.int64) for tensor in tensors}
     assert drawn["input_ids"].min() >= 0
     assert 50 < drawn["input_ids"].max() < 100
@@ -115,7 +115,7 @@ def test_integers_stay_within_what_they_index(tmp_path: Path) -> None:
 
 def test_the_same_seed_draws_the_same_bytes(tmp_path: Path) -> None:
     found = onnx_file.read(bert(tmp_path / "bert.onnx"))
-    once, again, other = (onnx_file.draw(found.inputs, found.index_limits, seed) for seed in (1, 1, 2))
+    once, again, other = (drawing.draw(found.inputs, found.index_limits, seed) for seed in (1, 1, 2))
     assert once == again
     assert once[0].data != other[0].data
 
@@ -133,7 +133,7 @@ def test_every_type_can_be_drawn(tmp_path: Path, kind: str) -> None:
         [helper.make_node("Identity", ["x"], ["y"])],
     )
     found = onnx_file.read(path)
-    [tensor] = onnx_file.draw(found.inputs, {}, 0)
+    [tensor] = drawing.draw(found.inputs, {}, 0)
     assert tensor.shape == (3, 5)
     assert len(set(tensor.data)) > 1
 

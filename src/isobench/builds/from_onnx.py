@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from isobench import paths
-from isobench.builds import onnx_file
+from isobench.builds import drawing, onnx_file, sizes
 from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Binding, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.workers import run_worker
@@ -34,12 +34,12 @@ def build(
     """
     on_stage("checking the file")
     found = onnx_file.read(model.path)
-    inputs = onnx_file.settle(found, model.dimensions, model.shapes)
+    inputs = sizes.settle(found, model.dimensions, model.shapes)
     run_dir = paths.new_run("reference")
     made = run_dir / "build"
     made.mkdir(parents=True)
     onnx_file.copy(found, made / ONNX_FILE)
-    protocol.write_tensors(made / INPUTS_FILE, onnx_file.draw(inputs, found.index_limits, settings.seed))
+    protocol.write_tensors(made / INPUTS_FILE, drawing.draw(inputs, found.index_limits, settings.seed))
     arguments = {
         "onnx_file": str(made / ONNX_FILE),
         "inputs_file": str(made / INPUTS_FILE),

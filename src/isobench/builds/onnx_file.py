@@ -1,4 +1,4 @@
-"""What the host does with an ONNX file: checks it, reads its signature, fixes its sizes, draws inputs for it.
+"""What the host does with an ONNX file: checks it, reads its signature, hashes and copies it.
 
 `onnx` is imported by the functions that need it: it takes a fifth of a second.
 """
@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from isobench.errors import ModelError, UsageError
+from isobench.builds.drawing import index_limits
+from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
 from isobench.system import files
 from isobench.workers import protocol
 
 if TYPE_CHECKING:
     import onnx
-
-# Nodes that pass the values of indices on unchanged.
-TRANSPARENT = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Slice", "Concat"}
-INDEXING = {"Gather": 0, "GatherElements": 0, "GatherND": 0, "Embedding": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +56,7 @@ def read(path: Path) -> OnnxFile:
         outputs=tuple(_spec(value, path) for value in graph.output),
         opset=max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0),
         parameters=sum(_product(shape) for shape in weights.values()),
-        index_limits=_index_limits(graph, weights),
+        index_limits=index_limits(graph, weights),
         external_files=external,
     )
 
@@ -93,74 +89,6 @@ def copy(found: OnnxFile, target: Path) -> None:
         beside = target.parent / file.relative_to(found.path.parent.resolve())
         beside.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, beside)
-
-
-def settle(found: OnnxFile, dimensions: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> list[TensorSpec]:
-    """The inputs with every size fixed: by the file, by `shapes` (input by input) or by `dimensions` (by name).
-
-    Raises:
-        UsageError: a size isn't fixed, or an option names nothing in the file, or contradicts it.
-    """
-    names = {spec.name: spec for spec in found.inputs}
-    symbols = sorted({symbol for row in found.symbols.values() for symbol in row if symbol})
-    _refuse_unknown("input", shapes, list(names))
-    _refuse_unknown("dynamic dimension", dimensions, symbols)
-    sizes = dict(dimensions)
-    settled, missing = [], []
-    for spec in found.inputs:
-        given = shapes.get(spec.name)
-        if given is not None and len(given) != len(spec.shape):
-            raise UsageError(f"--shape {spec.name} must have {len(spec.shape)} dimensions ({spec}), got {len(given)}")
-        shape = []
-        for place, (size, symbol) in enumerate(zip(spec.shape, found.symbols[spec.name], strict=True)):
-            requested = given[place] if given is not None else sizes.get(symbol) if symbol else None
-            if size is not None and requested not in {None, size}:
-                raise UsageError(
-                    f"--shape {spec.name}: dimension {place} must be {size}, as in the file, got {requested}"
-                )
-            if symbol and given is not None and sizes.setdefault(symbol, given[place]) != given[place]:
-                raise UsageError(f"dimension {symbol} must have one size, got {sizes[symbol]} and {given[place]}")
-            shape.append(size if size is not None else requested)
-        if None in shape:
-            missing.append(spec.name)
-        settled.append(TensorSpec(name=spec.name, dtype=spec.dtype, shape=tuple(shape)))
-    # A later shape may have fixed a name that occurred before.
-    settled = [_filled(spec, found.symbols[spec.name], sizes) for spec in settled]
-    open_names = [spec.name for spec in settled if None in spec.shape]
-    if open_names:
-        raise _unsettled(found, sizes, open_names)
-    return settled
-
-
-def draw(specs: Sequence[TensorSpec], index_limits: Mapping[str, int], seed: int) -> list[protocol.Tensor]:
-    """Inputs by type and shape, the same bytes for the same seed on every machine.
-
-    Floating point: standard normal. bool: both values. uint8: 0 to 255, as in images. Other integers: valid indices, if
-    the input is used as an index; 1, if its name contains "mask"; 0 to 9 otherwise. Each input has a random stream of
-    its own (numpy's PCG64, seeded by `seed` and the input's name).
-    """
-    import numpy as np
-
-    tensors = []
-    for spec in specs:
-        generator = np.random.Generator(np.random.PCG64([seed, zlib.crc32(spec.name.encode())]))
-        shape = tuple(size for size in spec.shape if size is not None)
-        values: Any
-        if spec.dtype.startswith(("float", "bfloat")):
-            values = generator.standard_normal(shape).astype(_numpy_type(spec.dtype))
-        elif spec.dtype.startswith("complex"):
-            values = (generator.standard_normal(shape) + 1j * generator.standard_normal(shape)).astype(spec.dtype)
-        elif spec.dtype == "bool":
-            values = generator.integers(0, 2, shape).astype(bool)
-        elif spec.name in index_limits:
-            values = generator.integers(0, index_limits[spec.name], shape).astype(spec.dtype)
-        elif "mask" in spec.name.lower():
-            values = np.ones(shape, dtype=spec.dtype)
-        else:
-            values = generator.integers(0, 256 if spec.dtype == "uint8" else 10, shape).astype(spec.dtype)
-        data = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
-        tensors.append(protocol.Tensor(spec.name, spec.dtype, shape, data))
-    return tensors
 
 
 def _checked(path: Path) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
@@ -230,69 +158,6 @@ def _spec(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
 
 def _symbols(value: onnx.ValueInfoProto) -> tuple[str, ...]:
     return tuple(entry.dim_param for entry in value.type.tensor_type.shape.dim)
-
-
-def _index_limits(graph: onnx.GraphProto, weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """For each integer input that is used as an index into a table of weights: the table's length."""
-    limits: dict[str, int] = {}
-    sources = {value.name: value.name for value in graph.input if value.name not in weights}
-    for node in graph.node:  # in the order in which they run
-        if node.op_type in INDEXING and len(node.input) > 1 and node.input[0] in weights:
-            source = sources.get(node.input[1])
-            axis = next((entry.i for entry in node.attribute if entry.name == "axis"), 0)
-            table = weights[node.input[0]]
-            if source and table:
-                limits[source] = min(limits.get(source, table[axis]), table[axis])
-        elif node.op_type in TRANSPARENT and node.input and node.input[0] in sources:
-            sources[node.output[0]] = sources[node.input[0]]
-    return limits
-
-
-def _filled(spec: TensorSpec, symbols: Sequence[str], sizes: Mapping[str, int]) -> TensorSpec:
-    shape = tuple(
-        size if size is not None else sizes.get(symbol) for size, symbol in zip(spec.shape, symbols, strict=True)
-    )
-    return TensorSpec(name=spec.name, dtype=spec.dtype, shape=shape)
-
-
-def _unsettled(found: OnnxFile, sizes: Mapping[str, int], names: Sequence[str]) -> UsageError:
-    """The error for inputs without a fixed size; its hint is the options that fix them."""
-    specs = [spec for spec in found.inputs if spec.name in names]
-    symbols = sorted({symbol for spec in specs for symbol in found.symbols[spec.name] if symbol} - set(sizes))
-    nameless = [
-        spec
-        for spec in specs
-        if any(size is None and not symbol for size, symbol in zip(spec.shape, found.symbols[spec.name], strict=True))
-    ]
-    ways = [f"--dim {symbol}=8" for symbol in symbols]
-    ways += [f"--shape {spec.name}={','.join(str(size or 1) for size in spec.shape)}" for spec in nameless]
-    shown = "; ".join(_with_symbols(spec, found.symbols[spec.name]) for spec in specs)
-    return UsageError(
-        f"{found.path.name} has inputs without a fixed size: {shown}", hint=f"Fix them, for example: {' '.join(ways)}"
-    )
-
-
-def _with_symbols(spec: TensorSpec, symbols: Sequence[str]) -> str:
-    sizes = [str(size or symbol or "?") for size, symbol in zip(spec.shape, symbols, strict=True)]
-    return f"{spec.name}: {spec.dtype}[{', '.join(sizes)}]"
-
-
-def _refuse_unknown(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise UsageError(
-            f"no {what} {' or '.join(map(repr, unknown))}", hint=f"The file has: {', '.join(known) or 'none'}."
-        )
-
-
-def _numpy_type(name: str) -> Any:
-    import numpy as np
-
-    if hasattr(np, name):
-        return np.dtype(name)
-    import ml_dtypes
-
-    return np.dtype(getattr(ml_dtypes, name))
 
 
 def _product(sizes: Sequence[int]) -> int:
