@@ -104,9 +104,10 @@ def test_sizes_that_contradict_the_file_are_refused(
 
 def test_integers_stay_within_what_they_index(tmp_path: Path) -> None:
     found = onnx_file.read(bert(tmp_path / "bert.onnx"))
-    assert found.index_limits == {"input_ids": 100, "token_type_ids": 2}
-    tensors = drawing.draw(found.inputs, found.index_limits, 0)
-    drawn = {tensor.name: np.frombuffer(tensor.data, np.int64) for tensor in tensors}
+    entries = drawing.draw(found.model, found.inputs, 0)
+    rules = ["indices (0 to 99)", "indices (0 to 1)", "ones (mask by name)"]
+    assert [entry.rule for entry in entries] == rules
+    drawn = {entry.tensor.name: np.frombuffer(entry.tensor.data, np.int64) for entry in entries}
     assert drawn["input_ids"].min() >= 0
     assert 50 < drawn["input_ids"].max() < 100
     assert set(drawn["token_type_ids"].tolist()) == {0, 1}
@@ -115,9 +116,9 @@ def test_integers_stay_within_what_they_index(tmp_path: Path) -> None:
 
 def test_the_same_seed_draws_the_same_bytes(tmp_path: Path) -> None:
     found = onnx_file.read(bert(tmp_path / "bert.onnx"))
-    once, again, other = (drawing.draw(found.inputs, found.index_limits, seed) for seed in (1, 1, 2))
+    once, again, other = (drawing.draw(found.model, found.inputs, seed) for seed in (1, 1, 2))
     assert once == again
-    assert once[0].data != other[0].data
+    assert once[0].tensor.data != other[0].tensor.data
 
 
 KINDS = "FLOAT DOUBLE FLOAT16 BFLOAT16 BOOL INT8 UINT8 INT32 UINT64 COMPLEX64 FLOAT8E4M3FN"
@@ -133,9 +134,9 @@ def test_every_type_can_be_drawn(tmp_path: Path, kind: str) -> None:
         [helper.make_node("Identity", ["x"], ["y"])],
     )
     found = onnx_file.read(path)
-    [tensor] = drawing.draw(found.inputs, {}, 0)
-    assert tensor.shape == (3, 5)
-    assert len(set(tensor.data)) > 1
+    [drawn] = drawing.draw(found.model, found.inputs, 0)
+    assert drawn.tensor.shape == (3, 5)
+    assert len(set(drawn.tensor.data)) > 1
 
 
 def test_external_data_is_found_hashed_and_carried_along(tmp_path: Path) -> None:

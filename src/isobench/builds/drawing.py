@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isobench.planning.models import TensorSpec
@@ -17,35 +18,53 @@ TRANSPARENT = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten",
 INDEXING = {"Gather": 0, "GatherElements": 0, "GatherND": 0, "Embedding": 0}
 
 
-def draw(specs: Sequence[TensorSpec], index_limits: Mapping[str, int], seed: int) -> list[protocol.Tensor]:
-    """Inputs by type and shape, the same bytes for the same seed on every machine.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """The values of one input; `rule` says in words how they were drawn, such as "standard normal"."""
+
+    tensor: protocol.Tensor
+    rule: str
+
+
+def draw(model: onnx.ModelProto | None, specs: Sequence[TensorSpec], seed: int) -> list[Drawn]:
+    """Values for inputs of the settled sizes `specs`, the same bytes for the same seed on every machine.
 
     Floating point: standard normal. bool: both values. uint8: 0 to 255, as in images. Other integers: valid indices, if
-    the input is used as an index; 1, if its name contains "mask"; 0 to 9 otherwise. Each input has a random stream of
-    its own (numpy's PCG64, seeded by `seed` and the input's name).
+    the input is used as an index in `model`; 1, if its name contains "mask"; 0 to 9 otherwise. Each input has a random
+    stream of its own (numpy's PCG64, seeded by `seed` and the input's name). Without a `model`, type and name decide.
     """
     import numpy as np
 
-    tensors = []
+    graph = model.graph if model is not None else None
+    weights = {entry.name: tuple(entry.dims) for entry in graph.initializer} if graph is not None else {}
+    limits = index_limits(graph, weights) if graph is not None else {}
+    drawn = []
     for spec in specs:
         generator = np.random.Generator(np.random.PCG64([seed, zlib.crc32(spec.name.encode())]))
         shape = tuple(size for size in spec.shape if size is not None)
-        values: Any
-        if spec.dtype.startswith(("float", "bfloat")):
-            values = generator.standard_normal(shape).astype(_numpy_type(spec.dtype))
-        elif spec.dtype.startswith("complex"):
-            values = (generator.standard_normal(shape) + 1j * generator.standard_normal(shape)).astype(spec.dtype)
-        elif spec.dtype == "bool":
-            values = generator.integers(0, 2, shape).astype(bool)
-        elif spec.name in index_limits:
-            values = generator.integers(0, index_limits[spec.name], shape).astype(spec.dtype)
-        elif "mask" in spec.name.lower():
-            values = np.ones(shape, dtype=spec.dtype)
-        else:
-            values = generator.integers(0, 256 if spec.dtype == "uint8" else 10, shape).astype(spec.dtype)
+        values, rule = _values(spec, shape, limits, generator)
         data = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
-        tensors.append(protocol.Tensor(spec.name, spec.dtype, shape, data))
-    return tensors
+        drawn.append(Drawn(tensor=protocol.Tensor(spec.name, spec.dtype, shape, data), rule=rule))
+    return drawn
+
+
+def _values(spec: TensorSpec, shape: tuple[int, ...], limits: Mapping[str, int], generator: Any) -> tuple[Any, str]:
+    import numpy as np
+
+    if spec.dtype.startswith(("float", "bfloat")):
+        return generator.standard_normal(shape).astype(_numpy_type(spec.dtype)), "standard normal"
+    if spec.dtype.startswith("complex"):
+        values = generator.standard_normal(shape) + 1j * generator.standard_normal(shape)
+        return values.astype(spec.dtype), "standard normal"
+    if spec.dtype == "bool":
+        return generator.integers(0, 2, shape).astype(bool), "true or false"
+    if spec.name in limits:
+        limit = limits[spec.name]
+        return generator.integers(0, limit, shape).astype(spec.dtype), f"indices (0 to {limit - 1})"
+    if "mask" in spec.name.lower():
+        return np.ones(shape, dtype=spec.dtype), "ones (mask by name)"
+    limit = 256 if spec.dtype == "uint8" else 10
+    return generator.integers(0, limit, shape).astype(spec.dtype), f"integers from 0 to {limit - 1}"
 
 
 def index_limits(graph: onnx.GraphProto, weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

@@ -39,7 +39,8 @@ def build(
     made = run_dir / "build"
     made.mkdir(parents=True)
     onnx_file.copy(found, made / ONNX_FILE)
-    protocol.write_tensors(made / INPUTS_FILE, drawing.draw(inputs, found.index_limits, settings.seed))
+    drawn = drawing.draw(found.model, inputs, settings.seed)
+    protocol.write_tensors(made / INPUTS_FILE, [entry.tensor for entry in drawn])
     arguments = {
         "onnx_file": str(made / ONNX_FILE),
         "inputs_file": str(made / INPUTS_FILE),

@@ -8,11 +8,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isobench.builds.drawing import index_limits
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
 from isobench.system import files
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 class OnnxFile:
     """A valid ONNX file. Sizes that aren't fixed are None in `inputs`; `symbols` has their names, input by input.
 
-    `index_limits` holds, for each integer input that is used as an index, the number of elements that it may index.
+    `model` is what the file holds, without its external data.
     """
 
     path: Path
@@ -35,8 +34,8 @@ class OnnxFile:
     outputs: tuple[TensorSpec, ...]
     opset: int
     parameters: int
-    index_limits: Mapping[str, int]
     external_files: tuple[Path, ...]
+    model: onnx.ModelProto = field(repr=False, compare=False)
 
 
 def read(path: Path) -> OnnxFile:
@@ -56,8 +55,8 @@ def read(path: Path) -> OnnxFile:
         outputs=tuple(_spec(value, path) for value in graph.output),
         opset=max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0),
         parameters=sum(_product(shape) for shape in weights.values()),
-        index_limits=index_limits(graph, weights),
         external_files=external,
+        model=model,
     )
 
 
