@@ -14,6 +14,8 @@ import torch
 
 import describe
 import pytrees
+import script_files
+import script_main
 from harness import Refused, stage
 from protocol import FailureKind, Phase
 
@@ -87,15 +89,15 @@ def run_script(
     stage(Phase.RUNNING_SCRIPT)
     if not gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    watcher = _Watcher(script, max_depth)
-    _seed(seed)
-    with watcher.watching(), _as_main(script, script_args):
+    watcher, files = _Watcher(script, max_depth), script_files.Files(script)
+    script_main.seed(seed)
+    with watcher.watching(), files.recording(), script_main.as_main(script, script_args):
         exit_call, variables = script_errors.run(script)
     models = _merged(watcher.models())
     if not models:
         raise script_errors.nothing_called(script, watcher.created(), exit_call)
     del variables  # until here they kept the script's models alive
-    return Observation(models, watcher.dependencies())
+    return Observation(models, files.dependencies())
 
 
 def cases(observation: Observation) -> list[Observed]:
@@ -123,15 +125,12 @@ class _Watcher:
     """Replaces `Module.__init__` and `Module.__call__` while the script runs."""
 
     def __init__(self, script: str, max_depth: int) -> None:
-        self._script = os.path.abspath(script)
-        self._folder = os.path.dirname(self._script)
+        self._folder = os.path.dirname(os.path.abspath(script))
         self._max_depth = max_depth
         self._stack: list[Observed] = []
         self._observed: dict[int, Observed] = {}
         self._made: list[tuple[weakref.ref[torch.nn.Module], str, str]] = []
         self._where: weakref.WeakKeyDictionary[torch.nn.Module, str] = weakref.WeakKeyDictionary()
-        self._opened: dict[str, None] = {}
-        self._recording = False
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -153,12 +152,9 @@ class _Watcher:
                 self._stack.pop()
 
         torch.nn.Module.__init__, torch.nn.Module.__call__ = made, called
-        sys.addaudithook(self._audit)
-        self._recording = True
         try:
             yield
         finally:
-            self._recording = False
             torch.nn.Module.__init__, torch.nn.Module.__call__ = init, call
 
     def models(self) -> list[Observed]:
@@ -170,24 +166,6 @@ class _Watcher:
         parts = {id(part) for module, _, _ in alive if module is not None for part in module.children()}
         own = [(name, where) for module, name, where in alive if id(module) not in parts]
         return own or [(name, where) for _, name, where in alive]
-
-    def dependencies(self) -> list[dict[str, str]]:
-        """The script, the modules of its folder, and the files that it read, each with its present hash."""
-        import hashlib
-
-        found = {self._script: None}
-        for module in list(sys.modules.values()):
-            file = getattr(module, "__file__", None)
-            if isinstance(file, str) and file.startswith(self._folder + os.sep) and not self._is_foreign(file):
-                found[file] = None
-        found |= {path: None for path in self._opened if not self._is_foreign(path)}
-        entries = []
-        for path in found:
-            if not os.path.isfile(path):
-                continue
-            with open(path, "rb") as file:
-                entries.append({"path": path, "sha256": hashlib.file_digest(file, "sha256").hexdigest()})
-        return entries
 
     def _note(self, module: torch.nn.Module, args: Any, kwargs: Any) -> Observed:
         # Wrappers are no models of their own: torch.compile has the model as _orig_mod, DataParallel as module.
@@ -219,21 +197,6 @@ class _Watcher:
             frame = frame.f_back
         return nearest
 
-    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """Record a file that is opened for reading. An audit hook can't be removed, so it is switched off instead."""
-        if not self._recording or event != "open":
-            return
-        path, mode, flags = args
-        writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR)
-        if isinstance(path, str | bytes) and not writes:
-            self._opened[os.path.abspath(os.fsdecode(path))] = None
-
-    def _is_foreign(self, path: str) -> bool:
-        """Does it belong to the environment, to Python, to /proc, /sys or /dev, or to torch's own caches?"""
-        cache = os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/nowhere")
-        own = (sys.prefix, sys.base_prefix, _HERE, os.path.dirname(cache), "/proc", "/sys", "/dev")
-        return path.endswith(".pyc") or path.startswith(tuple(folder.rstrip(os.sep) + os.sep for folder in own))
-
 
 def _merged(models: list[Observed]) -> list[Observed]:
     """Hash the models, merge those with equal hashes, and make names unique."""
@@ -250,34 +213,3 @@ def _merged(models: list[Observed]) -> list[Observed]:
         if seen[model.name] > 1:
             model.name = f"{model.name}#{seen[model.name]}"
     return list(by_hash.values())
-
-
-def _seed(seed: int) -> None:
-    import random
-
-    random.seed(seed)
-    torch.manual_seed(seed)
-    try:
-        import numpy as np
-    except ImportError:
-        return
-    np.random.seed(seed)  # the generator that scripts use
-
-
-@contextmanager
-def _as_main(script: str, script_args: Sequence[str]) -> Iterator[None]:
-    """Give the script the `sys.argv` and `sys.path` of `python script.py`, and hide our own modules.
-
-    The script may import modules of the same names.
-    """
-    argv, path = sys.argv, sys.path
-    files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
-    ours = [name for name, file in files.items() if name != "__main__" and os.path.dirname(file) == _HERE]
-    hidden = {name: sys.modules.pop(name) for name in ours}
-    sys.argv = [script, *script_args]
-    sys.path = [os.path.dirname(os.path.abspath(script)), *(entry for entry in path if entry != _HERE)]
-    try:
-        yield
-    finally:
-        sys.argv, sys.path = argv, path
-        sys.modules.update(hidden)
