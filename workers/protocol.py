@@ -13,7 +13,12 @@ A run directory contains:
     worker.log        standard output and error of the worker; never parsed
 
 A tensors file is a msgpack map `{"schema": TENSORS_SCHEMA, "tensors": [{"name", "dtype", "shape", "data"}, ...]}`
-where `data` is the C-contiguous, little-endian bytes and `dtype` is one of `DTYPES`.
+where `data` is the C-contiguous, little-endian bytes and `dtype` is one of `DTYPES`. Elements of less than a byte take
+a byte each, in its low bits. Of text (`string`), `data` has the length of each element (4 bytes) and its UTF-8 bytes.
+
+A value that isn't a tensor is several tensors: a sequence `y` is `y.0`, `y.1`, ...; a map is `y.keys` and `y.values`; a
+sequence of n maps with the same k keys is `y.keys` and `y.values`, both of shape [n, k]; an optional without a value is
+none.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from __future__ import annotations
 import os
 import sys
 from array import array
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 try:
@@ -46,7 +52,9 @@ SAMPLES_FILE = "samples.bin"
 END_TO_END_FILE = "end-to-end.bin"
 LOG_FILE = "worker.log"
 
-# The names of numpy and ml_dtypes (torch's without "torch."), and the bytes of one element.
+STRING = "string"
+
+# The names of numpy and ml_dtypes (torch's without "torch."), and the bytes of one element (text: 0, they differ).
 DTYPES = {
     "bool": 1,
     "int8": 1,
@@ -67,6 +75,13 @@ DTYPES = {
     "float8_e4m3fnuz": 1,
     "float8_e5m2": 1,
     "float8_e5m2fnuz": 1,
+    "float8_e8m0fnu": 1,
+    "float4_e2m1fn": 1,
+    "int4": 1,
+    "uint4": 1,
+    "int2": 1,
+    "uint2": 1,
+    STRING: 0,
 }
 
 
@@ -211,12 +226,41 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
             count *= size
         if tensor.dtype not in DTYPES:
             raise ProtocolError(f"{os.fspath(path)}: tensor {tensor.name!r} has the unknown type {tensor.dtype!r}")
-        if len(tensor.data) != count * DTYPES[tensor.dtype]:
+        if tensor.dtype == STRING:
+            if _elements(tensor.data) != count:
+                raise ProtocolError(
+                    f"{os.fspath(path)}: tensor {tensor.name!r} must have {count} strings, each after its length, "
+                    f"got {len(tensor.data)} bytes that aren't"
+                )
+        elif len(tensor.data) != count * DTYPES[tensor.dtype]:
             raise ProtocolError(
                 f"{os.fspath(path)}: tensor {tensor.name!r} must have {count * DTYPES[tensor.dtype]} bytes "
                 f"({tensor.dtype}{list(tensor.shape)}), got {len(tensor.data)}"
             )
     return tensors
+
+
+def pack_strings(texts: Iterable[str]) -> bytes:
+    """The data of a tensor of text. Bytes that aren't UTF-8 pass through as Python's surrogates."""
+    encoded = [text.encode(errors="surrogateescape") for text in texts]
+    return b"".join(len(text).to_bytes(4, "little") + text for text in encoded)
+
+
+def unpack_strings(data: bytes) -> list[str]:
+    """The elements of a tensor of text, in C order.
+
+    Raises:
+        ProtocolError: the data ends in the middle of an element.
+    """
+    texts: list[str] = []
+    place = 0
+    while place < len(data):
+        start = place + 4
+        place = start + int.from_bytes(data[place:start], "little")
+        if place > len(data) or start > len(data):
+            raise ProtocolError(f"a tensor of strings ends in the middle of its element {len(texts)}")
+        texts.append(data[start:place].decode(errors="surrogateescape"))
+    return texts
 
 
 def read_samples(path: str | os.PathLike[str]) -> array[int]:
@@ -234,6 +278,14 @@ def read_samples(path: str | os.PathLike[str]) -> array[int]:
     if sys.byteorder == "big":
         samples.byteswap()
     return samples
+
+
+def _elements(data: bytes) -> int:
+    """The number of strings in the data of a tensor of text; -1 if it isn't such data."""
+    try:
+        return len(unpack_strings(data))
+    except ProtocolError:
+        return -1
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isobench.builds import drawing, onnx_file, sizes
 from isobench.errors import ModelError, UsageError
+from isobench.planning.models import TensorSpec
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
@@ -192,14 +193,34 @@ def test_a_graph_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
     assert "Nonsense" in caught.value.details
 
 
-def test_strings_and_sequences_can_not_be_measured(tmp_path: Path) -> None:
-    text = value("x", TensorProto.STRING, [1])
-    node = helper.make_node("Identity", ["x"], ["y"])
-    path = save(tmp_path / "m.onnx", [text], [value("y", TensorProto.STRING, [1])], [node])
-    with pytest.raises(ModelError, match=r"input or output x must be a tensor of numbers, got strings"):
-        onnx_file.read(path)
-    sequence = helper.make_tensor_sequence_value_info("x", FLOAT, [1])
-    out = helper.make_tensor_sequence_value_info("y", FLOAT, [1])
-    save(path, [sequence], [out], [node])
-    with pytest.raises(ModelError, match=r"must be a tensor of numbers, got sequence"):
-        onnx_file.read(path)
+def test_the_type_of_a_value_that_is_no_tensor_of_numbers_has_a_name(tmp_path: Path) -> None:
+    tensor, text = (
+        helper.make_tensor_type_proto(FLOAT, [2, 3]),
+        helper.make_tensor_type_proto(TensorProto.STRING, [None]),
+    )
+    maps = helper.make_sequence_type_proto(helper.make_map_type_proto(INT64, tensor))
+    types = {
+        "string": text,
+        "sequence(string)": helper.make_sequence_type_proto(text),
+        "optional(float32)": helper.make_optional_type_proto(tensor),
+        "optional(sequence(float32))": helper.make_optional_type_proto(helper.make_sequence_type_proto(tensor)),
+        "sequence(map(int64, float32))": maps,
+        "int4": helper.make_tensor_type_proto(TensorProto.INT4, [2]),
+    }
+    inputs = [helper.make_value_info(name, kind) for name, kind in types.items()]
+    outputs = [helper.make_value_info("of " + name, kind) for name, kind in types.items() if "map" not in name]
+    nodes = [helper.make_node("Identity", [entry.name.removeprefix("of ")], [entry.name]) for entry in outputs]
+    path = tmp_path / "m.onnx"
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10), path)
+    found = onnx_file.read(path)
+    assert [spec.dtype for spec in found.inputs] == list(types)
+    assert [spec.dtype for spec in found.outputs] == [name for name in types if "map" not in name]
+    assert [spec.shape for spec in found.inputs[:4]] == [(None,), (), (2, 3), ()]
+
+
+def test_text_and_sequences_can_not_be_drawn() -> None:
+    for dtype in ("string", "sequence(float32)"):
+        with pytest.raises(ModelError, match="no values can be drawn") as caught:
+            drawing.draw(None, [TensorSpec(name="x", dtype=dtype, shape=())], 0)
+        assert "--inputs" in caught.value.hint

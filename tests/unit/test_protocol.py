@@ -18,9 +18,20 @@ def test_tensors_are_read_as_they_were_written(tmp_path: Path) -> None:
         Tensor("kwargs.mask", "bool", (), b"\1"),
         Tensor("empty", "bfloat16", (0, 7), b""),
         Tensor("ünïcode", "complex128", (1,), bytes(range(16))),
+        Tensor("text", "string", (2,), protocol.pack_strings(["Grüße", ""])),
+        Tensor("small", "int4", (3,), b"\1\2\x0f"),
     ]
     protocol.write_tensors(tmp_path / "t", tensors)
     assert protocol.read_tensors(tmp_path / "t") == tensors
+
+
+def test_text_is_packed_with_its_lengths_and_need_not_be_utf_8() -> None:
+    texts = ["a", "", "Grüße", "zero\0inside", b"\xff".decode(errors="surrogateescape")]
+    packed = protocol.pack_strings(texts)
+    assert packed.startswith(b"\1\0\0\0a\0\0\0\0\7\0\0\0Gr")
+    assert protocol.unpack_strings(packed) == texts
+    with pytest.raises(ProtocolError, match="ends in the middle of its element 4"):
+        protocol.unpack_strings(packed[:-1])
 
 
 def test_json_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
@@ -58,6 +69,9 @@ def test_other_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
             {"name": "x", "dtype": "float32", "shape": [2], "data": bytes(4)},
             r"must have 8 bytes \(float32\[2\]\)",
         ),
+        ({"name": "x", "dtype": "string", "shape": [1], "data": b"\2\0\0\0a"}, "must have 1 strings"),
+        ({"name": "x", "dtype": "string", "shape": [1], "data": b"\2\0\0"}, "must have 1 strings"),
+        ({"name": "x", "dtype": "string", "shape": [2], "data": b"\1\0\0\0a"}, "must have 2 strings"),
         ({"name": "x", "dtype": "object", "shape": [], "data": b""}, "unknown type 'object'"),
         ({"name": "x", "dtype": "float32", "shape": []}, "is not a tensors file"),
     ],

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
 from isobench.workers import protocol
 
@@ -32,6 +33,9 @@ def draw(model: onnx.ModelProto | None, specs: Sequence[TensorSpec], seed: int) 
     Floating point: standard normal. bool: both values. uint8: 0 to 255, as in images. Other integers: valid indices, if
     the input is used as an index in `model`; 1, if its name contains "mask"; 0 to 9 otherwise. Each input has a random
     stream of its own (numpy's PCG64, seeded by `seed` and the input's name). Without a `model`, type and name decide.
+
+    Raises:
+        ModelError: an input is text, or no tensor.
     """
     import numpy as np
 
@@ -40,6 +44,11 @@ def draw(model: onnx.ModelProto | None, specs: Sequence[TensorSpec], seed: int) 
     limits = index_limits(graph, weights) if graph is not None else {}
     drawn = []
     for spec in specs:
+        if spec.dtype == protocol.STRING or spec.dtype not in protocol.DTYPES:
+            raise ModelError(
+                f"input {spec.name} is of type {spec.dtype}, for which no values can be drawn",
+                hint="Give its values: --inputs FILE",
+            )
         generator = np.random.Generator(np.random.PCG64([seed, zlib.crc32(spec.name.encode())]))
         shape = tuple(size for size in spec.shape if size is not None)
         values, rule = _values(spec, shape, limits, generator)

@@ -42,7 +42,7 @@ def read(path: Path) -> OnnxFile:
     """Check the file and read its signature; its weights are not loaded.
 
     Raises:
-        ModelError: it can't be read, isn't valid ONNX, lacks its external data, or has inputs that aren't tensors.
+        ModelError: it can't be read, isn't valid ONNX, lacks its external data, or has inputs of unknown types.
     """
     model, external = _checked(path)
     graph = model.graph
@@ -137,22 +137,42 @@ def _external(path: Path, name: str) -> Path:
 
 
 def _spec(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
+    kind = value.type
+    while kind.WhichOneof("value") == "optional_type":
+        kind = kind.optional_type.elem_type
+    shape = [
+        entry.dim_value if entry.HasField("dim_value") and entry.dim_value > 0 else None
+        for entry in kind.tensor_type.shape.dim
+    ]
+    return TensorSpec(name=value.name, dtype=_type_name(value.type, value.name, path), shape=tuple(shape))
+
+
+def _type_name(kind: onnx.TypeProto, name: str, path: Path) -> str:
+    """The name of a type: of a tensor's elements, or such as `sequence(float32)` or `map(int64, float32)`."""
+    which = kind.WhichOneof("value")
+    if which == "tensor_type":
+        return _dtype(kind.tensor_type.elem_type, name, path)
+    if which == "sequence_type":
+        return f"sequence({_type_name(kind.sequence_type.elem_type, name, path)})"
+    if which == "optional_type":
+        return f"optional({_type_name(kind.optional_type.elem_type, name, path)})"
+    if which == "map_type":
+        key = _dtype(kind.map_type.key_type, name, path)
+        return f"map({key}, {_type_name(kind.map_type.value_type, name, path)})"
+    raise ModelError(f"{path}: {name} has the type {which or 'undefined'}, which isn't supported")
+
+
+def _dtype(number: int, name: str, path: Path) -> str:
     import numpy as np
     import onnx
 
-    kind = value.type.WhichOneof("value")
-    number = value.type.tensor_type.elem_type
-    if kind != "tensor_type" or number in {onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING}:
-        what = "strings" if kind == "tensor_type" else str(kind).removesuffix("_type")
-        raise ModelError(f"{path}: input or output {value.name} must be a tensor of numbers, got {what}")
-    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number)).name
+    if number == onnx.TensorProto.STRING:
+        return protocol.STRING
+    known = number in onnx.TensorProto.DataType.values() and number != onnx.TensorProto.UNDEFINED
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number)).name if known else str(number)
     if dtype not in protocol.DTYPES:
-        raise ModelError(f"{path}: {value.name} has type {dtype}, which isn't supported yet")
-    shape = [
-        entry.dim_value if entry.HasField("dim_value") and entry.dim_value > 0 else None
-        for entry in value.type.tensor_type.shape.dim
-    ]
-    return TensorSpec(name=value.name, dtype=dtype, shape=tuple(shape))
+        raise ModelError(f"{path}: {name} has the element type {dtype}, which isn't supported")
+    return dtype
 
 
 def _symbols(value: onnx.ValueInfoProto) -> tuple[str, ...]:

@@ -44,7 +44,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """Name, element type (numpy's or ml_dtypes' name) and shape of one input or output; None is a dynamic size."""
+    """Name, element type (numpy's or ml_dtypes' name) and shape of one input or output; None is a dynamic size.
+
+    Of a value that isn't a tensor, `dtype` is its whole type, such as `sequence(float32)` or `map(int64, float32)`, and
+    the shape empty. An `optional(...)` has its tensor's shape.
+    """
 
     name: str
     dtype: str
