@@ -45,6 +45,8 @@ def plan(
     script_args: Sequence[str] = (),
     dimensions: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Sequence[str | Path] = (),
+    fill: Mapping[str, str] | None = None,
     labels: Sequence[str] = (),
     interleaved: bool = False,
     wait: bool = True,
@@ -52,6 +54,8 @@ def plan(
     **settings: Any,
 ) -> Plan:
     """Check everything that is requested before any work starts. `settings` are the fields of `Settings`.
+
+    `inputs` are files with the values of inputs (or "NAME=FILE"), `fill` are rules for single ones ({"mask": "ones"}).
 
     Raises:
         UsageError: an unknown runtime, device, provider or option, a value that isn't allowed, or a results folder that
@@ -77,7 +81,15 @@ def plan(
 
         nvidia.gpu(where)
     choice.wanted()
-    chosen = selection.select(models, labels=labels, script_args=script_args, dimensions=dimensions, shapes=shapes)
+    chosen = selection.select(
+        models,
+        labels=labels,
+        script_args=script_args,
+        dimensions=dimensions,
+        shapes=shapes,
+        inputs=[str(one) for one in inputs],
+        fill=fill,
+    )
     for entry in entries:
         if entry.default_sequence is not None:
             for model in chosen:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench.errors import ModelError
-from isobench.planning.models import Model, TensorSpec
+from isobench.planning.models import InputValues, Model, TensorSpec
 from isobench.system import files
 
 SCHEMA = "isobench.build/1"
@@ -55,7 +55,8 @@ class Build:
 
     `id` is a hash of the content, `hash` the model's own (8 hex digits: structure and signature). `reference` is what
     computed the expected outputs. `onnx` is None where no ONNX file was requested, or where the export failed with
-    `onnx_error`. `max_depth` is how deep below the script's models it was found.
+    `onnx_error`. `max_depth` is how deep below the script's models it was found. `input_values` says where the values
+    of each input come from.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Build:
     onnx: Onnx | None
     onnx_error: ExportError | None
     model_sha256: str
+    input_values: tuple[InputValues, ...] = ()
 
     @property
     def onnx_file(self) -> Path | None:
@@ -123,6 +125,7 @@ def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
     """The Build that `to_json` described, which is in `folder` now, for the requested `model`."""
     fields = {name: value[name] for name in Build.__slots__ if name not in {"folder", "model"}}
     fields["inputs"] = tuple(map(TensorSpec.from_json, fields["inputs"]))
+    fields["input_values"] = tuple(map(InputValues.from_json, fields["input_values"]))
     if fields["onnx_error"] is not None:
         fields["onnx_error"] = ExportError(**fields["onnx_error"])
     if fields["onnx"] is not None:

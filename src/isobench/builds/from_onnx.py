@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from isobench import paths
-from isobench.builds import drawing, onnx_file, sizes
+from isobench.builds import drawing, element_types, given_inputs, onnx_file, sizes
 from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Binding, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
-from isobench.planning.models import Model, TensorSpec
+from isobench.errors import ModelError
+from isobench.planning.models import InputValues, Model, TensorSpec
 from isobench.planning.settings import Settings
 from isobench.workers import protocol
+
+REFERENCE = "onnxruntime without optimisations"
 
 
 def build(
@@ -30,30 +33,57 @@ def build(
 
     Raises:
         ModelError: it isn't valid ONNX, or ONNX Runtime can't run it.
-        UsageError: the sizes of its inputs aren't fixed.
+        UsageError: the sizes of its inputs aren't fixed, or values that were given don't fit.
     """
     on_stage("checking the file")
     found = onnx_file.read(model.path)
-    inputs = sizes.settle(found, model.dimensions, model.shapes)
+    given = given_inputs.of_onnx(model, found)
+    inputs = sizes.settle(found, model.dimensions, {**model.shapes, **given.shapes})
+    given = given_inputs.filled(model, inputs, given, settings.seed)
     run_dir = paths.new_run("reference")
     made = run_dir / "build"
     made.mkdir(parents=True)
     onnx_file.copy(found, made / ONNX_FILE)
-    drawn = drawing.draw(found.model, inputs, settings.seed)
-    protocol.write_tensors(made / INPUTS_FILE, [entry.tensor for entry in drawn])
+    tensors, values = input_values(found, inputs, given, settings.seed)
+    protocol.write_tensors(made / INPUTS_FILE, tensors)
     arguments = {
         "onnx_file": str(made / ONNX_FILE),
         "inputs_file": str(made / INPUTS_FILE),
         "expected_file": str(made / EXPECTED_FILE),
     }
-    run_worker("reference_worker.py", arguments, run_dir / "worker", environment, settings, on_stage, writes=[made])
-    finished = _describe(model, found, inputs, made)
+    try:
+        run_worker("reference_worker.py", arguments, run_dir / "worker", environment, settings, on_stage, writes=[made])
+    except ModelError:
+        if given.expected is None:
+            raise
+    if given.expected is not None:
+        protocol.write_tensors(made / EXPECTED_FILE, list(given.expected))
+    finished = _describe(model, found, inputs, values, made, reference=given.reference or REFERENCE)
     store(finished, made)
     shutil.rmtree(run_dir)
-    return [finished], [Dependency.of(path.absolute()) for path in (model.path, *found.external_files)]
+    dependencies = [model.path, *found.external_files, *given_inputs.files(model)]
+    return [finished], [Dependency.of(path.absolute()) for path in dependencies]
 
 
-def _describe(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSpec], made: Path) -> Build:
+def input_values(
+    found: onnx_file.OnnxFile, specs: list[TensorSpec], given: given_inputs.Given, seed: int
+) -> tuple[list[protocol.Tensor], tuple[InputValues, ...]]:
+    """The tensors of all inputs, those that weren't given drawn, and the record of each."""
+    drawn = {one.tensor.name: one for one in drawing.draw(found.model, specs, seed)}
+    tensors = [given.tensors.get(spec.name) or drawn[spec.name].tensor for spec in specs]
+    rules = {**{name: one.rule for name, one in drawn.items()}, **given.rules}
+    return tensors, tuple(element_types.values(tensor, rules[tensor.name]) for tensor in tensors)
+
+
+def _describe(
+    model: Model,
+    found: onnx_file.OnnxFile,
+    inputs: list[TensorSpec],
+    values: tuple[InputValues, ...],
+    made: Path,
+    *,
+    reference: str,
+) -> Build:
     content = onnx_file.content_hash(found.path, found.external_files)
     signature = ", ".join(f"{spec.name}={spec.dtype}{list(spec.shape)}" for spec in inputs)
     identity = content_id(made, content)
@@ -65,10 +95,11 @@ def _describe(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSpec],
         class_name="",
         hash=hashlib.sha256(f"{content}\n{signature}".encode()).hexdigest()[:8],
         inputs=tuple(inputs),
+        input_values=values,
         signature=f"({signature})",
         parameters=found.parameters,
         weights_sha256=content,
-        reference="onnxruntime without optimisations",
+        reference=reference,
         deterministic=True,
         max_depth=0,
         onnx=Onnx(

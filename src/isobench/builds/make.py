@@ -9,11 +9,12 @@ from typing import Any
 from isobench.builds import cache
 from isobench.builds.build import Build
 from isobench.environments import Environment
+from isobench.errors import UsageError
 from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.version import VERSION
 
-RULES = 2
+RULES = 3
 """To be increased when the content of builds changes, so that builds of an older isobench aren't used."""
 
 
@@ -44,6 +45,8 @@ def make(
     """
     from isobench.builds import from_onnx, from_script
 
+    if model.is_script and (model.inputs or model.fill):
+        raise UsageError("--inputs and --fill need an .onnx file", hint="A script's own inputs are those of its calls.")
     source = from_script if model.is_script else from_onnx
     builds: list[Build]
     builds, dependencies = source.build(model, onnx=onnx, environment=environment, settings=settings, on_stage=on_stage)
@@ -60,6 +63,10 @@ def _key(model: Model, selector: str, onnx: bool, environment: Environment, sett
         "environment": environment.identity,
         "seed": settings.seed,
     }
+    if model.inputs or model.fill:
+        from isobench.builds import given_inputs
+
+        request |= {"inputs": [str(path) for path in given_inputs.files(model)], "fill": dict(model.fill)}
     if model.is_script:
         request |= {
             "folder": str(Path.cwd()),  # a script may open files by relative names

@@ -72,6 +72,26 @@ SCRIPT_ARGS = click.option(
 )
 
 
+_INPUTS = click.option(
+    "--inputs",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="Values of the inputs, by name: .npz, .safetensors, .npy (one input), Polygraphy's .json, an ONNX folder "
+    "test_data_set_N (with the expected outputs); NAME=FILE.npy or NAME=FILE.bin for one input. Can be repeated.",
+)
+_FILL = click.option(
+    "--fill",
+    multiple=True,
+    metavar="NAME=RULE",
+    help="Values of one input: zeros, ones, arange, normal, uniform:LOW..HIGH, a number, or @FILE. Can be repeated.",
+)
+
+
+def input_options(command: _Command) -> _Command:
+    """The options of every command that takes values of inputs."""
+    return _INPUTS(_FILL(command))
+
+
 class _Parsed(click.ParamType[Any]):
     """A value that `parse` reads from text."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, WAIT, environment_options, settings_options
+from isobench.cli.parameters import SCRIPT_ARGS, WAIT, environment_options, input_options, settings_options
 from isobench.cli.words import DEVICE, RT_ARGS, RUNTIMES, WordsCommand
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ WRONG_OUTPUTS = 7
 @SCRIPT_ARGS
 @click.option("--shape", "shapes", multiple=True, metavar="INPUT=N,N,...", help="The shape of an .onnx file's input.")
 @click.option("--dim", "dimensions", multiple=True, metavar="NAME=N", help="A dynamic dimension of an .onnx file.")
+@input_options
 @click.option("--label", "labels", multiple=True, metavar="KEY::VALUE", help="Only scripts that carry this label.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Save results in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -44,6 +45,8 @@ def run(
     script_args: tuple[str, ...],
     shapes: tuple[str, ...],
     dimensions: tuple[str, ...],
+    inputs: tuple[str, ...],
+    fill: tuple[str, ...],
     labels: tuple[str, ...],
     output: Path | None,
     as_json: bool,
@@ -70,6 +73,8 @@ def run(
         script_args=script_args,
         shapes=selection.shapes(shapes),
         dimensions=selection.dimensions(dimensions),
+        inputs=inputs,
+        fill=selection.fill_rules(fill),
         labels=labels,
         results=output.absolute() if output else None,
         **settings,

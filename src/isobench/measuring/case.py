@@ -135,7 +135,7 @@ class Case:
         return self._result(measured, version=last.version, device_name=last.device_name)
 
     def _make_key(self) -> CaseKey:
-        from isobench.measuring.case_records import source_sha256
+        from isobench.measuring.case_records import given_sha256, source_sha256
         from isobench.planning.case_key import CaseKey
 
         build = self.build
@@ -153,6 +153,7 @@ class Case:
             device=str(self.device),
             settings=self.plan.settings,
             interleaved=self.plan.interleaved,
+            inputs_sha256=given_sha256(self.model, build),
         )
 
     def _environment_identity(self) -> str:

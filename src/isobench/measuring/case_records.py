@@ -51,6 +51,11 @@ def source_sha256(model: Model, build: Build | None) -> str:
     return build.model_sha256 if build else _sha256_of(model.path)
 
 
+def given_sha256(model: Model, build: Build | None) -> str:
+    """The hash of the inputs where the user gave some of them; "" where none were given, or nothing was built."""
+    return _sha256_of(build.inputs_file) if build and (model.inputs or model.fill) else ""
+
+
 def environment_record(environment: Environment, spec: Spec | None) -> EnvironmentRecord:
     """The environment, as its manifest describes it."""
     manifest = environment.manifest()

@@ -22,8 +22,9 @@ class CaseKey:
     """Everything that the figures depend on; `str` is a hash of it.
 
     `source_sha256` is of the script or `.onnx` file, `model_hash` of the model's structure, `weights_sha256` of its
-    weights. `arguments` are all arguments of the runtime, defaults included; `environment` is its identity. A part that
-    is unknown, because building failed, is "" (of the model's hash: what the user typed).
+    weights. `arguments` are all arguments of the runtime, defaults included; `environment` is its identity.
+    `inputs_sha256` is of the values of the inputs; "" where the user gave none of them. A part that is unknown, because
+    building failed, is "" (of the model's hash: what the user typed).
     """
 
     source_sha256: str
@@ -39,6 +40,7 @@ class CaseKey:
     device: str
     settings: Settings
     interleaved: bool
+    inputs_sha256: str = ""
 
     def __str__(self) -> str:
         import json
@@ -47,5 +49,7 @@ class CaseKey:
 
         value = {"schema": SCHEMA, **codec.encode(self)}
         value["settings"] = {name: one for name, one in value["settings"].items() if name not in NOT_COUNTED}
+        if not self.inputs_sha256:  # so that the keys of earlier results stay what they are
+            del value["inputs_sha256"]
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
         return files.sha256_of(text.encode())[:DIGITS]

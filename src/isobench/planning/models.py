@@ -13,7 +13,7 @@ class Model:
     """A model as the user named it: a Python script (`script.py`, `script.py::hash`) or an `.onnx` file.
 
     `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are
-    a script's `sys.argv[1:]`.
+    a script's `sys.argv[1:]`. `inputs` are files with the values of inputs, `fill` are rules for single ones.
     """
 
     path: Path
@@ -22,6 +22,8 @@ class Model:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dimensions: Mapping[str, int] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    inputs: tuple[Path, ...] = ()
+    fill: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_script(self) -> bool:
@@ -62,6 +64,26 @@ class TensorSpec:
     def __str__(self) -> str:
         sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
         return f"{self.name}: {self.dtype}[{sizes}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputValues:
+    """Where the values of one input come from, in words (`rule`): "standard normal", "given: x.npz", "zeros".
+
+    `low` and `high` are the smallest and the largest finite value; None where there is none (strings, complex numbers).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    rule: str
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> InputValues:
+        """The input that a JSON object describes."""
+        return cls(**{**value, "shape": tuple(value["shape"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,13 +20,17 @@ def select(
     script_args: Sequence[str] = (),
     dimensions: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Sequence[str] = (),
+    fill: Mapping[str, str] | None = None,
 ) -> list[Model]:
     """The models that `names` stand for, in order and without duplicates; of those, the ones that have all `labels`.
 
     Raises:
         ModelError: a file doesn't exist, or isn't a model.
-        UsageError: a label isn't `key::value`, or no model has it.
+        UsageError: a label isn't `key::value`, or no model has it, or a file of inputs doesn't exist.
     """
+    given, named = given_files(inputs)
+    rules = named | dict(fill or {})
     wanted = dict(_label(text) for text in labels)
     chosen: dict[tuple[Path, str], Model] = {}
     for path, chosen_hash in _expand(names, folder=Path()):
@@ -41,6 +45,8 @@ def select(
                     labels=own,
                     dimensions=dict(dimensions or {}),
                     shapes=dict(shapes or {}),
+                    inputs=given,
+                    fill=rules,
                 ),
             )
     if not chosen:
@@ -85,6 +91,45 @@ def shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
         UsageError: a text isn't of that form.
     """
     return {name: tuple(_size(part) for part in text.split(",")) for name, text in map(_pair, texts)}
+
+
+def given_files(texts: Iterable[str]) -> tuple[tuple[Path, ...], dict[str, str]]:
+    """Files of inputs: paths and globs; and `NAME=FILE`, the file of one input, as a rule of `--fill`: `@FILE`.
+
+    Raises:
+        UsageError: a file doesn't exist.
+    """
+    paths: list[Path] = []
+    named: dict[str, str] = {}
+    for text in map(str, texts):
+        name, separator, file = text.partition("=")
+        if Path(text).exists():
+            paths.append(Path(text))
+        elif separator and name and Path(file).is_file():
+            named[name] = f"@{file}"
+        elif any(character in text for character in "*?["):
+            paths += _matching(text)
+        else:
+            raise UsageError(f"--inputs {text}: no such file", hint="Write it --inputs FILE, or --inputs NAME=FILE.")
+    return tuple(paths), named
+
+
+def fill_rules(texts: Iterable[str]) -> dict[str, str]:
+    """Rules for the values of single inputs: `mask=ones` as a name and a rule.
+
+    Raises:
+        UsageError: a text isn't of that form.
+    """
+    return dict(map(_pair, texts))
+
+
+def _matching(pattern: str) -> list[Path]:
+    import glob
+
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    if not found:
+        raise UsageError(f"--inputs {pattern}: no file matches")
+    return [Path(name) for name in found]
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,0 +1,253 @@
+"""Inputs of the user's own: files (`--inputs`) and rules (`--fill`), fitted to the inputs of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isobench.builds import element_types, filling, input_files
+from isobench.builds.input_files import InputSet, Message, RawBytes, Value
+from isobench.errors import UsageError
+from isobench.planning.models import Model, TensorSpec
+from isobench.workers import protocol
+
+if TYPE_CHECKING:
+    from isobench.builds.element_types import Array
+    from isobench.builds.onnx_file import OnnxFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Values of inputs that fit a model, by its own names; `rules` says of each where it comes from.
+
+    `expected` are the outputs that belong to them, None where none were given; `reference` is where these come from.
+    """
+
+    tensors: Mapping[str, protocol.Tensor] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
+    expected: tuple[protocol.Tensor, ...] | None = None
+    reference: str = ""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tensor.shape for name, tensor in self.tensors.items()}
+
+
+def files(model: Model) -> list[Path]:
+    """Every file that the values are read from, absolute: a build depends on them."""
+    named = [Path(rule[1:]) for rule in model.fill.values() if rule.startswith("@")]
+    return [file.absolute() for path in (*model.inputs, *named) for file in input_files.files_of(path)]
+
+
+def of_onnx(model: Model, found: OnnxFile) -> Given:
+    """The values that were given for the inputs of an ONNX file, whose sizes may still be open.
+
+    Raises:
+        UsageError: a file can't be read, names an input that the model doesn't have, or its values don't fit.
+    """
+    if not (model.inputs or model.fill):
+        return Given()
+    chosen = _one_set(model.inputs)
+    specs = {spec.name: spec for spec in found.inputs}
+    sizes = _Sizes(dimensions=model.dimensions, shapes=model.shapes, symbols=found.symbols)
+    tensors, rules = {}, {}
+    for name, value, source in [*_assigned(chosen, list(specs), found.path.name), *_from_fill(model, list(specs))]:
+        array = _array(value, specs[name], sizes, source)
+        tensor, note = fitted(array, specs[name], source)
+        sizes.check(specs[name], tensor.shape, source)
+        tensors[name], rules[name] = tensor, f"given: {source}{note}"
+    expected = _expected(chosen, found) if chosen and chosen.expected else None
+    reference = f"given: {chosen.source}" if chosen and expected is not None else ""
+    return Given(tensors=tensors, rules=rules, expected=expected, reference=reference)
+
+
+def filled(model: Model, specs: Sequence[TensorSpec], given: Given, seed: int) -> Given:
+    """`given` with the values that rules make (`--fill NAME=RULE`); the sizes of `specs` are fixed.
+
+    Raises:
+        UsageError: a rule isn't one, or doesn't fit the input's type, or the input has values already.
+    """
+    tensors, rules = dict(given.tensors), dict(given.rules)
+    for spec in specs:
+        rule = model.fill.get(spec.name, "@")
+        if not rule.startswith("@"):
+            if spec.name in tensors:
+                raise UsageError(f"input {spec.name} has both {rules[spec.name]} and --fill {spec.name}={rule}")
+            tensors[spec.name] = element_types.to_tensor(spec.name, filling.fill(spec, rule, seed))
+            rules[spec.name] = rule
+    return replace(given, tensors=tensors, rules=rules)
+
+
+def fitted(array: Array, spec: TensorSpec, source: str) -> tuple[protocol.Tensor, str]:
+    """The array as a tensor of the input `spec`, and a note where it was converted from another type.
+
+    Raises:
+        UsageError: its shape is another one, or a value isn't exactly one of the input's type.
+    """
+    shape = tuple(array.shape)
+    fits = len(shape) == len(spec.shape) and all(
+        size in {None, given} for size, given in zip(spec.shape, shape, strict=True)
+    )
+    found = element_types.name_of(array)
+    if not fits:
+        raise UsageError(f"input {spec} got {found}{list(shape)} from {source}", hint="Give it in the model's shape.")
+    try:
+        made = element_types.converted(array, spec.dtype)
+    except ValueError as error:
+        raise UsageError(
+            f"input {spec} got {found}{list(shape)} from {source}: {error}",
+            hint=f"Convert it before: {spec.name}.astype({spec.dtype!r}).",
+        ) from None
+    note = f" (converted from {found})" if found != spec.dtype and array.dtype.kind != "V" else ""
+    return element_types.to_tensor(spec.name, made), note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sizes:
+    """What the command line says about sizes, so that values which contradict it are refused."""
+
+    dimensions: Mapping[str, int]
+    shapes: Mapping[str, tuple[int, ...]]
+    symbols: Mapping[str, tuple[str, ...]]
+
+    def check(self, spec: TensorSpec, shape: tuple[int, ...], source: str) -> None:
+        wanted = self.shapes.get(spec.name, shape)
+        if wanted != shape:
+            raise UsageError(f"--shape {spec.name} is {_text(wanted)}, but {source} has {_text(shape)}")
+        for size, symbol in zip(shape, self.symbols[spec.name], strict=True):
+            if self.dimensions.get(symbol, size) != size:
+                raise UsageError(
+                    f"--dim {symbol} is {self.dimensions[symbol]}, but {spec.name} in {source} has {_text(shape)}",
+                    hint=f"Omit --dim {symbol}: the file fixes it.",
+                )
+
+    def of(self, spec: TensorSpec) -> tuple[int | None, ...]:
+        """The sizes that are known without the values."""
+        if spec.name in self.shapes:
+            return self.shapes[spec.name]
+        known = zip(spec.shape, self.symbols[spec.name], strict=True)
+        return tuple(size if size is not None else self.dimensions.get(symbol) for size, symbol in known)
+
+
+def _one_set(paths: Sequence[Path]) -> InputSet | None:
+    """The one set of inputs that the files hold together: each of them may hold some of the inputs."""
+    sets = [one for path in paths for one in input_files.read(path)]
+    if len(sets) < 2:
+        return sets[0] if sets else None
+    names = [name for one in sets for name in one.named]
+    if len(set(names)) < len(names) or any(one.placed or one.single is not None for one in sets):
+        listed = ", ".join(one.source for one in sets)
+        raise UsageError(
+            f"--inputs must be one set of inputs, got {len(sets)}: {listed}",
+            hint="Give one set in each call; files that hold different inputs are combined.",
+        )
+    return InputSet(
+        source=" ".join(one.source for one in sets), named={k: v for one in sets for k, v in one.named.items()}
+    )
+
+
+def _assigned(chosen: InputSet | None, names: Sequence[str], model: str) -> Iterator[tuple[str, Value, str]]:
+    """Each input's name, value and source."""
+    if chosen is None:
+        return
+    source = chosen.source
+    unknown = [name for name in chosen.named if name not in names]
+    listed = f"{model} has the inputs: {', '.join(names) or 'none'}."
+    if unknown:
+        raise UsageError(f"{source} has values for {', '.join(unknown)}, which {model} doesn't have", hint=listed)
+    if chosen.placed and max(chosen.placed) >= len(names):
+        count = max(chosen.placed) + 1
+        raise UsageError(f"{source} has values for {count} inputs, but {model} has {len(names)}", hint=listed)
+    if chosen.single is not None and len(names) != 1:
+        raise UsageError(
+            f"{source} holds one input without a name, but {model} has {len(names)}",
+            hint=f"{listed} Give --inputs NAME={source}.",
+        )
+    yield from ((name, value, source) for name, value in chosen.named.items())
+    yield from ((names[place], value, source) for place, value in sorted(chosen.placed.items()))
+    if chosen.single is not None:
+        yield names[0], chosen.single, source
+
+
+def _from_fill(model: Model, names: Sequence[str]) -> Iterator[tuple[str, Value, str]]:
+    """The inputs that are filled from files of their own: NAME=@FILE."""
+    unknown = [name for name in model.fill if name not in names]
+    if unknown:
+        raise UsageError(
+            f"no input {' or '.join(map(repr, unknown))} in {model.path.name}",
+            hint=f"It has: {', '.join(names) or 'none'}.",
+        )
+    for name, rule in model.fill.items():
+        if rule.startswith("@"):
+            path = Path(rule[1:])
+            sets = input_files.read(path)
+            value = sets[0].single if sets[0].single is not None else _only(sets, path)
+            yield name, value, path.name
+
+
+def _only(sets: Sequence[InputSet], path: Path) -> Value:
+    values = [value for one in sets for value in (*one.named.values(), *one.placed.values())]
+    if len(values) != 1:
+        raise UsageError(f"{path} must hold one array for one input, got {len(values)}")
+    return values[0]
+
+
+def _array(value: Value, spec: TensorSpec, sizes: _Sizes, source: str) -> Array:
+    if isinstance(value, RawBytes):
+        return _of_bytes(value.data, spec, sizes.of(spec), source)
+    array: Array = _decoded(value, "tensor_type", spec.dtype, source) if isinstance(value, Message) else value
+    return array
+
+
+def _decoded(message: Message, kind: str, dtype: str, source: str) -> Any:
+    """What a .pb file contains; the ONNX project's own ones hold bfloat16 as uint16."""
+    value = input_files.decoded(message, kind, source)
+    return element_types.of_bits(value, dtype) if kind == "tensor_type" else value
+
+
+def _of_bytes(data: bytes, spec: TensorSpec, shape: Sequence[int | None], source: str) -> Array:
+    """Raw bytes as an array; one size that isn't known follows from their number."""
+    import math
+
+    import numpy as np
+
+    if spec.dtype == element_types.STRING:
+        raise UsageError(f"{source} can't hold the strings of {spec.name}", hint="Give them in a .npz file.")
+    kind = element_types.numpy_type(spec.dtype)
+    known = math.prod(size for size in shape if size is not None) * kind.itemsize
+    if None in shape and (shape.count(None) > 1 or not known or len(data) % known):
+        raise UsageError(f"the shape of {spec} must be known to read {source}", hint=f"Add --shape {spec.name}=N,N,...")
+    if None in shape:
+        shape = [len(data) // known if size is None else size for size in shape]
+    elif len(data) != known:
+        raise UsageError(f"{source} must have {known} bytes ({spec.dtype}{list(shape)}), got {len(data)}")
+    return np.frombuffer(data, dtype=kind).reshape([size or 0 for size in shape])
+
+
+def _expected(chosen: InputSet, found: OnnxFile) -> tuple[protocol.Tensor, ...]:
+    """The given outputs, by the names of the graph."""
+    outputs = found.model.graph.output
+    if max(chosen.expected) >= len(outputs):
+        count = max(chosen.expected) + 1
+        raise UsageError(f"{chosen.source} has {count} outputs, but {found.path.name} has {len(outputs)}")
+    tensors: list[protocol.Tensor] = []
+    for place, message in sorted(chosen.expected.items()):
+        name, kind = outputs[place].name, outputs[place].type.WhichOneof("value") or "tensor_type"
+        dtype = next((spec.dtype for spec in found.outputs if spec.name == name), "")
+        tensors += _flat(name, _decoded(message, kind, dtype, chosen.source))
+    return tuple(tensors)
+
+
+def _flat(name: str, value: Any) -> list[protocol.Tensor]:
+    """A tensor, or the tensors of a sequence: `y.0`, `y.1`; none for an optional without a value."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [element_types.to_tensor(f"{name}.{index}", array) for index, array in enumerate(value)]
+    return [element_types.to_tensor(name, value)]
+
+
+def _text(shape: Sequence[int]) -> str:
+    return ",".join(map(str, shape))

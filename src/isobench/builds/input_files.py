@@ -1,0 +1,237 @@
+"""Reads the values of inputs from files: .npz, .npy, .safetensors, .pb, .bin, Polygraphy's .json, ONNX's test data.
+
+Nothing is unpickled. numpy and onnx are imported by the functions that need them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isobench.builds.element_types import numpy_type
+from isobench.errors import UsageError
+
+if TYPE_CHECKING:
+    from isobench.builds.element_types import Array
+
+FORMATS = ".npz, .npy, .safetensors, .pb, Polygraphy's .json, or a folder test_data_set_N"
+SAFETENSORS = {
+    "BOOL": "bool",
+    "I8": "int8",
+    "I16": "int16",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+    "U16": "uint16",
+    "U32": "uint32",
+    "U64": "uint64",
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+    "BF16": "bfloat16",
+    "C64": "complex64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F8_E8M0": "float8_e8m0fnu",
+}
+"""The types of a safetensors file by its own names, and the protocol's names of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """The bytes of a .pb file: what they mean depends on the type of the input (tensor, sequence or optional)."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawBytes:
+    """The bytes of a .bin file: elements of the input's own type, in C order."""
+
+    data: bytes
+
+
+Value = Any
+"""An Array, a Message or RawBytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSet:
+    """The values of one inference: by name, by place among the model's inputs, or of its only input (`single`).
+
+    `expected` are outputs that belong to them, by place; `source` is what the user gave, for messages.
+    """
+
+    source: str
+    named: Mapping[str, Value] = field(default_factory=dict)
+    placed: Mapping[int, Value] = field(default_factory=dict)
+    single: Value | None = None
+    expected: Mapping[int, Value] = field(default_factory=dict)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that are read for `path`: itself, or what a folder of test data contains."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*.pb") if re.fullmatch(r"(in|out)put_\d+", file.stem))
+
+
+def read(path: Path) -> list[InputSet]:
+    """The sets of inputs in a file or folder: most formats hold one.
+
+    Raises:
+        UsageError: it doesn't exist, or has an unknown format, or can't be read.
+    """
+    if not path.exists():
+        raise UsageError(f"--inputs {path}: no such file")
+    if path.is_dir():
+        return _folder(path)
+    try:
+        return list(_read(path))
+    except OSError as error:
+        raise UsageError(f"--inputs {path}: can't be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        raise UsageError(f"--inputs {path}: not a valid {path.suffix} file: {error}") from None
+
+
+def _read(path: Path) -> Iterator[InputSet]:
+    if path.suffix == ".npz":
+        yield _npz(path)
+    elif path.suffix == ".npy":
+        yield InputSet(source=path.name, single=_load(path))
+    elif path.suffix == ".safetensors":
+        yield InputSet(source=path.name, named=_safetensors(path.read_bytes()))
+    elif path.suffix == ".pb":
+        yield InputSet(source=path.name, single=Message(data=path.read_bytes()))
+    elif path.suffix in {".bin", ".raw"}:
+        yield InputSet(source=path.name, single=RawBytes(data=path.read_bytes()))
+    elif path.suffix == ".json":
+        for number, feed in enumerate(_polygraphy(path)):
+            yield InputSet(source=f"{path.name}[{number}]", named=feed)
+    else:
+        raise UsageError(f"--inputs {path}: unknown format", hint=f"Give {FORMATS}; .bin files as NAME=FILE.bin.")
+
+
+def decoded(message: Message, kind: str, source: str) -> Any:
+    """What a .pb file contains: an Array, a list of them (a sequence), or None (an optional without a value).
+
+    `kind` is of the input in the graph: tensor_type, sequence_type or optional_type.
+
+    Raises:
+        UsageError: it has another kind.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    classes: dict[str, Any] = {"sequence_type": onnx.SequenceProto, "optional_type": onnx.OptionalProto}
+    try:
+        value = classes.get(kind, onnx.TensorProto)()
+        value.ParseFromString(message.data)
+        return _of_proto(value)
+    except (DecodeError, ValueError, TypeError, KeyError) as error:
+        what = kind.removesuffix("_type")
+        raise UsageError(f"--inputs {source}: must hold a {what} as the model's input: {error}") from None
+
+
+def _of_proto(value: Any) -> Any:
+    import onnx
+
+    if isinstance(value, onnx.TensorProto):
+        return onnx.numpy_helper.to_array(value)
+    if isinstance(value, onnx.OptionalProto):
+        if value.HasField("tensor_value"):
+            return _of_proto(value.tensor_value)
+        return _of_proto(value.sequence_value) if value.HasField("sequence_value") else None
+    if value.elem_type not in {value.UNDEFINED, value.TENSOR}:
+        raise ValueError("a sequence of something else than tensors")
+    return [onnx.numpy_helper.to_array(tensor) for tensor in value.tensor_values]
+
+
+def _folder(path: Path) -> list[InputSet]:
+    places = {kind: _numbered(path, kind) for kind in ("input", "output")}
+    if places["input"]:
+        inputs, outputs = (
+            {place: Message(data=file.read_bytes()) for place, file in places[kind].items()}
+            for kind in ("input", "output")
+        )
+        return [InputSet(source=path.name, placed=inputs, expected=outputs)]
+    below = sorted(path.glob("test_data_set_*"), key=lambda folder: (len(folder.name), folder.name))
+    if not below:
+        raise UsageError(f"--inputs {path}: a folder without input_0.pb", hint=f"Give {FORMATS}.")
+    return [one for folder in below for one in _folder(folder)]
+
+
+def _numbered(path: Path, kind: str) -> dict[int, Path]:
+    found = ((re.fullmatch(rf"{kind}_(\d+)\.pb", file.name), file) for file in sorted(path.iterdir()))
+    return {int(match[1]): file for match, file in found if match}
+
+
+def _npz(path: Path) -> InputSet:
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except zipfile.BadZipFile as error:
+        raise ValueError(error) from None
+    # numpy's own names of arrays that were saved without any.
+    if arrays and all(re.fullmatch(r"arr_\d+", name) for name in arrays):
+        return InputSet(source=path.name, placed={int(name[4:]): array for name, array in arrays.items()})
+    return InputSet(source=path.name, named=arrays)
+
+
+def _load(file: Any) -> Array:
+    import numpy as np
+
+    array: Array = np.load(file, allow_pickle=False)
+    if isinstance(array, np.ndarray):
+        return array
+    raise ValueError("it holds several arrays")
+
+
+def _safetensors(data: bytes) -> dict[str, Array]:
+    """The tensors of a safetensors file: 8 bytes of length, a JSON header, and the bytes that it describes."""
+    import json
+
+    import numpy as np
+
+    start = 8 + int.from_bytes(data[:8], "little")
+    if len(data) < start or start < 10:
+        raise ValueError("its header is incomplete")
+    arrays = {}
+    for name, entry in json.loads(data[8:start]).items():
+        if name == "__metadata__":
+            continue
+        if entry["dtype"] not in SAFETENSORS:
+            raise ValueError(f"{name} has the unknown type {entry['dtype']}")
+        first, end = entry["data_offsets"]
+        raw = data[start + first : start + end]
+        arrays[name] = np.frombuffer(raw, dtype=numpy_type(SAFETENSORS[entry["dtype"]])).reshape(entry["shape"])
+    return arrays
+
+
+def _polygraphy(path: Path) -> Sequence[Mapping[str, Array]]:
+    """The feeds of Polygraphy's --save-inputs: a list of objects, each array as the base64 of a .npy file."""
+    import base64
+    import io
+    import json
+
+    feeds = json.loads(path.read_bytes())
+    if not isinstance(feeds, list) or not all(isinstance(feed, dict) for feed in feeds) or not feeds:
+        raise ValueError("it must be a list of objects, as polygraphy run --save-inputs writes it")
+    found = []
+    for feed in feeds:
+        arrays = {}
+        for name, entry in feed.items():
+            if "array" not in entry:
+                raise ValueError(f"{name} must be an array of numpy, got {entry.get('polygraphy_class', 'an object')}")
+            arrays[name] = _load(io.BytesIO(base64.b64decode(entry["array"], validate=True)))
+        found.append(arrays)
+    return found
