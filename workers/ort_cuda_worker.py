@@ -5,6 +5,7 @@ The CUDA provider uses our stream and our memory, and nothing runs on the CPU un
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 from typing import Any
@@ -13,6 +14,8 @@ import onnxruntime
 
 import cuda_driver
 import gpu_timing
+import ort_session
+import ort_values
 import protocol
 import tensors
 from harness import Refused, log_tail, measure, request, serve
@@ -63,12 +66,14 @@ def _execute(
     load_s = time.perf_counter() - started
     transfers = gpu_timing.Transfers(cuda, stream)
     binding = session.io_binding()
+    _check_types(session)
     for entry in model["onnx_inputs"]:
         tensor = given[entry["source"]]
-        address = transfers.add_input(tensor.data)
+        address = transfers.add_input(tensors.pack(tensor))
         binding.bind_input(entry["name"], "cuda", 0, ONNX_TYPES[tensor.dtype], tensor.shape, address)
     started = time.perf_counter()
-    made = _bind_outputs(session, binding, model["onnx_outputs"], transfers)
+    outputs = {entry["name"]: entry["source"] for entry in model["onnx_outputs"]}  # a file may list one twice
+    made = _bind_outputs(session, binding, list(outputs), transfers)
     first_s = time.perf_counter() - started
     transfers.clear_outputs()
     # Without this, each run waits for its end, and the wait would be part of the time.
@@ -85,8 +90,8 @@ def _execute(
 
     def read_outputs(_: object) -> list[protocol.Tensor]:
         return [
-            protocol.Tensor(entry["source"], tensors.dtype_of(value), tuple(value.shape()), data)
-            for entry, value, data in zip(model["onnx_outputs"], made, transfers.outputs(), strict=True)
+            _tensor(source, value, data)
+            for source, value, data in zip(outputs.values(), made, transfers.outputs(), strict=True)
         ]
 
     measure(
@@ -145,20 +150,47 @@ def _session(
     return session
 
 
+def _check_types(session: onnxruntime.InferenceSession) -> None:
+    """Raises:
+    Refused: an input or output can't be in the GPU's memory.
+    """
+    for what, entries in (("input", session.get_inputs()), ("output", session.get_outputs())):
+        for entry in entries:
+            if not ort_values.is_tensor(entry.type):
+                raise Refused(
+                    FailureKind.MODEL_ERROR,
+                    f"the {what} {entry.name} is {entry.type}, and only tensors of numbers fit the GPU's memory",
+                    "Measure it on the CPU: --device x86",
+                )
+
+
 def _bind_outputs(
-    session: onnxruntime.InferenceSession, binding: Any, outputs: list[dict[str, str]], transfers: gpu_timing.Transfers
+    session: onnxruntime.InferenceSession, binding: Any, names: list[str], transfers: gpu_timing.Transfers
 ) -> list[Any]:
     """Bind the outputs to the memory that a first run has allocated; their sizes are known only then."""
-    for entry in outputs:
-        binding.bind_output(entry["name"], "cuda", 0)
+    for name in names:
+        binding.bind_output(name, "cuda", 0)
     session.run_with_iobinding(binding)
     made: list[Any] = binding.get_outputs()
-    for entry, value in zip(outputs, made, strict=True):
+    declared = {entry.name: entry.shape for entry in session.get_outputs()}
+    for name, value in zip(names, made, strict=True):
         if value.device_name() != "cuda":
-            raise _fallback(f"the output {entry['name']} is in the memory of the {value.device_name()}")
+            raise _fallback(f"the output {name} is in the memory of the {value.device_name()}")
+        if ort_session.contradict(declared[name], value.shape()):
+            raise Refused(
+                FailureKind.MODEL_ERROR,
+                f"the output {name} has the size {value.shape()}, not {declared[name]} as the file declares, "
+                "so ONNX Runtime refuses fixed memory for it",
+                "Correct the size that the file declares, or measure it on the CPU: --device x86",
+            )
         transfers.add_output(value.tensor_size_in_bytes(), value.data_ptr())
-        binding.bind_ortvalue_output(entry["name"], value)
+        binding.bind_ortvalue_output(name, value)
     return made
+
+
+def _tensor(name: str, value: Any, data: bytes) -> protocol.Tensor:
+    dtype, shape = tensors.dtype_of(value), tuple(value.shape())
+    return protocol.Tensor(name, dtype, shape, tensors.unpack(dtype, data, math.prod(shape)))
 
 
 def _fallback(why: str, hint: str = "") -> Refused:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy only converts tensors here; its threads would spin for nothing
 
 import onnxruntime
 
+import ort_session
 import protocol
-import tensors
 from harness import Refused, measure, request, serve
 from protocol import FailureKind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LEVELS = {
     "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -59,16 +54,16 @@ def _execute(
     started = time.perf_counter()
     session = _session(onnx_file, options, execution_provider)
     load_s = time.perf_counter() - started
-    named = [(entry["name"], inputs[entry["source"]]) for entry in model["onnx_inputs"]]
-    call, read_outputs, first_s = _bind(session, named, model["onnx_outputs"])
+    values = ort_session.values(session, inputs, model["onnx_inputs"])
+    inference = ort_session.prepare(session, values, model["onnx_outputs"], onnx_file)
     effective = session.get_session_options()
     measure(
-        call,
+        inference.call,
         outputs_file,
         iterations,
-        outputs=read_outputs,
+        outputs=inference.read_outputs,
         load_s=load_s,
-        first_s=first_s,
+        first_s=inference.first_s,
         facts={
             "onnxruntime": onnxruntime.__version__,
             "build": onnxruntime.get_build_info(),
@@ -78,7 +73,7 @@ def _execute(
             "inter_op_threads": effective.inter_op_num_threads,
             "spinning": spinning,
             "timing": "host",
-            "timed": "one run of the session; inputs and outputs lie in host memory, bound before (I/O binding)",
+            **inference.facts,
         },
         threads=effective.intra_op_num_threads,
         asked_threads=intra_op_threads,
@@ -117,38 +112,6 @@ def _session(onnx_file: str, options: onnxruntime.SessionOptions, provider: str)
         used = ", ".join(session.get_providers())
         raise Refused(FailureKind.PROVIDER_FALLBACK, f"ONNX Runtime would use {used}, requested: {provider}")
     return session
-
-
-def _bind(
-    session: onnxruntime.InferenceSession, inputs: list[tuple[str, protocol.Tensor]], outputs: list[dict[str, str]]
-) -> tuple[Callable[[], Any], Callable[[Any], list[protocol.Tensor]], float]:
-    """Bind inputs and outputs to fixed memory, so that an iteration is the model and nothing else.
-
-    The sizes of the outputs are known after the very first run, whose seconds are returned, too; ONNX Runtime then
-    writes into the same memory each time.
-    """
-    binding = session.io_binding()
-    given = {name: tensors.to_ortvalue(tensor) for name, tensor in inputs}
-    for name, value in given.items():
-        binding.bind_ortvalue_input(name, value)
-    for entry in outputs:
-        binding.bind_output(entry["name"])
-    started = time.perf_counter()
-    session.run_with_iobinding(binding)
-    first_s = time.perf_counter() - started
-    made = binding.get_outputs()
-    for entry, value in zip(outputs, made, strict=True):
-        binding.bind_ortvalue_output(entry["name"], value)
-
-    # The call that session.run_with_iobinding makes, without the Python around it (a microsecond of a tiny model).
-    call = partial(session._sess.run_with_iobinding, binding._iobinding, None)
-
-    def read_outputs(_: object) -> list[protocol.Tensor]:
-        # The reference keeps `given` alive: the binding doesn't own the memory of its inputs.
-        assert len(given) == len(inputs)
-        return [tensors.from_ortvalue(entry["source"], value) for entry, value in zip(outputs, made, strict=True)]
-
-    return call, read_outputs, first_s
 
 
 if __name__ == "__main__":

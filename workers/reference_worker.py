@@ -6,8 +6,8 @@ from typing import Any
 
 import onnxruntime
 
+import ort_session
 import protocol
-import tensors
 from harness import Refused, serve
 from protocol import FailureKind
 
@@ -16,16 +16,13 @@ def _execute(onnx_file: str, inputs_file: str, expected_file: str) -> dict[str, 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    inputs = {tensor.name: tensors.to_ortvalue(tensor) for tensor in protocol.read_tensors(inputs_file)}
+    given = {tensor.name: tensor for tensor in protocol.read_tensors(inputs_file)}
     try:
         session = onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
-        names = [output.name for output in session.get_outputs()]
-        wanted = {entry.name for entry in session.get_inputs()}  # a file may leave out unused inputs
-        values = session.run_with_ort_values(names, {name: value for name, value in inputs.items() if name in wanted})
+        expected = ort_session.evaluate(session, ort_session.values(session, given))
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
         hint = "The expected outputs are computed with ONNX Runtime, so it must support every operator of the file."
         raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't run the model: {error}", hint) from None
-    expected = [tensors.from_ortvalue(name, value) for name, value in zip(names, values, strict=True)]
     protocol.write_tensors(expected_file, expected)
     return {"onnxruntime": onnxruntime.__version__}
 
