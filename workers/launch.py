@@ -19,10 +19,12 @@ first process, which no signal from inside can end.
 Without ISOBENCH_EVENTS the worker is unsupervised and starts at once, so that it can be run manually.
 """
 
+import contextlib
 import faulthandler
 import os
 import sys
 import time
+import types
 
 STARTED_NS = time.perf_counter_ns()
 
@@ -103,11 +105,12 @@ def _supervise(run_dir: str) -> tuple[int, int, int, int]:
     return control, events, guard, lifeline
 
 
-def _failure(error: BaseException) -> dict[str, str]:
-    """The error for outputs.json: `kind` of a refusal or `type` of an exception, without isobench's own frames."""
-    import traceback
+def _failure(error: BaseException, harness: types.ModuleType) -> dict[str, str]:
+    """The error for outputs.json: `kind` of a refusal or `type` of an exception, without isobench's own frames.
 
-    import harness
+    `harness` is passed on because a user's script may have a module of that name.
+    """
+    import traceback
 
     if isinstance(error, harness.Refused):
         return {
@@ -168,7 +171,7 @@ def main(worker: str, run_dir: str) -> int:
         exec(compile(source, worker, "exec"), {"__name__": "__main__", "__file__": worker})  # noqa: S102
     except BaseException as error:  # noqa: BLE001 - the host reports it, whatever it is
         code = 1
-        failure = _failure(error)
+        failure = _failure(error, harness)
         print(failure["traceback"] or failure["message"], file=sys.stderr)  # noqa: T201
         protocol.write_json(
             os.path.join(run_dir, protocol.OUTPUTS_FILE),
@@ -182,7 +185,8 @@ def main(worker: str, run_dir: str) -> int:
 
 if __name__ == "__main__":
     exit_code = main(sys.argv[1], sys.argv[2])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # a script may have replaced or closed it
+            stream.flush()
     # Everything is on disk. Some native libraries crash or hang in their own tear-down.
     os._exit(exit_code)

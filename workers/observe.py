@@ -14,6 +14,8 @@ import torch
 
 import describe
 import pytrees
+import script_compiles
+import script_errors
 import script_files
 import script_main
 from harness import Refused, stage
@@ -84,19 +86,16 @@ def run_script(
     Raises:
         Refused: it fails, exits, creates no model, or calls none.
     """
-    import script_errors
-
     stage(Phase.RUNNING_SCRIPT)
     if not gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     watcher, files = _Watcher(script, max_depth), script_files.Files(script)
-    script_main.seed(seed)
-    with watcher.watching(), files.recording(), script_main.as_main(script, script_args):
-        exit_call, variables = script_errors.run(script)
+    script_main.seed_all(seed)
+    with watcher.watching(), files.recording(), script_compiles.eager():
+        exit_call = script_main.run(script, script_args)
     models = _merged(watcher.models())
     if not models:
         raise script_errors.nothing_called(script, watcher.created(), exit_call)
-    del variables  # until here they kept the script's models alive
     return Observation(models, files.dependencies())
 
 
@@ -136,12 +135,14 @@ class _Watcher:
     def watching(self) -> Iterator[None]:
         init, call = torch.nn.Module.__init__, torch.nn.Module.__call__
 
+        @script_errors.passes_through
         def made(module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
             init(module, *args, **kwargs)
             if module not in self._where:
                 self._where[module] = where = self._created_at(module)
                 self._made.append((weakref.ref(module), type(module).__name__, where))
 
+        @script_errors.passes_through
         def called(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
             if len(self._stack) > self._max_depth or torch.compiler.is_compiling():
                 return call(module, *args, **kwargs)

@@ -85,6 +85,17 @@ DTYPES = {
 }
 
 
+# As torch's CPU allocator, C++, the C library, CUDA and ONNX Runtime say it.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory: you tried to allocate",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "CUDA out of memory",
+    "Failed to allocate memory",
+)
+
+
 class FailureKind(StrEnum):
     """Why there is no measurement: one word for programs. `isobench.failures` has the exit code and meaning of each."""
 
@@ -135,6 +146,11 @@ class Phase(StrEnum):
     WARMING_UP = "warming up"
     MEASURING = "measuring"
     WRITING = "writing the outputs"
+
+
+def out_of_memory(exception: str, message: str) -> bool:
+    """Does an exception, by its class's name and its message, mean that memory ran out?"""
+    return exception.endswith(("MemoryError", "OutOfMemoryError")) or any(phrase in message for phrase in _NO_MEMORY)
 
 
 class ProtocolError(ValueError):

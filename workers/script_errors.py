@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import codecs
 import os
-import runpy
 import traceback
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from types import CodeType
+from typing import Any, TypeVar
 
+import protocol
 from harness import Refused, log_tail
 from protocol import FailureKind
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
-def run(script: str) -> tuple[str, dict[str, Any]]:
-    """Run the script; return its call of sys.exit ("": none), and its variables, which keep its models alive.
+_PASSING: set[CodeType] = set()
+
+
+def passes_through(function: _Function) -> _Function:
+    """Mark a function of isobench that stands between the script and what it calls.
+
+    An exception that passes through it is the script's; one that any other function of isobench is part of is ours.
+    """
+    _PASSING.add(function.__code__)
+    return function
+
+
+@passes_through
+def run(script: str, body: Callable[[], None]) -> str:
+    """Call `body`, which runs the script; return the script's call of sys.exit ("": none).
 
     Raises:
-        Refused: it raised an exception, or exited with an error.
+        Refused: the script raised an exception, or exited with an error, or isobench itself failed.
     """
     name = os.path.basename(script)
     try:
-        return "", runpy.run_path(script, run_name="__main__")
+        body()
+    except Refused:
+        raise
     except SystemExit as exit_:
         if exit_.code in {None, 0}:
-            return f"sys.exit({exit_.code or ''})", {}
+            return f"sys.exit({exit_.code or ''})"
         printed = log_tail(5) if isinstance(exit_.code, int) else ""
         raise Refused(
             FailureKind.SCRIPT_EXIT,
@@ -34,16 +52,49 @@ def run(script: str) -> tuple[str, dict[str, Any]]:
             'If it needs arguments: --script-args "ARGUMENTS"',
             own_traceback(exit_, without=_LIBRARY) + printed,
         ) from None
-    except ModuleNotFoundError as error:
-        raise Refused(
-            FailureKind.SCRIPT_ERROR,
-            f"{name} needs the package {error.name}, which its environment lacks",
-            f'Declare it at the top of the script, in an inline block (PEP 723): # dependencies = ["{error.name}"]',
-            own_traceback(error),
-        ) from None
     except BaseException as error:  # noqa: BLE001 - the user sees whatever the script raises
-        message = f"{name} raised {type(error).__name__}: {error}".rstrip(": ")
-        raise Refused(FailureKind.SCRIPT_ERROR, message, "", own_traceback(error)) from None
+        raise _refusal(error, script) from None
+    return ""
+
+
+def _refusal(error: BaseException, script: str) -> Refused:
+    name = os.path.basename(script)
+    raised = f"{type(error).__name__}: {error}".rstrip(": ")
+    if protocol.out_of_memory(type(error).__name__, str(error)):
+        return Refused(
+            FailureKind.OUT_OF_MEMORY,
+            f"{name} ran out of memory: {raised}",
+            "Use a smaller model or batch, or a machine with more memory.",
+            own_traceback(error),
+        )
+    if _is_our_failure(error):
+        return Refused(
+            FailureKind.INTERNAL,
+            f"isobench failed while it watched {name}: {raised}",
+            "This is an error in isobench: please report it, with the script.",
+            "".join(traceback.format_exception(error)),
+        )
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _missing(error, error.name, script)
+    return Refused(FailureKind.SCRIPT_ERROR, f"{name} raised {raised}", "", own_traceback(error))
+
+
+def _missing(error: ModuleNotFoundError, module: str, script: str) -> Refused:
+    name = os.path.basename(script)
+    with open(script, "rb") as file:
+        has_block = any(line.strip().removeprefix(codecs.BOM_UTF8) == b"# /// script" for line in file)
+    if has_block:
+        hint = f'Add the package that has it to the dependencies of the script\'s block: "{module}"'
+    else:
+        hint = f'Declare it at the top of the script, in an inline block (PEP 723): # dependencies = ["{module}"]'
+    message = f"{name} needs the package {module}, which its environment lacks"
+    return Refused(FailureKind.SCRIPT_ERROR, message, hint, own_traceback(error))
+
+
+def _is_our_failure(error: BaseException) -> bool:
+    """Was the exception raised by isobench, or by what isobench called for itself?"""
+    frames = (frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(_is_ours(code.co_filename) and code not in _PASSING for code in frames)
 
 
 def nothing_called(script: str, created: Sequence[tuple[str, str]], exit_call: str) -> Refused:
@@ -67,7 +118,7 @@ def nothing_called(script: str, created: Sequence[tuple[str, str]], exit_call: s
 
 
 def own_traceback(error: BaseException, *, without: str = "") -> str:
-    """The traceback as Python prints it, without the frames of isobench, of runpy, and of the folder `without`."""
+    """The traceback as Python prints it, without the frames of isobench and of the folder `without`."""
     shown = traceback.TracebackException.from_exception(error)
     inner: traceback.TracebackException | None = shown
     while inner is not None:
@@ -82,4 +133,4 @@ def own_traceback(error: BaseException, *, without: str = "") -> str:
 
 
 def _is_ours(file_name: str) -> bool:
-    return file_name.startswith((_HERE + os.sep, "<frozen runpy>")) or file_name == runpy.__file__
+    return file_name.startswith(_HERE + os.sep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -22,14 +21,15 @@ _NOT_THE_MODELS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file
 def export(
     module: torch.nn.Module, args: Any, kwargs: Any, path: str, *, output_names: list[str], opset: int | None
 ) -> dict[str, Any]:
-    """Export with torch's newest exporter, or with the older one if that fails.
+    """Export with torch's newest exporter, or with the older one if that fails, or if the module has TorchScript in it.
 
     Returns `{"exporter", "opset", "inputs", "outputs"}`, or `{"error": {"message", "traceback"}}`. `inputs` and
     `outputs` pair a name in the file with the name of its tensor. Large weights are written to `model.onnx.data` beside
     the file, so that no model exceeds ONNX's limit of 2 GiB.
     """
     failures: list[Exception] = []
-    for exporter, dynamo in (("dynamo", True), ("torchscript", False)):
+    scripted = any(isinstance(part, torch.jit.ScriptModule) for part in module.modules())
+    for exporter, dynamo in (("torchscript", False),) if scripted else (("dynamo", True), ("torchscript", False)):
         if failures:
             _remove_all_of(path)
             stage(Phase.EXPORTING, "with the older exporter")
@@ -38,8 +38,10 @@ def export(
             with torch.no_grad(), warnings.catch_warnings():
                 # Where a trace leaves PyTorch for numpy, the values that it saw would become constants.
                 warnings.filterwarnings("error", message=".*(NumPy array|torch.from_numpy)", category=TracerWarning)
+                # What is TorchScript already, with its branches and loops, stays so in a trace.
+                exported = torch.jit.trace(flat, tuple(flat.tensors), check_trace=False) if scripted else flat
                 torch.onnx.export(
-                    flat,
+                    exported,
                     tuple(flat.tensors),
                     path,
                     input_names=flat.input_names,
@@ -50,7 +52,7 @@ def export(
                 )
             return _found(path, exporter, opset)
         except Exception as error:  # noqa: BLE001 - exporters may raise anything; the user sees it
-            traceback.print_exception(error, file=sys.stdout)  # the log has the tracebacks of both
+            traceback.print_exception(error)  # the log has the tracebacks of both
             failures.append(error)
     _remove_all_of(path)
     return {"error": _reported(failures[0])}

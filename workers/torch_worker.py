@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import describe
+import protocol
+import script_compiles
 import script_model
 from harness import Refused, log_tail, measure, request, serve, stage
 from protocol import FailureKind, Phase
@@ -91,6 +93,8 @@ def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "interop_threads": torch.get_num_interop_threads(),
         "compiled": compiled,
+        # Without effect here: see script_compiles.
+        "script_compiles": script_compiles.found(),
         "timing": "host",
         "timed": "one call of the module in inference_mode; inputs and outputs lie in host memory",
     }
@@ -109,6 +113,13 @@ def _compile(
     """Compile by a first call; return the compiled module, the time it took, and the state of the cache, as facts."""
     from torch._dynamo.utils import counters
 
+    if isinstance(module, torch.jit.ScriptModule):
+        raise Refused(
+            FailureKind.COMPILE_ERROR,
+            "torch.compile doesn't compile TorchScript, which the script's model is",
+            "Run it without torch.compile: -r torch-eager",
+        )
+    script_compiles.prepare(module)
     try:
         compiled = torch.compile(module, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
     except (RuntimeError, ValueError) as error:
@@ -136,6 +147,10 @@ def _compile(
 def _refusal(error: Exception) -> Refused:
     import traceback
 
+    if protocol.out_of_memory(type(error).__name__, str(error)):
+        return Refused(
+            FailureKind.OUT_OF_MEMORY, f"out of memory while compiling: {error}", "Use a smaller model or batch."
+        )
     text = "".join(traceback.format_exception_only(error)).strip()
     if any(phrase in text for phrase in ("InvalidCxxCompiler", "No working C++ compiler", "Failed to find C compiler")):
         return Refused(

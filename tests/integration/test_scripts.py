@@ -11,6 +11,7 @@ import isobench
 from isobench.environments import Environment
 from isobench.errors import IsobenchError, ModelError, UsageError, WorkerError
 from isobench.planning.models import TensorSpec
+from isobench.results import Measured
 
 pytestmark = pytest.mark.integration
 
@@ -20,6 +21,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
 
 @pytest.fixture(autouse=True)
 def torch_environment(home: Path, provisioned: Callable[[str], Environment]) -> Environment:
+    provisioned("ort")
     return provisioned("torch")
 
 
@@ -184,6 +186,25 @@ def test_an_unknown_hash_is_reported_with_the_known_ones() -> None:
     assert result.outcome.status == "failed"
     assert "the script calls no model with the hash ffff" in result.outcome.message
     assert "e01e279c (Perceptron), b4b5ecef (Tagger)" in result.outcome.hint
+
+
+def test_a_model_finds_its_scripts_world_when_it_is_measured_and_the_scripts_own_compiler_is_not_used() -> None:
+    script = SCRIPTS / "a_world_of_its_own.py"
+    for runtime, arguments in (("torch-eager", {}), ("torch-compiled", {"backend": "eager"})):
+        result = isobench.benchmark(script, runtime=runtime, rt_args=arguments, iterations=1, warmup=1, select=False)
+        assert isinstance(result.outcome, Measured), result.outcome
+        assert result.outcome.correctness.ok
+        assert result.outcome.facts["script_compiles"] is True
+
+
+def test_torch_script_is_exported_with_its_branches_and_not_compiled() -> None:
+    script = SCRIPTS / "torch_script.py"
+    result = isobench.benchmark(script, runtime="ort", iterations=1, warmup=1, select=False)
+    assert isinstance(result.outcome, Measured), result.outcome
+    assert result.outcome.correctness.ok
+    refused = isobench.benchmark(script, runtime="torch-compiled", iterations=1, warmup=1, select=False).outcome
+    assert not isinstance(refused, Measured)
+    assert refused.message == "torch.compile doesn't compile TorchScript, which the script's model is"
 
 
 def test_discover_refuses_an_onnx_file(tmp_path: Path) -> None:

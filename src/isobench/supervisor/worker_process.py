@@ -212,10 +212,10 @@ class Worker:
             )
         name = str(error.get("type", "Exception"))
         what = f"the worker failed while {self._stage}: {name}: {message}".rstrip(": ")
-        return self._error(what, kind=self._kind_of(name), cause=name, log=traceback)
+        return self._error(what, kind=self._kind_of(name, message), cause=name, log=traceback)
 
-    def _kind_of(self, exception: str) -> FailureKind:
-        if exception == "MemoryError":
+    def _kind_of(self, exception: str, message: str) -> FailureKind:
+        if protocol.out_of_memory(exception, message):
             return FailureKind.OUT_OF_MEMORY
         if self._phase is Phase.IMPORTING and exception in {"ImportError", "ModuleNotFoundError"}:
             return FailureKind.IMPORT_ERROR
