@@ -6,12 +6,13 @@ For each model it writes a folder under `output_dir`: `inputs.msgpack`, `expecte
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 import describe
+import given_call
 import observe
 import protocol
 import pytrees
@@ -29,6 +30,7 @@ def _execute(
     seed: int = 0,
     onnx: bool = True,
     max_depth: int = 0,
+    given: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     observation = observe.run_script(script, script_args, seed, max_depth)
     cases = observe.cases(observation)
@@ -36,6 +38,8 @@ def _execute(
     entries = []
     for model in models:
         folder = model.hash
+        if given and folder in given:
+            model.args, model.kwargs = given_call.filled(model.args, model.kwargs, given[folder])
         os.makedirs(os.path.join(output_dir, folder))
         entries.append({"folder": folder, **_make(model, os.path.join(output_dir, folder), seed, onnx, opset)})
     return {"models": entries, "alone": models == cases[:1] == cases, "dependencies": observation.dependencies}
@@ -50,7 +54,11 @@ def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: in
     deterministic = _outputs(model, module, seed) == expected
     protocol.write_tensors(os.path.join(folder, "inputs.msgpack"), inputs)
     protocol.write_tensors(os.path.join(folder, "expected.msgpack"), expected)
-    made: dict[str, Any] = {"weights_sha256": weights_sha256, "deterministic": deterministic}
+    made: dict[str, Any] = {
+        "weights_sha256": weights_sha256,
+        "deterministic": deterministic,
+        "input_parameters": given_call.parameters(module, model.args, model.kwargs),
+    }
     if onnx:
         stage(Phase.EXPORTING, model.name)
         args, kwargs = pytrees.copied(model.args), pytrees.copied(model.kwargs)

@@ -16,7 +16,7 @@ import pytest
 from isobench import analysis, results
 from isobench.analysis import correctness
 from isobench.cli.main import cli
-from isobench.planning.models import Step, TensorSpec
+from isobench.planning.models import InputValues, Step, TensorSpec
 from isobench.planning.settings import Settings
 from isobench.system import facts
 
@@ -136,6 +136,7 @@ RECORDS = {
     "Result": results.Result,
     "model": results.ModelRecord,
     "input": TensorSpec,
+    "input values": InputValues,
     "git": facts.Git,
     "runtime": results.RuntimeRecord,
     "device": results.DeviceRecord,

@@ -92,6 +92,9 @@ def _described(build: Build, made: Path) -> Build:
         id=identity,
         folder=paths.builds() / identity,
         inputs=specs,
+        input_values=tuple(
+            replace(one, dtype=inputs[one.name].dtype) for one in build.input_values if one.name in inputs
+        ),
         signature=f"({', '.join(f'{spec.name}={spec.dtype}{list(spec.shape)}' for spec in specs)})",
         onnx=Onnx(
             sha256=sha256,

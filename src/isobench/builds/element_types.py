@@ -120,7 +120,7 @@ def of_bits(array: Array, dtype: str) -> Array:
     return array.view(target) if same_size and dtype in BITS else array
 
 
-def values(tensor: protocol.Tensor, rule: str) -> InputValues:
+def values(tensor: protocol.Tensor, rule: str, parameter: str = "") -> InputValues:
     """The record of an input: its smallest and largest finite value; `rule` says where the values come from."""
     import numpy as np
 
@@ -135,7 +135,15 @@ def values(tensor: protocol.Tensor, rule: str) -> InputValues:
             numbers = numbers[finite]
         if numbers.size:
             low, high = float(numbers.min()), float(numbers.max())
-    return InputValues(name=tensor.name, dtype=tensor.dtype, shape=tensor.shape, rule=rule, low=low, high=high)
+    return InputValues(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        rule=rule,
+        low=low,
+        high=high,
+        parameter=parameter,
+    )
 
 
 def _not_finite(numbers: Array) -> str:

@@ -8,16 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.builds.build import EXPORT_LOG_FILE, ONNX_FILE, Build, ExportError, Onnx, bindings, content_id
+from isobench.builds import element_types
+from isobench.builds.build import (
+    EXPORT_LOG_FILE,
+    INPUTS_FILE,
+    ONNX_FILE,
+    Build,
+    ExportError,
+    Onnx,
+    bindings,
+    content_id,
+)
 from isobench.builds.cache import Dependency, store
 from isobench.builds.discovered import DiscoveredModel
+from isobench.builds.given_inputs import Given
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError
-from isobench.planning.models import Model
+from isobench.planning.models import InputValues, Model
 from isobench.planning.settings import Settings
 from isobench.system import files
 from isobench.workers import protocol
+
+OWN = "the script's own"
 
 
 def discover(
@@ -43,15 +56,23 @@ def discover(
 
 
 def build(
-    model: Model, *, onnx: bool, environment: Environment, settings: Settings, on_stage: Callable[[str], None]
+    model: Model,
+    *,
+    onnx: bool,
+    environment: Environment,
+    settings: Settings,
+    on_stage: Callable[[str], None],
+    given: Mapping[str, Given] | None = None,
 ) -> tuple[list[Build], list[Dependency]]:
     """Discover and export in one process; return the builds and what they depend on.
+
+    `given` has values for the inputs of the models of some hashes; all other inputs are those of the script's calls.
 
     Raises:
         ModelError: the script fails, calls no model, or an exported file isn't valid ONNX.
     """
     run_dir = paths.new_run("export")
-    arguments = {
+    arguments: dict[str, Any] = {
         "output_dir": str(run_dir),
         "script": str(model.path.absolute()),
         "script_args": list(model.script_args),
@@ -61,20 +82,47 @@ def build(
         "onnx": onnx,
         "max_depth": settings.max_depth,
     }
-    outputs = run_worker(
-        "export_worker.py", arguments, run_dir, environment, settings, on_stage, reads=model.files, cwd=Path.cwd()
-    )
+    given = given or {}
+    given_dir = paths.new_run("given")
+    arguments["given"] = {key: str(_written(one, given_dir / f"{key}.msgpack")) for key, one in given.items()}
+    reads = [*model.files, given_dir] if given else model.files
+    try:
+        outputs = run_worker(
+            "export_worker.py", arguments, run_dir, environment, settings, on_stage, reads=reads, cwd=Path.cwd()
+        )
+    finally:
+        shutil.rmtree(given_dir, ignore_errors=True)
     dependencies = [Dependency.of(entry["path"], entry["sha256"]) for entry in outputs["dependencies"]]
     script_sha256 = files.sha256(model.path)
     builds = [
-        _stored(entry, run_dir / entry["folder"], model, script_sha256, alone=outputs["alone"])
+        _stored(
+            entry, run_dir / entry["folder"], model, script_sha256, given.get(entry["hash"]), alone=outputs["alone"]
+        )
         for entry in outputs["models"]
     ]
     shutil.rmtree(run_dir)
     return builds, dependencies
 
 
-def _stored(entry: Mapping[str, Any], folder: Path, model: Model, script_sha256: str, *, alone: bool) -> Build:
+def _written(given: Given, file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    protocol.write_tensors(file, list(given.tensors.values()))
+    return file
+
+
+def _input_values(entry: Mapping[str, Any], folder: Path, given: Given | None) -> tuple[InputValues, ...]:
+    """The record of each input, as the worker wrote it."""
+    rules = given.rules if given else {}
+    parameters = entry["input_parameters"]
+    return tuple(
+        element_types.values(tensor, rules.get(tensor.name, OWN), parameters.get(tensor.name, ""))
+        for tensor in protocol.read_tensors(folder / INPUTS_FILE)
+    )
+
+
+def _stored(
+    entry: Mapping[str, Any], folder: Path, model: Model, script_sha256: str, given: Given | None, *, alone: bool
+) -> Build:
     """Check what the worker wrote for one model, and move it into the cache."""
     found = DiscoveredModel.from_json(entry)
     exported = _exported(entry.get("onnx"), folder)
@@ -101,6 +149,7 @@ def _stored(entry: Mapping[str, Any], folder: Path, model: Model, script_sha256:
         onnx=onnx,
         onnx_error=onnx_error,
         model_sha256=script_sha256,
+        input_values=_input_values(entry, folder, given),
     )
     store(made, folder)
     return made

@@ -14,6 +14,7 @@ from isobench.planning.models import Model, TensorSpec
 from isobench.workers import protocol
 
 if TYPE_CHECKING:
+    from isobench.builds.build import Build
     from isobench.builds.element_types import Array
     from isobench.builds.onnx_file import OnnxFile
 
@@ -50,17 +51,54 @@ def of_onnx(model: Model, found: OnnxFile) -> Given:
     if not (model.inputs or model.fill):
         return Given()
     chosen = _one_set(model.inputs)
-    specs = {spec.name: spec for spec in found.inputs}
+    names = {spec.name: spec.name for spec in found.inputs}
     sizes = _Sizes(dimensions=model.dimensions, shapes=model.shapes, symbols=found.symbols)
-    tensors, rules = {}, {}
-    for name, value, source in [*_assigned(chosen, list(specs), found.path.name), *_from_fill(model, list(specs))]:
-        array = _array(value, specs[name], sizes, source)
-        tensor, note = fitted(array, specs[name], source)
-        sizes.check(specs[name], tensor.shape, source)
-        tensors[name], rules[name] = tensor, f"given: {source}{note}"
+    tensors, rules = _from_files(model, chosen, found.inputs, names, found.path.name, sizes)
     expected = _expected(chosen, found) if chosen and chosen.expected else None
     reference = f"given: {chosen.source}" if chosen and expected is not None else ""
     return Given(tensors=tensors, rules=rules, expected=expected, reference=reference)
+
+
+def of_build(model: Model, recorded: Build, seed: int) -> Given:
+    """The values that were given for the call of a script's model, which `recorded` has with the script's own values.
+
+    Inputs are named as tensors of the call (`args.0`, `kwargs.mask`) or by the parameters of `forward`.
+
+    Raises:
+        UsageError: a file can't be read, names an input that the call doesn't have, or its values don't fit.
+    """
+    chosen = _one_set(model.inputs)
+    if chosen and chosen.expected:
+        raise UsageError(
+            f"{chosen.source} has expected outputs, which need an .onnx file",
+            hint="Remove its output_K.pb: the script's own model computes the expected outputs.",
+        )
+    names = {one.parameter: one.name for one in recorded.input_values if one.parameter}
+    names |= {spec.name: spec.name for spec in recorded.inputs}
+    model = replace(model, fill={names.get(name, name): rule for name, rule in model.fill.items()})
+    shapes = {spec.name: tuple(size or 0 for size in spec.shape) for spec in recorded.inputs}
+    sizes = _Sizes(dimensions={}, shapes=shapes, symbols={name: ("",) * len(shape) for name, shape in shapes.items()})
+    tensors, rules = _from_files(model, chosen, recorded.inputs, names, recorded.name, sizes)
+    return filled(model, recorded.inputs, Given(tensors=tensors, rules=rules), seed)
+
+
+def _from_files(
+    model: Model,
+    chosen: InputSet | None,
+    specs: Sequence[TensorSpec],
+    names: Mapping[str, str],
+    owner: str,
+    sizes: _Sizes,
+) -> tuple[dict[str, protocol.Tensor], dict[str, str]]:
+    """The tensors of files that fit `specs`, and the rule of each; `names` has what each input may be called."""
+    known = {spec.name: spec for spec in specs}
+    tensors, rules = {}, {}
+    for name, value, source in [*_assigned(chosen, known, names, owner), *_from_fill(model, known, owner)]:
+        array = _array(value, known[name], sizes, source)
+        tensor, note = fitted(array, known[name], source)
+        sizes.check(known[name], tensor.shape, source)
+        tensors[name], rules[name] = tensor, f"given: {source}{note}"
+    return tensors, rules
 
 
 def filled(model: Model, specs: Sequence[TensorSpec], given: Given, seed: int) -> Given:
@@ -92,7 +130,10 @@ def fitted(array: Array, spec: TensorSpec, source: str) -> tuple[protocol.Tensor
     )
     found = element_types.name_of(array)
     if not fits:
-        raise UsageError(f"input {spec} got {found}{list(shape)} from {source}", hint="Give it in the model's shape.")
+        raise UsageError(
+            f"input {spec} got {found}{list(shape)} from {source}",
+            hint="It must have the shape that the model declares, or that the script's call had.",
+        )
     try:
         made = element_types.converted(array, spec.dtype)
     except ValueError as error:
@@ -148,12 +189,14 @@ def _one_set(paths: Sequence[Path]) -> InputSet | None:
     )
 
 
-def _assigned(chosen: InputSet | None, names: Sequence[str], model: str) -> Iterator[tuple[str, Value, str]]:
-    """Each input's name, value and source."""
+def _assigned(
+    chosen: InputSet | None, specs: Mapping[str, TensorSpec], aliases: Mapping[str, str], model: str
+) -> Iterator[tuple[str, Value, str]]:
+    """Each input's name, value and source; `aliases` has the name for each of the names that it may be given by."""
     if chosen is None:
         return
-    source = chosen.source
-    unknown = [name for name in chosen.named if name not in names]
+    source, names = chosen.source, list(specs)
+    unknown = [name for name in chosen.named if name not in aliases]
     listed = f"{model} has the inputs: {', '.join(names) or 'none'}."
     if unknown:
         raise UsageError(f"{source} has values for {', '.join(unknown)}, which {model} doesn't have", hint=listed)
@@ -165,19 +208,19 @@ def _assigned(chosen: InputSet | None, names: Sequence[str], model: str) -> Iter
             f"{source} holds one input without a name, but {model} has {len(names)}",
             hint=f"{listed} Give --inputs NAME={source}.",
         )
-    yield from ((name, value, source) for name, value in chosen.named.items())
+    yield from ((aliases[name], value, source) for name, value in chosen.named.items())
     yield from ((names[place], value, source) for place, value in sorted(chosen.placed.items()))
     if chosen.single is not None:
         yield names[0], chosen.single, source
 
 
-def _from_fill(model: Model, names: Sequence[str]) -> Iterator[tuple[str, Value, str]]:
+def _from_fill(model: Model, specs: Mapping[str, TensorSpec], owner: str) -> Iterator[tuple[str, Value, str]]:
     """The inputs that are filled from files of their own: NAME=@FILE."""
-    unknown = [name for name in model.fill if name not in names]
+    unknown = [name for name in model.fill if name not in specs]
     if unknown:
         raise UsageError(
-            f"no input {' or '.join(map(repr, unknown))} in {model.path.name}",
-            hint=f"It has: {', '.join(names) or 'none'}.",
+            f"no input {' or '.join(map(repr, unknown))} in {owner}",
+            hint=f"It has: {', '.join(specs) or 'none'}.",
         )
     for name, rule in model.fill.items():
         if rule.startswith("@"):

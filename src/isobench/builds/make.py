@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from isobench.builds import cache
 from isobench.builds.build import Build
 from isobench.environments import Environment
-from isobench.errors import UsageError
 from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.version import VERSION
@@ -45,15 +45,34 @@ def make(
     """
     from isobench.builds import from_onnx, from_script
 
-    if model.is_script and (model.inputs or model.fill):
-        raise UsageError("--inputs and --fill need an .onnx file", hint="A script's own inputs are those of its calls.")
-    source = from_script if model.is_script else from_onnx
     builds: list[Build]
-    builds, dependencies = source.build(model, onnx=onnx, environment=environment, settings=settings, on_stage=on_stage)
+    how: dict[str, Any] = {"onnx": onnx, "environment": environment, "settings": settings, "on_stage": on_stage}
+    if model.is_script and (model.inputs or model.fill):
+        builds, dependencies = _with_given(model, **how)
+    else:
+        source = from_script if model.is_script else from_onnx
+        builds, dependencies = source.build(model, **how)
     # A failed export is tried again: memory or disk space may have run out.
     if not any(build.onnx_error for build in builds):
         cache.remember(_key(model, model.hash, onnx, environment, settings), builds, dependencies)
     return builds
+
+
+def _with_given(
+    model: Model, *, environment: Environment, settings: Settings, on_stage: Callable[[str], None], **how: Any
+) -> tuple[list[Build], list[cache.Dependency]]:
+    """Builds of a script whose models get values of the user's own. What inputs there are, its own builds say."""
+    from isobench.builds import from_script, given_inputs
+
+    plain = replace(model, inputs=(), fill={})
+    recorded = find(plain, onnx=False, environment=environment, settings=settings) or make(
+        plain, onnx=False, environment=environment, settings=settings, on_stage=on_stage
+    )
+    given = {one.hash: given_inputs.of_build(model, one, settings.seed) for one in recorded}
+    builds, dependencies = from_script.build(
+        model, environment=environment, settings=settings, on_stage=on_stage, given=given, **how
+    )
+    return builds, [*dependencies, *map(cache.Dependency.of, given_inputs.files(model))]
 
 
 def _key(model: Model, selector: str, onnx: bool, environment: Environment, settings: Settings) -> str:

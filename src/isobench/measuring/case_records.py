@@ -31,6 +31,7 @@ def model_record(model: Model, build: Build | None) -> ModelRecord:
             "parameters": build.parameters,
             "signature": build.signature,
             "inputs": build.inputs,
+            "input_values": build.input_values,
             "weights_sha256": build.weights_sha256,
             "build": build.id,
             "inputs_sha256": _sha256_of(build.inputs_file),

@@ -71,6 +71,7 @@ class InputValues:
     """Where the values of one input come from, in words (`rule`): "standard normal", "given: x.npz", "zeros".
 
     `low` and `high` are the smallest and the largest finite value; None where there is none (strings, complex numbers).
+    `parameter` is the name in the `forward` of a script's model, "" for an `.onnx` file.
     """
 
     name: str
@@ -79,6 +80,7 @@ class InputValues:
     rule: str
     low: float | None = None
     high: float | None = None
+    parameter: str = ""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> InputValues:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from isobench.reports import inputs
 from isobench.reports.format import aligned, milliseconds, pairs, percent
 from isobench.reports.table import run_table
 from isobench.results import EnvironmentRecord, Measured, Result, Run
@@ -18,7 +19,7 @@ def details(result: Result, folder: Path) -> str:
         ("model", f"{model.path} {' '.join(model.script_args)}".rstrip()),
         ("", _commit(result)),
         ("class", model.class_name),
-        ("inputs", ", ".join(map(str, model.inputs))),
+        *_inputs(result),
         ("onnx", f"opset {model.onnx_opset}, sha256 {model.onnx_sha256[:16]}" if model.onnx_sha256 else ""),
         ("steps", ", ".join(map(str, result.steps))),
         ("expected from", model.reference),
@@ -31,6 +32,12 @@ def details(result: Result, folder: Path) -> str:
         facts += _measurement(outcome)
     facts.append(("files", str(folder)))
     return "\n".join([run_table([result]), "", *aligned(facts)])
+
+
+def _inputs(result: Result) -> list[tuple[str, str]]:
+    """A line for each input; one for all in older results, which don't say where the values come from."""
+    values = [inputs.line(one) for one in result.model.input_values] or [", ".join(map(str, result.model.inputs))]
+    return [("" if place else "inputs", text) for place, text in enumerate(values)]
 
 
 def _environment(environment: EnvironmentRecord) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from isobench.reports import columns
 from isobench.reports.column import Column, Row
 from isobench.reports.columns import BASELINE
 from isobench.reports.format import count, figure, indented, milliseconds, threads
+from isobench.reports.inputs import brief
 from isobench.results import Failed, Measured, Result
 
 
@@ -51,6 +52,7 @@ def _title(results: Sequence[Result]) -> str:
         title += f"  {model.signature}"
     if results[0].altered:
         title += f"\nafter {results[0].altered}"
+    title += "".join(f"\n{text}" for text in [brief(model.input_values, results[0].settings.seed)] if text)
     where = f"{device.device}" + (f" ({device.name})" if device.name else "")
     return f"{title}\non {where}, {threads(results[0].settings.threads)}"
 

@@ -11,7 +11,7 @@ from isobench.analysis.correctness import Correctness
 from isobench.codec import OPEN
 from isobench.errors import ResultError
 from isobench.failures import FailureKind, Phase
-from isobench.planning.models import Step, TensorSpec
+from isobench.planning.models import InputValues, Step, TensorSpec
 from isobench.planning.settings import Settings
 from isobench.system.facts import ContainerFacts, Git, Host
 
@@ -41,6 +41,7 @@ class ModelRecord:
     reference: str = ""
     deterministic: bool | None = None
     git: Git | None = None
+    input_values: tuple[InputValues, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
