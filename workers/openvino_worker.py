@@ -13,8 +13,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy only converts tensors here; it
 import openvino
 from openvino import _pyopenvino
 
+import openvino_values
 import protocol
-import tensors
 from harness import Refused, measure, request, serve, stage
 from protocol import FailureKind, Phase
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AUTO = "auto"
+# Requests that hold text: OpenVINO crashes when it frees one. The process ends without freeing what is here.
+_alive: list[openvino.InferRequest] = []
 
 
 def _execute(
@@ -35,14 +37,14 @@ def _execute(
 ) -> None:
     model, threads = request()["model"], request()["threads"]
     inputs = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
-    named = {entry["name"]: inputs[entry["source"]] for entry in model["onnx_inputs"]}
+    named = {entry["name"]: _tensor(entry, inputs) for entry in model["onnx_inputs"]}
     core = openvino.Core()
     started = time.perf_counter()
-    network, reshaped = _read(core, onnx_file, named)
+    network, reshaped, dropped = _read(core, onnx_file, named)
     load_s = time.perf_counter() - started
     stage(Phase.COMPILING)
     started = time.perf_counter()
-    compiled = core.compile_model(network, "CPU", _config(precision, threads, pinning=pinning))
+    compiled = _compile(core, network, _config(precision, threads, pinning=pinning))
     compile_s = time.perf_counter() - started
     used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     if precision not in {AUTO, used}:
@@ -64,6 +66,7 @@ def _execute(
             "precision": used,
             "precisions_of_layers": _precisions(compiled),
             "reshaped": reshaped,
+            **({"dropped_inputs": dropped} if dropped else {}),
             "pinning": compiled.get_property("ENABLE_CPU_PINNING"),
             "streams": compiled.get_property("NUM_STREAMS"),
             "timing": "host",
@@ -85,17 +88,45 @@ def _config(precision: str, threads: int, *, pinning: bool) -> dict[str, Any]:
     }
 
 
-def _read(core: openvino.Core, onnx_file: str, inputs: dict[str, protocol.Tensor]) -> tuple[openvino.Model, bool]:
-    """The model with fixed input shapes, and whether it had dynamic ones: every runtime gets only these inputs."""
+def _tensor(entry: dict[str, str], inputs: dict[str, protocol.Tensor]) -> protocol.Tensor:
+    if entry["source"] in inputs:
+        return inputs[entry["source"]]
+    raise Refused(
+        FailureKind.MODEL_ERROR,
+        f"the input {entry['name']} is no tensor, and OpenVINO takes nothing else",
+        "Check whether ONNX Runtime can run it: -r ort",
+    )
+
+
+def _read(
+    core: openvino.Core, onnx_file: str, inputs: dict[str, protocol.Tensor]
+) -> tuple[openvino.Model, bool, list[str]]:
+    """The model with fixed input shapes, whether it had dynamic ones, and inputs of the file that OpenVINO has dropped.
+
+    Every runtime gets only these inputs.
+    """
     try:
         network = core.read_model(onnx_file)
+        places = openvino_values.match(network.inputs, list(inputs))
+        openvino_values.check_inputs(network.inputs, places)
         dynamic = network.is_dynamic()
         if dynamic:
-            network.reshape({name: list(tensor.shape) for name, tensor in inputs.items()})
+            sizes = zip(places, inputs.values(), strict=True)
+            network.reshape({place: list(tensor.shape) for place, tensor in sizes if place is not None})
+    except Refused:
+        raise
     except Exception as error:  # noqa: BLE001 - OpenVINO raises RuntimeError and whatever its frontends raise
         hint = "Check whether ONNX Runtime can run it: -r ort"
         raise Refused(FailureKind.MODEL_ERROR, f"OpenVINO can't read the model: {error}", hint) from None
-    return network, dynamic
+    return network, dynamic, [name for name, place in zip(inputs, places, strict=True) if place is None]
+
+
+def _compile(core: openvino.Core, network: openvino.Model, config: dict[str, Any]) -> openvino.CompiledModel:
+    try:
+        return core.compile_model(network, "CPU", config)
+    except Exception as error:  # noqa: BLE001 - OpenVINO raises RuntimeError and whatever its plugins raise
+        hint = "Check whether ONNX Runtime can run it: -r ort"
+        raise Refused(FailureKind.MODEL_ERROR, f"OpenVINO can't compile the model: {error}", hint) from None
 
 
 def _bind(
@@ -103,17 +134,19 @@ def _bind(
 ) -> tuple[Callable[[], Any], Callable[[Any], list[protocol.Tensor]]]:
     """Copy the inputs into the request's own memory, so that an iteration is the model and nothing else."""
     bound = compiled.create_infer_request()
-    for name, tensor in inputs.items():
-        bound.get_tensor(name).data[...] = tensors.to_array(tensor)
+    _alive.append(bound)
+    places = openvino_values.match(compiled.inputs, list(inputs))
+    for place, tensor in zip(places, inputs.values(), strict=True):
+        if place is not None:
+            openvino_values.write(bound.get_input_tensor(place), tensor)
+    names = [entry["name"] for entry in outputs]
+    returned = openvino_values.chosen(outputs, openvino_values.match(compiled.outputs, names))
 
     # The call that InferRequest.infer makes without inputs, without the copies that it makes of the outputs.
     call = partial(_pyopenvino.InferRequest.infer, bound, {}, share_outputs=True, decode_strings=False)
 
     def read_outputs(_: object) -> list[protocol.Tensor]:
-        return [
-            tensors.from_array(entry["source"], bound.get_output_tensor(place).data)
-            for place, entry in enumerate(outputs)
-        ]
+        return [openvino_values.read(source, bound.get_output_tensor(place)) for source, place in returned]
 
     return call, read_outputs
 
