@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 from isobench.failures import FailureKind, Phase, exit_code
+
+DISK_ERRORS = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
+"""Numbers of an `OSError` that says that nothing can be written."""
 
 
 class IsobenchError(Exception):
@@ -86,3 +90,25 @@ class ResultError(IsobenchError):
     """A result is missing, or can't be read or written."""
 
     default_kind = FailureKind.RESULT
+
+
+def unexpected(error: Exception, doing: str) -> IsobenchError:
+    """An exception as an error of `doing` something, with its traceback; an `IsobenchError` as it is.
+
+    Raises:
+        OSError: `error` itself, if the disk is full or can't be written to: then nothing else goes on either.
+    """
+    if isinstance(error, IsobenchError):
+        return error
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        raise error
+    if isinstance(error, MemoryError):
+        return IsobenchError(f"out of memory while {doing}: {error}".rstrip(": "), kind=FailureKind.OUT_OF_MEMORY)
+    import traceback
+
+    return IsobenchError(
+        f"an error in isobench while {doing}: {type(error).__name__}: {error}".rstrip(": "),
+        details="".join(traceback.format_exception(error)).rstrip(),
+        cause=type(error).__name__,
+        hint="Report it with the text above and, if possible, the model.",
+    )

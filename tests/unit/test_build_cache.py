@@ -38,7 +38,7 @@ def make(script: Path, *, onnx: bool = True, error: ExportError | None = None) -
         id="0123456789abcdef",
         folder=paths.builds() / "0123456789abcdef",
         model=Model(path=script),
-        name="model",
+        part="",
         class_name="Net",
         hash="12ab34cd",
         inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),),

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from isobench import errors, failures
-from isobench.errors import IsobenchError, ModelError, ProvisionError, ResultError, UsageError, WorkerError
+from isobench.errors import IsobenchError, ModelError, ProvisionError, ResultError, UsageError, WorkerError, unexpected
 from isobench.failures import FailureKind, Phase
 
 
@@ -52,3 +54,21 @@ def test_each_class_of_errors_has_a_kind() -> None:
 def test_an_error_may_have_another_kind_than_its_class() -> None:
     error = errors.ModelError("it failed", kind=FailureKind.NO_MODEL, phase=Phase.RUNNING_SCRIPT)
     assert (error.kind, error.phase, error.exit_code) == (FailureKind.NO_MODEL, Phase.RUNNING_SCRIPT, 3)
+
+
+def test_an_exception_that_nobody_expected_becomes_an_error_with_its_traceback() -> None:
+    def raised(error: Exception) -> Exception:
+        try:
+            raise error
+        except Exception as caught:  # noqa: BLE001
+            return caught
+
+    found = unexpected(raised(ValueError("high <= 0")), "building b")
+    assert (found.kind, found.cause) == (FailureKind.INTERNAL, "ValueError")
+    assert found.message == "an error in isobench while building b: ValueError: high <= 0"
+    assert "in raised" in found.details
+    assert unexpected(raised(MemoryError("29 TiB")), "building b").kind is FailureKind.OUT_OF_MEMORY
+    known = ModelError("not a model")
+    assert unexpected(known, "building b") is known
+    with pytest.raises(OSError, match="full"):
+        unexpected(OSError(errno.ENOSPC, "full"), "building b")

@@ -41,6 +41,63 @@ def test_a_list_is_relative_to_its_own_folder(folder: Path) -> None:
     assert names(list(select([f"{folder}/deep/models.txt"]))) == ["a.py", "c.onnx"]
 
 
+def test_a_file_is_what_its_name_says_whatever_characters_it_has(folder: Path) -> None:
+    for name in ("yolov8n[640].onnx", "a::b.onnx", "what?.py", "a*.onnx", "#1.onnx"):
+        (folder / name).write_bytes(b"")
+        assert names(list(select([f"{folder}/{name}"]))) == [name]
+    [model] = select([f"{folder}/a::b.onnx::12ab34cd"])
+    assert (model.path.name, model.hash, model.name) == ("a::b.onnx", "12ab34cd", "a::b")
+    assert names(list(select([f"{folder}/[ab].py"]))) == ["a.py", "b.py"]
+    with pytest.raises(ModelError, match=r"x::y/c\.onnx: no such file"):
+        select([f"{folder}/x::y/c.onnx"])
+
+
+def test_two_files_of_one_name_are_told_apart_by_their_folders(folder: Path) -> None:
+    for where in ("v1/fp32", "v1/fp16", "v2/fp16"):
+        (folder / where).mkdir(parents=True)
+        (folder / where / "model.onnx").write_bytes(b"")
+    (folder / "model.py").write_text("# labels: name::mine\n")
+    models = select([f"{folder}/v1/fp32/model.onnx", f"{folder}/v1/fp16/model.onnx"])
+    assert [model.name for model in models] == ["fp32/model", "fp16/model"]
+    models = select([f"{folder}/**/model.onnx", f"{folder}/model.py", f"{folder}/c.onnx"])
+    assert [model.name for model in models] == ["v1/fp16/model", "fp32/model", "v2/fp16/model", "mine", "c"]
+    (folder / "c.py").write_text("import torch\n")
+    assert [model.name for model in select([f"{folder}/c.*"])] == ["c.onnx", "c.py"]
+    assert [model.name for model in select([f"{folder}/c.py::1", f"{folder}/c.py::2"])] == ["c", "c"]
+
+
+def test_a_list_may_have_a_byte_order_mark_and_names_with_a_hash_sign(folder: Path) -> None:
+    (folder / "b#2.onnx").write_bytes(b"")
+    (folder / "l.txt").write_bytes("\ufeffa.py\r\nb#2.onnx # the second\r\n".encode())
+    assert names(list(select([f"{folder}/l.txt"]))) == ["a.py", "b#2.onnx"]
+
+
+def test_a_list_that_can_not_be_read_is_refused(folder: Path) -> None:
+    (folder / "latin1.txt").write_bytes(b"a.py\ncaf\xe9.onnx\n")
+    with pytest.raises(ModelError, match=r"latin1\.txt isn't encoded in UTF-8: line 2"):
+        select([f"{folder}/latin1.txt"])
+    (folder / "self.txt").write_text("a.py\nother.txt\n")
+    (folder / "other.txt").write_text("./self.txt\n")
+    with pytest.raises(UsageError, match=r"self\.txt names itself"):
+        select([f"{folder}/self.txt"])
+    (folder / "folder.txt").mkdir()
+    with pytest.raises(ModelError, match=r"folder\.txt is not a model: it is a folder"):
+        select([f"{folder}/folder.txt"])
+
+
+def test_a_name_that_no_file_can_have_is_not_found(folder: Path) -> None:
+    for name in ("a" * 5000 + ".onnx", "\0.onnx"):
+        with pytest.raises(ModelError, match="no such file") as caught:
+            select([f"{folder}/{name}"])
+        assert caught.value.message.isprintable()
+
+
+def test_the_file_of_another_framework_says_what_it_is(folder: Path) -> None:
+    (folder / "llama.gguf").write_bytes(b"GGUF\3\0\0\0")
+    with pytest.raises(ModelError, match=r"llama\.gguf is not a model: it is a GGUF file"):
+        select([f"{folder}/llama.gguf"])
+
+
 def test_a_model_that_is_named_twice_is_measured_once(folder: Path) -> None:
     assert names(list(select([f"{folder}/a.py", f"{folder}/../{folder.name}/a.py"]))) == ["a.py"]
 

@@ -53,16 +53,18 @@ class ExportError:
 class Build:
     """One model, built.
 
-    `id` is a hash of the content, `hash` the model's own (8 hex digits: structure and signature). `reference` is what
-    computed the expected outputs. `onnx` is None where no ONNX file was requested, or where the export failed with
-    `onnx_error`. `max_depth` is how deep below the script's models it was found. `input_values` says where the values
-    of each input come from.
+    `part` is its name among the models of a script, "" where it is the only one. `id` is a hash of the content, `hash`
+    the model's own (8 hex digits: structure and signature). `reference` is what computed the expected outputs. `onnx`
+    is None where no ONNX file was requested, or where the export failed with `onnx_error`. `max_depth` is how deep
+    below the script's models it was found. `input_values` says where the values of each input come from. `notes` are
+    what a reader of its figures should know about the model, a sentence each: what isn't valid in its file, which sizes
+    were fixed.
     """
 
     id: str
     folder: Path
     model: Model
-    name: str
+    part: str
     class_name: str
     hash: str
     inputs: tuple[TensorSpec, ...]
@@ -76,6 +78,12 @@ class Build:
     onnx_error: ExportError | None
     model_sha256: str
     input_values: tuple[InputValues, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The model's name and, where its script has several, its own."""
+        return f"{self.model.name}.{self.part}" if self.part else self.model.name
 
     @property
     def onnx_file(self) -> Path | None:
@@ -118,7 +126,7 @@ class Build:
         """The content of build.json and of the index; the model that the user named is not part of it."""
         value = asdict(self)
         del value["folder"], value["model"]
-        return {"schema": SCHEMA, **value}
+        return {"schema": SCHEMA, "name": self.name, **value}
 
 
 def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
@@ -126,6 +134,7 @@ def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
     fields = {name: value[name] for name in Build.__slots__ if name not in {"folder", "model"}}
     fields["inputs"] = tuple(map(TensorSpec.from_json, fields["inputs"]))
     fields["input_values"] = tuple(map(InputValues.from_json, fields["input_values"]))
+    fields["notes"] = tuple(fields["notes"])
     if fields["onnx_error"] is not None:
         fields["onnx_error"] = ExportError(**fields["onnx_error"])
     if fields["onnx"] is not None:

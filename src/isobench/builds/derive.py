@@ -36,7 +36,7 @@ def derive(
     inputs and outputs.
 
     Raises:
-        ModelError: the worker refuses the model, or writes an invalid ONNX file.
+        ModelError: the worker refuses the model, or writes a file that isn't ONNX.
         WorkerError: the worker crashed or took too long.
     """
     build.require_onnx()
@@ -79,7 +79,7 @@ def derive(
 def _described(build: Build, made: Path) -> Build:
     assert build.onnx is not None
     found = onnx_file.read(made / ONNX_FILE)
-    sha256 = onnx_file.content_hash(found.path, found.external_files)
+    sha256 = onnx_file.content_hash(found.path, found.external)
     identity = content_id(made, build.id, sha256)
     remaining = {spec.name for spec in found.inputs}
     inputs = {tensor.name: tensor for tensor in protocol.read_tensors(made / INPUTS_FILE)}
@@ -103,4 +103,5 @@ def _described(build: Build, made: Path) -> Build:
             inputs=tuple(binding for binding in build.onnx.inputs if binding.name in remaining),
             outputs=build.onnx.outputs,
         ),
+        notes=onnx_file.notes(found.path),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from isobench.builds.cache import Dependency, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError
+from isobench.failures import FailureKind
 from isobench.planning.models import InputValues, Model, TensorSpec
 from isobench.planning.settings import Settings
 from isobench.workers import protocol
@@ -29,16 +31,17 @@ def build(
     settings: Settings,
     on_stage: Callable[[str], None],
 ) -> tuple[list[Build], list[Dependency]]:
-    """Check the file, draw inputs, compute the expected outputs; return the build and what it depends on.
+    """Read the file, draw inputs, compute the expected outputs; return the build and what it depends on.
 
     Raises:
-        ModelError: it isn't valid ONNX, or ONNX Runtime can't run it.
+        ModelError: it isn't an ONNX file, or ONNX Runtime can't run it.
         UsageError: the sizes of its inputs aren't fixed, or values that were given don't fit.
     """
-    on_stage("checking the file")
+    on_stage("reading the file")
     found = onnx_file.read(model.path)
     given = given_inputs.of_onnx(model, found)
     inputs = sizes.settle(found, model.dimensions, {**model.shapes, **given.shapes})
+    content = _checked_hash(model, found, inputs)
     given = given_inputs.filled(model, inputs, given, settings.seed)
     run_dir = paths.new_run("reference")
     made = run_dir / "build"
@@ -58,11 +61,32 @@ def build(
             raise
     if given.expected is not None:
         protocol.write_tensors(made / EXPECTED_FILE, list(given.expected))
-    finished = _describe(model, found, inputs, values, made, reference=given.reference or REFERENCE)
+    finished = _describe(model, found, inputs, values, made, content, reference=given.reference or REFERENCE)
     store(finished, made)
     shutil.rmtree(run_dir)
-    dependencies = [model.path, *found.external_files, *given_inputs.files(model)]
+    dependencies = [model.path, *(file.path for file in found.external), *given_inputs.files(model)]
     return [finished], [Dependency.of(path.absolute()) for path in dependencies]
+
+
+def _checked_hash(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSpec]) -> str:
+    """The SHA-256 of the file with its external data; `model.hash`, if one was given, must be the model's own."""
+    content = onnx_file.content_hash(found.path, found.external)
+    own = _hash(content, inputs)
+    if not own.startswith(model.hash):
+        raise ModelError(
+            f"{model.path} has no model {model.hash!r}: with these sizes of inputs, its hash is {own}",
+            hint=f"Leave the hash out: {shlex.quote(str(model.path))}",
+            kind=FailureKind.UNKNOWN_HASH,
+        )
+    return content
+
+
+def _hash(content: str, inputs: list[TensorSpec]) -> str:
+    return hashlib.sha256(f"{content}\n{_signature(inputs)}".encode()).hexdigest()[:8]
+
+
+def _signature(inputs: list[TensorSpec]) -> str:
+    return ", ".join(f"{spec.name}={spec.dtype}{list(spec.shape)}" for spec in inputs)
 
 
 def input_values(
@@ -81,22 +105,21 @@ def _describe(
     inputs: list[TensorSpec],
     values: tuple[InputValues, ...],
     made: Path,
+    content: str,
     *,
     reference: str,
 ) -> Build:
-    content = onnx_file.content_hash(found.path, found.external_files)
-    signature = ", ".join(f"{spec.name}={spec.dtype}{list(spec.shape)}" for spec in inputs)
     identity = content_id(made, content)
     return Build(
         id=identity,
         folder=paths.builds() / identity,
         model=model,
-        name=model.name,
+        part="",
         class_name="",
-        hash=hashlib.sha256(f"{content}\n{signature}".encode()).hexdigest()[:8],
+        hash=_hash(content, inputs),
         inputs=tuple(inputs),
         input_values=values,
-        signature=f"({signature})",
+        signature=f"({_signature(inputs)})",
         parameters=found.parameters,
         weights_sha256=content,
         reference=reference,
@@ -111,4 +134,5 @@ def _describe(
         ),
         onnx_error=None,
         model_sha256=content,
+        notes=onnx_file.notes(made / ONNX_FILE),
     )

@@ -69,7 +69,7 @@ def build(
     `given` has values for the inputs of the models of some hashes; all other inputs are those of the script's calls.
 
     Raises:
-        ModelError: the script fails, calls no model, or an exported file isn't valid ONNX.
+        ModelError: the script fails, calls no model, or an exported file isn't ONNX.
     """
     run_dir = paths.new_run("export")
     arguments: dict[str, Any] = {
@@ -125,7 +125,7 @@ def _stored(
 ) -> Build:
     """Check what the worker wrote for one model, and move it into the cache."""
     found = DiscoveredModel.from_json(entry)
-    exported = _exported(entry.get("onnx"), folder)
+    exported, notes = _exported(entry.get("onnx"), folder)
     onnx = exported if isinstance(exported, Onnx) else None
     onnx_error = exported if isinstance(exported, ExportError) else None
     if onnx_error:
@@ -136,7 +136,7 @@ def _stored(
         id=identity,
         folder=paths.builds() / identity,
         model=model,
-        name=model.name if alone else f"{model.name}.{found.name}",
+        part="" if alone else found.name,
         class_name=found.class_name,
         hash=found.hash,
         inputs=found.inputs,
@@ -150,27 +150,29 @@ def _stored(
         onnx_error=onnx_error,
         model_sha256=script_sha256,
         input_values=_input_values(entry, folder, given),
+        notes=notes,
     )
     store(made, folder)
     return made
 
 
-def _exported(entry: Mapping[str, Any] | None, folder: Path) -> Onnx | ExportError | None:
-    """The exported file as the host sees it, or why there is none; None where none was requested."""
+def _exported(entry: Mapping[str, Any] | None, folder: Path) -> tuple[Onnx | ExportError | None, tuple[str, ...]]:
+    """The exported file as the host sees it, or why there is none (None: none was requested), and notes about it."""
     if entry is None:
-        return None
+        return None, ()
     if "error" in entry:
-        return ExportError(message=entry["error"]["message"], traceback=entry["error"].get("traceback", ""))
+        return ExportError(message=entry["error"]["message"], traceback=entry["error"].get("traceback", "")), ()
     from isobench.builds import onnx_file
 
     try:
-        sha256 = onnx_file.check_exported(folder / ONNX_FILE)
+        sha256, notes = onnx_file.check_exported(folder / ONNX_FILE)
     except ModelError as error:
-        return ExportError(message=f"the exporter wrote an invalid file: {error.message}")
-    return Onnx(
+        return ExportError(message=f"the exporter wrote an invalid file: {error.message}"), ()
+    onnx = Onnx(
         sha256=sha256,
         opset=entry["opset"],
         exporter=entry["exporter"],
         inputs=bindings(entry["inputs"]),
         outputs=bindings(entry["outputs"]),
     )
+    return onnx, notes

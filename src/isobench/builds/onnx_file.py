@@ -1,4 +1,4 @@
-"""What the host does with an ONNX file: checks it, reads its signature, hashes and copies it.
+"""What the host does with an ONNX file: reads its signature, hashes and copies it, and notes what isn't valid in it.
 
 `onnx` is imported by the functions that need it: it takes a fifth of a second.
 """
@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isobench.builds.external_data import ExternalFile, external_files
+from isobench.builds.onnx_wire import missing_bytes
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
 from isobench.system import files
+from isobench.system.file_kinds import recognize
 from isobench.workers import protocol
 
 if TYPE_CHECKING:
     import onnx
 
+_NOTE_CHARACTERS = 300
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxFile:
-    """A valid ONNX file. Sizes that aren't fixed are None in `inputs`; `symbols` has their names, input by input.
+    """An ONNX file. Sizes that aren't fixed are None in `inputs`; `symbols` has their names, input by input.
 
     `model` is what the file holds, without its external data.
     """
@@ -34,17 +39,17 @@ class OnnxFile:
     outputs: tuple[TensorSpec, ...]
     opset: int
     parameters: int
-    external_files: tuple[Path, ...]
+    external: tuple[ExternalFile, ...]
     model: onnx.ModelProto = field(repr=False, compare=False)
 
 
 def read(path: Path) -> OnnxFile:
-    """Check the file and read its signature; its weights are not loaded.
+    """Read the file's signature; its weights are not loaded.
 
     Raises:
-        ModelError: it can't be read, isn't valid ONNX, lacks its external data, or has inputs of unknown types.
+    ModelError: it can't be read, isn't ONNX, lacks its external data, or has inputs of unknown types.
     """
-    model, external = _checked(path)
+    model = _loaded(path)
     graph = model.graph
     weights = {initializer.name: tuple(initializer.dims) for initializer in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
@@ -52,45 +57,61 @@ def read(path: Path) -> OnnxFile:
         path=path,
         inputs=tuple(_spec(value, path) for value in inputs),
         symbols={value.name: _symbols(value) for value in inputs},
-        outputs=tuple(_spec(value, path) for value in graph.output),
+        outputs=tuple(_output(value, path) for value in graph.output),
         opset=max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0),
         parameters=sum(_product(shape) for shape in weights.values()),
-        external_files=external,
+        external=external_files(path, model),
         model=model,
     )
 
 
-def check_exported(path: Path) -> str:
-    """Check a file that an exporter wrote, and return the SHA-256 of it with its external data.
+def check_exported(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The SHA-256 of a file that an exporter wrote, with its external data, and the notes about it.
 
     Raises:
-        ModelError: it isn't valid ONNX.
+        ModelError: it isn't an ONNX file.
     """
-    _, external = _checked(path)
-    return content_hash(path, external)
+    model = _loaded(path)
+    external = external_files(path, model)
+    return content_hash(path, external), notes(path)
 
 
-def content_hash(path: Path, external_files: Sequence[Path]) -> str:
+def content_hash(path: Path, external: Sequence[ExternalFile]) -> str:
     """The SHA-256 of a file with its external data, by name; without external data, the file's own SHA-256."""
     own = files.sha256(path)
-    if not external_files:
+    if not external:
         return own
     together = hashlib.sha256(bytes.fromhex(own))
-    for other in sorted(external_files):
-        together.update(other.name.encode() + b"\0" + bytes.fromhex(files.sha256(other)))
+    for other in external:
+        together.update(other.location.encode() + b"\0" + bytes.fromhex(files.sha256(other.path)))
     return together.hexdigest()
 
 
 def copy(found: OnnxFile, target: Path) -> None:
     """Copy the file to `target`, and its external data beside it, by the names that the file uses for them."""
     shutil.copyfile(found.path, target)
-    for file in found.external_files:
-        beside = target.parent / file.relative_to(found.path.parent.resolve())
+    for file in found.external:
+        beside = target.parent / file.location
         beside.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, beside)
+        shutil.copyfile(file.path, beside)
 
 
-def _checked(path: Path) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
+def notes(path: Path) -> tuple[str, ...]:
+    """What onnx.checker doesn't like about the file, in one line; runtimes may accept it all the same."""
+    import onnx
+
+    try:
+        # By its path: a model of more than 2 GB can't be checked otherwise, nor one with external data.
+        onnx.checker.check_model(str(path))
+    except Exception as error:  # noqa: BLE001 - it raises errors of its own, of its inference, and ValueError
+        text = str(error).replace(f"{path.parent}/", "")
+        lines = [line.strip().removeprefix("==> Context: ") for line in text.splitlines()]
+        return (f"onnx.checker: {'; '.join(filter(None, lines))[:_NOTE_CHARACTERS]}",)
+    return ()
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
+    """The file's content without its external data."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -99,41 +120,26 @@ def _checked(path: Path) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror}") from None
     except (DecodeError, ValueError) as error:
-        raise ModelError(f"{path} isn't an ONNX file: {error}") from None
+        raise _not_onnx(path, str(error)) from None
     if not model.graph.output:
-        raise ModelError(f"{path} isn't an ONNX file: it has no graph with outputs")
-    external = tuple(sorted({_external(path, name) for name in _external_names(model.graph)}))
+        raise _not_onnx(path, "it has no graph with outputs")
+    return model
+
+
+def _not_onnx(path: Path, reason: str) -> ModelError:
+    """The error for a file that isn't ONNX; it says what the file is, if that can be seen."""
+    kind = recognize(path)
+    if kind:
+        return ModelError(f"{path} is {kind.what}", hint=kind.hint)
     try:
-        onnx.checker.check_model(str(path))
-    except onnx.checker.ValidationError as error:
-        raise ModelError(f"{path} isn't valid ONNX: {str(error).strip().splitlines()[0]}", details=str(error)) from None
-    return model, external
-
-
-def _external_names(graph: onnx.GraphProto) -> Iterator[str]:
-    """The names of the files that hold the graph's large tensors, those of its subgraphs included."""
-    tensors = list(graph.initializer)
-    for node in graph.node:
-        for attribute in node.attribute:
-            tensors += [attribute.t] if attribute.HasField("t") else []
-            tensors += attribute.tensors
-            for subgraph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
-                yield from _external_names(subgraph)
-    for tensor in tensors:
-        if tensor.data_location == tensor.EXTERNAL:
-            yield next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-
-
-def _external(path: Path, name: str) -> Path:
-    folder = path.parent.resolve()
-    file = (folder / name).resolve()
-    if not name or not file.is_relative_to(folder):
-        raise ModelError(f"{path} has weights in {name!r}, outside of its own folder, which isn't allowed")
-    if not file.is_file():
-        raise ModelError(
-            f"{path} has weights in {name}, which is missing", hint=f"Copy {name} to the folder of the .onnx file."
+        missing = missing_bytes(path)
+    except ValueError:
+        missing = 0
+    if missing:
+        return ModelError(
+            f"{path} is incomplete: {missing:,} bytes are missing at its end", hint="Copy or download it again."
         )
-    return file
+    return ModelError(f"{path} isn't an ONNX file: {reason}")
 
 
 def _spec(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
@@ -145,6 +151,14 @@ def _spec(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
         for entry in kind.tensor_type.shape.dim
     ]
     return TensorSpec(name=value.name, dtype=_type_name(value.type, value.name, path), shape=tuple(shape))
+
+
+def _output(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
+    """An output; a file may leave its type out, and the runtime infers it."""
+    kind = value.type.WhichOneof("value")
+    if kind is None or (kind == "tensor_type" and not value.type.tensor_type.elem_type):
+        return TensorSpec(name=value.name, dtype="", shape=())
+    return _spec(value, path)
 
 
 def _type_name(kind: onnx.TypeProto, name: str, path: Path) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import sys
 from typing import NoReturn
 
 import click
 
-from isobench.errors import IsobenchError
+from isobench.errors import DISK_ERRORS, IsobenchError
 from isobench.failures import FailureKind, exit_code
 from isobench.version import VERSION
-
-_OF_THE_DISK = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 COMMANDS = {
     "run": "isobench.cli.run:run",
@@ -81,7 +78,7 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        if error.errno not in DISK_ERRORS:
             raise
         where = error.filename2 or error.filename  # of a copy, the target
         what = f"{where} can't be used: {error.strerror}" if where else error.strerror or str(error)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from isobench import environments
 from isobench.environments import Environment, Spec
-from isobench.errors import IsobenchError, ModelError, UsageError
+from isobench.errors import IsobenchError, ModelError, UsageError, unexpected
 from isobench.measuring.case import Case
 from isobench.planning.models import Model, Step
 from isobench.planning.settings import Settings
@@ -68,11 +68,12 @@ class LocalExecutor:
                 for reached in advance(state, steps, at_work):
                     yield from reached.results[len(state.results) :]
                     state, done = reached, done + 1
-            except IsobenchError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other models go on
+                reason = unexpected(error, f"{steps[done].name} of {model.name}")
                 lost = [plans[tool] for tool in steps[done:] if tool in plans]
                 for plan in lost:
-                    yield from _Work(plan, progress).failed_on_all(model, error)
-                failures += [] if lost else [error]
+                    yield from _Work(plan, progress).failed_on_all(model, reason)
+                failures += [] if lost else [reason]
                 continue
             for build in state.builds if not plans else ():
                 progress.note(f"{build.name}::{build.hash} {build.signature}  in {build.folder}")
@@ -156,8 +157,8 @@ class _Work(_Bench):
             self.progress.begin(case.label)
             with self._measuring(case):
                 result = case.measure()
-        except IsobenchError as error:
-            return self._failed(case, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other Cases go on
+            return self._failed(case, unexpected(error, f"measuring {case.label}"))
         return self._save(result, case)
 
     def measured_all(self, state: State) -> list[SavedResult]:
@@ -187,8 +188,8 @@ class _Work(_Bench):
                 try:
                     found.prepare(self.ready)
                     ready.append(found)
-                except IsobenchError as error:
-                    yield self._failed(found, error)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the other Cases go on
+                    yield self._failed(found, unexpected(error, f"preparing {found.label}"))
         self.progress.begin(" and ".join(case.label for case in ready))
         with self._measuring(*ready):
             outcomes = list(interleaving.measure(ready, self.plan.settings, self.progress.stage))
@@ -204,9 +205,10 @@ class _Work(_Bench):
         state = State(model=model, settings=self.plan.settings)
         try:
             made = builds_of(state, self, onnx=any(entry.build_required for entry in entries))
-        except IsobenchError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other models go on
+            reason = unexpected(error, f"building {model.name}")
             for entry in entries:
-                yield self._failed(self._case(entry, model), error)
+                yield self._failed(self._case(entry, model), reason)
             return
         for build in made:
             for entry in entries:
@@ -227,8 +229,8 @@ class _Work(_Bench):
             assert isinstance(preparing, ToolSequence)
             for reached in advance(state, tuple(preparing), self):
                 state = reached
-        except IsobenchError as error:
-            yield self._failed(self._case(entry, model), error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other models go on
+            yield self._failed(self._case(entry, model), unexpected(error, f"preparing {model.name}"))
             return
         for build in state.builds:
             yield self._case(entry, model, build, state.steps)

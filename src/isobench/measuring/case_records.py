@@ -37,6 +37,7 @@ def model_record(model: Model, build: Build | None) -> ModelRecord:
             "inputs_sha256": _sha256_of(build.inputs_file),
             "reference": build.reference,
             "deterministic": build.deterministic,
+            "notes": build.notes,
         }
         if build.onnx:
             record |= {

@@ -13,7 +13,8 @@ class Model:
     """A model as the user named it: a Python script (`script.py`, `script.py::hash`) or an `.onnx` file.
 
     `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are
-    a script's `sys.argv[1:]`. `inputs` are files with the values of inputs, `fill` are rules for single ones.
+    a script's `sys.argv[1:]`. `inputs` are files with the values of inputs, `fill` are rules for single ones. `title`
+    tells it apart from another model whose file has the same name.
     """
 
     path: Path
@@ -24,6 +25,7 @@ class Model:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     inputs: tuple[Path, ...] = ()
     fill: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
 
     @property
     def is_script(self) -> bool:
@@ -31,8 +33,8 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The label `name`, or the file's name without a suffix."""
-        return self.labels.get("name", (self.path.stem,))[0]
+        """The title, the label `name`, or the file's name without a suffix."""
+        return self.title or self.labels.get("name", (self.path.stem,))[0]
 
     @property
     def files(self) -> tuple[Path, ...]:

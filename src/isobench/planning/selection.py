@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from isobench.errors import ModelError, UsageError
@@ -27,7 +28,7 @@ def select(
 
     Raises:
         ModelError: a file doesn't exist, or isn't a model.
-        UsageError: a label isn't `key::value`, or no model has it, or a file of inputs doesn't exist.
+        UsageError: a label isn't `key::value`, or no model has it; a list names itself; a file of inputs doesn't exist.
     """
     given, named = given_files(inputs)
     rules = named | dict(fill or {})
@@ -54,7 +55,32 @@ def select(
             f"no model has the label {' and '.join(labels)}",
             hint="Labels are on the first line of a script: # labels: name::bert task::nlp",
         )
-    return list(chosen.values())
+    return _told_apart(list(chosen.values()))
+
+
+def _told_apart(models: Sequence[Model]) -> list[Model]:
+    """The models, with as many of their folders in the names of those that would have the same one as tell them apart.
+
+    Several models of one script have the same name; their hashes tell them apart.
+    """
+    files: dict[str, set[Path]] = {}
+    for model in models:
+        files.setdefault(model.name, set()).add(model.path.absolute())
+    alike = {name: paths for name, paths in files.items() if len(paths) > 1}
+    return [
+        replace(model, title=_distinct(model.path.absolute(), alike[model.name])) if model.name in alike else model
+        for model in models
+    ]
+
+
+def _distinct(path: Path, others: Iterable[Path]) -> str:
+    """The end of a path that none of the others has, without its suffix unless that makes the difference."""
+    ends: list[tuple[str, ...]] = [other.with_suffix("").parts for other in others]
+    whole = path.with_suffix("").parts
+    for count in range(1, len(whole) + 1):
+        if sum(end[-count:] == whole[-count:] for end in ends) == 1:
+            return "/".join(whole[-count:]).removeprefix("//")
+    return path.name
 
 
 def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
@@ -152,31 +178,64 @@ def _label(text: str) -> tuple[str, tuple[str, ...]]:
     return key, tuple(values.split(","))
 
 
-def _expand(names: Iterable[str], *, folder: Path) -> Iterator[tuple[Path, str]]:
+def _expand(names: Iterable[str], *, folder: Path, lists: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
+    """The files that the names stand for, each with the hash that chooses one of its models.
+
+    A name that is a file is that file, whatever characters it has. `lists` are the lists in which the names stand.
+    """
     for name in names:
-        text, _, chosen_hash = name.partition("::")
-        if any(character in text for character in "*?["):
-            yield from _glob(folder / text, chosen_hash)
-            continue
+        text, chosen_hash = (name, "") if _exists(folder / name) else _split(name)
         path = folder / text
-        if not path.exists():
-            raise ModelError(f"{path}: no such file")
-        if path.suffix == ".txt":
-            yield from _expand(_lines(path), folder=path.parent)
+        if not _exists(path):
+            if any(character in text for character in "*?["):
+                yield from _glob(path, chosen_hash)
+                continue
+            raise ModelError(f"{_shown(path)}: no such file")
+        if path.suffix == ".txt" and path.is_file():
+            if path.resolve() in lists:
+                raise UsageError(f"the list {path} names itself", hint="Remove its name from it.")
+            yield from _expand(_lines(path), folder=path.parent, lists=(*lists, path.resolve()))
         elif path.suffix in SUFFIXES and path.is_file():
             yield path, chosen_hash
         else:
-            raise ModelError(
-                f"{path} is not a model",
-                hint="A model is a Python script (model.py, model.py::hash), an .onnx file, or a .txt list of these.",
-            )
+            raise _no_model(path)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name and the hash after its last `::`, as in `model.py::0123abcd`; a path may have a `::` itself."""
+    text, separator, chosen_hash = name.rpartition("::")
+    return (text, chosen_hash) if separator and "/" not in chosen_hash and "." not in chosen_hash else (name, "")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or with a NUL
+        return False
+
+
+def _shown(path: Path) -> str:
+    text = str(path)
+    return text if text.isprintable() and len(text) <= 300 else f"{text[:300]!r}"
+
+
+def _no_model(path: Path) -> ModelError:
+    from isobench.system.file_kinds import recognize
+
+    hint = "A model is a Python script (model.py, model.py::hash), an .onnx file, or a .txt list of these."
+    try:
+        kind = recognize(path) if path.is_file() else None
+    except OSError as error:
+        return ModelError(f"{path} can't be read: {error.strerror}")
+    what = f": it is {kind.what}" if kind else ": it is a folder" if path.is_dir() else ""
+    return ModelError(f"{_shown(path)} is not a model{what}", hint=f"{kind.hint} {hint}".strip() if kind else hint)
 
 
 def _glob(pattern: Path, chosen_hash: str) -> Iterator[tuple[Path, str]]:
     import glob
 
     found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
-    models = [Path(name) for name in found if Path(name).suffix in SUFFIXES]
+    models = [Path(name) for name in found if Path(name).suffix in SUFFIXES and Path(name).is_file()]
     if not models:
         raise ModelError(f"{pattern}: no .py or .onnx file matches")
     for path in models:
@@ -185,8 +244,19 @@ def _glob(pattern: Path, chosen_hash: str) -> Iterator[tuple[Path, str]]:
 
 def _lines(path: Path) -> list[str]:
     """The models of a list: one a line, relative to the folder of the list; comments start with #."""
-    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    models = [line for line in lines if line]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ModelError(f"{path} isn't encoded in UTF-8: line {line}", hint="Save it as UTF-8.") from None
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}") from None
+    models = [line for line in map(_without_comment, text.splitlines()) if line]
     if not models:
         raise ModelError(f"{path} lists no models")
     return models
+
+
+def _without_comment(line: str) -> str:
+    """A line up to the # that begins it or follows a blank: a file's name may have one."""
+    return re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()

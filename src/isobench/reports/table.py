@@ -31,7 +31,8 @@ def _model_table(results: Sequence[Result]) -> str:
     baseline_s = _baseline_s(results)
     shown = [column for column in columns.RUN_TABLE if baseline_s is not None or column is not columns.SPEED_UP]
     rows = [Row(result=result, baseline_s=baseline_s) for result in results]
-    notes = [note for result in results for note in _notes(result)]
+    notes = list(dict.fromkeys(note for result in results for note in result.model.notes))
+    notes += [note for result in results for note in _notes(result)]
     return "\n".join([_title(results), "", *_table(shown, rows), *([""] if notes else []), *notes])
 
 

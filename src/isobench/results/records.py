@@ -20,7 +20,10 @@ SCHEMA = "isobench.result/3"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """What was measured. `source_sha256` is of the script or the `.onnx` file; `git` is the checkout that holds it."""
+    """What was measured. `source_sha256` is of the script or the `.onnx` file; `git` is the checkout that holds it.
+
+    `notes` are what a reader of the figures should know about the model, a sentence each.
+    """
 
     name: str
     path: str
@@ -40,6 +43,7 @@ class ModelRecord:
     exporter: str = ""
     reference: str = ""
     deterministic: bool | None = None
+    notes: tuple[str, ...] = ()
     git: Git | None = None
     input_values: tuple[InputValues, ...] = ()
 

@@ -1,0 +1,110 @@
+"""The files that hold an ONNX file's large tensors: which they are, and whether they may be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+from isobench.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+CACHES = ("blobs", ".git/annex/objects", ".dvc/cache")
+"""Folders into which the links of a downloaded model lead: of Hugging Face's cache, git-annex and DVC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalFile:
+    """A file with weights: `location` is its name in the ONNX file, relative to that; `path` where it really lies."""
+
+    location: str
+    path: Path
+
+
+def external_files(path: Path, model: onnx.ModelProto) -> tuple[ExternalFile, ...]:
+    """The files that the model at `path` has weights in, by their names.
+
+    A name leads to a file in the model's folder. It may be a link to one beside the real model file, or in a cache of
+    an enclosing folder, as Hugging Face's snapshots are.
+
+    Raises:
+        ModelError: one is missing, or lies outside of these folders.
+    """
+    locations = sorted({_location(tensor) for tensor in tensors(model) if tensor.data_location == tensor.EXTERNAL})
+    return tuple(ExternalFile(location=location, path=_resolved(path, location)) for location in locations)
+
+
+def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of the model: those of nodes, subgraphs and functions included."""
+    yield from _of_graph(model.graph)
+    for function in model.functions:
+        yield from _of_nodes(function.node)
+    for training in model.training_info:
+        yield from _of_graph(training.initialization)
+        yield from _of_graph(training.algorithm)
+
+
+def _of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    yield from _of_sparse(graph.sparse_initializer)
+    yield from _of_nodes(graph.node)
+
+
+def _of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from [attribute.t] if attribute.HasField("t") else []
+            yield from attribute.tensors
+            yield from _of_sparse([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else [])
+            yield from _of_sparse(attribute.sparse_tensors)
+            for subgraph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from _of_graph(subgraph)
+
+
+def _of_sparse(sparse: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.TensorProto]:
+    for tensor in sparse:
+        yield tensor.values
+        yield tensor.indices
+
+
+def _location(tensor: onnx.TensorProto) -> str:
+    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+
+
+def _resolved(path: Path, location: str) -> Path:
+    shown = repr(location if len(location) <= 200 else f"{location[:200]}...")
+    parts = PurePosixPath(location).parts
+    if not parts or ".." in parts or PurePosixPath(location).is_absolute() or PureWindowsPath(location).is_absolute():
+        raise ModelError(f"{path} has weights in {shown}, outside of its own folder, which isn't allowed")
+    try:
+        # The model may be a link, with its weights beside the file that it leads to.
+        beside = [folder / location for folder in dict.fromkeys((path.parent, path.resolve().parent))]
+        found = next((file for file in beside if file.exists()), None)
+        target = found.resolve() if found else None
+    except (OSError, ValueError) as error:  # a name that is too long, or with a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f"{path} has weights in {shown}, which can't be read: {reason}") from None
+    if target is None:
+        raise ModelError(
+            f"{path} has weights in {shown}, which is missing", hint="Copy it to the folder of the .onnx file."
+        )
+    if not target.is_file():
+        raise ModelError(f"{path} has weights in {shown}, which isn't a file")
+    if not any(target.is_relative_to(folder) for folder in _allowed(path)):
+        raise ModelError(
+            f"{path} has weights in {shown}, a link to {target}, outside of its own folder, which isn't allowed",
+            hint="Copy that file to the folder of the .onnx file.",
+        )
+    return target
+
+
+def _allowed(path: Path) -> Iterator[Path]:
+    folder = path.parent.resolve()
+    yield folder
+    yield path.resolve().parent
+    for above in folder.parents:
+        for cache in CACHES:
+            yield (above / cache).resolve()

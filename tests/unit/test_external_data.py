@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+from isobench.builds.external_data import external_files
+from isobench.errors import ModelError
+
+
+def external(location: str) -> TensorProto:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=location)
+    return tensor
+
+
+def model(*locations: str) -> ModelProto:
+    return helper.make_model(helper.make_graph([], "g", [], [], [external(location) for location in locations]))
+
+
+def test_weights_of_subgraphs_functions_and_constants_are_found(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / name).write_bytes(bytes(4))
+    branch = helper.make_graph([], "b", [], [], [external("a")])
+    choice = helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
+    constant = helper.make_node("Constant", [], ["w"], value=external("b"))
+    function = helper.make_function("own", "F", [], ["w"], [constant], [helper.make_opsetid("", 20)])
+    inner = helper.make_node("Constant", [], ["v"], value=external("c"))
+    graph = helper.make_graph([choice, inner], "g", [], [], [external("d")])
+    made = helper.make_model(graph, functions=[function])
+    assert [file.location for file in external_files(tmp_path / "m.onnx", made)] == ["a", "b", "c", "d"]
+
+
+def test_a_snapshot_of_hugging_faces_cache_leads_to_its_blobs(tmp_path: Path) -> None:
+    blobs, snapshot = (
+        tmp_path / "models--acme--m" / "blobs",
+        tmp_path / "models--acme--m" / "snapshots" / "abc" / "onnx",
+    )
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    (blobs / "aaa").write_bytes(b"model")
+    (blobs / "bbb").write_bytes(b"weights")
+    (snapshot / "model.onnx").symlink_to("../../../blobs/aaa")
+    (snapshot / "model.onnx_data").symlink_to("../../../blobs/bbb")
+    [found] = external_files(snapshot / "model.onnx", model("model.onnx_data"))
+    assert (found.location, found.path) == ("model.onnx_data", blobs / "bbb")
+    (snapshot / "model.onnx").unlink()
+    (snapshot / "model.onnx").write_bytes(b"changed by the user")
+    assert external_files(snapshot / "model.onnx", model("model.onnx_data")) == (found,)
+
+
+def test_a_link_to_a_model_has_its_weights_beside_the_model(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "m.onnx").write_bytes(b"")
+    (tmp_path / "there" / "w").write_bytes(b"")
+    (tmp_path / "link.onnx").symlink_to("there/m.onnx")
+    assert [file.path for file in external_files(tmp_path / "link.onnx", model("w"))] == [tmp_path / "there" / "w"]
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("../secret", "outside of its own folder"),
+        ("sub/../../secret", "outside of its own folder"),
+        ("/etc/passwd", "outside of its own folder"),
+        ("C:\\secret", "outside of its own folder"),
+        ("", "outside of its own folder"),
+        ("link", "a link to .*/secret, outside of its own folder"),
+        ("folder/secret", "a link to .*/secret, outside of its own folder"),
+        ("device", "which isn't a file"),
+        ("loop", "which can't be read|which is missing"),
+        ("nothing", "which is missing"),
+        ("a" * 5000, "which can't be read: File name too long"),
+        ("nul\0byte", "which can't be read|which is missing"),
+        (".", "outside of its own folder|isn't a file"),
+    ],
+)
+def test_weights_elsewhere_are_refused(tmp_path: Path, location: str, message: str) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (folder / "link").symlink_to("../secret")
+    (folder / "folder").symlink_to("..")
+    (folder / "loop").symlink_to("loop")
+    os.mkfifo(folder / "device")
+    with pytest.raises(ModelError, match=message) as caught:
+        external_files(folder / "m.onnx", model(location))
+    assert len(caught.value.message) < 600
+    assert caught.value.message.replace(str(tmp_path), "").isprintable()
