@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from isobench.version import VERSION
 
 __version__ = VERSION
-__all__ = ["__version__", "benchmark", "benchmark_all", "discover"]
+__all__ = ["__version__", "benchmark", "benchmark_all", "discover", "inputs"]
 
 if TYPE_CHECKING:
-    from isobench.api import benchmark, benchmark_all, discover
+    from isobench.api import benchmark, benchmark_all, discover, inputs
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,8 @@ from isobench.tools.sequence import Sequence as Tools
 
 if TYPE_CHECKING:
     from isobench.builds.discovered import DiscoveredModel
+    from isobench.builds.model_inputs import ModelInputs
+    from isobench.environments import Environment
     from isobench.executors.base import Executor
     from isobench.results import Result, SavedResult
 
@@ -87,7 +89,7 @@ def plan(
         script_args=script_args,
         dimensions=dimensions,
         shapes=shapes,
-        inputs=[str(one) for one in inputs],
+        inputs=inputs,
         fill=fill,
     )
     for entry in entries:
@@ -113,6 +115,10 @@ def sequence(
     tools: Tools,
     *,
     script_args: Sequence[str] = (),
+    dimensions: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Sequence[str | Path] = (),
+    fill: Mapping[str, str] | None = None,
     labels: Sequence[str] = (),
     results: Path | None = None,
     progress: Progress | None = None,
@@ -135,10 +141,11 @@ def sequence(
             f"a sequence has no option {misplaced[0]!r}", hint="Give it to the benchmark tools of the sequence."
         )
     chosen_settings = Settings.of(**settings)
-    chosen = selection.select(models, labels=labels, script_args=script_args)
+    values: dict[str, Any] = {"dimensions": dimensions, "shapes": shapes, "fill": fill, "inputs": inputs}
+    chosen = selection.select(models, labels=labels, script_args=script_args, **values)
     for model in chosen:
         tools.check(model)
-    shared = {"script_args": script_args, "labels": labels, "results": results, **settings}
+    shared = {"script_args": script_args, "labels": labels, "results": results, **values, **settings}
     plans: dict[Tool, Plan] = {
         tool: plan(models, **(shared | tool.plan_options())) for tool in tools if isinstance(tool, Benchmark)
     }
@@ -206,7 +213,6 @@ def discover(
     Raises:
         ModelError: the script fails, or calls no model.
     """
-    from isobench import environments
     from isobench.builds import from_script
 
     chosen_settings = Settings.of(**settings)
@@ -214,13 +220,57 @@ def discover(
     if not chosen.is_script:
         raise UsageError(f"discover needs a Python script, got {model}")
     console = progress or Console(quiet=True)
-    spec = environments.choose(environments.for_script(chosen.path, progress=console.stage), note=console.note)
-    environment = environments.create(spec, progress=console.stage)
-    environments.check(environment)
+    environment = _script_environment(chosen, console)
     found = from_script.discover(
         replace(chosen, hash=""), environment=environment, settings=chosen_settings, on_stage=console.stage
     )
     return [entry for entry in found if entry.hash.startswith(chosen.hash)]
+
+
+def inputs(
+    model: str | Path,
+    *,
+    script_args: Sequence[str] = (),
+    dimensions: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Sequence[str | Path] = (),
+    fill: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> list[ModelInputs]:
+    """The inputs that an `.onnx` file, or each model of a script, would be measured with.
+
+    Raises:
+        ModelError: the file can't be read, or the script fails.
+        UsageError: the sizes of inputs aren't fixed, or values that were given don't fit.
+    """
+    from isobench import builds
+    from isobench.builds import model_inputs
+
+    chosen_settings = Settings.of(**settings)
+    [chosen] = selection.select(
+        [str(model)], script_args=script_args, dimensions=dimensions, shapes=shapes, inputs=inputs, fill=fill
+    )
+    if not chosen.is_script:
+        return [model_inputs.of_onnx(chosen, chosen_settings.seed)]
+    console = progress or Console(quiet=True)
+    environment = _script_environment(chosen, console)
+    found = builds.find(chosen, onnx=False, environment=environment, settings=chosen_settings)
+    if found is None:
+        found = builds.make(
+            chosen, onnx=False, environment=environment, settings=chosen_settings, on_stage=console.stage
+        )
+    return [model_inputs.of_build(one) for one in found]
+
+
+def _script_environment(model: Model, progress: Progress) -> Environment:
+    """The environment that a script runs in, created unless it exists."""
+    from isobench import environments
+
+    spec = environments.choose(environments.for_script(model.path, progress=progress.stage), note=progress.note)
+    environment = environments.create(spec, progress=progress.stage)
+    environments.check(environment)
+    return environment
 
 
 __all__ = [
@@ -231,6 +281,7 @@ __all__ = [
     "benchmark",
     "benchmark_all",
     "discover",
+    "inputs",
     "measure",
     "plan",
     "sequence",

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isobench import paths
-from isobench.builds import drawing, element_types, given_inputs, onnx_file, sizes
+from isobench.builds import given_inputs, onnx_file, onnx_inputs
 from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Binding, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
+from isobench.builds.onnx_inputs import OnnxInputs
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError
 from isobench.failures import FailureKind
-from isobench.planning.models import InputValues, Model, TensorSpec
+from isobench.planning.models import Model, TensorSpec
 from isobench.planning.settings import Settings
 from isobench.workers import protocol
 
@@ -39,16 +40,13 @@ def build(
     """
     on_stage("reading the file")
     found = onnx_file.read(model.path)
-    given = given_inputs.of_onnx(model, found)
-    inputs = sizes.settle(found, model.dimensions, {**model.shapes, **given.shapes})
-    content = _checked_hash(model, found, inputs)
-    given = given_inputs.filled(model, inputs, given, settings.seed)
+    inputs = onnx_inputs.prepare(model, found, settings.seed)
+    content = _checked_hash(model, found, inputs.tensor_specs)
     run_dir = paths.new_run("reference")
     made = run_dir / "build"
     made.mkdir(parents=True)
     onnx_file.copy(found, made / ONNX_FILE)
-    tensors, values = input_values(found, inputs, given, settings.seed)
-    protocol.write_tensors(made / INPUTS_FILE, tensors)
+    protocol.write_tensors(made / INPUTS_FILE, list(inputs.tensors))
     arguments = {
         "onnx_file": str(made / ONNX_FILE),
         "inputs_file": str(made / INPUTS_FILE),
@@ -57,18 +55,18 @@ def build(
     try:
         run_worker("reference_worker.py", arguments, run_dir / "worker", environment, settings, on_stage, writes=[made])
     except ModelError:
-        if given.expected is None:
+        if inputs.expected is None:
             raise
-    if given.expected is not None:
-        protocol.write_tensors(made / EXPECTED_FILE, list(given.expected))
-    finished = _describe(model, found, inputs, values, made, content, reference=given.reference or REFERENCE)
+    if inputs.expected is not None:
+        protocol.write_tensors(made / EXPECTED_FILE, list(inputs.expected))
+    finished = _describe(model, found, inputs, made, content)
     store(finished, made)
     shutil.rmtree(run_dir)
     dependencies = [model.path, *(file.path for file in found.external), *given_inputs.files(model)]
     return [finished], [Dependency.of(path.absolute()) for path in dependencies]
 
 
-def _checked_hash(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSpec]) -> str:
+def _checked_hash(model: Model, found: onnx_file.OnnxFile, inputs: Sequence[TensorSpec]) -> str:
     """The SHA-256 of the file with its external data; `model.hash`, if one was given, must be the model's own."""
     content = onnx_file.content_hash(found.path, found.external)
     own = _hash(content, inputs)
@@ -81,34 +79,15 @@ def _checked_hash(model: Model, found: onnx_file.OnnxFile, inputs: list[TensorSp
     return content
 
 
-def _hash(content: str, inputs: list[TensorSpec]) -> str:
+def _hash(content: str, inputs: Sequence[TensorSpec]) -> str:
     return hashlib.sha256(f"{content}\n{_signature(inputs)}".encode()).hexdigest()[:8]
 
 
-def _signature(inputs: list[TensorSpec]) -> str:
+def _signature(inputs: Sequence[TensorSpec]) -> str:
     return ", ".join(f"{spec.name}={spec.dtype}{list(spec.shape)}" for spec in inputs)
 
 
-def input_values(
-    found: onnx_file.OnnxFile, specs: list[TensorSpec], given: given_inputs.Given, seed: int
-) -> tuple[list[protocol.Tensor], tuple[InputValues, ...]]:
-    """The tensors of all inputs, those that weren't given drawn, and the record of each."""
-    drawn = {one.tensor.name: one for one in drawing.draw(found.model, specs, seed)}
-    tensors = [given.tensors.get(spec.name) or drawn[spec.name].tensor for spec in specs]
-    rules = {**{name: one.rule for name, one in drawn.items()}, **given.rules}
-    return tensors, tuple(element_types.values(tensor, rules[tensor.name]) for tensor in tensors)
-
-
-def _describe(
-    model: Model,
-    found: onnx_file.OnnxFile,
-    inputs: list[TensorSpec],
-    values: tuple[InputValues, ...],
-    made: Path,
-    content: str,
-    *,
-    reference: str,
-) -> Build:
+def _describe(model: Model, found: onnx_file.OnnxFile, inputs: OnnxInputs, made: Path, content: str) -> Build:
     identity = content_id(made, content)
     return Build(
         id=identity,
@@ -116,20 +95,20 @@ def _describe(
         model=model,
         part="",
         class_name="",
-        hash=_hash(content, inputs),
-        inputs=tuple(inputs),
-        input_values=values,
-        signature=f"({_signature(inputs)})",
+        hash=_hash(content, inputs.tensor_specs),
+        inputs=inputs.tensor_specs,
+        input_values=inputs.values,
+        signature=f"({_signature(inputs.tensor_specs)})",
         parameters=found.parameters,
         weights_sha256=content,
-        reference=reference,
+        reference=inputs.reference or REFERENCE,
         deterministic=True,
         max_depth=0,
         onnx=Onnx(
             sha256=content,
             opset=found.opset,
             exporter="",
-            inputs=tuple(Binding(name=spec.name, source=spec.name) for spec in inputs),
+            inputs=tuple(Binding(name=spec.name, source=spec.name) for spec in inputs.specs),
             outputs=tuple(Binding(name=spec.name, source=spec.name) for spec in found.outputs),
         ),
         onnx_error=None,

@@ -106,7 +106,7 @@ def build(
 
 def _written(given: Given, file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    protocol.write_tensors(file, list(given.tensors.values()))
+    protocol.write_tensors(file, [one for tensors in given.tensors.values() for one in tensors])
     return file
 
 

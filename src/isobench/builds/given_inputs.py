@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isobench.builds import element_types, filling, input_files
+from isobench.builds import containers, element_types, filling, input_files
 from isobench.builds.input_files import InputSet, Message, RawBytes, Value
 from isobench.errors import UsageError
 from isobench.planning.models import Model, TensorSpec
@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 class Given:
     """Values of inputs that fit a model, by its own names; `rules` says of each where it comes from.
 
+    An input that isn't a tensor has several tensors, or none: see `containers`.
     `expected` are the outputs that belong to them, None where none were given; `reference` is where these come from.
     """
 
-    tensors: Mapping[str, protocol.Tensor] = field(default_factory=dict)
+    tensors: Mapping[str, tuple[protocol.Tensor, ...]] = field(default_factory=dict)
     rules: Mapping[str, str] = field(default_factory=dict)
     expected: tuple[protocol.Tensor, ...] | None = None
     reference: str = ""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tensor.shape for name, tensor in self.tensors.items()}
+        """The shapes of those that are tensors: not of sequences, maps and optionals."""
+        return {name: one.shape for name, tensors in self.tensors.items() for one in tensors if one.name == name}
 
 
 def files(model: Model) -> list[Path]:
@@ -89,31 +91,35 @@ def _from_files(
     names: Mapping[str, str],
     owner: str,
     sizes: _Sizes,
-) -> tuple[dict[str, protocol.Tensor], dict[str, str]]:
+) -> tuple[dict[str, tuple[protocol.Tensor, ...]], dict[str, str]]:
     """The tensors of files that fit `specs`, and the rule of each; `names` has what each input may be called."""
     known = {spec.name: spec for spec in specs}
-    tensors, rules = {}, {}
+    tensors: dict[str, tuple[protocol.Tensor, ...]] = {}
+    rules: dict[str, str] = {}
     for name, value, source in [*_assigned(chosen, known, names, owner), *_from_fill(model, known, owner)]:
-        array = _array(value, known[name], sizes, source)
-        tensor, note = fitted(array, known[name], source)
-        sizes.check(known[name], tensor.shape, source)
-        tensors[name], rules[name] = tensor, f"given: {source}{note}"
+        spec = known[name]
+        if containers.is_container(spec.dtype):
+            parts = containers.parts(spec, value, source)
+            tensors[name] = (*tensors.get(name, ()), *parts)
+            rules[name] = f"given: {source}"
+            continue
+        tensor, note = fitted(_array(value, spec, sizes, source), spec, source)
+        sizes.check(spec, tensor.shape, source)
+        tensors[name], rules[name] = (tensor,), f"given: {source}{note}"
     return tensors, rules
 
 
 def filled(model: Model, specs: Sequence[TensorSpec], given: Given, seed: int) -> Given:
-    """`given` with the values that rules make (`--fill NAME=RULE`); the sizes of `specs` are fixed.
+    """`given` with the values that rules make (`--fill NAME=RULE`), which take precedence; `specs` have fixed sizes.
 
     Raises:
-        UsageError: a rule isn't one, or doesn't fit the input's type, or the input has values already.
+        UsageError: a rule isn't one, or doesn't fit the input's type.
     """
     tensors, rules = dict(given.tensors), dict(given.rules)
     for spec in specs:
         rule = model.fill.get(spec.name, "@")
         if not rule.startswith("@"):
-            if spec.name in tensors:
-                raise UsageError(f"input {spec.name} has both {rules[spec.name]} and --fill {spec.name}={rule}")
-            tensors[spec.name] = element_types.to_tensor(spec.name, filling.fill(spec, rule, seed))
+            tensors[spec.name] = (element_types.to_tensor(spec.name, filling.fill(spec, rule, seed)),)
             rules[spec.name] = rule
     return replace(given, tensors=tensors, rules=rules)
 
@@ -196,7 +202,8 @@ def _assigned(
     if chosen is None:
         return
     source, names = chosen.source, list(specs)
-    unknown = [name for name in chosen.named if name not in aliases]
+    parts = {name: containers.owner(name, specs.values()) for name in chosen.named if name not in aliases}
+    unknown = [name for name, owner in parts.items() if not owner]
     listed = f"{model} has the inputs: {', '.join(names) or 'none'}."
     if unknown:
         raise UsageError(f"{source} has values for {', '.join(unknown)}, which {model} doesn't have", hint=listed)
@@ -208,7 +215,11 @@ def _assigned(
             f"{source} holds one input without a name, but {model} has {len(names)}",
             hint=f"{listed} Give --inputs NAME={source}.",
         )
-    yield from ((aliases[name], value, source) for name, value in chosen.named.items())
+    for name, value in chosen.named.items():
+        if name in aliases:
+            yield aliases[name], value, source
+        else:
+            yield parts[name], containers.Part(name=name, array=value), source
     yield from ((names[place], value, source) for place, value in sorted(chosen.placed.items()))
     if chosen.single is not None:
         yield names[0], chosen.single, source
@@ -279,17 +290,8 @@ def _expected(chosen: InputSet, found: OnnxFile) -> tuple[protocol.Tensor, ...]:
     for place, message in sorted(chosen.expected.items()):
         name, kind = outputs[place].name, outputs[place].type.WhichOneof("value") or "tensor_type"
         dtype = next((spec.dtype for spec in found.outputs if spec.name == name), "")
-        tensors += _flat(name, _decoded(message, kind, dtype, chosen.source))
+        tensors += containers.flat(name, _decoded(message, kind, dtype, chosen.source))
     return tuple(tensors)
-
-
-def _flat(name: str, value: Any) -> list[protocol.Tensor]:
-    """A tensor, or the tensors of a sequence: `y.0`, `y.1`; none for an optional without a value."""
-    if value is None:
-        return []
-    if isinstance(value, list):
-        return [element_types.to_tensor(f"{name}.{index}", array) for index, array in enumerate(value)]
-    return [element_types.to_tensor(name, value)]
 
 
 def _text(shape: Sequence[int]) -> str:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isobench.cli.parameters import PERCENT, SCRIPT_ARGS, WAIT, environment_options, settings_options
+from isobench.cli.parameters import (
+    PERCENT,
+    SCRIPT_ARGS,
+    WAIT,
+    environment_options,
+    given_inputs,
+    input_options,
+    settings_options,
+)
 from isobench.cli.words import DEVICE, RT_ARGS, RUNTIMES, WordsCommand
 from isobench.errors import ResultError, UsageError
 from isobench.planning.settings import COMPARE_DEFAULTS
@@ -30,6 +38,7 @@ TOO_SLOW = 8
 @WAIT
 @environment_options
 @SCRIPT_ARGS
+@input_options
 @click.option("--anyway", is_flag=True, help="Compare results even if more differs, or if some are missing.")
 @click.option(
     "--fail-if-slower",
@@ -70,6 +79,7 @@ def compare(
         from isobench.runtimes.keywords import from_words
 
         console = Console()
+        given = given_inputs(settings)
         plan = api.plan(
             what,
             runtimes=runtimes,
@@ -78,6 +88,7 @@ def compare(
             wait=wait,
             script_args=script_args,
             interleaved=True,
+            **given,
             **settings,
         )
         if len(plan.models) * len(plan.runtimes) == 1 and not plan.models[0].is_script:

@@ -21,6 +21,7 @@ COMMANDS = {
     "discover": "isobench.cli.discover:discover",
     "doctor": "isobench.cli.doctor:doctor",
     "env": "isobench.cli.env:env",
+    "inputs": "isobench.cli.inputs:inputs",
     "list": "isobench.cli.results:list_",
     "plugin": "isobench.cli.plugins:plugin",
     "plugins": "isobench.cli.plugins:plugins",
@@ -55,6 +56,7 @@ def cli() -> None:
     isobench run model.onnx --dim batch=8          measure an ONNX file on the default runtime, ort
     isobench compare a.py b.py                     is the second faster?
     isobench discover model.py                     list the models that a script calls
+    isobench inputs model.onnx -o x.npz            save the inputs that it is measured with
     isobench env list                              list the environments
     isobench list, isobench show ID                list results, show one
     isobench report --csv                          write all results as one table

@@ -87,9 +87,35 @@ _FILL = click.option(
 )
 
 
-def input_options(command: _Command) -> _Command:
-    """The options of every command that takes values of inputs."""
+_SHAPE = click.option(
+    "--shape", "shapes", multiple=True, metavar="INPUT=N,N,...", help="The shape of an .onnx file's input."
+)
+_DIM = click.option(
+    "--dim", "dimensions", multiple=True, metavar="NAME=N", help="A dynamic dimension of an .onnx file."
+)
+
+
+def value_options(command: _Command) -> _Command:
+    """The options for the values of inputs."""
     return _INPUTS(_FILL(command))
+
+
+def input_options(command: _Command) -> _Command:
+    """The options of every command that takes sizes and values of inputs; `given_inputs` reads them."""
+    return _SHAPE(_DIM(value_options(command)))
+
+
+def given_inputs(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of `input_options` out of `options`, and return them as keywords of `api.plan`.
+
+    Raises:
+        UsageError: one isn't of its form.
+    """
+    from isobench.planning import selection
+
+    parsed = {"shapes": selection.shapes, "dimensions": selection.dimensions, "fill": selection.fill_rules}
+    values = {name: parse(options.pop(name, ())) for name, parse in parsed.items()}
+    return {"inputs": options.pop("inputs"), **values}
 
 
 class _Parsed(click.ParamType[Any]):

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, WAIT, environment_options, input_options, settings_options
+from isobench.cli.parameters import (
+    SCRIPT_ARGS,
+    WAIT,
+    environment_options,
+    given_inputs,
+    input_options,
+    settings_options,
+)
 from isobench.cli.words import DEVICE, RT_ARGS, RUNTIMES, WordsCommand
 
 if TYPE_CHECKING:
@@ -29,8 +36,6 @@ WRONG_OUTPUTS = 7
 @WAIT
 @environment_options
 @SCRIPT_ARGS
-@click.option("--shape", "shapes", multiple=True, metavar="INPUT=N,N,...", help="The shape of an .onnx file's input.")
-@click.option("--dim", "dimensions", multiple=True, metavar="NAME=N", help="A dynamic dimension of an .onnx file.")
 @input_options
 @click.option("--label", "labels", multiple=True, metavar="KEY::VALUE", help="Only scripts that carry this label.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Save results in this folder.")
@@ -43,10 +48,6 @@ def run(
     interleaved: bool,
     wait: bool,
     script_args: tuple[str, ...],
-    shapes: tuple[str, ...],
-    dimensions: tuple[str, ...],
-    inputs: tuple[str, ...],
-    fill: tuple[str, ...],
     labels: tuple[str, ...],
     output: Path | None,
     as_json: bool,
@@ -60,9 +61,9 @@ def run(
     """
     from isobench import api
     from isobench.console import Console
-    from isobench.planning import selection
     from isobench.runtimes.keywords import from_words
 
+    given = given_inputs(settings)
     plan = api.plan(
         models,
         runtimes=runtimes,
@@ -71,12 +72,9 @@ def run(
         interleaved=interleaved,
         wait=wait,
         script_args=script_args,
-        shapes=selection.shapes(shapes),
-        dimensions=selection.dimensions(dimensions),
-        inputs=inputs,
-        fill=selection.fill_rules(fill),
         labels=labels,
         results=output.absolute() if output else None,
+        **given,
         **settings,
     )
     console = Console()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, environment_options, settings_options
+from isobench.cli.parameters import SCRIPT_ARGS, environment_options, given_inputs, settings_options, value_options
 from isobench.cli.words import Words, WordsCommand, is_model
 
 
@@ -58,6 +58,7 @@ class _SequenceCommand(WordsCommand):
 @settings_options(only=["seed", "timeout_s"])
 @environment_options
 @SCRIPT_ARGS
+@value_options
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Save results in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="TOOL [OPTIONS] [TOOL [OPTIONS]]...")
@@ -87,6 +88,7 @@ def sequence(
 
     console = Console()
     tools = parse(words, registry.tools(), registry.sequences())
+    given = given_inputs(settings)
     saved = list(
         api.sequence(
             models,
@@ -95,6 +97,7 @@ def sequence(
             labels=labels,
             results=output.absolute() if output else None,
             progress=console,
+            **given,
             **settings,
         )
     )

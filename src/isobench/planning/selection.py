@@ -21,7 +21,7 @@ def select(
     script_args: Sequence[str] = (),
     dimensions: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-    inputs: Sequence[str] = (),
+    inputs: Sequence[str | Path] = (),
     fill: Mapping[str, str] | None = None,
 ) -> list[Model]:
     """The models that `names` stand for, in order and without duplicates; of those, the ones that have all `labels`.
@@ -119,7 +119,7 @@ def shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(_size(part) for part in text.split(",")) for name, text in map(_pair, texts)}
 
 
-def given_files(texts: Iterable[str]) -> tuple[tuple[Path, ...], dict[str, str]]:
+def given_files(texts: Iterable[str | Path]) -> tuple[tuple[Path, ...], dict[str, str]]:
     """Files of inputs: paths and globs; and `NAME=FILE`, the file of one input, as a rule of `--fill`: `@FILE`.
 
     Raises:

@@ -1,0 +1,102 @@
+"""The inputs of an ONNX file as it is measured: their sizes, and their values: given, filled by a rule, or drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from isobench.builds import drawing, element_types, given_inputs, sizes
+from isobench.errors import UsageError
+from isobench.planning.models import InputValues, Model, TensorSpec
+from isobench.workers import protocol
+
+if TYPE_CHECKING:
+    from isobench.builds.onnx_file import OnnxFile
+
+ELEMENTS = 2
+"""Elements of a sequence where none are given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxInputs:
+    """The inputs of one inference. `specs` are those of the graph, whose sizes are fixed.
+
+    An input that isn't a tensor (a sequence, a map, an optional) has several `tensors`, or none: see
+    `workers/protocol.py`. `expected` are outputs that were given with the inputs, and `reference` where they come from.
+    """
+
+    specs: tuple[TensorSpec, ...]
+    tensors: tuple[protocol.Tensor, ...]
+    values: tuple[InputValues, ...]
+    expected: tuple[protocol.Tensor, ...] | None
+    reference: str
+
+    @property
+    def tensor_specs(self) -> tuple[TensorSpec, ...]:
+        return tuple(TensorSpec(name=one.name, dtype=one.dtype, shape=one.shape) for one in self.tensors)
+
+
+def prepare(model: Model, found: OnnxFile, seed: int) -> OnnxInputs:
+    """Settle the sizes of the inputs, and their values.
+
+    Raises:
+        UsageError: a size isn't fixed, or values that were given don't fit.
+        ModelError: no values are valid.
+    """
+    given = given_inputs.of_onnx(model, found)
+    specs = sizes.settle(found, model.dimensions, {**model.shapes, **given.shapes})
+    given = given_inputs.filled(model, specs, given, seed)
+    tensors: list[protocol.Tensor] = []
+    values: list[InputValues] = []
+    drawn = {one.tensor.name: one for one in drawing.draw(found.model, _to_draw(found, specs, given), seed)}
+    for spec in specs:
+        chosen = given.tensors.get(spec.name)
+        rule = given.rules.get(spec.name, "")
+        if chosen is None:
+            chosen = tuple(one.tensor for name, one in drawn.items() if _is_part(name, spec.name))
+        tensors += chosen
+        values += [element_types.values(one, rule or drawn[one.name].rule) for one in chosen]
+    return OnnxInputs(
+        specs=tuple(specs),
+        tensors=tuple(tensors),
+        values=tuple(values),
+        expected=given.expected,
+        reference=given.reference,
+    )
+
+
+def _is_part(tensor: str, name: str) -> bool:
+    return tensor == name or (tensor.startswith(f"{name}.") and tensor.removeprefix(f"{name}.").isdigit())
+
+
+def _to_draw(found: OnnxFile, specs: list[TensorSpec], given: given_inputs.Given) -> list[TensorSpec]:
+    """The tensors to draw: those of inputs that aren't tensors have names of their own, `x.0`, `x.1`.
+
+    An optional without values has none. Given tensors are drawn, too: others may depend on their shapes.
+    """
+    wanted: list[TensorSpec] = []
+    for spec in specs:
+        kind, _, inner = spec.dtype.partition("(")
+        if not inner:
+            wanted.append(spec)
+        elif spec.name in given.tensors or kind == "optional":
+            continue
+        elif kind == "sequence" and "(" not in inner:
+            shape = _element_shape(found, spec.name)
+            element = TensorSpec(name=spec.name, dtype=inner.removesuffix(")"), shape=shape)
+            wanted += [replace(element, name=f"{spec.name}.{place}") for place in range(ELEMENTS)]
+        else:
+            raise UsageError(
+                f"the input {spec.name} is a {spec.dtype}, which isobench can't draw",
+                hint=f"Give it: --inputs FILE.npz with {spec.name}.keys and {spec.name}.values."
+                if kind == "map"
+                else f"Give it: --inputs FILE.npz with {spec.name}.0, {spec.name}.1, ...",
+            )
+    return wanted
+
+
+def _element_shape(found: OnnxFile, name: str) -> tuple[int, ...]:
+    """The shape of a sequence's elements; sizes that the file leaves open are 2."""
+    value = next(value for value in found.model.graph.input if value.name == name)
+    dims = value.type.sequence_type.elem_type.tensor_type.shape.dim
+    return tuple(one.dim_value if one.HasField("dim_value") else 2 for one in dims)
