@@ -14,6 +14,7 @@ import onnxruntime
 
 import cuda_driver
 import gpu_timing
+import ort_custom_ops
 import ort_session
 import ort_values
 import protocol
@@ -50,6 +51,8 @@ def _execute(
     graph_optimization: str = "all",
     tf32: bool = False,
     cpu_fallback: bool = False,
+    custom_op_library: str = "",
+    custom_op_library_sha256: str = "",
 ) -> None:
     model = request()["model"]
     given = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
@@ -61,8 +64,13 @@ def _execute(
     monitor, gpu_facts = gpu_timing.watch(cuda)
     stream = cuda.stream()
     _load_libraries()
+    ort_custom_ops.register(options, custom_op_library)
     started = time.perf_counter()
-    session = _session(onnx_file, options, cuda.handle(stream), tf32=tf32, cpu_fallback=cpu_fallback)
+    try:
+        session = _session(onnx_file, options, cuda.handle(stream), tf32=tf32, cpu_fallback=cpu_fallback)
+    except Refused as error:
+        ort_custom_ops.check_known(error, custom_op_library)
+        raise
     load_s = time.perf_counter() - started
     transfers = gpu_timing.Transfers(cuda, stream)
     binding = session.io_binding()
@@ -114,6 +122,7 @@ def _execute(
             "cuda_layer": cuda.name,
             "gpu": gpu_facts,
             **gpu_timing.CONTRACT,
+            **ort_custom_ops.facts(custom_op_library, custom_op_library_sha256),
         },
     )
 

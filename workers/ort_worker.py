@@ -9,6 +9,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy only converts tensors here; it
 
 import onnxruntime
 
+import ort_custom_ops
 import ort_session
 import protocol
 from harness import Refused, measure, request, serve
@@ -41,6 +42,8 @@ def _execute(
     inter_op_threads: int | None = None,
     execution_provider: str = CPU,
     spinning: bool = True,
+    custom_op_library: str = "",
+    custom_op_library_sha256: str = "",
 ) -> None:
     model, threads = request()["model"], request()["threads"]
     inputs = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
@@ -51,8 +54,9 @@ def _execute(
     options.inter_op_num_threads = inter_op_threads or (threads if execution_mode == "parallel" else 1)
     for pool in ("intra_op", "inter_op"):
         options.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(spinning)))
+    ort_custom_ops.register(options, custom_op_library)
     started = time.perf_counter()
-    session = _session(onnx_file, options, execution_provider)
+    session = _session(onnx_file, options, execution_provider, custom_op_library)
     load_s = time.perf_counter() - started
     values = ort_session.values(session, inputs, model["onnx_inputs"])
     inference = ort_session.prepare(session, values, model["onnx_outputs"], onnx_file)
@@ -74,13 +78,16 @@ def _execute(
             "spinning": spinning,
             "timing": "host",
             **inference.facts,
+            **ort_custom_ops.facts(custom_op_library, custom_op_library_sha256),
         },
         threads=effective.intra_op_num_threads,
         asked_threads=intra_op_threads,
     )
 
 
-def _session(onnx_file: str, options: onnxruntime.SessionOptions, provider: str) -> onnxruntime.InferenceSession:
+def _session(
+    onnx_file: str, options: onnxruntime.SessionOptions, provider: str, library: str
+) -> onnxruntime.InferenceSession:
     """A session that runs every node with the requested provider and execution mode.
 
     By default, ONNX Runtime runs on the CPU what the provider can't run, and in sequence what it can't run in parallel.
@@ -101,6 +108,7 @@ def _session(onnx_file: str, options: onnxruntime.SessionOptions, provider: str)
     try:
         session = onnxruntime.InferenceSession(onnx_file, options, providers=[provider])
     except Exception as error:
+        ort_custom_ops.check_known(error, library)
         if provider == CPU:
             raise
         raise Refused(

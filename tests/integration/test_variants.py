@@ -184,3 +184,24 @@ def test_one_model_is_compared_in_two_environments(model: Path, adopted_ort: Env
     lacking = measure(model, "ort@openvino").outcome
     assert isinstance(lacking, Failed)
     assert "ort@openvino can't run: the environment openvino contains no onnxruntime" in lacking.message
+
+
+def test_an_operator_that_ort_does_not_have_is_named_with_the_way_out(tmp_path: Path) -> None:
+    given, made = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [8]) for name in ("x", "y"))
+    node = helper.make_node("Frobnicate", ["x"], ["y"], domain="com.acme")
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.acme", 1)]
+    path = tmp_path / "custom.onnx"
+    graph = helper.make_graph([node], "custom", [given], [made])
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=8), path)
+
+    def failed(**rt_args: Any) -> Failed:
+        outcome = isobench.benchmark(path, runtime="ort", rt_args=rt_args, iterations=20).outcome
+        assert isinstance(outcome, Failed)
+        return outcome
+
+    without = failed()
+    assert "the operator Frobnicate of the domain com.acme, which ONNX Runtime doesn't have" in without.message
+    assert without.hint.endswith("--rt-args custom_op_library::PATH")
+    (tmp_path / "ops.so").write_bytes(b"no library")
+    other = failed(custom_op_library=tmp_path / "ops.so")
+    assert (other.kind, "can't load custom_op_library" in other.message) == ("bad-argument", True)

@@ -38,6 +38,7 @@ def build(
         ModelError: it isn't an ONNX file, or ONNX Runtime can't run it.
         UsageError: the sizes of its inputs aren't fixed, or values that were given don't fit.
     """
+    libraries = [model.custom_op_library.absolute()] if model.custom_op_library else []
     on_stage("reading the file")
     found = onnx_file.read(model.path)
     inputs = onnx_inputs.prepare(model, found, settings.seed)
@@ -51,9 +52,19 @@ def build(
         "onnx_file": str(made / ONNX_FILE),
         "inputs_file": str(made / INPUTS_FILE),
         "expected_file": str(made / EXPECTED_FILE),
+        **({"custom_op_library": str(libraries[0])} if libraries else {}),
     }
     try:
-        run_worker("reference_worker.py", arguments, run_dir / "worker", environment, settings, on_stage, writes=[made])
+        run_worker(
+            "reference_worker.py",
+            arguments,
+            run_dir / "worker",
+            environment,
+            settings,
+            on_stage,
+            reads=libraries,
+            writes=[made],
+        )
     except ModelError:
         if inputs.expected is None:
             raise
@@ -62,7 +73,8 @@ def build(
     finished = _describe(model, found, inputs, made, content)
     store(finished, made)
     shutil.rmtree(run_dir)
-    dependencies = [model.path, *(file.path for file in found.external), *given_inputs.files(model)]
+    external = [file.path for file in found.external]
+    dependencies = [model.path, *external, *given_inputs.files(model), *libraries]
     return [finished], [Dependency.of(path.absolute()) for path in dependencies]
 
 

@@ -97,4 +97,6 @@ def _key(model: Model, selector: str, onnx: bool, environment: Environment, sett
         }
     else:
         request |= {"dimensions": dict(model.dimensions), "shapes": dict(model.shapes)}
+        if model.custom_op_library is not None:
+            request["custom_op_library"] = str(model.custom_op_library.absolute())
     return cache.key(request)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobench import environments
@@ -62,7 +63,9 @@ class LocalExecutor:
         at_work = _Sequence(plans, progress)
         failures = []
         for model in models:
-            state, done = State(model=model, settings=settings), 0
+            libraries = [_Work(plan, progress).by_library(model) for plan in plans.values()]
+            library = next((library for groups in libraries for library in groups if library), None)
+            state, done = State(model=replace(model, custom_op_library=library), settings=settings), 0
             steps = tuple(tools)
             try:
                 for reached in advance(state, steps, at_work):
@@ -200,9 +203,25 @@ class _Work(_Bench):
             yield saved
 
     def _usual_cases(self, entries: Sequence[Entry], model: Model) -> Iterator[Case | SavedResult]:
-        if not entries:
-            return
-        state = State(model=model, settings=self.plan.settings)
+        for library, group in self.by_library(model, entries).items():
+            yield from self._built_together(group, model, replace(model, custom_op_library=library))
+
+    def by_library(self, model: Model, entries: Sequence[Entry] | None = None) -> dict[Path | None, list[Entry]]:
+        """The runtimes by the library of operators that the expected outputs of an `.onnx` file need.
+
+        Runtimes that name none share the first one: they may have the operators themselves.
+        """
+        groups: dict[Path | None, list[Entry]] = {}
+        for entry in self.entries if entries is None else entries:
+            library = None if model.is_script else entry.custom_op_library(self.plan.rt_args)
+            groups.setdefault(library, []).append(entry)
+        if None in groups and len(groups) > 1:
+            others = groups.pop(None)
+            next(iter(groups.values())).extend(others)
+        return groups
+
+    def _built_together(self, entries: Sequence[Entry], model: Model, source: Model) -> Iterator[Case | SavedResult]:
+        state = State(model=source, settings=self.plan.settings)
         try:
             made = builds_of(state, self, onnx=any(entry.build_required for entry in entries))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other models go on

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from isobench.errors import UsageError
 from isobench.planning.models import Model
+from isobench.runtimes import custom_ops
 from isobench.runtimes.nvidia import OnNvidia, OrtCudaRT, TrtRT, TrtRtxRT
 from isobench.runtimes.worker_rt import WorkerRT
 from isobench.system.devices import CPUS, NVIDIA
@@ -21,7 +23,8 @@ class OrtRT(WorkerRT):
     """ONNX Runtime on the CPU.
 
     `intra_op_threads` (default: `--threads`) work on one operator; `inter_op_threads` on several at a time, if
-    `execution_mode` is parallel. All nodes must run on `execution_provider`.
+    `execution_mode` is parallel. All nodes must run on `execution_provider`. `custom_op_library` is a shared library
+    with operators that ONNX Runtime doesn't have; the expected outputs of an `.onnx` file are computed with it, too.
     """
 
     environment = "ort"
@@ -38,6 +41,7 @@ class OrtRT(WorkerRT):
         inter_op_threads: int | None = None,
         execution_provider: str = "CPUExecutionProvider",
         spinning: bool = True,
+        custom_op_library: Path | None = None,
     ) -> None:
         parallel = execution_mode == "parallel"
         if inter_op_threads is not None and not parallel:
@@ -55,6 +59,7 @@ class OrtRT(WorkerRT):
             inter_op_threads=inter_op_threads,
             execution_provider=execution_provider,
             spinning=spinning,
+            **custom_ops.arguments(custom_op_library),
         )
 
     @classmethod

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from isobench.errors import UsageError
+from isobench.runtimes import custom_ops
 from isobench.runtimes.worker_rt import WorkerRT
 
 
@@ -80,7 +82,7 @@ class OrtCudaRT(OnNvidia):
     """ONNX Runtime's CUDA provider.
 
     With `cpu_fallback`, nodes that it doesn't support run on the CPU, and the result records it; without, they are an
-    error.
+    error. `custom_op_library` is a shared library with operators that ONNX Runtime doesn't have.
     """
 
     environment = "ort-cuda"
@@ -93,5 +95,11 @@ class OrtCudaRT(OnNvidia):
         graph_optimization: Literal["all", "extended", "basic", "none"] = "all",
         tf32: bool = False,
         cpu_fallback: bool = False,
+        custom_op_library: Path | None = None,
     ) -> None:
-        super().__init__(graph_optimization=graph_optimization, tf32=tf32, cpu_fallback=cpu_fallback)
+        super().__init__(
+            graph_optimization=graph_optimization,
+            tf32=tf32,
+            cpu_fallback=cpu_fallback,
+            **custom_ops.arguments(custom_op_library),
+        )

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from isobench import plugins
@@ -100,6 +101,12 @@ class Entry:
 
         own = self.choice.arguments if self.choice else {}
         return self.cls(**bind(self.cls, {**rt_args, **own}, who=self.name))
+
+    def custom_op_library(self, rt_args: Mapping[str, Any]) -> Path | None:
+        """The library of operators that its arguments name: the expected outputs of an `.onnx` file need it, too."""
+        from isobench.runtimes import custom_ops
+
+        return custom_ops.library_of(self.make(rt_args).rt_args)
 
     def within(self, name: str) -> Entry:
         """The same runtime in another environment: a spec or a ready environment's folder of that name.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from isobench import plugins
 from isobench.errors import UsageError
+from isobench.runtimes import custom_ops
 from isobench.runtimes.base import BaseRT, Context
 from isobench.workers import protocol
 
@@ -53,6 +54,11 @@ class WorkerRT(BaseRT):
     def _setup(self) -> None:
         """Nothing by default."""
 
+    def reads(self) -> list[Path]:
+        """Files that the worker reads besides the build: a container shows it no others."""
+        library = custom_ops.library_of(self.rt_args)
+        return [library] if library is not None else []
+
     def start(self) -> None:
         """Start the worker, which imports its runtime while the host does its own part."""
         from isobench.supervisor import worker_process
@@ -66,7 +72,7 @@ class WorkerRT(BaseRT):
             threads=context.settings.threads,
             heap=context.settings.heap,
             resources=context.settings.resources,
-            reads=[self.build.folder, *self.build.model.files],
+            reads=[self.build.folder, *self.build.model.files, *self.reads()],
             cwd=Path.cwd() if self.build.model.is_script else None,
             gpus=context.device.is_nvidia,
         )
