@@ -48,7 +48,9 @@ def prepare(model: Model, found: OnnxFile, seed: int) -> OnnxInputs:
     given = given_inputs.filled(model, specs, given, seed)
     tensors: list[protocol.Tensor] = []
     values: list[InputValues] = []
-    drawn = {one.tensor.name: one for one in drawing.draw(found.model, _to_draw(found, specs, given), seed)}
+    parts = {part.name: part for whole in given.tensors.values() for part in whole}
+    wanted = _to_draw(found, specs, given)
+    drawn = {one.tensor.name: one for one in drawing.draw(found.model, wanted, seed, parts)}
     for spec in specs:
         chosen = given.tensors.get(spec.name)
         rule = given.rules.get(spec.name, "")
@@ -72,7 +74,7 @@ def _is_part(tensor: str, name: str) -> bool:
 def _to_draw(found: OnnxFile, specs: list[TensorSpec], given: given_inputs.Given) -> list[TensorSpec]:
     """The tensors to draw: those of inputs that aren't tensors have names of their own, `x.0`, `x.1`.
 
-    An optional without values has none. Given tensors are drawn, too: others may depend on their shapes.
+    An optional without values has none. Given tensors are among them: the others may depend on them.
     """
     wanted: list[TensorSpec] = []
     for spec in specs:

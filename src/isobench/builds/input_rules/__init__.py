@@ -1,0 +1,1 @@
+"""How values of inputs are chosen: by the operators that consume them, and by name."""
