@@ -331,7 +331,7 @@ def test_elements_of_a_sequence_are_tensors_of_their_own() -> None:
 
 
 def test_values_that_are_given_count_for_the_others() -> None:
-    made = model("g (float[2,6] x, int64[2] s, int64[9] i) => (float[a,b] y) { t = Reshape(x, s) y = Gather(t, i) }")
+    made = model("g (float[2,6] x, int64[2] s, int64[40] i) => (float[a,b] y) { t = Reshape(x, s) y = Gather(t, i) }")
     given = {"s": element_types.to_tensor("s", np.array([4, 3]))}
     drawn = {entry.tensor.name: entry for entry in drawing.draw(made, specs(made.graph), 0, given)}
     assert list(drawn) == ["x", "i"]
