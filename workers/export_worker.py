@@ -16,6 +16,7 @@ import given_call
 import observe
 import protocol
 import pytrees
+import script_files
 import to_onnx
 from harness import Refused, serve, stage
 from protocol import FailureKind, Phase
@@ -33,6 +34,7 @@ def _execute(
     given: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     observation = observe.run_script(script, script_args, seed, max_depth)
+    observation.files.dependencies()  # as they are now: exporting takes a while
     cases = observe.cases(observation)
     models = [observe.find(observation, hash)] if hash else cases
     entries = []
@@ -41,16 +43,25 @@ def _execute(
         if given and folder in given:
             model.args, model.kwargs = given_call.filled(model.args, model.kwargs, given[folder])
         os.makedirs(os.path.join(output_dir, folder))
-        entries.append({"folder": folder, **_make(model, os.path.join(output_dir, folder), seed, onnx, opset)})
-    return {"models": entries, "alone": models == cases[:1] == cases, "dependencies": observation.dependencies}
+        made = _make(model, observation.files, os.path.join(output_dir, folder), seed, onnx, opset)
+        entries.append({"folder": folder, **made})
+    return {
+        "models": entries,
+        "alone": models == cases[:1] == cases,
+        "dependencies": observation.files.dependencies(),
+        "missing_variables": observation.files.missing_variables(),
+    }
 
 
-def _make(model: observe.Observed, folder: str, seed: int, onnx: bool, opset: int | None) -> dict[str, Any]:
+def _make(
+    model: observe.Observed, files: script_files.Files, folder: str, seed: int, onnx: bool, opset: int | None
+) -> dict[str, Any]:
     stage(Phase.COMPUTING_EXPECTED, model.name)
     module = model.module.eval()
     weights_sha256 = describe.weights_sha256(module)
     inputs = [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves_of_call(model.args, model.kwargs)]
-    expected = _outputs(model, module, seed)
+    with files.recording():  # forward may open or import what the script didn't
+        expected = _outputs(model, module, seed)
     deterministic = _outputs(model, module, seed) == expected
     protocol.write_tensors(os.path.join(folder, "inputs.msgpack"), inputs)
     protocol.write_tensors(os.path.join(folder, "expected.msgpack"), expected)

@@ -69,10 +69,10 @@ class Observed:
 
 
 class Observation(NamedTuple):
-    """The models in the order of their first call, callers before sub-models, and the files the script depends on."""
+    """The models in the order of their first call, callers before sub-models, and what the script depends on."""
 
     models: list[Observed]
-    dependencies: list[dict[str, str]]
+    files: script_files.Files
 
 
 def run_script(
@@ -89,14 +89,14 @@ def run_script(
     stage(Phase.RUNNING_SCRIPT)
     if not gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    watcher, files = _Watcher(script, max_depth), script_files.Files(script)
+    watcher, files = _Watcher(script, max_depth), script_files.Files(script, script_args)
     script_main.seed_all(seed)
     with watcher.watching(), files.recording(), script_compiles.eager():
         exit_call = script_main.run(script, script_args)
     models = _merged(watcher.models())
     if not models:
         raise script_errors.nothing_called(script, watcher.created(), exit_call)
-    return Observation(models, files.dependencies())
+    return Observation(models, files)
 
 
 def cases(observation: Observation) -> list[Observed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,23 @@ def test_a_build_is_found_until_something_that_it_depends_on_changes(tmp_path: P
             assert find(script) == made, f"{file.name} has its old content"
         neighbour.unlink()
         assert find(script) is None
+
+
+def test_a_build_is_stale_when_a_file_changes_that_native_code_reads(tmp_path: Path, torch_python: Path) -> None:
+    (tmp_path / "else").mkdir()
+    (tmp_path / "script").mkdir()
+    script, weights = tmp_path / "script" / "native.py", tmp_path / "else" / "model.ts"
+    save = "import sys, torch; torch.manual_seed(int(sys.argv[2])); "
+    save += "torch.jit.script(torch.nn.Linear(4, 4)).save(sys.argv[1])"
+    script.write_text(
+        "import pathlib, torch\nname = '.'.join(['model', 'ts'])\n"
+        "torch.jit.load(pathlib.Path(__file__).parents[1] / 'else' / name)(torch.ones(1, 4))\n"
+    )
+    subprocess.run([torch_python, "-c", save, weights, "1"], check=True)
+    made = make(script, onnx=False)
+    assert find(script, onnx=False) == made
+    subprocess.run([torch_python, "-c", save, weights, "2"], check=True)
+    assert find(script, onnx=False) is None
 
 
 def test_a_runtime_that_needs_no_onnx_file_does_not_wait_for_one() -> None:

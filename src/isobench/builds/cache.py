@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -27,34 +28,69 @@ SCHEMA = "isobench.index/1"
 LARGE_BYTES = 1 << 20
 
 
+class Kind(StrEnum):
+    """What of a path a build depended on."""
+
+    FILE = "file"
+    """Its content."""
+    STAMP = "stamp"
+    """Its size and time: nobody saw that it was read, and hashing gigabytes for a guess takes too long."""
+    PRESENT = "present"
+    ABSENT = "absent"
+    FOLDER = "folder"
+    """The names in it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependency:
-    """A file that a build depended on, as it was then."""
+    """A path that a build depended on, as it was then. `workers/script_files.py` describes those of scripts."""
 
     path: str
-    sha256: str
-    size_bytes: int
-    mtime_ns: int
+    kind: Kind = Kind.FILE
+    sha256: str = ""
+    size_bytes: int = 0
+    mtime_ns: int = 0
 
     @classmethod
     def of(cls, path: Path | str, sha256: str = "") -> Dependency:
-        """Describe `path` as it is now; `sha256` where it is already known."""
+        """Describe the file `path` as it is now; `sha256` where it is already known."""
         found = os.stat(path)  # noqa: PTH116
         return cls(
             path=str(path), sha256=sha256 or files.sha256(path), size_bytes=found.st_size, mtime_ns=found.st_mtime_ns
         )
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Dependency:
+        """The dependency that an index record or a worker describes.
+
+        Raises:
+            KeyError, TypeError, ValueError: it describes none.
+        """
+        if value["kind"] == Kind.FILE and "mtime_ns" not in value:
+            return cls.of(value["path"], value["sha256"])
+        return cls(**{**value, "kind": Kind(value["kind"])})
+
     def unchanged(self) -> bool:
-        """Is the file the same? Large ones are compared by size and time, as git does; others by content."""
+        """Is it the same? Large files are compared by size and time, as git does; others by content."""
         try:
+            if self.kind in {Kind.PRESENT, Kind.ABSENT}:
+                return os.path.exists(self.path) == (self.kind is Kind.PRESENT)  # noqa: PTH110
+            if self.kind is Kind.FOLDER:
+                return _names_sha256(self.path) == self.sha256
             found = os.stat(self.path)  # noqa: PTH116
             if found.st_size != self.size_bytes:
                 return False
-            if self.size_bytes > LARGE_BYTES and found.st_mtime_ns == self.mtime_ns:
+            if (self.size_bytes > LARGE_BYTES or self.kind is Kind.STAMP) and found.st_mtime_ns == self.mtime_ns:
                 return True
-            return files.sha256(self.path) == self.sha256
+            return self.kind is Kind.FILE and files.sha256(self.path) == self.sha256
         except OSError:
             return False
+
+
+def _names_sha256(folder: str) -> str:
+    """The hash that `workers/script_files.py` takes of the names in a folder."""
+    names = sorted(name for name in os.listdir(folder) if name != "__pycache__")  # noqa: PTH208
+    return files.sha256_of("\n".join(names).encode(errors="surrogateescape"))
 
 
 def key(request: Mapping[str, Any]) -> str:
@@ -68,11 +104,11 @@ def look_up(index_key: str, model: Model) -> list[Build] | None:
         record = protocol.read_json(_record(index_key), SCHEMA)
     except (FileNotFoundError, protocol.ProtocolError):
         return None
-    if not all(Dependency(**entry).unchanged() for entry in record["dependencies"]):
-        return None
     try:
+        if not all(Dependency.from_json(entry).unchanged() for entry in record["dependencies"]):
+            return None
         builds = [from_json(entry, folder=paths.builds() / entry["id"], model=model) for entry in record["builds"]]
-    except (KeyError, TypeError):  # written by another version
+    except (KeyError, TypeError, ValueError):  # written by another version
         return None
     return builds if all(build.inputs_file.exists() for build in builds) else None
 

@@ -92,7 +92,7 @@ def build(
         )
     finally:
         shutil.rmtree(given_dir, ignore_errors=True)
-    dependencies = [Dependency.of(entry["path"], entry["sha256"]) for entry in outputs["dependencies"]]
+    dependencies = [Dependency.from_json(entry) for entry in outputs["dependencies"]]
     script_sha256 = files.sha256(model.path)
     builds = [
         _stored(
