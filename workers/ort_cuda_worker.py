@@ -58,6 +58,7 @@ def _execute(
     given = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = LEVELS[graph_optimization]
+    ort_session.fix_sizes(options, model)
     options.intra_op_num_threads = request()["threads"]
     options.inter_op_num_threads = 1
     cuda = cuda_driver.open_driver()

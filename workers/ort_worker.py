@@ -50,6 +50,7 @@ def _execute(
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = LEVELS[graph_optimization]
     options.execution_mode = MODES[execution_mode]
+    ort_session.fix_sizes(options, model)
     options.intra_op_num_threads = intra_op_threads or threads
     options.inter_op_num_threads = inter_op_threads or (threads if execution_mode == "parallel" else 1)
     for pool in ("intra_op", "inter_op"):

@@ -92,6 +92,7 @@ def plan(
         inputs=inputs,
         fill=fill,
     )
+    chosen = _fitting(chosen)
     for entry in entries:
         if entry.default_sequence is not None:
             for model in chosen:
@@ -142,7 +143,7 @@ def sequence(
         )
     chosen_settings = Settings.of(**settings)
     values: dict[str, Any] = {"dimensions": dimensions, "shapes": shapes, "fill": fill, "inputs": inputs}
-    chosen = selection.select(models, labels=labels, script_args=script_args, **values)
+    chosen = _fitting(selection.select(models, labels=labels, script_args=script_args, **values))
     for model in chosen:
         tools.check(model)
     shared = {"script_args": script_args, "labels": labels, "results": results, **values, **settings}
@@ -151,6 +152,15 @@ def sequence(
     }
     executor = LocalExecutor()
     return executor.run_sequence(tools, chosen, chosen_settings, plans, progress or Console(quiet=True))
+
+
+def _fitting(models: list[Model]) -> list[Model]:
+    """The models with those dimensions and shapes that each has: of several, not all need to have them."""
+    if len(models) < 2 or not (models[0].dimensions or models[0].shapes):
+        return models
+    from isobench.builds import sizes
+
+    return sizes.fitting(models)
 
 
 def _choice(given: str | RuntimeChoice) -> RuntimeChoice:

@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from isobench.builds import drawing, onnx_file, sizes
-from isobench.errors import ModelError, UsageError
+from isobench.builds import drawing, onnx_file
+from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -70,37 +70,6 @@ def test_the_signature_leaves_weights_out(mlp: Path) -> None:
     assert [str(spec) for spec in found.inputs] == ["x: float32[?, 4]", "scale: float32[?, ?]"]
     assert found.symbols == {"x": ("batch", ""), "scale": ("batch", "")}
     assert (found.opset, found.parameters, found.external) == (20, 12, ())
-
-
-def test_sizes_are_fixed_by_name_and_by_shape(mlp: Path) -> None:
-    found = onnx_file.read(mlp)
-    specs = sizes.settle(found, {"batch": 8}, {"scale": (8, 3)})
-    assert [spec.shape for spec in specs] == [(8, 4), (8, 3)]
-    # One shape fixes the name for all of them.
-    assert [spec.shape for spec in sizes.settle(found, {}, {"scale": (5, 3)})] == [(5, 4), (5, 3)]
-
-
-def test_open_sizes_are_refused_with_the_options_to_fix_them(mlp: Path) -> None:
-    with pytest.raises(UsageError, match=r"scale: float32\[batch, \?\]") as caught:
-        sizes.settle(onnx_file.read(mlp), {}, {})
-    assert caught.value.hint == "Fix them, for example: --dim batch=8 --shape scale=1,1"
-
-
-@pytest.mark.parametrize(
-    ("dimensions", "shapes", "message"),
-    [
-        ({"bach": 8}, {}, "no dynamic dimension 'bach'"),
-        ({}, {"z": (1,)}, "no input 'z'"),
-        ({}, {"x": (2, 5)}, "dimension 1 must be 4, as in the file, got 5"),
-        ({}, {"x": (2,)}, r"--shape x must have 2 dimensions \(x: float32\[\?, 4\]\), got 1"),
-        ({"batch": 2}, {"x": (3, 4)}, "dimension batch must have one size, got 2 and 3"),
-    ],
-)
-def test_sizes_that_contradict_the_file_are_refused(
-    mlp: Path, dimensions: dict[str, int], shapes: dict[str, tuple[int, ...]], message: str
-) -> None:
-    with pytest.raises(UsageError, match=message):
-        sizes.settle(onnx_file.read(mlp), dimensions, shapes)
 
 
 def test_integers_stay_within_what_they_index(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Onnx:
     """The ONNX file of a Build.
 
     `exporter` is "dynamo" or "torchscript"; "" for the user's own file. `sha256` covers the external data, too.
+    `dimensions` are the sizes of the names that its dimensions have, which a runtime must fix in the graph.
     """
 
     sha256: str
@@ -39,6 +40,7 @@ class Onnx:
     exporter: str
     inputs: tuple[Binding, ...]
     outputs: tuple[Binding, ...]
+    dimensions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ class Build:
             "inputs_file": str(self.inputs_file),
             "onnx_inputs": [asdict(binding) for binding in onnx.inputs] if onnx else [],
             "onnx_outputs": [asdict(binding) for binding in onnx.outputs] if onnx else [],
+            "onnx_dimensions": dict(onnx.dimensions) if onnx else {},
         }
 
     def to_json(self) -> dict[str, Any]:

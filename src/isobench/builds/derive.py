@@ -102,6 +102,7 @@ def _described(build: Build, made: Path) -> Build:
             exporter=build.onnx.exporter,
             inputs=tuple(binding for binding in build.onnx.inputs if binding.name in remaining),
             outputs=build.onnx.outputs,
+            dimensions=build.onnx.dimensions,
         ),
         notes=onnx_file.notes(found.path),
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isobench import paths
-from isobench.builds import given_inputs, onnx_file, onnx_inputs
+from isobench.builds import given_inputs, onnx_file, onnx_inputs, sizes
 from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Binding, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.onnx_inputs import OnnxInputs
@@ -46,7 +46,11 @@ def build(
     run_dir = paths.new_run("reference")
     made = run_dir / "build"
     made.mkdir(parents=True)
+    fixed = sizes.fixed(found, inputs.specs)
     onnx_file.copy(found, made / ONNX_FILE)
+    if fixed.written:
+        written = {spec.name: spec for spec in inputs.specs if spec.name in fixed.written}
+        onnx_file.write_sizes(found, written, made / ONNX_FILE)
     protocol.write_tensors(made / INPUTS_FILE, list(inputs.tensors))
     arguments = {
         "onnx_file": str(made / ONNX_FILE),
@@ -70,7 +74,7 @@ def build(
             raise
     if inputs.expected is not None:
         protocol.write_tensors(made / EXPECTED_FILE, list(inputs.expected))
-    finished = _describe(model, found, inputs, made, content)
+    finished = _describe(model, found, inputs, made, content, fixed)
     store(finished, made)
     shutil.rmtree(run_dir)
     external = [file.path for file in found.external]
@@ -99,8 +103,14 @@ def _signature(inputs: Sequence[TensorSpec]) -> str:
     return ", ".join(f"{spec.name}={spec.dtype}{list(spec.shape)}" for spec in inputs)
 
 
-def _describe(model: Model, found: onnx_file.OnnxFile, inputs: OnnxInputs, made: Path, content: str) -> Build:
-    identity = content_id(made, content)
+def _describe(
+    model: Model, found: onnx_file.OnnxFile, inputs: OnnxInputs, made: Path, content: str, fixed: sizes.Fixed
+) -> Build:
+    sha256 = content
+    if fixed.written:
+        own = onnx_file.read(made / ONNX_FILE)
+        sha256 = onnx_file.content_hash(own.path, own.external)
+    identity = content_id(made, sha256, *(f"{name}={size}" for name, size in sorted(fixed.named.items())))
     return Build(
         id=identity,
         folder=paths.builds() / identity,
@@ -117,13 +127,14 @@ def _describe(model: Model, found: onnx_file.OnnxFile, inputs: OnnxInputs, made:
         deterministic=True,
         max_depth=0,
         onnx=Onnx(
-            sha256=content,
+            sha256=sha256,
             opset=found.opset,
             exporter="",
             inputs=tuple(Binding(name=spec.name, source=spec.name) for spec in inputs.specs),
             outputs=tuple(Binding(name=spec.name, source=spec.name) for spec in found.outputs),
+            dimensions=fixed.named,
         ),
         onnx_error=None,
         model_sha256=content,
-        notes=onnx_file.notes(made / ONNX_FILE),
+        notes=(*onnx_file.notes(made / ONNX_FILE), *fixed.notes),
     )

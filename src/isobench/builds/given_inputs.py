@@ -54,7 +54,7 @@ def of_onnx(model: Model, found: OnnxFile) -> Given:
         return Given()
     chosen = _one_set(model.inputs)
     names = {spec.name: spec.name for spec in found.inputs}
-    sizes = _Sizes(dimensions=model.dimensions, shapes=model.shapes, symbols=found.symbols)
+    sizes = _Sizes(dimensions=model.dimensions, shapes=model.shapes, symbols=found.symbols, unranked=found.unranked)
     tensors, rules = _from_files(model, chosen, found.inputs, names, found.path.name, sizes)
     expected = _expected(chosen, found) if chosen and chosen.expected else None
     reference = f"given: {chosen.source}" if chosen and expected is not None else ""
@@ -103,7 +103,10 @@ def _from_files(
             tensors[name] = (*tensors.get(name, ()), *parts)
             rules[name] = f"given: {source}"
             continue
-        tensor, note = fitted(_array(value, spec, sizes, source), spec, source)
+        array = _array(value, spec, sizes, source)
+        if name in sizes.unranked:
+            spec = replace(spec, shape=tuple(array.shape))
+        tensor, note = fitted(array, spec, source)
         sizes.check(spec, tensor.shape, source)
         tensors[name], rules[name] = (tensor,), f"given: {source}{note}"
     return tensors, rules
@@ -158,12 +161,13 @@ class _Sizes:
     dimensions: Mapping[str, int]
     shapes: Mapping[str, tuple[int, ...]]
     symbols: Mapping[str, tuple[str, ...]]
+    unranked: frozenset[str] = frozenset()
 
     def check(self, spec: TensorSpec, shape: tuple[int, ...], source: str) -> None:
         wanted = self.shapes.get(spec.name, shape)
         if wanted != shape:
             raise UsageError(f"--shape {spec.name} is {_text(wanted)}, but {source} has {_text(shape)}")
-        for size, symbol in zip(shape, self.symbols[spec.name], strict=True):
+        for size, symbol in zip(shape, self.symbols[spec.name], strict=spec.name not in self.unranked):
             if self.dimensions.get(symbol, size) != size:
                 raise UsageError(
                     f"--dim {symbol} is {self.dimensions[symbol]}, but {spec.name} in {source} has {_text(shape)}",

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isobench.builds import onnx_values
 from isobench.builds.external_data import ExternalFile, external_files
 from isobench.builds.onnx_wire import missing_bytes
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
 from isobench.system import files
 from isobench.system.file_kinds import recognize
-from isobench.workers import protocol
 
 if TYPE_CHECKING:
     import onnx
@@ -30,12 +30,14 @@ _NOTE_CHARACTERS = 300
 class OnnxFile:
     """An ONNX file. Sizes that aren't fixed are None in `inputs`; `symbols` has their names, input by input.
 
-    `model` is what the file holds, without its external data.
+    `unranked` are the inputs whose number of dimensions isn't known. `model` is what the file holds, without its
+    external data.
     """
 
     path: Path
     inputs: tuple[TensorSpec, ...]
     symbols: Mapping[str, tuple[str, ...]]
+    unranked: frozenset[str]
     outputs: tuple[TensorSpec, ...]
     opset: int
     parameters: int
@@ -55,9 +57,10 @@ def read(path: Path) -> OnnxFile:
     inputs = [value for value in graph.input if value.name not in weights]
     return OnnxFile(
         path=path,
-        inputs=tuple(_spec(value, path) for value in inputs),
-        symbols={value.name: _symbols(value) for value in inputs},
-        outputs=tuple(_output(value, path) for value in graph.output),
+        inputs=tuple(onnx_values.spec(value, path) for value in inputs),
+        symbols={value.name: onnx_values.symbols(value) for value in inputs},
+        unranked=frozenset(value.name for value in inputs if onnx_values.is_unranked(value)),
+        outputs=tuple(onnx_values.output(value, path) for value in graph.output),
         opset=max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0),
         parameters=sum(_product(shape) for shape in weights.values()),
         external=external_files(path, model),
@@ -94,6 +97,18 @@ def copy(found: OnnxFile, target: Path) -> None:
         beside = target.parent / file.location
         beside.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file.path, beside)
+
+
+def write_sizes(found: OnnxFile, inputs: Mapping[str, TensorSpec], target: Path) -> None:
+    """Write the file to `target` with the sizes of these inputs in their declarations; other files are left alone."""
+    import onnx
+
+    model = onnx.ModelProto()
+    model.CopyFrom(found.model)
+    for value in model.graph.input:
+        if value.name in inputs:
+            onnx_values.fix(value, inputs[value.name].shape)
+    target.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def notes(path: Path) -> tuple[str, ...]:
@@ -140,57 +155,6 @@ def _not_onnx(path: Path, reason: str) -> ModelError:
             f"{path} is incomplete: {missing:,} bytes are missing at its end", hint="Copy or download it again."
         )
     return ModelError(f"{path} isn't an ONNX file: {reason}")
-
-
-def _spec(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
-    kind = value.type
-    while kind.WhichOneof("value") == "optional_type":
-        kind = kind.optional_type.elem_type
-    shape = [
-        entry.dim_value if entry.HasField("dim_value") and entry.dim_value > 0 else None
-        for entry in kind.tensor_type.shape.dim
-    ]
-    return TensorSpec(name=value.name, dtype=_type_name(value.type, value.name, path), shape=tuple(shape))
-
-
-def _output(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
-    """An output; a file may leave its type out, and the runtime infers it."""
-    kind = value.type.WhichOneof("value")
-    if kind is None or (kind == "tensor_type" and not value.type.tensor_type.elem_type):
-        return TensorSpec(name=value.name, dtype="", shape=())
-    return _spec(value, path)
-
-
-def _type_name(kind: onnx.TypeProto, name: str, path: Path) -> str:
-    """The name of a type: of a tensor's elements, or such as `sequence(float32)` or `map(int64, float32)`."""
-    which = kind.WhichOneof("value")
-    if which == "tensor_type":
-        return _dtype(kind.tensor_type.elem_type, name, path)
-    if which == "sequence_type":
-        return f"sequence({_type_name(kind.sequence_type.elem_type, name, path)})"
-    if which == "optional_type":
-        return f"optional({_type_name(kind.optional_type.elem_type, name, path)})"
-    if which == "map_type":
-        key = _dtype(kind.map_type.key_type, name, path)
-        return f"map({key}, {_type_name(kind.map_type.value_type, name, path)})"
-    raise ModelError(f"{path}: {name} has the type {which or 'undefined'}, which isn't supported")
-
-
-def _dtype(number: int, name: str, path: Path) -> str:
-    import numpy as np
-    import onnx
-
-    if number == onnx.TensorProto.STRING:
-        return protocol.STRING
-    known = number in onnx.TensorProto.DataType.values() and number != onnx.TensorProto.UNDEFINED
-    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number)).name if known else str(number)
-    if dtype not in protocol.DTYPES:
-        raise ModelError(f"{path}: {name} has the element type {dtype}, which isn't supported")
-    return dtype
-
-
-def _symbols(value: onnx.ValueInfoProto) -> tuple[str, ...]:
-    return tuple(entry.dim_param for entry in value.type.tensor_type.shape.dim)
 
 
 def _product(sizes: Sequence[int]) -> int:

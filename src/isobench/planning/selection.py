@@ -166,8 +166,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _size(text: str) -> int:
-    if not text.strip().isdigit() or int(text) == 0:
-        raise UsageError(f"a size must be an integer above 0, got {text!r}")
+    if not text.strip().isascii() or not text.strip().isdigit() or int(text) >= 2**63:
+        raise UsageError(f"a size must be an integer of at least 0, got {text!r}")
     return int(text)
 
 
