@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ import protocol
 import pytrees
 import script_files
 import to_onnx
+import torch_rounding
 from harness import Refused, serve, stage
 from protocol import FailureKind, Phase
 
@@ -60,14 +62,15 @@ def _make(
     module = model.module.eval()
     weights_sha256 = describe.weights_sha256(module)
     inputs = [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves_of_call(model.args, model.kwargs)]
+    compute = partial(_outputs, model.name, module)
     with files.recording():  # forward may open or import what the script didn't
-        expected = _outputs(model, module, seed)
-    deterministic = _outputs(model, module, seed) == expected
+        expected = compute(model.args, model.kwargs, seed)
     protocol.write_tensors(os.path.join(folder, "inputs.msgpack"), inputs)
     protocol.write_tensors(os.path.join(folder, "expected.msgpack"), expected)
+    stage(Phase.COMPUTING_EXPECTED, "with perturbed weights")
     made: dict[str, Any] = {
         "weights_sha256": weights_sha256,
-        "deterministic": deterministic,
+        "rounding": torch_rounding.evaluate(module, model.args, model.kwargs, compute, folder, seed),
         "input_parameters": given_call.parameters(module, model.args, model.kwargs),
     }
     if onnx:
@@ -79,9 +82,9 @@ def _make(
     return {**model.entry(), **made}
 
 
-def _outputs(model: observe.Observed, module: torch.nn.Module, seed: int) -> list[protocol.Tensor]:
+def _outputs(name: str, module: torch.nn.Module, args: Any, kwargs: Any, seed: int) -> list[protocol.Tensor]:
     """The model's outputs, computed from copies of its inputs, since it may change them."""
-    args, kwargs = pytrees.copied(model.args), pytrees.copied(model.kwargs)
+    args, kwargs = pytrees.copied(args), pytrees.copied(kwargs)
     torch.manual_seed(seed)
     with torch.inference_mode():
         value = module(*args, **kwargs)
@@ -89,7 +92,7 @@ def _outputs(model: observe.Observed, module: torch.nn.Module, seed: int) -> lis
     if not outputs:
         raise Refused(
             FailureKind.MODEL_ERROR,
-            f"{model.name} returns no tensor ({type(value).__name__}), so its outputs can't be checked",
+            f"{name} returns no tensor ({type(value).__name__}), so its outputs can't be checked",
             "Return what the model computes from its forward method.",
         )
     return outputs

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from isobench.analysis.correctness import Correctness, compare
+from isobench.analysis.correctness import Correctness, Expected, compare
 from isobench.workers.protocol import Tensor
 
 
@@ -18,7 +18,7 @@ def tensor(values: Any, dtype: Any = np.float32, name: str = "y") -> Tensor:
 
 
 def check(expected: Any, actual: Any, dtype: Any = np.float32) -> Correctness:
-    compared = compare([tensor(expected, dtype)], [tensor(actual, dtype)])
+    compared = compare(Expected.of([tensor(expected, dtype)]), [tensor(actual, dtype)])
     json.dumps(asdict(compared), allow_nan=False)
     return compared
 
@@ -150,8 +150,9 @@ def test_an_empty_output_is_right() -> None:
 
 
 def test_missing_unexpected_and_misshapen_outputs_are_wrong() -> None:
-    assert compare([tensor([1])], []).reasons == ("missing output 'y'",)
-    assert compare([], [tensor([1])]).reasons == ("unexpected output 'y'",)
+    two = Expected.of([tensor([1]), tensor([2], name="z")])
+    assert compare(two, [tensor([2], name="z")]).reasons == ("missing output 'y'",)
+    assert compare(Expected.of([]), [tensor([1])]).reasons == ("unexpected output 'y'",)
     assert check([[1, 2]], [1, 2]).reasons == ("output 'y' must have shape [1, 2], got [2]",)
-    other_type = compare([tensor([1])], [tensor([1], np.float16)])
+    other_type = compare(Expected.of([tensor([1])]), [tensor([1], np.float16)])
     assert other_type.reasons == ("output 'y' must have type float32, got float16",)

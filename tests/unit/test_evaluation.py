@@ -74,7 +74,7 @@ def completed(
     found = WorkerOutputs(blocks=blocks, group=group, process=process, **outputs)
     return evaluation.completed_run(
         Measurement.of(found, array("q", samples_ns), set_aside=settings.select),
-        correctness.compare([OUTPUT], [output]),
+        correctness.compare(correctness.Expected.of([OUTPUT]), [output]),
         began=datetime.now(UTC),
         folder="run-1",
         spawned_s=spawned_s,

@@ -43,7 +43,7 @@ def test_a_slowed_block_is_set_aside_from_both_contracts(tmp_path: Path, monkeyp
         array("q", [3_000_000] * 20 + [6_000_000] * 20),
         set_aside=True,
     )
-    comparison = correctness.compare([OUTPUT], [OUTPUT])
+    comparison = correctness.compare(correctness.Expected.of([OUTPUT]), [OUTPUT])
     run = evaluation.completed_run(measurement, comparison, began=datetime.now(UTC), folder="run-1")
     outcome = evaluation.evaluate([run], Settings(threads=1)).measured
     assert (outcome.latency.median_s, outcome.latency.iterations) == (0.002, 20)

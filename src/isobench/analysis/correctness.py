@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from isobench.workers.protocol import Tensor
+from isobench.analysis import tensors
+from isobench.analysis.differences import Differences, place_of
+from isobench.analysis.spread import OutputSpread, too_unstable, unstable_of
+from isobench.analysis.tolerances import TOLERANCES, UNJUDGED, multiple
+from isobench.workers.protocol import STRING, Tensor, unpack_strings
 
-if TYPE_CHECKING:
-    import numpy as np
+LEAST_FOR_MOMENTS = 100
+"""Random outputs with fewer elements have no mean and deviation that could be compared."""
+MOMENTS_APART = 8.0
+"""Standard errors by which the means of random outputs may differ."""
 
-    Array = np.ndarray[Any, Any]
 
-TOLERANCES = {
-    "float64": 1e-7,
-    "float32": 1e-4,
-    "float16": 1e-2,
-    "bfloat16": 4e-2,
-    "complex64": 1e-4,
-    "complex128": 1e-7,
-    "float8_e4m3fn": 0.15,
-    "float8_e4m3fnuz": 0.15,
-    "float8_e5m2": 0.3,
-    "float8_e5m2fnuz": 0.3,
-}
-"""For each type: an element may differ by tolerance * (|expected| + the output's largest |expected|).
+class Outcome(StrEnum):
+    """What the comparison of an output found."""
 
-For float32, another order of summation stays well below that (1e-6 to 1e-5 in practice), and arithmetic that was
-silently done in bfloat16 or TF32 (8 and 10 bits of mantissa) exceeds it. Integers and booleans must be equal.
-"""
+    CORRECT = "correct"
+    WRONG = "wrong"
+    RANDOM = "random"
+    """The model computes something else each time: only type, shape and finiteness were compared."""
+    UNJUDGED = "unjudged"
+    """The model amplifies rounding so much that other arithmetic couldn't be distinguished."""
+    NOT_COMPARED = "not-compared"
+    """The runtime returned no outputs, or the output's type can't be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorCorrectness:
-    """One output: `worst_relative` is the worst difference divided by the output's largest |expected|."""
+    """One output: `worst_relative` is the worst difference divided by the output's largest |expected|.
+
+    `tolerance` is what was used, relative to |expected| + the largest |expected|; `amplification` is how many units in
+    the last place of `arithmetic` one unit becomes in the model, None where it is unknown.
+    """
 
     name: str
     dtype: str
@@ -44,6 +48,9 @@ class TensorCorrectness:
     worst_absolute: float | None
     worst_relative: float | None
     cosine: float | None
+    outcome: Outcome | None = None
+    amplification: float | None = None
+    arithmetic: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,7 @@ class Correctness:
     """All outputs: their worst differences and lowest cosine; `reasons` say what is wrong, in sentences.
 
     A figure is None where nothing could be compared: a missing output, another shape, or values that aren't finite.
+    `notes` say what was not compared or can't be judged; `doubts` those of them for which a measurement is noisy.
     """
 
     ok: bool
@@ -59,20 +67,80 @@ class Correctness:
     cosine: float | None
     tensors: tuple[TensorCorrectness, ...]
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of all outputs: the first of wrong, not compared, unjudged and random that any of them has."""
+        if not self.ok:
+            return Outcome.WRONG
+        found = {tensor.outcome for tensor in self.tensors}
+        order = (Outcome.NOT_COMPARED, Outcome.UNJUDGED, Outcome.RANDOM)
+        return next((outcome for outcome in order if outcome in found), Outcome.CORRECT)
 
 
-def compare(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> Correctness:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """The expected outputs with their spreads; `unstable` are the tensors that `spread.spreads` returned with them.
+
+    `drawn` says that isobench drew the inputs. `other_weights` says why the model that was measured has other weights
+    than the one that computed the outputs; "" if it hasn't.
+    """
+
+    outputs: Sequence[Tensor]
+    spreads: Mapping[str, OutputSpread]
+    unstable: Mapping[str, Tensor]
+    drawn: bool = False
+    other_weights: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        outputs: Sequence[Tensor],
+        spreads: Sequence[OutputSpread] = (),
+        unstable: Sequence[Tensor] = (),
+        *,
+        drawn: bool = False,
+    ) -> Expected:
+        return cls(
+            outputs=outputs,
+            spreads={spread.name: spread for spread in spreads},
+            unstable={tensor.name: tensor for tensor in unstable},
+            drawn=drawn,
+        )
+
+    def for_weights(self, built: str, measured: str | None) -> Expected:
+        """What is expected of a model whose weights have the hash `measured` (None: unknown), if it was `built`."""
+        if measured is None or measured == built:
+            return self
+        return replace(
+            self,
+            other_weights=f"the script computes something else each time: its weights differ from those of the build "
+            f"({measured[:8]} and {built[:8]}), so the outputs weren't compared",
+        )
+
+    def spread(self, name: str) -> OutputSpread:
+        return self.spreads.get(name) or OutputSpread(name=name)
+
+
+def compare(expected: Expected, actual: Sequence[Tensor]) -> Correctness:
     """Compare outputs by name. NaN equals NaN in the same place, infinity equals infinity of the same sign."""
     given = {tensor.name: tensor for tensor in actual}
-    wanted = {tensor.name for tensor in expected}
-    reasons = [f"missing output {tensor.name!r}" for tensor in expected if tensor.name not in given]
+    wanted = {tensor.name for tensor in expected.outputs}
+    if expected.outputs and not actual:
+        return _nothing_returned(expected)
+    reasons = [f"missing output {tensor.name!r}" for tensor in expected.outputs if tensor.name not in given]
     reasons += [f"unexpected output {name!r}" for name in given if name not in wanted]
     compared = []
-    for tensor in expected:
+    notes: list[str] = []
+    for tensor in expected.outputs:
+        notes += _not_finite(tensor, expected)
         if tensor.name in given:
-            outcome, reason = _compare(tensor, given[tensor.name])
-            compared.append(outcome)
+            record, reason, note = _compare(tensor, given[tensor.name], expected)
+            compared.append(record)
             reasons += [reason] if reason else []
+            notes += [note] if note else []
     absolute = [entry.worst_absolute for entry in compared if entry.worst_absolute is not None]
     relative = [entry.worst_relative for entry in compared if entry.worst_relative is not None]
     cosines = [entry.cosine for entry in compared if entry.cosine is not None]
@@ -83,104 +151,167 @@ def compare(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> Correctness
         cosine=min(cosines, default=None),
         tensors=tuple(compared),
         reasons=tuple(reasons),
+        notes=tuple(dict.fromkeys(notes)),
+        doubts=(expected.other_weights,) if expected.other_weights else (),
     )
 
 
-def _compare(expected: Tensor, actual: Tensor) -> tuple[TensorCorrectness, str]:
-    tolerance = TOLERANCES.get(expected.dtype, 0.0)
-    for what, wanted, found in (
-        ("type", expected.dtype, actual.dtype),
-        ("shape", list(expected.shape), list(actual.shape)),
-    ):
-        if wanted != found:
-            return _record(
-                expected, tolerance, ok=False
-            ), f"output {expected.name!r} must have {what} {wanted}, got {found}"
+def _nothing_returned(expected: Expected) -> Correctness:
+    return Correctness(
+        ok=True,
+        worst_absolute=None,
+        worst_relative=None,
+        cosine=None,
+        tensors=tuple(_blank(tensor, Outcome.NOT_COMPARED, 0.0, expected) for tensor in expected.outputs),
+        reasons=(),
+        doubts=("the runtime returned no outputs, so they weren't compared",),
+    )
+
+
+def _not_finite(tensor: Tensor, expected: Expected) -> list[str]:
+    """That NaN or infinity is expected, which an inference of real data hardly returns."""
+    count = expected.spread(tensor.name).not_finite
+    if not count:
+        return []
+    elements = math.prod(tensor.shape)
+    found = f"{count:,} of {elements:,} expected elements of output {tensor.name!r} are NaN or infinite"
+    if expected.drawn:
+        return [f"{found}: the drawn inputs may lie outside of the model's domain; give inputs with --inputs"]
+    return [f"{found} with these inputs"]
+
+
+def _compare(expected: Tensor, actual: Tensor, all_expected: Expected) -> tuple[TensorCorrectness, str, str]:
+    """The comparison of one output: its record; why it is wrong; what else there is to say of it."""
+    spread = all_expected.spread(expected.name)
+    tolerance = _tolerance(expected.dtype, spread)
+    misfit = _misfit(expected, actual, spread)
+    if misfit:
+        return _blank(expected, Outcome.WRONG, tolerance, all_expected), misfit, ""
+    if spread.random or all_expected.other_weights:
+        return _blank(expected, Outcome.RANDOM, tolerance, all_expected), "", _random(expected, actual, spread)
+    if not expected.data:
+        note = (
+            f"output {expected.name!r} is empty ({expected.dtype}{list(expected.shape)}): there is nothing to compare"
+        )
+        return _blank(expected, Outcome.CORRECT, tolerance, all_expected), "", note
     if expected.data == actual.data:
-        return _record(expected, tolerance, ok=True, absolute=0.0, relative=0.0, cosine=1.0), ""
-    return _compare_values(expected, _wide(expected), _wide(actual), tolerance)
+        same = _blank(expected, Outcome.CORRECT, tolerance, all_expected)
+        return replace(same, worst_absolute=0.0, worst_relative=0.0, cosine=1.0), "", ""
+    if expected.dtype == STRING:
+        return _blank(expected, Outcome.WRONG, 0.0, all_expected), _different_texts(expected, actual), ""
+    found = Differences(expected, actual, tolerance, spread.step, unstable_of(expected.name, all_expected.unstable))
+    outcome, reason, note = _judged(expected, spread, tolerance, found)
+    record = replace(
+        _blank(expected, outcome, tolerance, all_expected),
+        worst_absolute=found.worst_absolute,
+        worst_relative=found.worst_relative,
+        cosine=found.cosine,
+    )
+    return record, reason, note
 
 
-def _compare_values(tensor: Tensor, wanted: Array, found: Array, tolerance: float) -> tuple[TensorCorrectness, str]:
+def _misfit(expected: Tensor, actual: Tensor, spread: OutputSpread) -> str:
+    """How the types or the shapes of an output differ; "" if they don't."""
+    if expected.dtype != actual.dtype:
+        return f"output {expected.name!r} must have type {expected.dtype}, got {actual.dtype}"
+    if expected.shape != actual.shape and not spread.varies:
+        return f"output {expected.name!r} must have shape {list(expected.shape)}, got {list(actual.shape)}"
+    return ""
+
+
+def _random(expected: Tensor, actual: Tensor, spread: OutputSpread) -> str:
+    """What there is to say of an output whose values can't be compared; nothing where the weights differ."""
+    if not spread.random:
+        return ""
+    note = f"output {expected.name!r} is random: not compared, because the model computes something else each time"
+    return note + _moments(expected, actual)
+
+
+def _judged(expected: Tensor, spread: OutputSpread, tolerance: float, found: Differences) -> tuple[Outcome, str, str]:
+    """The outcome of an output; why it is wrong; what else there is to say of it."""
+    why = _unjudged(expected, spread, tolerance)
+    if why and not found.not_finite:
+        return Outcome.UNJUDGED, "", why
+    if not found.wrong:
+        return Outcome.CORRECT, "", ""
+    return Outcome.WRONG, found.reason(_of_the_model(expected.dtype, spread, tolerance)), ""
+
+
+def _tolerance(dtype: str, spread: OutputSpread) -> float:
+    """The larger one of the type's tolerance, or that of narrower arithmetic inside, and a multiple of the spread."""
+    own = TOLERANCES.get(dtype, 0.0)
+    if spread.spread is None or tensors.is_exact(dtype):
+        return own
+    inner = TOLERANCES.get(spread.arithmetic, 0.0) if spread.arithmetic in {"float16", "bfloat16"} else 0.0
+    return max(own, inner, multiple(spread.arithmetic) * spread.spread)
+
+
+def _of_the_model(dtype: str, spread: OutputSpread, tolerance: float) -> str:
+    """Where the tolerance comes from, if it isn't the type's own."""
+    if spread.spread is None or tolerance <= TOLERANCES.get(dtype, 0.0):
+        return ""
+    return f" (the model amplifies rounding: {spread.amplification:.3g} units in the last place of {spread.arithmetic})"
+
+
+def _unjudged(tensor: Tensor, spread: OutputSpread, tolerance: float) -> str:
+    """Why an output can't be judged; "" if it can."""
+    elements = math.prod(tensor.shape)
+    if too_unstable(spread, elements):
+        share = f"{spread.unstable / elements:.0%} of its elements"
+        return f"output {tensor.name!r} can't be judged: rounding alone changes {share} completely"
+    # A tolerance of few bits is wide without any amplification.
+    if tolerance > max(UNJUDGED, TOLERANCES.get(tensor.dtype, 0.0)):
+        return (
+            f"output {tensor.name!r} can't be judged: the model amplifies rounding {spread.amplification:.2g} times, "
+            f"so arithmetic with fewer bits couldn't be distinguished from {spread.arithmetic}"
+        )
+    return ""
+
+
+def _moments(expected: Tensor, actual: Tensor) -> str:
+    """How a random output differs from the expected one as a whole; "" if it doesn't, or that can't be seen."""
     import numpy as np
 
-    # A value that isn't finite must be the same; others may differ within the tolerance.
-    finite = np.isfinite(wanted) & np.isfinite(found)
-    same = (wanted == found) | (np.isnan(wanted) & np.isnan(found))
-    distance = np.where(finite, np.abs(np.where(finite, found, 0) - np.where(finite, wanted, 0)), 0)
-    size = np.abs(np.where(np.isfinite(wanted), wanted, 0))
-    peak = float(size.max(initial=0.0))
-    wrong = np.where(finite, distance > tolerance * (size + peak), ~same)
-    worst = float(distance.max(initial=0.0))
-    strange = bool((~finite & ~same).any())
-    outcome = _record(
-        tensor,
-        tolerance,
-        ok=not wrong.any(),
-        absolute=None if strange else worst,
-        relative=None if strange else worst / peak if peak else (0.0 if worst == 0 else None),
-        cosine=_cosine(wanted[finite], found[finite]),
-    )
-    if outcome.ok:
-        return outcome, ""
-    # The worst of the wrong elements: first those of which only one side is finite. The largest distance of all may be
-    # within the tolerance, where a large value is expected.
-    score = np.where(wrong, np.where(finite, distance, np.inf), -1)
-    place = np.unravel_index(int(np.argmax(score)), score.shape)
-    where = [int(index) for index in place]
-    return outcome, (
-        f"output {tensor.name!r}: {int(wrong.sum()):,} of {wrong.size:,} elements exceed the tolerance {tolerance:g}; "
-        f"the worst, at {where}: expected {wanted[place]:.6g}, got {found[place]:.6g}"
+    if expected.dtype in {STRING, "bool"} or expected.dtype.startswith("complex"):
+        return ""
+    first, second = (tensors.wide(tensors.flat(tensor)) for tensor in (expected, actual))
+    if not np.isfinite(second).all() and np.isfinite(first).all():
+        return "; it has NaNs or infinities, where the expected output has none"
+    if min(first.size, second.size) < LEAST_FOR_MOMENTS or not np.isfinite(first).all():
+        return ""
+    deviation, others = float(first.std()), float(second.std())
+    error = max(deviation, others) * (1 / first.size + 1 / second.size) ** 0.5
+    apart = abs(float(first.mean() - second.mean())) > MOMENTS_APART * error
+    if apart or max(deviation, others) > 2 * min(deviation, others):
+        return (
+            f"; its mean is {float(second.mean()):.4g} and its deviation {others:.4g}, "
+            f"expected: {float(first.mean()):.4g} and {deviation:.4g}"
+        )
+    return ""
+
+
+def _different_texts(expected: Tensor, actual: Tensor) -> str:
+    wanted, found = unpack_strings(expected.data), unpack_strings(actual.data)
+    wrong = [place for place, (one, other) in enumerate(zip(wanted, found, strict=True)) if one != other]
+    return (
+        f"output {expected.name!r}: {len(wrong):,} of {len(wanted):,} elements differ; "
+        f"the first, at {place_of(wrong[0], expected.shape)}: expected {wanted[wrong[0]]!r}, got {found[wrong[0]]!r}"
     )
 
 
-def _record(
-    tensor: Tensor,
-    tolerance: float,
-    *,
-    ok: bool,
-    absolute: float | None = None,
-    relative: float | None = None,
-    cosine: float | None = None,
-) -> TensorCorrectness:
+def _blank(tensor: Tensor, outcome: Outcome, tolerance: float, expected: Expected) -> TensorCorrectness:
+    """The record of an output before its differences are known."""
+    spread = expected.spread(tensor.name)
     return TensorCorrectness(
         name=tensor.name,
         dtype=tensor.dtype,
         shape=tensor.shape,
-        ok=ok,
+        ok=outcome is not Outcome.WRONG,
         tolerance=tolerance,
-        worst_absolute=absolute,
-        worst_relative=relative,
-        cosine=cosine,
+        worst_absolute=None,
+        worst_relative=None,
+        cosine=None,
+        outcome=outcome,
+        amplification=spread.amplification,
+        arithmetic=spread.arithmetic if spread.spread is not None else "",
     )
-
-
-def _wide(tensor: Tensor) -> Array:
-    """The values in a type that represents differences exactly enough: float64, longdouble or complex128."""
-    import numpy as np
-
-    if tensor.dtype == "bfloat16" or tensor.dtype.startswith("float8"):
-        import ml_dtypes
-
-        kind = np.dtype(getattr(ml_dtypes, tensor.dtype))
-    else:
-        kind = np.dtype(tensor.dtype).newbyteorder("<")
-    values = np.frombuffer(tensor.data, dtype=kind).reshape(tensor.shape)
-    if kind.kind == "c":
-        return values.astype(np.complex128)
-    # Beyond 2**53, float64 can't distinguish neighbours.
-    return values.astype(np.longdouble if tensor.dtype in {"int64", "uint64"} else np.float64)
-
-
-def _cosine(one: Array, other: Array) -> float | None:
-    """The cosine of the angle between two outputs: 1 if both are all zeros, 0 if only one is."""
-    import numpy as np
-
-    if not one.size:
-        return None
-    kind = complex if np.iscomplexobj(one) else float
-    first, second = (np.asarray(values, dtype=kind).ravel() for values in (one, other))
-    lengths = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
-    if not lengths:
-        return 0.0 if first.any() or second.any() else 1.0
-    return max(-1.0, min(1.0, float(np.vdot(first, second).real) / lengths))

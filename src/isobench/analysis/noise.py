@@ -137,19 +137,20 @@ def verdict(
     clean_share: float = 1.0,
     median_s: float = 0.0,
     doubts: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Verdict:
     """The verdict on a measurement of `iterations` that lasted `total_s` in all, with a median of `median_s`.
 
     - "invalid": the outputs are wrong, for the reasons in `wrong`.
     - "noisy": the iterations lasted less than `SHORTEST_S`; or less than `LEAST_CLEAN` of the time was clean; or a
-      requested interval, CPU or thread number wasn't reached, as `doubts` say.
+      requested interval, CPU or thread number wasn't reached, or nothing could be compared, as `doubts` say.
     - "clean": none of these. Being bound by page faults, by the host or by a GPU's power cap is added to the reasons,
-      but is no noise, since it belongs to the model.
+      but is no noise, since it belongs to the model; so are `notes` on the outputs.
     """
     noise = [*_too_short(iterations, total_s), *_disturbances(blocks, clean_share), *doubts]
     if wrong:
-        return Verdict(status="invalid", reasons=(*wrong, *noise))
-    bounds = [*_faulting(blocks), *gpu_notes(_gpu(blocks), median_s)]
+        return Verdict(status="invalid", reasons=(*wrong, *notes, *noise))
+    bounds = [*notes, *_faulting(blocks), *gpu_notes(_gpu(blocks), median_s)]
     return Verdict(status="noisy" if noise else "clean", reasons=(*noise, *bounds))
 
 

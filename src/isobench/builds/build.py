@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from isobench.analysis.spread import OutputSpread
 from isobench.errors import ModelError
 from isobench.planning.models import InputValues, Model, TensorSpec
 from isobench.system import files
@@ -16,6 +17,7 @@ ONNX_FILE = "model.onnx"
 INPUTS_FILE = "inputs.msgpack"
 EXPECTED_FILE = "expected.msgpack"
 BUILD_FILE = "build.json"
+UNSTABLE_FILE = "unstable.msgpack"
 EXPORT_LOG_FILE = "export.log"
 
 
@@ -60,7 +62,8 @@ class Build:
     is None where no ONNX file was requested, or where the export failed with `onnx_error`. `max_depth` is how deep
     below the script's models it was found. `input_values` says where the values of each input come from. `notes` are
     what a reader of its figures should know about the model, a sentence each: what isn't valid in its file, which sizes
-    were fixed.
+    were fixed. `spreads` say how far rounding moves each output, and the file `UNSTABLE_FILE`, if it exists, what
+    rounding changes completely.
     """
 
     id: str
@@ -80,6 +83,7 @@ class Build:
     onnx_error: ExportError | None
     model_sha256: str
     input_values: tuple[InputValues, ...] = ()
+    spreads: tuple[OutputSpread, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -94,6 +98,10 @@ class Build:
     @property
     def inputs_file(self) -> Path:
         return self.folder / INPUTS_FILE
+
+    @property
+    def unstable_file(self) -> Path:
+        return self.folder / UNSTABLE_FILE
 
     @property
     def expected_file(self) -> Path:
@@ -138,6 +146,7 @@ def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
     fields["inputs"] = tuple(map(TensorSpec.from_json, fields["inputs"]))
     fields["input_values"] = tuple(map(InputValues.from_json, fields["input_values"]))
     fields["notes"] = tuple(fields["notes"])
+    fields["spreads"] = tuple(OutputSpread(**spread) for spread in fields["spreads"])
     if fields["onnx_error"] is not None:
         fields["onnx_error"] = ExportError(**fields["onnx_error"])
     if fields["onnx"] is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from isobench import paths
 from isobench.builds import onnx_file
-from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Build, Onnx, content_id
+from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, UNSTABLE_FILE, Build, Onnx, content_id
 from isobench.builds.cache import key, look_up, remember, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
@@ -59,6 +59,8 @@ def derive(
     made.mkdir(parents=True)
     for name in (INPUTS_FILE, EXPECTED_FILE):
         shutil.copyfile(build.folder / name, made / name)
+    if build.unstable_file.exists():
+        shutil.copyfile(build.unstable_file, made / UNSTABLE_FILE)
     arguments = {
         "onnx_file": str(build.onnx_file),
         "output_dir": str(made),

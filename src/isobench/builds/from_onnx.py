@@ -6,10 +6,12 @@ import hashlib
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from isobench import paths
-from isobench.builds import given_inputs, onnx_file, onnx_inputs, sizes
+from isobench.analysis.spread import OutputSpread
+from isobench.builds import given_inputs, onnx_file, onnx_inputs, rounding, sizes
 from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Binding, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.onnx_inputs import OnnxInputs
@@ -56,10 +58,12 @@ def build(
         "onnx_file": str(made / ONNX_FILE),
         "inputs_file": str(made / INPUTS_FILE),
         "expected_file": str(made / EXPECTED_FILE),
+        "evaluations_dir": str(made),
         **({"custom_op_library": str(libraries[0])} if libraries else {}),
     }
+    spreads: tuple[OutputSpread, ...] = ()
     try:
-        run_worker(
+        computed = run_worker(
             "reference_worker.py",
             arguments,
             run_dir / "worker",
@@ -69,12 +73,17 @@ def build(
             reads=libraries,
             writes=[made],
         )
+        spreads = rounding.derive(made, computed["rounding"])
     except ModelError:
         if inputs.expected is None:
             raise
     if inputs.expected is not None:
         protocol.write_tensors(made / EXPECTED_FILE, list(inputs.expected))
-    finished = _describe(model, found, inputs, made, content, fixed)
+    finished = replace(
+        _describe(model, found, inputs, made, content, fixed),
+        spreads=spreads,
+        deterministic=not any(spread.random for spread in spreads),
+    )
     store(finished, made)
     shutil.rmtree(run_dir)
     external = [file.path for file in found.external]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.builds import element_types
+from isobench.builds import element_types, rounding
 from isobench.builds.build import (
     EXPORT_LOG_FILE,
     INPUTS_FILE,
@@ -132,6 +132,7 @@ def _stored(
         shutil.copyfile(folder.parent / protocol.LOG_FILE, folder / EXPORT_LOG_FILE)
     what = onnx.sha256 if onnx else "no export" if onnx_error else ""
     identity = content_id(folder, found.hash, entry["weights_sha256"], what)
+    spreads = rounding.derive(folder, entry["rounding"])
     made = Build(
         id=identity,
         folder=paths.builds() / identity,
@@ -144,13 +145,14 @@ def _stored(
         parameters=found.parameters,
         weights_sha256=entry["weights_sha256"],
         reference="torch-eager",
-        deterministic=entry["deterministic"],
+        deterministic=not any(spread.random for spread in spreads),
         max_depth=found.depth,
         onnx=onnx,
         onnx_error=onnx_error,
         model_sha256=script_sha256,
         input_values=_input_values(entry, folder, given),
         notes=notes,
+        spreads=spreads,
     )
     store(made, folder)
     return made

@@ -22,12 +22,12 @@ from isobench.system.devices import Device
 from isobench.version import VERSION
 
 if TYPE_CHECKING:
+    from isobench.analysis.correctness import Expected
     from isobench.builds import Build
     from isobench.measuring.evaluation import CompletedRun
     from isobench.planning.case_key import CaseKey
     from isobench.results import Failed, Measured, ModelRecord, Provenance, Result, Turns
     from isobench.runtimes.base import MeasuredPerformance
-    from isobench.workers.protocol import Tensor
 
 
 class Case:
@@ -57,7 +57,7 @@ class Case:
         self._key: CaseKey | None = None
         self._provenance: Provenance | None = None
         self._record: ModelRecord | None = None
-        self._expected: Sequence[Tensor] = ()
+        self._expected: Expected | None = None
 
     @property
     def name(self) -> str:
@@ -204,11 +204,17 @@ class Case:
 
             container = running.record(self._environment)
         self._provenance = Provenance(host=provenance.host(), container=container)
+        from isobench.analysis import correctness
         from isobench.workers import protocol
 
         assert self.build is not None
         try:
-            self._expected = protocol.read_tensors(self.build.expected_file)
+            self._expected = correctness.Expected.of(
+                protocol.read_tensors(self.build.expected_file),
+                self.build.spreads,
+                protocol.read_tensors(self.build.unstable_file) if self.build.unstable_file.exists() else (),
+                drawn=any(not values.rule.startswith("given") for values in self.build.input_values),
+            )
         except FileNotFoundError:
             raise ModelError(
                 f"the build of {self.name} was removed from {self.build.folder}",
@@ -225,9 +231,15 @@ class Case:
 
         folder = results.run_folder(len(self.run_dirs))
         self._arguments = dict(runtime.rt_args)  # its _setup may have added to them
+        assert self._expected is not None
+        assert self.build is not None
+        measurement = runtime.measured(performance)
+        expected = self._expected.for_weights(
+            self.build.weights_sha256, measurement.outputs.facts.get("weights_sha256")
+        )
         return evaluation.completed_run(
-            runtime.measured(performance),
-            correctness.compare(self._expected, runtime.output_tensors()),
+            measurement,
+            correctness.compare(expected, runtime.output_tensors()),
             began=began,
             folder=folder,
             spawned_s=runtime.spawned_s,

@@ -120,12 +120,12 @@ THROUGHPUT = _measured(
     csv=lambda value: f"{value:.9g}",
 )
 OUTPUTS = _measured(
-    "`correct` or `wrong`",
-    lambda outcome: outcome.correctness.ok,
+    "`correct`, `wrong`, `random` (not compared), `unjudged` or `not-compared`",
+    lambda outcome: outcome.correctness.outcome,
     name="outputs",
     heading="outputs",
-    table=lambda ok: "correct" if ok else "WRONG",
-    csv=lambda ok: "correct" if ok else "wrong",
+    table=lambda outcome: "WRONG" if outcome == "wrong" else str(outcome),
+    csv=str,
     left=True,
 )
 RESULT_ID = _result(

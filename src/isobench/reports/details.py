@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from isobench.analysis.correctness import TensorCorrectness
 from isobench.reports import inputs
 from isobench.reports.format import aligned, milliseconds, pairs, percent
 from isobench.reports.table import run_table
@@ -87,8 +88,21 @@ def _measurement(outcome: Measured) -> list[tuple[str, str]]:
     if compared.worst_absolute is not None and compared.worst_relative is not None:
         error = f"worst absolute {compared.worst_absolute:.3g}, relative {compared.worst_relative:.3g}"
         facts.append(("error", error + (f", cosine {compared.cosine:.9f}" if compared.cosine is not None else "")))
+    facts += [("output" if not number else "", _output(tensor)) for number, tensor in enumerate(compared.tensors)]
     facts += [(name, str(value)) for name, value in outcome.stats.items()]
     return facts
+
+
+def _output(tensor: TensorCorrectness) -> str:
+    """The outcome of one output, with the tolerance that was used and where it comes from."""
+    parts = [f"{tensor.name}: {tensor.outcome or ('correct' if tensor.ok else 'wrong')}"]
+    if tensor.worst_relative is not None:
+        parts.append(f"differs by {tensor.worst_relative:.2g}")
+    if tensor.tolerance:
+        parts.append(f"tolerance {tensor.tolerance:.2g}")
+    if tensor.amplification is not None:
+        parts.append(f"rounding in {tensor.arithmetic} is amplified {tensor.amplification:.3g} times")
+    return ", ".join(parts)
 
 
 def _warmup(run: Run) -> str:

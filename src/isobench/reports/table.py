@@ -73,7 +73,9 @@ def _notes(result: Result) -> Iterable[str]:
     if own:
         yield f"{name}: {', '.join(own)}"
     for reason in outcome.verdict.reasons:
-        yield f"{name}: {outcome.verdict.status}: {reason}"
+        # What is said of the outputs is no reason to call the figures noisy.
+        status = "" if reason in outcome.correctness.notes else f"{outcome.verdict.status}: "
+        yield f"{name}: {status}{reason}"
     requested = outcome.runs[0].threads_asked(result.settings)
     if requested != result.settings.threads:
         yield f"{name}: its arguments request {threads(requested)}, which overrides --threads"

@@ -202,7 +202,7 @@ class BaseRT(ABC):
         return environment.version_of(self.package, *self.variants) if environment is not None else ""
 
     def output_tensors(self) -> list[protocol.Tensor]:
-        """The outputs of the last timed iteration; [] if none were written, which makes the result invalid."""
+        """The outputs of the last timed iteration; [] if none were written: then they aren't compared."""
         try:
             return protocol.read_tensors(self._bound().run_dir / protocol.OUTPUT_TENSORS_FILE)
         except FileNotFoundError:

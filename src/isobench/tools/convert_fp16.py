@@ -42,6 +42,8 @@ class ConvertFp16(Tool):
                 settings=state.settings,
                 on_stage=work.stage,
             )
-            return replace(made, reference=f"{build.reference}, rounded to float16")
+            # An output's spread was found in the model's own arithmetic; float16 has fewer bits.
+            spreads = tuple(spread.lowered("float16") for spread in made.spreads)
+            return replace(made, reference=f"{build.reference}, rounded to float16", spreads=spreads)
 
         return each_build(state, work, self.name, convert)

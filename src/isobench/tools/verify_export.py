@@ -56,7 +56,12 @@ class VerifyExport(Tool):
         )
         sources = {binding.name: binding.source for binding in build.onnx.outputs}
         actual = [tensor._replace(name=sources[tensor.name]) for tensor in protocol.read_tensors(found)]
-        compared = correctness.compare(protocol.read_tensors(build.expected_file), actual)
+        expected = correctness.Expected.of(
+            protocol.read_tensors(build.expected_file),
+            build.spreads,
+            protocol.read_tensors(build.unstable_file) if build.unstable_file.exists() else (),
+        )
+        compared = correctness.compare(expected, actual)
         shutil.rmtree(run_dir)
         if not compared.ok:
             raise ModelError(

@@ -1,0 +1,204 @@
+"""How far rounding alone moves a model's outputs: the tolerance that the model itself sets.
+
+The model was evaluated with weights and inputs that were moved by units in the last place (`workers/rounding.py`). An
+output's spread is the largest distance that any evaluation shows, for one unit, relative to |expected| + the output's
+largest |expected|, as tolerances are. A decision that is taken the other way (an index, a step of a quantisation, a
+comparison) moves single elements by far more: those are `Unstable`, and no part of the spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from isobench.analysis import tensors
+from isobench.analysis.tolerances import TOLERANCES
+from isobench.workers.protocol import STRING, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7, "int8": 2.0**-10}
+"""One unit in the last place of 1, for each arithmetic; of quantised models, an eighth of a step of 8 bits."""
+OUTLIER = 64.0
+"""An element that moves as many times as far as 99 % of the others was decided the other way."""
+MOST_UNSTABLE = 0.1
+"""With a larger share of unstable elements, an output can't be judged."""
+ALWAYS_JUDGED = 100
+"""As many unstable elements are always judged, by what the evaluations showed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpread:
+    """What rounding does to one output.
+
+    `spread` is None where no evaluation succeeded, or where whole numbers have none. `arithmetic` is the narrowest
+    type that the model computes with. `random` says that the model computed something else the second time, `varies`
+    that even the shape differed. `unstable` is the number of unstable elements, `not_finite` of NaNs and infinities.
+    `step` is the difference between neighbouring values of a quantised output; 0 for others.
+    """
+
+    name: str
+    arithmetic: str = "float32"
+    evaluations: int = 0
+    spread: float | None = None
+    random: bool = False
+    varies: bool = False
+    unstable: int = 0
+    not_finite: int = 0
+    step: float = 0.0
+
+    @property
+    def amplification(self) -> float | None:
+        """The spread in units of the last place: how many of them one unit becomes."""
+        return None if self.spread is None else self.spread / EPS[self.arithmetic]
+
+    def lowered(self, arithmetic: str) -> OutputSpread:
+        """The spread of the same model in an arithmetic with fewer bits."""
+        if EPS.get(arithmetic, 0.0) <= EPS[self.arithmetic]:
+            return self
+        ratio = EPS[arithmetic] / EPS[self.arithmetic]
+        return replace(
+            self, arithmetic=arithmetic, spread=None if self.spread is None else min(1.0, self.spread * ratio)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The outputs of one evaluation, after a perturbation by `ulps` units in the last place."""
+
+    ulps: int
+    outputs: Sequence[Tensor]
+
+
+def spreads(
+    expected: Sequence[Tensor],
+    repeated: Sequence[Tensor],
+    evaluations: Sequence[Evaluation],
+    *,
+    arithmetic: str,
+    steps: Mapping[str, float] | None = None,
+) -> tuple[list[OutputSpread], list[Tensor]]:
+    """The spread of each output, and the unstable elements as tensors (see `unstable_of`).
+
+    `repeated` are the outputs of a second evaluation of the unchanged model; empty if there was none. `steps` has the
+    step of each quantised output.
+    """
+    again = {tensor.name: tensor for tensor in repeated}
+    found, unstable = [], []
+    for tensor in expected:
+        moved = [
+            (evaluation.ulps, other)
+            for evaluation in evaluations
+            for other in evaluation.outputs
+            if other.name == tensor.name and (other.dtype, other.shape) == (tensor.dtype, tensor.shape)
+        ]
+        record = OutputSpread(
+            name=tensor.name, arithmetic=arithmetic, evaluations=len(moved), step=(steps or {}).get(tensor.name, 0.0)
+        )
+        if tensor.dtype != STRING:
+            record = replace(record, not_finite=tensors.not_finite(tensors.flat(tensor)))
+        other = again.get(tensor.name)
+        if other is not None and _differs(tensor, other):
+            record = replace(record, random=True, varies=other.shape != tensor.shape)
+        elif moved and tensor.dtype != STRING:
+            record, elements = _spread(record, tensor, moved)
+            unstable += elements
+        found.append(record)
+    return found, unstable
+
+
+def unstable_of(name: str, stored: Mapping[str, Tensor]) -> tuple[Array, Array] | None:
+    """The places of an output's unstable elements, and what the evaluations showed there ([evaluations, places])."""
+    if f"{name}:places" not in stored:
+        return None
+    places, seen = stored[f"{name}:places"], stored[f"{name}:seen"]
+    return tensors.flat(places), tensors.flat(seen).reshape(seen.shape)
+
+
+def too_unstable(spread: OutputSpread, elements: int) -> bool:
+    """Does rounding change too many of the elements completely?"""
+    return spread.unstable > max(ALWAYS_JUDGED, MOST_UNSTABLE * elements)
+
+
+def _differs(one: Tensor, other: Tensor) -> bool:
+    """Did the model compute something else, beyond what another order of summation may change?"""
+    import numpy as np
+
+    if one.data == other.data and one.shape == other.shape:
+        return False
+    if (one.dtype, one.shape) != (other.dtype, other.shape) or tensors.is_exact(one.dtype):
+        return True
+    first, second = tensors.flat(one), tensors.flat(other)
+    largest, tolerance = tensors.peak(first), TOLERANCES.get(one.dtype, 0.0)
+    return any(
+        bool((~(_relative(a, b, largest) <= tolerance)).any())
+        for _, (a, b) in tensors.parts(first, second)
+        if np.size(a)
+    )
+
+
+def _relative(wanted: Array, found: Array, largest: float) -> Array:
+    """Distances relative to |expected| + the largest |expected|; infinite where only one value is finite."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        distance = np.abs(found - wanted) / (np.abs(wanted) + largest)
+    same = (wanted == found) | (np.isnan(wanted) & np.isnan(found))
+    distance[same] = 0.0
+    distance[~same & ~(np.isfinite(wanted) & np.isfinite(found))] = np.inf
+    return np.asarray(np.nan_to_num(distance, nan=np.inf, posinf=np.inf), dtype=np.float64)
+
+
+def _spread(
+    record: OutputSpread, expected: Tensor, moved: Sequence[tuple[int, Tensor]]
+) -> tuple[OutputSpread, list[Tensor]]:
+    import numpy as np
+
+    wanted = tensors.flat(expected)
+    largest, tolerance = tensors.peak(wanted), TOLERANCES.get(expected.dtype, 0.0)
+    others = [(ulps, tensors.flat(other)) for ulps, other in moved]
+    per_unit = np.zeros(len(wanted), dtype=np.float32)  # the farthest that one unit moved each element
+    farthest = np.zeros(len(wanted), dtype=np.float32)
+    for ulps, values in others:
+        for first, (a, b) in tensors.parts(wanted, values):
+            distance = _relative(a, b, largest)
+            span = slice(first, first + len(distance))
+            per_unit[span] = np.maximum(per_unit[span], distance / ulps)
+            farthest[span] = np.maximum(farthest[span], distance)
+    exact = tensors.is_exact(expected.dtype)
+    outliers = farthest > 0 if exact else _outliers(per_unit, farthest, tolerance)
+    spread = None if exact else _of_usual(per_unit[~outliers], record.arithmetic)
+    places = np.flatnonzero(outliers)
+    record = replace(record, spread=spread, unstable=len(places))
+    if not len(places) or too_unstable(record, len(wanted)):
+        return record, []
+    seen = np.stack([values[places] for _, values in others])
+    return record, [
+        Tensor(f"{expected.name}:places", "int64", places.shape, places.astype("<i8").tobytes()),
+        Tensor(f"{expected.name}:seen", expected.dtype, seen.shape, seen.tobytes()),
+    ]
+
+
+def _outliers(per_unit: Array, farthest: Array, tolerance: float) -> Array:
+    """Which elements were decided the other way in an evaluation. Among few elements, those that weren't finite."""
+    import numpy as np
+
+    if per_unit.size < ALWAYS_JUDGED:
+        return ~np.isfinite(farthest)
+    usual = float(np.quantile(per_unit, 0.99))
+    return (farthest > tolerance) & ~(per_unit <= OUTLIER * usual)
+
+
+def _of_usual(distances: Array, arithmetic: str) -> float:
+    """The spread of elements that moved by `distances` for one unit."""
+    import numpy as np
+
+    largest = float(distances.max(initial=0.0))
+    if arithmetic != "int8" or not distances.size:
+        return largest
+    # Steps that are taken the other way are few or many, but always whole: their root mean square says how many.
+    return min(largest, 3 * float(np.sqrt(np.mean(distances.astype(np.float64) ** 2))))

@@ -1,0 +1,123 @@
+"""Evaluates a module with weights and inputs that are perturbed in the last place (see `rounding`).
+
+A perturbed parameter gets other memory for as long as an evaluation takes; its own isn't written to, so the module is
+the same afterwards, bit by bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import protocol
+import pytrees
+import rounding
+
+_QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torchao.")
+
+
+def evaluate(
+    module: torch.nn.Module,
+    args: Any,
+    kwargs: Any,
+    outputs: Callable[[Any, Any, int], list[protocol.Tensor]],
+    folder: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Evaluate `module` again as it is, with another seed, and then perturbed; write the outputs into `folder`.
+
+    `outputs(args, kwargs, seed)` computes the outputs from copies of the arguments.
+    """
+    repeat_file = os.path.join(folder, "repeat.msgpack")
+    protocol.write_tensors(repeat_file, outputs(args, kwargs, seed + 1))
+    arithmetic, quantised = _arithmetic(module, lambda: outputs(args, kwargs, seed))
+    found = _weights(module)
+    chosen = rounding.chosen([(name, tensor.numel() * tensor.element_size()) for name, tensor in found.items()])
+    moved = {name: tensor for name, tensor in found.items() if name in chosen}
+    unit = "int8" if quantised else arithmetic
+
+    def compute(perturb: rounding.Perturb) -> list[protocol.Tensor]:
+        def changed(_: str, leaf: Any) -> Any:
+            return _perturbed(leaf, perturb) if _is_plain(leaf) else leaf
+
+        with _replaced(moved, perturb):
+            return outputs(pytrees.mapped("args", args, changed), pytrees.mapped("kwargs", kwargs, changed), seed)
+
+    evaluations = rounding.evaluate(compute, folder, seed, unit)
+    return {"arithmetic": unit, "repeat": repeat_file, "evaluations": evaluations}
+
+
+def _weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The floating-point parameters and buffers that can be perturbed, each once, however many names it has."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return {name: tensor for name, tensor in named if _is_plain(tensor)}
+
+
+def _is_plain(tensor: Any) -> bool:
+    """Is it an ordinary tensor of real numbers in host memory?"""
+    return (
+        type(tensor) in {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
+        and pytrees.dtype_name(tensor) in rounding.MANTISSA_BITS
+        and tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and tensor.numel() >= rounding.LEAST_ELEMENTS
+    )
+
+
+def _perturbed(tensor: torch.Tensor, perturb: rounding.Perturb) -> torch.Tensor:
+    """A perturbed copy in the same memory layout."""
+    given = pytrees.to_file("", tensor)
+    changed = pytrees.from_file(given._replace(data=perturb(given.data, given.dtype)))
+    return torch.empty_like(tensor, requires_grad=False).copy_(changed)
+
+
+@contextmanager
+def _replaced(weights: dict[str, torch.Tensor], perturb: rounding.Perturb) -> Iterator[None]:
+    """Within this context, the weights have perturbed values, in other memory."""
+    own = []
+    try:
+        with torch.no_grad():
+            for tensor in weights.values():
+                kept = tensor.data
+                # A tensor made in inference mode takes no other memory, and stays as it is.
+                with suppress(RuntimeError, TypeError):
+                    tensor.data = _perturbed(kept, perturb)
+                    own.append((tensor, kept))
+        yield
+    finally:
+        for tensor, kept in own:
+            tensor.data = kept
+
+
+class _Types(TorchDispatchMode):  # type: ignore[misc] # torch isn't installed where types are checked
+    """Records the types that are computed with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.computed: set[str] = set()
+        self.quantised = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        value = func(*args, **(kwargs or {}))
+        found = value if isinstance(value, tuple | list) else [value]
+        self.computed |= {
+            pytrees.dtype_name(one) for one in found if isinstance(one, torch.Tensor) and one.is_floating_point()
+        }
+        name = str(func)
+        self.quantised = self.quantised or "quantize" in name or name.startswith(("quantized.", "onednn.q"))
+        return value
+
+
+def _arithmetic(module: torch.nn.Module, compute: Callable[[], Any]) -> tuple[str, bool]:
+    """The narrowest type that the module computes with, and whether it computes with quantised values."""
+    quantised = any(type(part).__module__.startswith(_QUANTISED) for part in module.modules())
+    types = _Types()
+    with suppress(Exception), types:  # what can't be observed is taken by the types of the weights
+        compute()
+    computed = types.computed or {pytrees.dtype_name(tensor) for tensor in module.parameters()}
+    return rounding.narrowest(computed), quantised or types.quantised
