@@ -213,7 +213,8 @@ class Case:
                 protocol.read_tensors(self.build.expected_file),
                 self.build.spreads,
                 protocol.read_tensors(self.build.unstable_file) if self.build.unstable_file.exists() else (),
-                drawn=any(not values.rule.startswith("given") for values in self.build.input_values),
+                drawn=not self.model.is_script
+                and any(not values.rule.startswith("given") for values in self.build.input_values),
             )
         except FileNotFoundError:
             raise ModelError(
