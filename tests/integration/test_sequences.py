@@ -59,7 +59,8 @@ def test_each_tool_works_on_the_result_of_the_one_before_and_results_list_the_st
     assert TensorProto.FLOAT16 in {weight.data_type for weight in graph.initializer}
     assert {entry["dtype"] for entry in half["model"]["inputs"]} == {"float16"}
     [compared] = half["outcome"]["correctness"]["tensors"]
-    assert (compared["dtype"], compared["tolerance"]) == ("float16", 0.01)
+    assert (compared["dtype"], compared["arithmetic"]) == ("float16", "float16")
+    assert 0.01 <= compared["tolerance"] < 0.02
     assert 0 < compared["worst_absolute"] < 0.01
     expected = protocol.read_tensors(build_of(home, half) / "expected.msgpack")
     assert [tensor.dtype for tensor in expected] == ["float16"]
