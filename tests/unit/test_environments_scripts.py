@@ -59,8 +59,53 @@ def test_blocks_of_other_tools_are_passed_over(tmp_path: Path) -> None:
     assert environments.for_script(written(tmp_path, text), progress=silent) == environments.spec("torch")
 
 
-def test_a_block_that_is_never_closed_is_no_block(tmp_path: Path) -> None:
-    assert scripts.read_block(written(tmp_path, '# /// script\n# dependencies = ["a"]\n')) == ({}, 0)
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ('# /// script\n# dependencies = ["a"]\n', "/model.py:2: the script block isn't closed"),
+        ('# /// script\n# dependencies = ["a"]\nimport torch\n# ///\n', "/model.py:2: the script block isn't closed"),
+        (
+            '#/// script\n# dependencies = ["a"]\n# ///\n',
+            "/model.py:2: a script block must start with the line '# /// script', got '#/// script'",
+        ),
+        (
+            '# /// script\n#dependencies = ["a"]\n# ///\n',
+            "/model.py:3: a line of a script block must be '#' or start with '# ', got '#dependencies = [\"a\"]'",
+        ),
+        (
+            '# /// script\n# dependencies = ["a"]\n#///\n',
+            "/model.py:4: a script block must end with the line '# ///', got '#///'",
+        ),
+    ],
+)
+def test_what_was_meant_as_a_block_is_refused_with_what_is_wrong(tmp_path: Path, block: str, message: str) -> None:
+    assert refusal(tmp_path, f"import os\n{block}") == message
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    script = tmp_path / "model.py"
+    script.write_bytes(b'\xef\xbb\xbf# /// script\n# dependencies = ["a"]\n# ///\n')
+    assert scripts.read_block(script) == ({"dependencies": ["a"]}, 2)
+
+
+def test_a_script_in_another_encoding_is_read(tmp_path: Path) -> None:
+    script = tmp_path / "model.py"
+    script.write_bytes(b'# -*- coding: latin-1 -*-\n# caf\xe9\n# /// script\n# dependencies = ["a"]\n# ///\n')
+    assert scripts.read_block(script)[0] == {"dependencies": ["a"]}
+
+
+def test_an_unknown_key_is_refused_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    message = refusal(tmp_path, '# /// script\n# dependancies = ["einops"]\n# ///\n')
+    assert message == "/model.py:2: unknown key 'dependancies' in the script block; did you mean dependencies?"
+
+
+def test_settings_of_uv_are_refused_and_those_of_other_tools_passed_over(tmp_path: Path) -> None:
+    table = '# [tool.{}.sources]\n# einops = {{ git = "https://example.org/e" }}\n'
+    block = f"# /// script\n# dependencies = []\n{table}# ///\n"
+    message = refusal(tmp_path, block.format("uv"))
+    assert message == "/model.py:3: [tool.uv] in the script block isn't supported: sources"
+    script = written(tmp_path, block.format("other"))
+    assert environments.for_script(script, progress=silent) == environments.spec("torch")
 
 
 def test_a_block_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:

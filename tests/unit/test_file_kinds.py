@@ -86,3 +86,12 @@ def test_other_bytes_say_nothing(tmp_path: Path) -> None:
     file = tmp_path / "m.onnx"
     file.write_bytes(b"\x08\x0a\x12\x07pytorch" + bytes(range(256)))
     assert recognize(file) is None
+
+
+def test_a_notebook_is_recognised_with_the_command_that_makes_a_script_of_it(tmp_path: Path) -> None:
+    notebook = tmp_path / "my model.ipynb"
+    notebook.write_text('{"cells": []}')
+    kind = recognize(notebook)
+    assert kind is not None
+    assert kind.what == "a notebook"
+    assert f"`jupyter nbconvert --to script '{notebook}'`" in kind.hint

@@ -105,7 +105,7 @@ def lock(
 def for_script(script: Path, base: str = "torch", *, progress: Progress) -> Spec:
     """The environment that a script needs. See `isobench.environments.scripts.for_script`."""
     # Most scripts have no block: then nothing more is loaded or done.
-    if b"# /// script" not in _read(script):
+    if b"///" not in _read(script):
         return spec(base)
     from isobench.environments import scripts
 

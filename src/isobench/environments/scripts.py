@@ -27,6 +27,9 @@ from isobench.system.files import write_atomically
 
 # The expression is part of the standard, so that all tools see the same blocks.
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+_START = "# /// script"
+_LIKE_A_START = re.compile(r"(?mi)^[ \t]*#[ \t]*/{3,4}[ \t]*script[ \t]*$")
+_KEYS = ("dependencies", "requires-python", "tool")
 
 
 def for_script(script: Path, base: str, *, progress: Callable[[str], None]) -> Spec:
@@ -38,6 +41,7 @@ def for_script(script: Path, base: str, *, progress: Callable[[str], None]) -> S
     """
     base_spec = spec(base)
     metadata, line = read_block(script)
+    _refuse_unsupported(metadata, script, line)
     dependencies = _dependencies(metadata, script, line)
     _refuse_other_python(metadata, base_spec, script)
     if not dependencies:
@@ -60,17 +64,14 @@ def read_block(script: Path) -> tuple[dict[str, Any], int]:
     """The block's table, and the line of the script where its content starts; {} if there is no block.
 
     Raises:
-        ModelError: there are two blocks, or the block isn't TOML.
+        ModelError: there are two blocks, or the block isn't TOML, or what was meant as a block is none.
     """
     import tomllib
 
-    try:
-        # Universal newlines: the standard's expression knows "\n" only.
-        text = script.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{script} can't be read: {error}") from None
+    text = _text(script)
     blocks = [match for match in _BLOCK.finditer(text) if match["type"] == "script"]
     if not blocks:
+        _refuse_almost_a_block(text, script)
         return {}, 0
     if len(blocks) > 1:
         second = _line(text, blocks[1].start())
@@ -86,6 +87,68 @@ def read_block(script: Path) -> tuple[dict[str, Any], int]:
             f"{script}:{at}: the script block isn't TOML: {error}",
             hint='Write for instance: # dependencies = ["package==1.2", "other"]',
         ) from None
+
+
+def _text(script: Path) -> str:
+    """Without a byte order mark and with universal newlines, which the standard's expression doesn't know.
+
+    Other encodings, which Python can read, have no say in a block.
+    """
+    try:
+        return script.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise ModelError(f"{script} can't be read: {error.strerror}") from None
+
+
+def _refuse_almost_a_block(text: str, script: Path) -> None:
+    """The standard ignores a block with a mistake in its frame; its author would wonder why."""
+    start = _LIKE_A_START.search(text)
+    if start is None:
+        return
+    line = _line(text, start.start())
+    if start[0] != _START:
+        raise ModelError(
+            f"{script}:{line}: a script block must start with the line {_START!r}, got {start[0]!r}",
+            hint=f"Write: {_START}",
+        )
+    for number, content in enumerate(text.splitlines()[line:], line + 1):
+        if content == "# ///":
+            break
+        if not content.startswith("#"):
+            raise ModelError(f"{script}:{line}: the script block isn't closed", hint="End it with the line: # ///")
+        if content.rstrip() == "# ///" or content.replace(" ", "") == "#///":
+            raise ModelError(
+                f"{script}:{number}: a script block must end with the line '# ///', got {content!r}",
+                hint="Write: # ///",
+            )
+        if content[1:2] not in {"", " "}:
+            raise ModelError(
+                f"{script}:{number}: a line of a script block must be '#' or start with '# ', got {content!r}",
+                hint="Put a space after the #.",
+            )
+    else:
+        raise ModelError(f"{script}:{line}: the script block isn't closed", hint="End it with the line: # ///")
+
+
+def _refuse_unsupported(metadata: dict[str, Any], script: Path, line: int) -> None:
+    """Refuse keys that the standard doesn't have, and settings of uv's, which would have an effect with uv alone."""
+    from isobench.system.names import did_you_mean
+
+    for key in metadata:
+        if key not in _KEYS:
+            raise ModelError(
+                f"{script}:{_line_of(key, script, line)}: unknown key {key!r} in the script block"
+                f"{did_you_mean(key, _KEYS)}",
+                hint=f"The keys are: {', '.join(_KEYS)}.",
+            )
+    tool = metadata.get("tool")
+    settings = tool.get("uv") if isinstance(tool, dict) else None
+    if settings:
+        names = ", ".join(settings)
+        raise ModelError(
+            f"{script}:{_line_of('tool.uv', script, line)}: [tool.uv] in the script block isn't supported: {names}",
+            hint="Remove it; name versions in dependencies, and set UV_INDEX to use an index of your own.",
+        )
 
 
 def _dependencies(metadata: dict[str, Any], script: Path, line: int) -> list[str]:
@@ -171,7 +234,7 @@ def _line(text: str, position: int) -> int:
 
 def _line_of(needle: str, script: Path, start: int) -> int:
     """The first line of the script, from `start` on, that contains `needle`; `start` if none does."""
-    for number, line in enumerate(script.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(script).splitlines(), 1):
         if number >= start and needle in line:
             return number
     return start

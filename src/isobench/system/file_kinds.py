@@ -120,6 +120,12 @@ def _text(file: Path, text: str) -> FileKind | None:
         return FileKind(
             what="an ONNX model in text form", hint="Write it as binary: onnx.save(onnx.load(FILE), 'model.onnx')"
         )
+    if file.suffix == ".ipynb":
+        name = shlex.quote(str(file))
+        return FileKind(
+            what="a notebook",
+            hint=f"Make a script of it: `jupyter nbconvert --to script {name}`, or `jupytext --to py {name}`.",
+        )
     if lower.startswith(("{", "[")):
         return FileKind(what="a JSON file")
     return FileKind(what="a text file")
