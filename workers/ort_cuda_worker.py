@@ -15,6 +15,7 @@ import onnxruntime
 import cuda_driver
 import gpu_timing
 import ort_custom_ops
+import ort_format
 import ort_session
 import ort_values
 import protocol
@@ -66,6 +67,7 @@ def _execute(
     stream = cuda.stream()
     _load_libraries()
     ort_custom_ops.register(options, custom_op_library)
+    ort_format.accept(options, onnx_file)
     started = time.perf_counter()
     try:
         session = _session(onnx_file, options, cuda.handle(stream), tf32=tf32, cpu_fallback=cpu_fallback)

@@ -10,6 +10,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy only converts tensors here; it
 import onnxruntime
 
 import ort_custom_ops
+import ort_format
 import ort_session
 import protocol
 from harness import Refused, measure, request, serve
@@ -56,6 +57,7 @@ def _execute(
     for pool in ("intra_op", "inter_op"):
         options.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(spinning)))
     ort_custom_ops.register(options, custom_op_library)
+    ort_format.accept(options, onnx_file)
     started = time.perf_counter()
     session = _session(onnx_file, options, execution_provider, custom_op_library)
     load_s = time.perf_counter() - started

@@ -13,6 +13,7 @@ import onnxruntime
 
 import onnx_weights
 import ort_custom_ops
+import ort_format
 import ort_session
 import protocol
 import rounding
@@ -57,6 +58,7 @@ class _Model:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         ort_custom_ops.register(options, self.custom_op_library)
+        ort_format.accept(options, self.onnx_file)
         for name, value in (weights or {}).items():
             options.add_initializer(name, value)
         return onnxruntime.InferenceSession(self.onnx_file, options, providers=["CPUExecutionProvider"])

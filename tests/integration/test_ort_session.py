@@ -12,6 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import isobench
+from isobench.results import Measured
 from isobench.workers import protocol
 from isobench.workers.protocol import Tensor
 
@@ -243,3 +245,23 @@ def test_types_of_less_than_a_byte_go_in_and_come_out(ran: Files) -> None:
         tensor("y", np.array([1, -1, -8], np.float32)),
         Tensor("z", "int4", (3,), b"\x01\x0f\x08"),
     ]
+
+
+def test_an_ort_file_is_measured(ran: Files, home: Path, ort_python: Path) -> None:
+    """ONNX Runtime writes it; its name says its format, and the build's copy, `model.onnx`, doesn't."""
+    code = """if True:
+        import onnxruntime, sys
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = sys.argv[2]
+        options.add_session_config_entry("session.save_model_format", "ORT")
+        onnxruntime.InferenceSession(sys.argv[1], options)
+    """
+    source, file = ran.folder / "dynamic.onnx", ran.folder / "dynamic.ort"
+    subprocess.run([str(ort_python), "-c", code, str(source), str(file)], check=True)
+    result = isobench.benchmark(file, runtime="ort", dimensions={"n": 3}, iterations=1, warmup=1)
+    assert isinstance(result.outcome, Measured), result.outcome
+    assert result.outcome.correctness.ok
+    assert "already optimised" in result.model.reference
+    (home / "not.ort").write_bytes(source.read_bytes())
+    failed = isobench.benchmark(home / "not.ort", runtime="ort").outcome
+    assert "isn't in ONNX Runtime's own format" in getattr(failed, "message", "")

@@ -135,7 +135,7 @@ def test_a_label_without_a_value_is_refused(folder: Path) -> None:
         ("missing.py", "missing.py: no such file"),
         ("notes.md", "notes.md is not a model"),
         ("", "is not a model"),
-        ("*.pt", "no .py or .onnx file matches"),
+        ("*.pt", "no .py, .onnx or .ort file matches"),
         ("empty.txt", "lists no models"),
     ],
 )

@@ -14,6 +14,7 @@ from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, UNSTABL
 from isobench.builds.cache import key, look_up, remember, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
+from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
 from isobench.planning.settings import Settings
 from isobench.system import files
@@ -40,6 +41,11 @@ def derive(
         WorkerError: the worker crashed or took too long.
     """
     build.require_onnx()
+    if build.model.is_ort_format:
+        raise ModelError(
+            f"{build.model.path.name} can't be changed: it is in ONNX Runtime's own format, which is already optimised",
+            hint="Give the .onnx file that it was made of.",
+        )
     assert build.onnx_file is not None
     index_key = key(
         {

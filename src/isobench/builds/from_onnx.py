@@ -11,7 +11,7 @@ from pathlib import Path
 
 from isobench import paths
 from isobench.analysis.spread import OutputSpread
-from isobench.builds import given_inputs, onnx_file, onnx_inputs, rounding, sizes
+from isobench.builds import given_inputs, onnx_file, onnx_inputs, ort_file, rounding, sizes
 from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Binding, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.onnx_inputs import OnnxInputs
@@ -42,13 +42,16 @@ def build(
     """
     libraries = [model.custom_op_library.absolute()] if model.custom_op_library else []
     on_stage("reading the file")
-    found = onnx_file.read(model.path)
+    if model.is_ort_format:
+        found = ort_file.read(model, environment=environment, settings=settings, on_stage=on_stage)
+    else:
+        found = onnx_file.read(model.path)
     inputs = onnx_inputs.prepare(model, found, settings.seed)
     content = _checked_hash(model, found, inputs.tensor_specs)
     run_dir = paths.new_run("reference")
     made = run_dir / "build"
     made.mkdir(parents=True)
-    fixed = sizes.fixed(found, inputs.specs)
+    fixed = ort_file.FIXED if model.is_ort_format else sizes.fixed(found, inputs.specs)
     onnx_file.copy(found, made / ONNX_FILE)
     if fixed.written:
         written = {spec.name: spec for spec in inputs.specs if spec.name in fixed.written}
@@ -119,6 +122,7 @@ def _describe(
     if fixed.written:
         own = onnx_file.read(made / ONNX_FILE)
         sha256 = onnx_file.content_hash(own.path, own.external)
+    checked = (ort_file.NOTE,) if model.is_ort_format else onnx_file.notes(made / ONNX_FILE)
     identity = content_id(made, sha256, *(f"{name}={size}" for name, size in sorted(fixed.named.items())))
     return Build(
         id=identity,
@@ -132,7 +136,7 @@ def _describe(
         signature=f"({_signature(inputs.tensor_specs)})",
         parameters=found.parameters,
         weights_sha256=content,
-        reference=inputs.reference or REFERENCE,
+        reference=inputs.reference or (ort_file.REFERENCE if model.is_ort_format else REFERENCE),
         deterministic=True,
         max_depth=0,
         onnx=Onnx(
@@ -145,5 +149,5 @@ def _describe(
         ),
         onnx_error=None,
         model_sha256=content,
-        notes=(*onnx_file.notes(made / ONNX_FILE), *fixed.notes),
+        notes=(*checked, *fixed.notes),
     )

@@ -50,6 +50,11 @@ def of_onnx(model: Model, seed: int) -> ModelInputs:
     """
     from isobench.builds import onnx_file, onnx_inputs
 
+    if model.is_ort_format:
+        raise UsageError(
+            f"the inputs of {model.path.name} can't be listed: only ONNX Runtime reads an .ort file",
+            hint="isobench run -r ort --inputs FILE takes inputs for it, too.",
+        )
     prepared = onnx_inputs.prepare(model, onnx_file.read(model.path), seed)
     return ModelInputs(name=model.name, hash="", tensors=prepared.tensors, values=prepared.values)
 

@@ -51,7 +51,15 @@ def read(path: Path) -> OnnxFile:
     Raises:
     ModelError: it can't be read, isn't ONNX, lacks its external data, or has inputs of unknown types.
     """
-    model = _loaded(path)
+    return of_model(path, _loaded(path))
+
+
+def of_model(path: Path, model: onnx.ModelProto) -> OnnxFile:
+    """The signature of what a file holds.
+
+    Raises:
+        ModelError: it lacks its external data, or has inputs of unknown types.
+    """
     graph = model.graph
     weights = {initializer.name: tuple(initializer.dims) for initializer in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]

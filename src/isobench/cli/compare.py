@@ -16,7 +16,7 @@ from isobench.cli.parameters import (
     input_options,
     settings_options,
 )
-from isobench.cli.words import DEVICE, RT_ARGS, RUNTIMES, WordsCommand
+from isobench.cli.words import DEVICE, MODEL_SUFFIXES, RT_ARGS, RUNTIMES, WordsCommand
 from isobench.errors import ResultError, UsageError
 from isobench.planning.settings import COMPARE_DEFAULTS
 
@@ -106,7 +106,7 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
     from isobench import results
     from isobench.results import compare
 
-    if any(Path(name.partition("::")[0]).suffix in {".py", ".onnx", ".txt"} for name in what):
+    if any(Path(name.partition("::")[0]).suffix in MODEL_SUFFIXES for name in what):
         return None
     sides: list[list[Result]] = []
     left_out = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-MODEL_SUFFIXES = (".py", ".onnx", ".txt")
+MODEL_SUFFIXES = (".py", ".onnx", ".ort", ".txt")
 
 
 def is_model(word: str) -> bool:

@@ -138,14 +138,11 @@ class _Work(_Bench):
         """The Cases of a model, each with its build, and a failed Result for each that can't be measured."""
         able = []
         for entry in self.entries:
-            refusal = entry.cls.takes_scripts_only
-            if refusal and not model.is_script:
-                reason = f"{entry.label} can't run {model.path.name}: {refusal}"
-                yield self._failed(
-                    self._case(entry, model), ModelError(reason, hint="Give the script instead, or use -r ort.")
-                )
-            else:
+            refusal = _refusal(entry, model)
+            if refusal is None:
                 able.append(entry)
+            else:
+                yield self._failed(self._case(entry, model), refusal)
         # Runtimes without a sequence of their own share their builds.
         usual = [entry for entry in able if entry.default_sequence is None]
         yield from self._usual_cases(usual, model)
@@ -286,6 +283,16 @@ class _Work(_Bench):
         folder = results.save(result, run_dirs=case.run_dirs, root=self.plan.results)
         self.progress.end(_status(result))
         return SavedResult(result=result, folder=folder)
+
+
+def _refusal(entry: Entry, model: Model) -> ModelError | None:
+    """Why the runtime can't run a file of that kind; None if it can."""
+    if model.is_script:
+        return None
+    reason, hint = entry.cls.takes_scripts_only, "Give the script instead, or use -r ort."
+    if model.is_ort_format and not entry.cls.takes_ort_format and not reason:
+        reason, hint = "only ONNX Runtime reads its format", "Give the .onnx file that it was made of, or use -r ort."
+    return ModelError(f"{entry.label} can't run {model.path.name}: {reason}", hint=hint) if reason else None
 
 
 def _status(result: Result) -> str:

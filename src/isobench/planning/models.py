@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model as the user named it: a Python script (`script.py`, `script.py::hash`) or an `.onnx` file.
+    """A model as the user named it: a Python script (`script.py`, `script.py::hash`), or an `.onnx` or `.ort` file.
 
     `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are
     a script's `sys.argv[1:]`. `inputs` are files with the values of inputs, `fill` are rules for single ones. `title`
@@ -32,6 +32,11 @@ class Model:
     @property
     def is_script(self) -> bool:
         return self.path.suffix == ".py"
+
+    @property
+    def is_ort_format(self) -> bool:
+        """Whether it is an `.ort` file: ONNX Runtime's own format, which no other runtime reads."""
+        return self.path.suffix == ".ort"
 
     @property
     def name(self) -> str:

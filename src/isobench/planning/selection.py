@@ -10,7 +10,7 @@ from pathlib import Path
 from isobench.errors import ModelError, UsageError
 from isobench.planning.models import Model
 
-SUFFIXES = (".py", ".onnx")
+SUFFIXES = (".py", ".onnx", ".ort")
 _LABELS = r"#+\s*labels(?:(:)|\s|$)(.*)"
 
 
@@ -237,7 +237,7 @@ def _glob(pattern: Path, chosen_hash: str) -> Iterator[tuple[Path, str]]:
     found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     models = [Path(name) for name in found if Path(name).suffix in SUFFIXES and Path(name).is_file()]
     if not models:
-        raise ModelError(f"{pattern}: no .py or .onnx file matches")
+        raise ModelError(f"{pattern}: no .py, .onnx or .ort file matches")
     for path in models:
         yield path, chosen_hash
 

@@ -88,6 +88,9 @@ class BaseRT(ABC):
     takes_scripts_only: ClassVar[str] = ""
     """Why an `.onnx` file can't be run, as a sentence; empty if it can."""
 
+    takes_ort_format: ClassVar[bool] = False
+    """Whether it runs an `.ort` file, ONNX Runtime's own format."""
+
     def __init__(self, **rt_args: Any) -> None:
         self.rt_args = rt_args
         self.stats = Stats()

@@ -31,6 +31,7 @@ class OrtRT(WorkerRT):
     worker = "ort_worker.py"
     package = "onnxruntime"
     variants = ("onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-training")
+    takes_ort_format = True
 
     def __init__(
         self,

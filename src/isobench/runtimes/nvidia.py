@@ -88,6 +88,7 @@ class OrtCudaRT(OnNvidia):
     environment = "ort-cuda"
     worker = "ort_cuda_worker.py"
     package = "onnxruntime-gpu"
+    takes_ort_format = True
 
     def __init__(
         self,
