@@ -154,7 +154,7 @@ def _of_proto(value: Any) -> Any:
 
 def _folder(path: Path) -> list[InputSet]:
     places = {kind: _numbered(path, kind) for kind in ("input", "output")}
-    if places["input"]:
+    if places["input"] or places["output"]:
         inputs, outputs = (
             {place: Message(data=file.read_bytes()) for place, file in places[kind].items()}
             for kind in ("input", "output")

@@ -74,7 +74,7 @@ def _is_part(tensor: str, name: str) -> bool:
 def _to_draw(found: OnnxFile, specs: list[TensorSpec], given: given_inputs.Given) -> list[TensorSpec]:
     """The tensors to draw: those of inputs that aren't tensors have names of their own, `x.0`, `x.1`.
 
-    An optional without values has none. Given tensors are among them: the others may depend on them.
+    An optional that isn't given has none. Given tensors are among them: the others may depend on them.
     """
     wanted: list[TensorSpec] = []
     for spec in specs:
