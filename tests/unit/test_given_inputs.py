@@ -108,7 +108,7 @@ def test_raw_bytes_need_a_known_shape(found: OnnxFile, tmp_path: Path) -> None:
         ({"x": X[:, :3]}, {}, r"input x: float32\[\?, 4\] got float32\[2, 3\] from x\.npz"),
         ({"arr_0": X, "arr_1": IDS, "arr_2": X}, {}, r"x\.npz has values for 3 inputs, but m\.onnx has 2"),
         ({"x": X}, {"shapes": {"x": (3, 4)}}, r"--shape x is 3,4, but x\.npz has 2,4"),
-        ({"x": X}, {"dimensions": {"batch": 3}}, r"--dim batch is 3, but x in x\.npz has 2,4"),
+        ({"x": X}, {"dimensions": {"batch": 3}}, r"--dim batch is 3, but it is 2 in the values that were given for x"),
         ({"x": X}, {"fill": {"y": "zeros"}}, r"no input 'y' in m\.onnx"),
     ],
 )

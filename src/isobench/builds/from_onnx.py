@@ -17,7 +17,7 @@ from isobench.builds.cache import Dependency, store
 from isobench.builds.onnx_inputs import OnnxInputs
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
-from isobench.errors import ModelError
+from isobench.errors import ModelError, WorkerError
 from isobench.failures import FailureKind
 from isobench.planning.models import Model, TensorSpec
 from isobench.planning.settings import Settings
@@ -65,6 +65,7 @@ def build(
         **({"custom_op_library": str(libraries[0])} if libraries else {}),
     }
     spreads: tuple[OutputSpread, ...] = ()
+    notes: tuple[str, ...] = ()
     try:
         computed = run_worker(
             "reference_worker.py",
@@ -77,15 +78,18 @@ def build(
             writes=[made],
         )
         spreads = rounding.derive(made, computed["rounding"])
-    except ModelError:
+    except (ModelError, WorkerError) as error:
         if inputs.expected is None:
             raise
+        notes = (f"the given outputs are the only expected ones: {error.message}",)
     if inputs.expected is not None:
         protocol.write_tensors(made / EXPECTED_FILE, list(inputs.expected))
+    finished = _describe(model, found, inputs, made, content, fixed)
     finished = replace(
-        _describe(model, found, inputs, made, content, fixed),
+        finished,
         spreads=spreads,
         deterministic=not any(spread.random for spread in spreads),
+        notes=(*finished.notes, *notes),
     )
     store(finished, made)
     shutil.rmtree(run_dir)

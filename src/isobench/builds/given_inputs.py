@@ -96,7 +96,7 @@ def _from_files(
     known = {spec.name: spec for spec in specs}
     tensors: dict[str, tuple[protocol.Tensor, ...]] = {}
     rules: dict[str, str] = {}
-    for name, value, source in [*_assigned(chosen, known, names, owner), *_from_fill(model, known, owner)]:
+    for name, value, source in [*_assigned(chosen, known, names, owner), *_from_fill(model, known, names, owner)]:
         spec = known[name]
         if containers.is_container(spec.dtype):
             parts = containers.parts(spec, value, source)
@@ -107,8 +107,9 @@ def _from_files(
         if name in sizes.unranked:
             spec = replace(spec, shape=tuple(array.shape))
         tensor, note = fitted(array, spec, source)
-        sizes.check(spec, tensor.shape, source)
+        sizes.check_shape(spec, tensor.shape, source)
         tensors[name], rules[name] = (tensor,), f"given: {source}{note}"
+    sizes.check_dimensions(tensors)
     return tensors, rules
 
 
@@ -163,21 +164,33 @@ class _Sizes:
     symbols: Mapping[str, tuple[str, ...]]
     unranked: frozenset[str] = frozenset()
 
-    def check(self, spec: TensorSpec, shape: tuple[int, ...], source: str) -> None:
+    def check_shape(self, spec: TensorSpec, shape: tuple[int, ...], source: str) -> None:
         wanted = self.shapes.get(spec.name, shape)
         if wanted != shape:
             raise UsageError(f"--shape {spec.name} is {_text(wanted)}, but {source} has {_text(shape)}")
-        for size, symbol in zip(shape, self.symbols[spec.name], strict=spec.name not in self.unranked):
-            if self.dimensions.get(symbol, size) != size:
+
+    def check_dimensions(self, given: Mapping[str, tuple[protocol.Tensor, ...]]) -> None:
+        """A dimension of one name may have several sizes: one of them must be that of `--dim`."""
+        for symbol, wanted in self.dimensions.items():
+            found = {
+                tensors[0].shape[place]: name
+                for name, tensors in given.items()
+                for place, own in enumerate(self.symbols.get(name, ()))
+                if own == symbol and tensors and tensors[0].name == name
+            }
+            if found and wanted not in found:
+                size, name = next(iter(found.items()))
                 raise UsageError(
-                    f"--dim {symbol} is {self.dimensions[symbol]}, but {spec.name} in {source} has {_text(shape)}",
-                    hint=f"Omit --dim {symbol}: the file fixes it.",
+                    f"--dim {symbol} is {wanted}, but it is {size} in the values that were given for {name}",
+                    hint=f"Omit --dim {symbol}: the values fix it.",
                 )
 
     def of(self, spec: TensorSpec) -> tuple[int | None, ...]:
         """The sizes that are known without the values."""
         if spec.name in self.shapes:
             return self.shapes[spec.name]
+        if spec.name in self.unranked:
+            return (None, None)  # any number of sizes, none of them known
         known = zip(spec.shape, self.symbols[spec.name], strict=True)
         return tuple(size if size is not None else self.dimensions.get(symbol) for size, symbol in known)
 
@@ -206,9 +219,9 @@ def _assigned(
     if chosen is None:
         return
     source, names = chosen.source, list(specs)
+    listed = f"{model} has the inputs: {_listed(specs, aliases)}."
     parts = {name: containers.owner(name, specs.values()) for name in chosen.named if name not in aliases}
     unknown = [name for name, owner in parts.items() if not owner]
-    listed = f"{model} has the inputs: {', '.join(names) or 'none'}."
     if unknown:
         raise UsageError(f"{source} has values for {', '.join(unknown)}, which {model} doesn't have", hint=listed)
     if chosen.placed and max(chosen.placed) >= len(names):
@@ -229,13 +242,15 @@ def _assigned(
         yield names[0], chosen.single, source
 
 
-def _from_fill(model: Model, specs: Mapping[str, TensorSpec], owner: str) -> Iterator[tuple[str, Value, str]]:
+def _from_fill(
+    model: Model, specs: Mapping[str, TensorSpec], aliases: Mapping[str, str], owner: str
+) -> Iterator[tuple[str, Value, str]]:
     """The inputs that are filled from files of their own: NAME=@FILE."""
     unknown = [name for name in model.fill if name not in specs]
     if unknown:
         raise UsageError(
             f"no input {' or '.join(map(repr, unknown))} in {owner}",
-            hint=f"It has: {', '.join(specs) or 'none'}.",
+            hint=f"It has: {_listed(specs, aliases)}.",
         )
     for name, rule in model.fill.items():
         if rule.startswith("@"):
@@ -243,6 +258,12 @@ def _from_fill(model: Model, specs: Mapping[str, TensorSpec], owner: str) -> Ite
             sets = input_files.read(path)
             value = sets[0].single if sets[0].single is not None else _only(sets, path)
             yield name, value, path.name
+
+
+def _listed(specs: Mapping[str, TensorSpec], aliases: Mapping[str, str]) -> str:
+    """The names of the inputs: `x, y`; of a script's call, `args.0 (x), kwargs.mask (mask)`."""
+    own = {name: alias for alias, name in aliases.items() if alias != name}
+    return ", ".join(f"{name} ({own[name]})" if name in own else name for name in specs) or "none"
 
 
 def _only(sets: Sequence[InputSet], path: Path) -> Value:
