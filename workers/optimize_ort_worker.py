@@ -33,7 +33,7 @@ def _execute(
     options.graph_optimization_level = LEVELS[level]
     options.optimized_model_filepath = written
     # External weights would be searched beside the new file, so they are written there.
-    if os.path.exists(f"{onnx_file}.data") or os.path.getsize(onnx_file) > _LARGE_BYTES:
+    if _has_external_data(onnx_file) or os.path.getsize(onnx_file) > _LARGE_BYTES:
         for what, value in (("file_name", "model.onnx.data"), ("min_size_in_bytes", "1024")):
             options.add_session_config_entry(f"session.optimized_model_external_initializers_{what}", value)
     try:
@@ -42,6 +42,20 @@ def _execute(
         raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't optimize the model: {error}") from None
     _rename_new(onnx_file, written)
     return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
+
+
+def _has_external_data(file: str) -> bool:
+    """Are there weights in other files, whatever their names?"""
+    tensors = _tensors(onnx.load(file, load_external_data=False).graph)
+    return any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors)
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
+        for inner in _subgraphs(node):
+            yield from _tensors(inner)
 
 
 def _rename_new(before: str, after: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,8 @@ def stored(home: Path, build: Build) -> Build:
     folder = home / "runs" / "made"
     folder.mkdir(parents=True)
     (folder / "inputs.msgpack").write_bytes(b"inputs")
+    if build.onnx:
+        (folder / "model.onnx").write_bytes(b"model")
     cache.store(build, folder)
     return build
 
@@ -128,3 +131,20 @@ def test_a_build_that_could_not_be_exported_says_why(script: Path) -> None:
         build.require_onnx()
     assert caught.value.details == f"line 3\nlog: {build.folder / 'export.log'}"
     assert "torch-eager" in caught.value.hint
+
+
+def test_a_build_without_its_onnx_file_is_not_found(home: Path, script: Path) -> None:
+    made = stored(home, make(script))
+    cache.remember("k", [made], [cache.Dependency.of(script)])
+    assert made.onnx_file is not None
+    made.onnx_file.unlink()
+    assert cache.look_up("k", made.model) is None
+
+
+def test_a_build_may_have_its_onnx_file_in_another_folder(script: Path) -> None:
+    made = make(script)
+    assert made.onnx
+    made = replace(made, onnx=replace(made.onnx, file="../onnx/0123/model.onnx"))
+    assert made.onnx_file == paths.builds() / "onnx" / "0123" / "model.onnx"
+    assert made.reads == (made.folder, paths.builds() / "onnx" / "0123")
+    assert make(script).reads == (made.folder,)

@@ -93,3 +93,23 @@ def test_results_are_removed_by_their_ids_only(tmp_path: Path, home: Path, capsy
     code, _, err = run(capsys, "remove", make().id)
     assert code == 6
     assert "no result" in err
+
+
+def test_an_onnx_file_that_builds_share_counts_once_and_goes_with_the_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shared = paths.builds() / "onnx" / "c0ffee"
+    shared.mkdir(parents=True)
+    (shared / "model.onnx").write_bytes(b"0" * 5_000_000)
+    for identity in ("aa11", "bb22"):
+        folder = store(identity, made_s=0)
+        description = json.loads((folder / build.BUILD_FILE).read_text())
+        description["onnx"] = {"file": "../onnx/c0ffee/model.onnx"}
+        (folder / build.BUILD_FILE).write_text(json.dumps(description))
+    _, out, err = run(capsys, "cache", "list")
+    assert [line.split()[1] for line in out.splitlines()] == ["6.0", "6.0"]
+    assert "2 builds, 7.0 MB, in" in err
+    run(capsys, "cache", "remove", "aa11")
+    assert (shared / "model.onnx").is_file()
+    run(capsys, "cache", "remove", "bb22")
+    assert not shared.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,7 +35,8 @@ class Onnx:
     """The ONNX file of a Build.
 
     `exporter` is "dynamo" or "torchscript"; "" for the user's own file. `sha256` covers the external data, too.
-    `dimensions` are the sizes of the names that its dimensions have, which a runtime must fix in the graph.
+    `dimensions` are the sizes of the names that its dimensions have, which a runtime must fix in the graph. `file` is
+    relative to the Build's folder: the user's own files are stored once for all of their Builds (`onnx_store`).
     """
 
     sha256: str
@@ -43,6 +45,7 @@ class Onnx:
     inputs: tuple[Binding, ...]
     outputs: tuple[Binding, ...]
     dimensions: Mapping[str, int] = field(default_factory=dict)
+    file: str = ONNX_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,12 @@ class Build:
 
     @property
     def onnx_file(self) -> Path | None:
-        return self.folder / ONNX_FILE if self.onnx else None
+        return Path(os.path.normpath(self.folder / self.onnx.file)) if self.onnx else None
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The folders that a worker reads: its own, and that of its ONNX file."""
+        return tuple(dict.fromkeys([self.folder, self.onnx_file.parent])) if self.onnx_file else (self.folder,)
 
     @property
     def inputs_file(self) -> Path:

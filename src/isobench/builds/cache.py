@@ -1,6 +1,7 @@
 """The cache of Builds: content-addressed folders, and an index from requests to Builds.
 
     builds/ID/                   model.onnx, inputs.msgpack, expected.msgpack, build.json
+    builds/onnx/                 the user's own ONNX files, each stored once for all of its builds (`onnx_store`)
     builds/index/KEY.json        KEY: a hash of the request (file, arguments, environment, ...). Holds the resulting
                                  builds, and every file that they depended on, with its hash
 
@@ -110,7 +111,7 @@ def look_up(index_key: str, model: Model) -> list[Build] | None:
         builds = [from_json(entry, folder=paths.builds() / entry["id"], model=model) for entry in record["builds"]]
     except (KeyError, TypeError, ValueError):  # written by another version
         return None
-    return builds if all(build.inputs_file.exists() for build in builds) else None
+    return builds if all(map(_is_whole, builds)) else None
 
 
 def remember(index_key: str, builds: Iterable[Build], dependencies: Sequence[Dependency]) -> None:
@@ -139,6 +140,10 @@ def store(build: Build, folder: Path) -> None:
         import shutil
 
         shutil.rmtree(folder)
+
+
+def _is_whole(build: Build) -> bool:
+    return build.inputs_file.exists() and (build.onnx_file is None or build.onnx_file.exists())
 
 
 def _record(index_key: str) -> Path:

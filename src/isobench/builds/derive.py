@@ -74,9 +74,7 @@ def derive(
         "expected_file": str(made / EXPECTED_FILE),
         **options,
     }
-    run_worker(
-        worker, arguments, run_dir / "worker", environment, settings, on_stage, reads=[build.folder], writes=[made]
-    )
+    run_worker(worker, arguments, run_dir / "worker", environment, settings, on_stage, reads=build.reads, writes=[made])
     derived = _described(build, made)
     store(derived, made)
     shutil.rmtree(run_dir)
@@ -112,5 +110,5 @@ def _described(build: Build, made: Path) -> Build:
             outputs=build.onnx.outputs,
             dimensions=build.onnx.dimensions,
         ),
-        notes=onnx_file.notes(found.path),
+        notes=(*onnx_file.notes(found.path), *(note for note in build.notes if not onnx_file.is_checkers(note))),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -11,10 +12,11 @@ from pathlib import Path
 
 from isobench import paths
 from isobench.analysis.spread import OutputSpread
-from isobench.builds import given_inputs, onnx_file, onnx_inputs, ort_file, rounding, sizes
-from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, Binding, Build, Onnx, content_id
+from isobench.builds import given_inputs, onnx_file, onnx_inputs, onnx_store, ort_file, rounding, sizes
+from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, Binding, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.onnx_inputs import OnnxInputs
+from isobench.builds.onnx_store import StoredOnnx
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError, WorkerError
@@ -52,13 +54,10 @@ def build(
     made = run_dir / "build"
     made.mkdir(parents=True)
     fixed = ort_file.FIXED if model.is_ort_format else sizes.fixed(found, inputs.specs)
-    onnx_file.copy(found, made / ONNX_FILE)
-    if fixed.written:
-        written = {spec.name: spec for spec in inputs.specs if spec.name in fixed.written}
-        onnx_file.write_sizes(found, written, made / ONNX_FILE)
+    stored = onnx_store.keep(found, content, fixed, inputs.specs)
     protocol.write_tensors(made / INPUTS_FILE, list(inputs.tensors))
     arguments = {
-        "onnx_file": str(made / ONNX_FILE),
+        "onnx_file": str(stored.file),
         "inputs_file": str(made / INPUTS_FILE),
         "expected_file": str(made / EXPECTED_FILE),
         "evaluations_dir": str(made),
@@ -74,7 +73,7 @@ def build(
             environment,
             settings,
             on_stage,
-            reads=libraries,
+            reads=[stored.file.parent, *libraries],
             writes=[made],
         )
         spreads = rounding.derive(made, computed["rounding"])
@@ -84,7 +83,7 @@ def build(
         notes = (f"the given outputs are the only expected ones: {error.message}",)
     if inputs.expected is not None:
         protocol.write_tensors(made / EXPECTED_FILE, list(inputs.expected))
-    finished = _describe(model, found, inputs, made, content, fixed)
+    finished = _describe(model, found, inputs, made, content, stored)
     finished = replace(
         finished,
         spreads=spreads,
@@ -120,14 +119,10 @@ def _signature(inputs: Sequence[TensorSpec]) -> str:
 
 
 def _describe(
-    model: Model, found: onnx_file.OnnxFile, inputs: OnnxInputs, made: Path, content: str, fixed: sizes.Fixed
+    model: Model, found: onnx_file.OnnxFile, inputs: OnnxInputs, made: Path, content: str, stored: StoredOnnx
 ) -> Build:
-    sha256 = content
-    if fixed.written:
-        own = onnx_file.read(made / ONNX_FILE)
-        sha256 = onnx_file.content_hash(own.path, own.external)
-    checked = (ort_file.NOTE,) if model.is_ort_format else onnx_file.notes(made / ONNX_FILE)
-    identity = content_id(made, sha256, *(f"{name}={size}" for name, size in sorted(fixed.named.items())))
+    checked = (ort_file.NOTE,) if model.is_ort_format else onnx_file.notes(stored.file)
+    identity = content_id(made, stored.sha256, *(f"{name}={size}" for name, size in sorted(stored.fixed.named.items())))
     return Build(
         id=identity,
         folder=paths.builds() / identity,
@@ -144,14 +139,15 @@ def _describe(
         deterministic=True,
         max_depth=0,
         onnx=Onnx(
-            sha256=sha256,
+            sha256=stored.sha256,
             opset=found.opset,
             exporter="",
             inputs=tuple(Binding(name=spec.name, source=spec.name) for spec in inputs.specs),
             outputs=tuple(Binding(name=spec.name, source=spec.name) for spec in found.outputs),
-            dimensions=fixed.named,
+            dimensions=stored.fixed.named,
+            file=os.path.relpath(stored.file, paths.builds() / identity),
         ),
         onnx_error=None,
         model_sha256=content,
-        notes=(*checked, *fixed.notes),
+        notes=(*checked, *stored.fixed.notes),
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from isobench import paths
-from isobench.builds import build
+from isobench.builds import build, onnx_store
 from isobench.errors import UsageError
 from isobench.system.names import by_prefix
 from isobench.workers import protocol
@@ -16,10 +18,14 @@ from isobench.workers import protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedBuild:
-    """One Build on disk, made `made_s` seconds after 1970; `name` is "?" where its description can't be read."""
+    """One Build on disk, made `made_s` seconds after 1970; `name` is "?" where its description can't be read.
+
+    `onnx_folder` holds its ONNX file where that isn't in its own folder; other Builds may use the same.
+    """
 
     id: str
     folder: Path
+    onnx_folder: Path | None
     name: str
     class_name: str
     hash: str
@@ -32,6 +38,12 @@ def list_builds() -> list[CachedBuild]:
     """Every Build in the cache, the oldest first."""
     folders = [file.parent for file in paths.builds().glob(f"*/{build.BUILD_FILE}")]
     return sorted(map(_described, folders), key=lambda one: (one.made_s, one.id))
+
+
+def total_bytes(found: Iterable[CachedBuild]) -> int:
+    """The size of several Builds on disk, a file that they share counted once."""
+    folders = {folder for one in found for folder in (one.folder, one.onnx_folder) if folder}
+    return sum(map(_size_bytes, folders))
 
 
 def find_build(name: str) -> CachedBuild:
@@ -63,6 +75,8 @@ def remove_build(one: CachedBuild) -> None:
         # Renamed first, so that nobody takes half of it for a build.
         one.folder.rename(leaving)
         shutil.rmtree(leaving)
+        if one.onnx_folder and not _is_used(one.onnx_folder):
+            shutil.rmtree(one.onnx_folder)
     except OSError as error:
         raise UsageError(
             f"{one.folder} can't be removed: {error.strerror}", hint=f"Check its owner: ls -ld {one.folder}"
@@ -70,18 +84,39 @@ def remove_build(one: CachedBuild) -> None:
 
 
 def _described(folder: Path) -> CachedBuild:
-    sizes = [entry.stat().st_size for entry in folder.rglob("*") if entry.is_file()]
     try:
         description = protocol.read_json(folder / build.BUILD_FILE, build.SCHEMA)
     except ValueError:
         description = {}
+    onnx_folder = _onnx_folder(folder, description)
     return CachedBuild(
         id=folder.name,
         folder=folder,
+        onnx_folder=onnx_folder,
         name=str(description.get("name", "?")),
         class_name=str(description.get("class_name", "")),
         hash=str(description.get("hash", "")),
         has_onnx=bool(description.get("onnx")),
-        size_bytes=sum(sizes),
+        size_bytes=_size_bytes(folder) + (_size_bytes(onnx_folder) if onnx_folder else 0),
         made_s=(folder / build.BUILD_FILE).stat().st_mtime,
     )
+
+
+def _onnx_folder(folder: Path, description: Mapping[str, Any]) -> Path | None:
+    """The folder below that of all stored files in which the Build has its ONNX file, if it is there."""
+    onnx = description.get("onnx")
+    file = onnx.get("file") if isinstance(onnx, dict) else None
+    if not isinstance(file, str):
+        return None
+    found = Path(os.path.normpath(folder / file)).parent
+    return found if found.parent == onnx_store.folder() else None
+
+
+def _is_used(onnx_folder: Path) -> bool:
+    name = f"/{onnx_folder.name}/"
+    descriptions = paths.builds().glob(f"*/{build.BUILD_FILE}")
+    return any(name in file.read_text(encoding="utf-8", errors="replace") for file in descriptions)
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())

@@ -23,6 +23,7 @@ from isobench.system.file_kinds import recognize
 if TYPE_CHECKING:
     import onnx
 
+CHECKER = "onnx.checker: "
 _NOTE_CHARACTERS = 300
 
 
@@ -49,7 +50,7 @@ def read(path: Path) -> OnnxFile:
     """Read the file's signature; its weights are not loaded.
 
     Raises:
-    ModelError: it can't be read, isn't ONNX, lacks its external data, or has inputs of unknown types.
+        ModelError: it can't be read, isn't ONNX, lacks its external data, or has inputs of unknown types.
     """
     return of_model(path, _loaded(path))
 
@@ -107,8 +108,8 @@ def copy(found: OnnxFile, target: Path) -> None:
         shutil.copyfile(file.path, beside)
 
 
-def write_sizes(found: OnnxFile, inputs: Mapping[str, TensorSpec], target: Path) -> None:
-    """Write the file to `target` with the sizes of these inputs in their declarations; other files are left alone."""
+def with_sizes(found: OnnxFile, inputs: Mapping[str, TensorSpec]) -> bytes:
+    """The file's content with the sizes of these inputs in their declarations; its external data stays as it is."""
     import onnx
 
     model = onnx.ModelProto()
@@ -116,7 +117,13 @@ def write_sizes(found: OnnxFile, inputs: Mapping[str, TensorSpec], target: Path)
     for value in model.graph.input:
         if value.name in inputs:
             onnx_values.fix(value, inputs[value.name].shape)
-    target.write_bytes(model.SerializeToString(deterministic=True))
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def is_checkers(note: str) -> bool:
+    """Is it one of `notes`?"""
+    return note.startswith(CHECKER)
 
 
 def notes(path: Path) -> tuple[str, ...]:
@@ -129,7 +136,7 @@ def notes(path: Path) -> tuple[str, ...]:
     except Exception as error:  # noqa: BLE001 - it raises errors of its own, of its inference, and ValueError
         text = str(error).replace(f"{path.parent}/", "")
         lines = [line.strip().removeprefix("==> Context: ") for line in text.splitlines()]
-        return (f"onnx.checker: {'; '.join(filter(None, lines))[:_NOTE_CHARACTERS]}",)
+        return (f"{CHECKER}{'; '.join(filter(None, lines))[:_NOTE_CHARACTERS]}",)
     return ()
 
 

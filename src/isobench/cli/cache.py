@@ -47,7 +47,7 @@ def list_(as_json: bool) -> None:
     for one in found:
         what = "" if one.has_onnx else "  (without an ONNX file)"
         click.echo(f"{one.id}  {_size(one.size_bytes):>10}  {_day(one.made_s)}  {one.name}::{one.hash}{what}")
-    total = _size(sum(one.size_bytes for one in found))
+    total = _size(listing.total_bytes(found))
     click.echo(f"{len(found)} build{'' if len(found) == 1 else 's'}, {total}, in {paths.builds()}", err=True)
 
 

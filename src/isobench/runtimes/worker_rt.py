@@ -72,7 +72,7 @@ class WorkerRT(BaseRT):
             threads=context.settings.threads,
             heap=context.settings.heap,
             resources=context.settings.resources,
-            reads=[self.build.folder, *self.build.model.files, *self.reads()],
+            reads=[*self.build.reads, *self.build.model.files, *self.reads()],
             cwd=Path.cwd() if self.build.model.is_script else None,
             gpus=context.device.is_nvidia,
         )

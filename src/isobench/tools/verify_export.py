@@ -51,7 +51,7 @@ class VerifyExport(Tool):
             environment,
             state.settings,
             work.stage,
-            reads=[build.folder],
+            reads=build.reads,
             writes=[run_dir],
         )
         sources = {binding.name: binding.source for binding in build.onnx.outputs}
