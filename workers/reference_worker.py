@@ -29,12 +29,17 @@ def _execute(
     model = _Model(onnx_file, custom_op_library)
     try:
         session = model.session(threads=1)
-        expected = _run(session, inputs)
-        repeated = _run(session, inputs) if evaluations_dir else []
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
         ort_custom_ops.check_known(error, custom_op_library)
         hint = "The expected outputs are computed with ONNX Runtime, so it must support every operator of the file."
-        raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't run the model: {error}", hint) from None
+        raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't load the model: {error}", hint) from None
+    stage(Phase.COMPUTING_EXPECTED)  # the host takes a failure from here on for one of the inputs' values
+    try:
+        expected = _run(session, inputs)
+        repeated = _run(session, inputs) if evaluations_dir else []
+    except Exception as error:  # noqa: BLE001
+        message = f"ONNX Runtime can't run the model with these inputs: {error}"
+        raise Refused(FailureKind.MODEL_ERROR, message, "Check the inputs' values and sizes.") from None
     protocol.write_tensors(expected_file, expected)
     made: dict[str, Any] = {"onnxruntime": onnxruntime.__version__}
     if evaluations_dir:

@@ -217,5 +217,24 @@ def test_a_model_that_can_not_run_is_reported_with_onnx_runtimes_message(tmp_pat
     )
     path = tmp_path / "wrong.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    with pytest.raises(ModelError, match=r"ONNX Runtime can't run the model: .*ncompatible dimensions"):
+    with pytest.raises(ModelError, match=r"ONNX Runtime can't load the model: .*ncompatible dimensions"):
         make(path)
+
+
+def test_where_drawn_values_can_not_be_right_the_message_names_the_input(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Mul", ["s", "s"], ["t"]), helper.make_node("Reshape", ["x", "t"], ["y"])]
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 6]),
+        helper.make_tensor_value_info("s", TensorProto.INT64, [2]),
+    ]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["a", "b"])]
+    path = tmp_path / "squares.onnx"
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    with pytest.raises(ModelError) as caught:
+        make(path)
+    wanted = (
+        "s (drawn: integers from 0 to 9) is the A operand of the Mul that computes t. ONNX Runtime can't run the model"
+    )
+    assert caught.value.message.startswith(f"values that isobench drew may not be valid for the model: {wanted}")
+    assert caught.value.hint.startswith("Give the right ones: --fill s=VALUE, or --inputs FILE.")

@@ -314,11 +314,11 @@ def test_an_operator_that_onnx_does_not_know_is_no_obstacle() -> None:
     assert set(values(text, "i")) <= {0, 1}
 
 
-def test_uses_name_operand_and_node() -> None:
+def test_operands_name_role_and_node() -> None:
     text = "g (float[2,6] x, int64[2] s) => (float[a,b] y) { [reshape_1] y = Reshape(x, s) }"
     drawn = draw(text)["s"]
-    assert drawn.uses == ("shape operand of Reshape reshape_1",)
-    assert drawn.nodes == ("reshape_1",)
+    operand = drawing.Operand(role="shape operand of Reshape reshape_1", operator="Reshape", node="reshape_1")
+    assert drawn.operands == (operand,)
     assert drawn.rule == "2, 6 (shape of Reshape reshape_1)"
 
 

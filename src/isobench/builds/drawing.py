@@ -10,7 +10,7 @@ import math
 import shlex
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from isobench.builds import element_types
@@ -30,22 +30,30 @@ if TYPE_CHECKING:
 MOST_SIZES = 64
 """Inputs of more elements aren't taken for sizes or axes."""
 
+MOST_OPERANDS = 50
+
 WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """The values of one input.
+class Operand:
+    """What an input is to a node that its values arrive at; `role` in words: "indices operand of Gather node_3"."""
 
-    `rule` says in words how they were drawn ("standard normal"), `uses` which operands they are ("indices operand of
-    Gather node_3"), the one that decided first. `nodes` has the names of the nodes that they arrive at, their outputs
-    where they have none.
+    role: str
+    operator: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """The values of one input; `rule` says in words how they were drawn, such as "standard normal".
+
+    `operands` are what it is used as; the use that decided about the values comes first.
     """
 
     tensor: protocol.Tensor
     rule: str
-    uses: tuple[str, ...] = ()
-    nodes: tuple[str, ...] = ()
+    operands: tuple[Operand, ...] = ()
 
 
 def draw(
@@ -137,8 +145,10 @@ class _Drawing:
             drawn = Drawn(
                 tensor=element_types.to_tensor(spec.name, values),
                 rule=rule.words,
-                uses=tuple(dict.fromkeys(entry.role for entry in named[:20])),
-                nodes=tuple(dict.fromkeys(entry.node.name or next(iter(entry.node.output), "") for entry in uses)),
+                operands=tuple(
+                    Operand(role=entry.role, operator=entry.node.op_type, node=entry.node.name)
+                    for entry in named[:MOST_OPERANDS]
+                ),
             )
             self._done[spec.name] = values, drawn
         return self._done[spec.name]
@@ -194,7 +204,7 @@ class _Drawing:
             values = rule.exact
         elif rule.make is not None:
             values = rule.make(generator, shape)
-        elif spec.dtype.startswith(("float", "bfloat", "complex")):
+        elif spec.dtype.startswith(("float", "bfloat", "complex")) and not rule.whole:
             values = generator.uniform(rule.low or 0, rule.high or 0, shape)
         else:
             low = math.ceil(rule.low or 0)
@@ -236,14 +246,14 @@ def _narrowest(ranges: Sequence[tuple[Use, Rule]]) -> tuple[Use, Rule]:
     use, rule = min(ranges, key=lambda entry: entry[1].high or 0)
     low = max(entry.low or 0 for _, entry in ranges)
     if low <= (rule.high or 0):
-        rule = Rule(words=rule.words, low=low, high=rule.high)
+        rule = replace(rule, low=low)
     return use, rule
 
 
 def _shifted(rule: Rule, low: float, high: float) -> Rule:
     """The range of an operator's input, as a range of values to which something is added on the way."""
     low = max(low, 0) if high >= 0 else low
-    return Rule(words=f"{low:g} to {high:g}, which become {rule.words}", low=low, high=high)
+    return Rule(words=f"{low:g} to {high:g}, which become {rule.words}", low=low, high=high, whole=rule.whole)
 
 
 def _carried_back(spec: TensorSpec, rule: Rule, places: Any) -> Rule | None:

@@ -12,7 +12,16 @@ from pathlib import Path
 
 from isobench import paths
 from isobench.analysis.spread import OutputSpread
-from isobench.builds import given_inputs, onnx_file, onnx_inputs, onnx_store, ort_file, rounding, sizes
+from isobench.builds import (
+    doubtful_inputs,
+    given_inputs,
+    onnx_file,
+    onnx_inputs,
+    onnx_store,
+    ort_file,
+    rounding,
+    sizes,
+)
 from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, Binding, Build, Onnx, content_id
 from isobench.builds.cache import Dependency, store
 from isobench.builds.onnx_inputs import OnnxInputs
@@ -79,7 +88,7 @@ def build(
         spreads = rounding.derive(made, computed["rounding"])
     except (ModelError, WorkerError) as error:
         if inputs.expected is None:
-            raise
+            raise doubtful_inputs.explain(error, inputs.drawn, model, found.model.graph) from None
         notes = (f"the given outputs are the only expected ones: {error.message}",)
     if inputs.expected is not None:
         protocol.write_tensors(made / EXPECTED_FILE, list(inputs.expected))

@@ -23,6 +23,7 @@ class OnnxInputs:
 
     An input that isn't a tensor (a sequence, a map, an optional) has several `tensors`, or none: see
     `workers/protocol.py`. `expected` are outputs that were given with the inputs, and `reference` where they come from.
+    `drawn` are the tensors that were drawn, with what they are used as.
     """
 
     specs: tuple[TensorSpec, ...]
@@ -30,6 +31,7 @@ class OnnxInputs:
     values: tuple[InputValues, ...]
     expected: tuple[protocol.Tensor, ...] | None
     reference: str
+    drawn: tuple[drawing.Drawn, ...] = ()
 
     @property
     def tensor_specs(self) -> tuple[TensorSpec, ...]:
@@ -64,6 +66,7 @@ def prepare(model: Model, found: OnnxFile, seed: int) -> OnnxInputs:
         values=tuple(values),
         expected=given.expected,
         reference=given.reference,
+        drawn=tuple(drawn.values()),
     )
 
 

@@ -21,14 +21,15 @@ SHOWN = 8
 class Rule:
     """How values are chosen, in words and in one of three ways.
 
-    `low` to `high`, both included, drawn uniformly; `exact`: an array that the seed doesn't change; `make`: drawn by a
-    function of generator and shape. `structural`: an operator's sizes, axes or lengths. `empty`: no value is valid,
-    because of what the words say.
+    `low` to `high`, both included, drawn uniformly (`whole`: integers, whatever the type); `exact`: an array that the
+    seed doesn't change; `make`: drawn by a function of generator and shape. `structural`: an operator's sizes, axes or
+    lengths. `empty`: no value is valid, because of what the words say.
     """
 
     words: str
     low: float | None = None
     high: float | None = None
+    whole: bool = False
     exact: Any = None
     make: Callable[[Any, tuple[int, ...]], Any] | None = None
     structural: bool = False

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from isobench.builds.input_rules.base import At, Rule, RuleMaker, exactly, within
+from isobench.builds.input_rules.base import At, Rule, RuleMaker, exactly
 from isobench.builds.input_rules.shapes import unpooled
 
 
@@ -16,7 +16,7 @@ def below(size: int | None, what: str) -> Rule | None:
         return None
     if size <= 0:
         return Rule(words=f"indices of {what}, which has 0 rows", empty=True)
-    return within(0, size - 1, f"indices of {what} (0 to {size - 1})")
+    return Rule(low=0, high=size - 1, whole=True, words=f"indices of {what} (0 to {size - 1})")
 
 
 def _table(at: At, slot: int) -> str:
