@@ -76,7 +76,10 @@ def _refusal(error: BaseException, script: str) -> Refused:
         )
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _missing(error, error.name, script)
-    return Refused(FailureKind.SCRIPT_ERROR, f"{name} raised {raised}", "", own_traceback(error))
+    hint = ""
+    if isinstance(error, KeyError) and _is_of_environ(error):
+        hint = f"A script sees only the environment variables that are passed to it: --env {error.args[0]}=VALUE"
+    return Refused(FailureKind.SCRIPT_ERROR, f"{name} raised {raised}", hint, own_traceback(error))
 
 
 def _missing(error: ModuleNotFoundError, module: str, script: str) -> Refused:
@@ -89,6 +92,12 @@ def _missing(error: ModuleNotFoundError, module: str, script: str) -> Refused:
         hint = f'Declare it at the top of the script, in an inline block (PEP 723): # dependencies = ["{module}"]'
     message = f"{name} needs the package {module}, which its environment lacks"
     return Refused(FailureKind.SCRIPT_ERROR, message, hint, own_traceback(error))
+
+
+def _is_of_environ(error: KeyError) -> bool:
+    """Was it raised by `os.environ[name]`?"""
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return (codes[-1].co_filename, codes[-1].co_name) == (os.getenv.__code__.co_filename, "__getitem__")
 
 
 def _is_our_failure(error: BaseException) -> bool:

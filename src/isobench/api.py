@@ -49,6 +49,7 @@ def plan(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     inputs: Sequence[str | Path] = (),
     fill: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
     labels: Sequence[str] = (),
     interleaved: bool = False,
     wait: bool = True,
@@ -58,6 +59,7 @@ def plan(
     """Check everything that is requested before any work starts. `settings` are the fields of `Settings`.
 
     `inputs` are files with the values of inputs (or "NAME=FILE"), `fill` are rules for single ones ({"mask": "ones"}).
+    `env` are environment variables for the models' workers.
 
     Raises:
         UsageError: an unknown runtime, device, provider or option, a value that isn't allowed, or a results folder that
@@ -91,6 +93,7 @@ def plan(
         shapes=shapes,
         inputs=inputs,
         fill=fill,
+        env=env,
     )
     chosen = _fitting(chosen)
     for entry in entries:
@@ -120,6 +123,7 @@ def sequence(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     inputs: Sequence[str | Path] = (),
     fill: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
     labels: Sequence[str] = (),
     results: Path | None = None,
     progress: Progress | None = None,
@@ -142,7 +146,7 @@ def sequence(
             f"a sequence has no option {misplaced[0]!r}", hint="Give it to the benchmark tools of the sequence."
         )
     chosen_settings = Settings.of(**settings)
-    values: dict[str, Any] = {"dimensions": dimensions, "shapes": shapes, "fill": fill, "inputs": inputs}
+    values: dict[str, Any] = {"dimensions": dimensions, "shapes": shapes, "fill": fill, "inputs": inputs, "env": env}
     chosen = _fitting(selection.select(models, labels=labels, script_args=script_args, **values))
     for model in chosen:
         tools.check(model)
@@ -215,6 +219,7 @@ def discover(
     model: str | Path,
     *,
     script_args: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> list[DiscoveredModel]:
@@ -226,7 +231,7 @@ def discover(
     from isobench.builds import from_script
 
     chosen_settings = Settings.of(**settings)
-    [chosen] = selection.select([str(model)], script_args=script_args)
+    [chosen] = selection.select([str(model)], script_args=script_args, env=env)
     if not chosen.is_script:
         raise UsageError(f"discover needs a Python script, got {model}")
     console = progress or Console(quiet=True)
@@ -245,6 +250,7 @@ def inputs(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     inputs: Sequence[str | Path] = (),
     fill: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> list[ModelInputs]:
@@ -259,7 +265,13 @@ def inputs(
 
     chosen_settings = Settings.of(**settings)
     [chosen] = selection.select(
-        [str(model)], script_args=script_args, dimensions=dimensions, shapes=shapes, inputs=inputs, fill=fill
+        [str(model)],
+        script_args=script_args,
+        dimensions=dimensions,
+        shapes=shapes,
+        inputs=inputs,
+        fill=fill,
+        env=env,
     )
     if not chosen.is_script:
         return [model_inputs.of_onnx(chosen, chosen_settings.seed)]

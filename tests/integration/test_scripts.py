@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,21 @@ def test_a_model_finds_its_scripts_world_when_it_is_measured_and_the_scripts_own
         assert isinstance(result.outcome, Measured), result.outcome
         assert result.outcome.correctness.ok
         assert result.outcome.facts["script_compiles"] is True
+
+
+def test_a_variable_reaches_a_script_if_it_is_passed_on_and_is_named_if_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = SCRIPTS / "reads_a_variable.py"
+    monkeypatch.setenv("MODEL_WIDTH", "6")
+    options: dict[str, Any] = {"runtime": "torch-eager", "iterations": 1, "warmup": 1, "select": False}
+    without = isobench.benchmark(script, **options)
+    assert (without.model.signature, without.model.env) == ("(float32[1, 4])", {})
+    assert any(note.endswith("use --env MODEL_WIDTH") for note in without.model.notes)
+    passed = isobench.benchmark(script, env={"MODEL_WIDTH": "5"}, **options)
+    assert isinstance(passed.outcome, Measured), passed.outcome
+    assert (passed.model.signature, passed.model.env) == ("(float32[1, 5])", {"MODEL_WIDTH": "5"})
+    assert passed.outcome.correctness.ok
+    assert not passed.model.notes
+    assert passed.case_key != without.case_key
 
 
 def test_torch_script_is_exported_with_its_branches_and_not_compiled() -> None:

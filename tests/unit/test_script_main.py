@@ -137,6 +137,13 @@ def test_a_failure_of_isobench_is_never_the_scripts(tmp_path: Path) -> None:
     assert "protocol.py" in found["traceback"]
 
 
+def test_a_variable_that_is_not_set_is_named_with_the_option_that_passes_it(tmp_path: Path) -> None:
+    found = run(tmp_path, "import os\nos.environ['MODEL_WIDTH']\n")
+    assert found["message"] == "script.py raised KeyError: 'MODEL_WIDTH'"
+    assert found["hint"].endswith("--env MODEL_WIDTH=VALUE")
+    assert not run(tmp_path, "{}['MODEL_WIDTH']\n")["hint"]
+
+
 @pytest.mark.parametrize(
     "raised", ["MemoryError()", 'RuntimeError("DefaultCPUAllocator: can\'t allocate memory: you tried ...")']
 )

@@ -66,7 +66,7 @@ class Build:
     below the script's models it was found. `input_values` says where the values of each input come from. `notes` are
     what a reader of its figures should know about the model, a sentence each: what isn't valid in its file, which sizes
     were fixed. `spreads` say how far rounding moves each output, and the file `UNSTABLE_FILE`, if it exists, what
-    rounding changes completely.
+    rounding changes completely. `missing_variables` are environment variables that the script asked for in vain.
     """
 
     id: str
@@ -88,6 +88,7 @@ class Build:
     input_values: tuple[InputValues, ...] = ()
     spreads: tuple[OutputSpread, ...] = ()
     notes: tuple[str, ...] = ()
+    missing_variables: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -131,7 +132,7 @@ class Build:
         """The model as a worker gets it (`model` in request.json)."""
         onnx = self.onnx
         return {
-            "script": str(self.model.path.resolve()) if self.model.is_script else "",
+            "script": str(self.model.path.absolute()) if self.model.is_script else "",
             "script_args": list(self.model.script_args),
             "hash": self.hash,
             "max_depth": self.max_depth,
@@ -154,6 +155,7 @@ def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
     fields["inputs"] = tuple(map(TensorSpec.from_json, fields["inputs"]))
     fields["input_values"] = tuple(map(InputValues.from_json, fields["input_values"]))
     fields["notes"] = tuple(fields["notes"])
+    fields["missing_variables"] = tuple(fields["missing_variables"])
     fields["spreads"] = tuple(OutputSpread(**spread) for spread in fields["spreads"])
     if fields["onnx_error"] is not None:
         fields["onnx_error"] = ExportError(**fields["onnx_error"])

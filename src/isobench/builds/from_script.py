@@ -49,7 +49,15 @@ def discover(
     }
     run_dir = paths.new_run("discover")
     outputs = run_worker(
-        "discover_worker.py", arguments, run_dir, environment, settings, on_stage, reads=model.files, cwd=Path.cwd()
+        "discover_worker.py",
+        arguments,
+        run_dir,
+        environment,
+        settings,
+        on_stage,
+        reads=model.files,
+        cwd=Path.cwd(),
+        env=model.env,
     )
     shutil.rmtree(run_dir)
     return [DiscoveredModel.from_json(entry) for entry in outputs["models"]]
@@ -88,7 +96,15 @@ def build(
     reads = [*model.files, given_dir] if given else model.files
     try:
         outputs = run_worker(
-            "export_worker.py", arguments, run_dir, environment, settings, on_stage, reads=reads, cwd=Path.cwd()
+            "export_worker.py",
+            arguments,
+            run_dir,
+            environment,
+            settings,
+            on_stage,
+            reads=reads,
+            cwd=Path.cwd(),
+            env=model.env,
         )
     finally:
         shutil.rmtree(given_dir, ignore_errors=True)
@@ -96,7 +112,13 @@ def build(
     script_sha256 = files.sha256(model.path)
     builds = [
         _stored(
-            entry, run_dir / entry["folder"], model, script_sha256, given.get(entry["hash"]), alone=outputs["alone"]
+            entry,
+            run_dir / entry["folder"],
+            model,
+            script_sha256,
+            given.get(entry["hash"]),
+            alone=outputs["alone"],
+            missing_variables=tuple(outputs["missing_variables"]),
         )
         for entry in outputs["models"]
     ]
@@ -121,7 +143,14 @@ def _input_values(entry: Mapping[str, Any], folder: Path, given: Given | None) -
 
 
 def _stored(
-    entry: Mapping[str, Any], folder: Path, model: Model, script_sha256: str, given: Given | None, *, alone: bool
+    entry: Mapping[str, Any],
+    folder: Path,
+    model: Model,
+    script_sha256: str,
+    given: Given | None,
+    *,
+    alone: bool,
+    missing_variables: tuple[str, ...],
 ) -> Build:
     """Check what the worker wrote for one model, and move it into the cache."""
     found = DiscoveredModel.from_json(entry)
@@ -153,6 +182,7 @@ def _stored(
         input_values=_input_values(entry, folder, given),
         notes=notes,
         spreads=spreads,
+        missing_variables=missing_variables,
     )
     store(made, folder)
     return made

@@ -94,6 +94,7 @@ def _key(model: Model, selector: str, onnx: bool, environment: Environment, sett
             "onnx": onnx,
             "opset": settings.opset,
             "max_depth": settings.max_depth,
+            "env": dict(model.env),
         }
     else:
         request |= {"dimensions": dict(model.dimensions), "shapes": dict(model.shapes)}

@@ -27,10 +27,12 @@ def run_worker(
     reads: Sequence[Path] = (),
     writes: Sequence[Path] = (),
     cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Mapping[str, Any]:
     """Run a worker (of isobench, or by its path) that builds something; return the members of its `outputs.json`.
 
-    `reads` and `writes` are the files and folders that it needs besides its run directory (see `worker_process.start`).
+    `reads` and `writes` are the files and folders that it needs besides its run directory (see `worker_process.start`),
+    `env` environment variables of the user's own.
 
     Raises:
         ModelError: the worker refused the model; the run directory is removed.
@@ -45,6 +47,7 @@ def run_worker(
             reads=reads,
             writes=writes,
             cwd=cwd,
+            own_variables=env,
         ) as process:
             request = Request(arguments=arguments, threads=settings.threads, seed=settings.seed)
             process.go(request, timeout_s=settings.timeout_s)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, WAIT, environment_options, settings_options
+from isobench.cli.parameters import WAIT, environment_options, script_options, settings_options
 from isobench.cli.words import DEVICE
 from isobench.planning.settings import CALIBRATE_DEFAULTS
 
@@ -30,7 +30,7 @@ from isobench.planning.settings import CALIBRATE_DEFAULTS
 @settings_options(but=["iterations", "processes", "precision"], defaults=CALIBRATE_DEFAULTS)
 @WAIT
 @environment_options
-@SCRIPT_ARGS
+@script_options
 def calibrate(
     model: str,
     runtime: str,

@@ -9,11 +9,11 @@ import click
 
 from isobench.cli.parameters import (
     PERCENT,
-    SCRIPT_ARGS,
     WAIT,
     environment_options,
     given_inputs,
     input_options,
+    script_options,
     settings_options,
 )
 from isobench.cli.words import DEVICE, MODEL_SUFFIXES, RT_ARGS, RUNTIMES, WordsCommand
@@ -37,7 +37,7 @@ TOO_SLOW = 8
 @settings_options(but=["iterations"], defaults=COMPARE_DEFAULTS)
 @WAIT
 @environment_options
-@SCRIPT_ARGS
+@script_options
 @input_options
 @click.option("--anyway", is_flag=True, help="Compare results even if more differs, or if some are missing.")
 @click.option(

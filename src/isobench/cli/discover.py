@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, environment_options, settings_options
+from isobench.cli.parameters import environment_options, script_options, settings_options
 
 if TYPE_CHECKING:
     from isobench.builds.discovered import DiscoveredModel
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("script", metavar="SCRIPT")
 @environment_options
-@SCRIPT_ARGS
+@script_options
 @settings_options(only=["max_depth", "timeout_s", "seed"])
 @click.option("--json", "as_json", is_flag=True, help="Print the models as JSON.")
 def discover(script: str, script_args: tuple[str, ...], as_json: bool, **settings: Any) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from isobench.cli.parameters import (
-    SCRIPT_ARGS,
     environment_options,
     given_inputs,
     input_options,
+    script_options,
     settings_options,
 )
 from isobench.errors import UsageError
@@ -25,7 +25,7 @@ from isobench.errors import UsageError
 @input_options
 @settings_options(only=["seed", "timeout_s"])
 @environment_options
-@SCRIPT_ARGS
+@script_options
 def inputs(model: str, output: Path | None, script_args: tuple[str, ...], **settings: Any) -> None:
     """Show the inputs that a model is measured with, and save them.
 

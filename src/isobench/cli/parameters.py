@@ -63,13 +63,35 @@ def environment_options(command: _Command) -> _Command:
     return _PROVIDER(_ENVS_DIR(command))
 
 
-SCRIPT_ARGS = click.option(
+_SCRIPT_ARGS = click.option(
     "--script-args",
     type=_ScriptArgs(),
     default=(),
     metavar="ARGS",
     help='Arguments of the script: --script-args="--batch_size=8".',
 )
+
+
+def _variables(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    if not texts:
+        return {}
+    from isobench.planning import script_variables
+
+    return script_variables.parse(texts)
+
+
+_ENV = click.option(
+    "--env",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    callback=_variables,
+    help="An environment variable for the script; without a value, as it is set here. Can be repeated.",
+)
+
+
+def script_options(command: _Command) -> _Command:
+    """The options of every command that runs scripts: `script_args`, and `env` as a dict."""
+    return _SCRIPT_ARGS(_ENV(command))
 
 
 _INPUTS = click.option(

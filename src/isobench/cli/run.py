@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isobench.cli.parameters import (
-    SCRIPT_ARGS,
     WAIT,
     environment_options,
     given_inputs,
     input_options,
+    script_options,
     settings_options,
 )
 from isobench.cli.words import DEVICE, RT_ARGS, RUNTIMES, WordsCommand
@@ -35,7 +35,7 @@ WRONG_OUTPUTS = 7
 @click.option("--interleave", "interleaved", is_flag=True, help="Measure all cases block by block, in random order.")
 @WAIT
 @environment_options
-@SCRIPT_ARGS
+@script_options
 @input_options
 @click.option("--label", "labels", multiple=True, metavar="KEY::VALUE", help="Only scripts that carry this label.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Save results in this folder.")

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from isobench.cli.parameters import SCRIPT_ARGS, environment_options, given_inputs, settings_options, value_options
+from isobench.cli.parameters import (
+    environment_options,
+    given_inputs,
+    script_options,
+    settings_options,
+    value_options,
+)
 from isobench.cli.words import Words, WordsCommand, is_model
 
 
@@ -57,7 +63,7 @@ class _SequenceCommand(WordsCommand):
 @click.option("--label", "labels", multiple=True, metavar="KEY::VALUE", help="Only scripts that carry this label.")
 @settings_options(only=["seed", "timeout_s"])
 @environment_options
-@SCRIPT_ARGS
+@script_options
 @value_options
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Save results in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")

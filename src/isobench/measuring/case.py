@@ -154,6 +154,7 @@ class Case:
             settings=self.plan.settings,
             interleaved=self.plan.interleaved,
             inputs_sha256=given_sha256(self.model, build),
+            env=self.model.env,
         )
 
     def _environment_identity(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isobench.environments import Environment, Spec
+from isobench.planning import script_variables
 from isobench.planning.models import Model
 from isobench.results import EnvironmentRecord, ModelRecord
 from isobench.system import provenance
@@ -21,6 +22,7 @@ def model_record(model: Model, build: Build | None) -> ModelRecord:
         "path": str(model.path.absolute()),
         "source_sha256": source_sha256(model, build),
         "script_args": model.script_args,
+        "env": script_variables.recorded(model.env),
         "labels": dict(model.labels),
         "git": provenance.git(model.path),
     }
@@ -37,7 +39,7 @@ def model_record(model: Model, build: Build | None) -> ModelRecord:
             "inputs_sha256": _sha256_of(build.inputs_file),
             "reference": build.reference,
             "deterministic": build.deterministic,
-            "notes": build.notes,
+            "notes": (*build.notes, *script_variables.unpassed(build.missing_variables, model.env)),
         }
         if build.onnx:
             record |= {

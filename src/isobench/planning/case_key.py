@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from isobench.planning.models import Step
@@ -23,7 +23,8 @@ class CaseKey:
 
     `source_sha256` is of the script or `.onnx` file, `model_hash` of the model's structure, `weights_sha256` of its
     weights. `arguments` are all arguments of the runtime, defaults included; `environment` is its identity.
-    `inputs_sha256` is of the values of the inputs; "" where the user gave none of them. A part that is unknown, because
+    `inputs_sha256` is of the values of the inputs; "" where the user gave none of them. `env` are environment variables
+    of the user's own. A part that is unknown, because
     building failed, is "" (of the model's hash: what the user typed).
     """
 
@@ -41,6 +42,7 @@ class CaseKey:
     settings: Settings
     interleaved: bool
     inputs_sha256: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         import json
@@ -49,7 +51,8 @@ class CaseKey:
 
         value = {"schema": SCHEMA, **codec.encode(self)}
         value["settings"] = {name: one for name, one in value["settings"].items() if name not in NOT_COUNTED}
-        if not self.inputs_sha256:  # so that the keys of earlier results stay what they are
-            del value["inputs_sha256"]
+        for name in ("inputs_sha256", "env"):
+            if not value[name]:  # so that the keys of earlier results stay what they are
+                del value[name]
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
         return files.sha256_of(text.encode())[:DIGITS]

@@ -15,7 +15,8 @@ class Model:
     `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are
     a script's `sys.argv[1:]`. `inputs` are files with the values of inputs, `fill` are rules for single ones. `title`
     tells it apart from another model whose file has the same name.
-    `custom_op_library` brings operators of an `.onnx` file that ONNX Runtime doesn't have.
+    `custom_op_library` brings operators of an `.onnx` file that ONNX Runtime doesn't have. `env` are environment
+    variables that its workers get.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class Model:
     fill: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
     custom_op_library: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_script(self) -> bool:

@@ -23,15 +23,21 @@ def select(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     inputs: Sequence[str | Path] = (),
     fill: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> list[Model]:
     """The models that `names` stand for, in order and without duplicates; of those, the ones that have all `labels`.
 
     Raises:
         ModelError: a file doesn't exist, or isn't a model.
-        UsageError: a label isn't `key::value`, or no model has it; a list names itself; a file of inputs doesn't exist.
+        UsageError: a label isn't `key::value`, or no model has it; a list names itself; a file of inputs doesn't exist;
+            an environment variable can't be passed on.
     """
     given, named = given_files(inputs)
     rules = named | dict(fill or {})
+    if env:
+        from isobench.planning import script_variables
+
+        env = script_variables.checked(env)
     wanted = dict(_label(text) for text in labels)
     chosen: dict[tuple[Path, str], Model] = {}
     for path, chosen_hash in _expand(names, folder=Path()):
@@ -48,6 +54,7 @@ def select(
                     shapes=dict(shapes or {}),
                     inputs=given,
                     fill=rules,
+                    env=env or {},
                 ),
             )
     if not chosen:

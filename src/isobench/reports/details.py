@@ -18,6 +18,7 @@ def details(result: Result, folder: Path) -> str:
         ("id", result.id),
         ("measured", f"{result.started_at} to {result.ended_at} by isobench {result.isobench}"),
         ("model", f"{model.path} {' '.join(model.script_args)}".rstrip()),
+        ("environment variables", " ".join(f"{name}={value}" for name, value in model.env.items())),
         ("", _commit(result)),
         ("class", model.class_name),
         *_inputs(result),

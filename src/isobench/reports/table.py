@@ -15,10 +15,11 @@ from isobench.results import Failed, Measured, Result
 
 def run_table(results: Sequence[Result]) -> str:
     """One table for each model: latency in milliseconds, inferences per second, speed-up over torch-eager, verdict."""
-    groups: dict[tuple[str, str, str, tuple[str, ...]], list[Result]] = {}
+    groups: dict[tuple[object, ...], list[Result]] = {}
     for result in results:
         model = result.model
-        groups.setdefault((model.name, model.hash, result.altered, model.script_args), []).append(result)
+        key = (model.name, model.hash, result.altered, model.script_args, tuple(model.env.items()))
+        groups.setdefault(key, []).append(result)
     return "\n\n".join(_model_table(group) for group in groups.values())
 
 

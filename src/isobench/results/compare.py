@@ -107,7 +107,15 @@ def _newest(side: Iterable[Result]) -> dict[tuple[str, ...], Result]:
 
 def _key(result: Result) -> tuple[str, ...]:
     model = result.model
-    return (model.name, model.hash, result.altered, result.runtime.label, result.device.device, *model.script_args)
+    return (
+        model.name,
+        model.hash,
+        result.altered,
+        result.runtime.label,
+        result.device.device,
+        *model.script_args,
+        *(f"{name}={value}" for name, value in model.env.items()),
+    )
 
 
 def _measured(result: Result) -> Measured:

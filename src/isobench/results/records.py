@@ -22,7 +22,8 @@ SCHEMA = "isobench.result/3"
 class ModelRecord:
     """What was measured. `source_sha256` is of the script or the `.onnx` file; `git` is the checkout that holds it.
 
-    `notes` are what a reader of the figures should know about the model, a sentence each.
+    `notes` are what a reader of the figures should know about the model, a sentence each. `env` are environment
+    variables of the user's own; of secrets, a hash.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelRecord:
     notes: tuple[str, ...] = ()
     git: Git | None = None
     input_values: tuple[InputValues, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,7 @@ class WorkerRT(BaseRT):
             reads=[*self.build.reads, *self.build.model.files, *self.reads()],
             cwd=Path.cwd() if self.build.model.is_script else None,
             gpus=context.device.is_nvidia,
+            own_variables=self.build.model.env,
         )
         self.spawned_s = self._process.spawned_s
 

@@ -258,11 +258,13 @@ def start(
     reads: Sequence[Path] = (),
     writes: Sequence[Path] = (),
     gpus: bool = False,
+    own_variables: Mapping[str, str] | None = None,
 ) -> Worker:
     """Start `script` in `environment` with `run_dir` (created here) as its run directory; it waits for `go`.
 
-    `heap` is "steady" or "default" (the C library's own policy); `resources` is that of `Settings`. In a container, the
-    worker sees its run directory, the files and folders of `reads` and `writes`, GPUs if `gpus`, and nothing else.
+    `heap` is "steady" or "default" (the C library's own policy); `resources` is that of `Settings`; `own_variables` are
+    environment variables of the user's own. In a container, the worker sees its run directory, the files and folders of
+    `reads` and `writes`, GPUs if `gpus`, and nothing else.
 
     Raises:
         WorkerError: the interpreter can't be started.
@@ -270,7 +272,7 @@ def start(
     """
     run_dir.mkdir(parents=True)
     log_file = run_dir / protocol.LOG_FILE
-    env = variables.of_worker(environment, threads=threads, heap=heap)
+    env = {**variables.of_worker(environment, threads=threads, heap=heap), **(own_variables or {})}
     if resources:
         env["ISOBENCH_RESOURCES"] = json.dumps(resources)
     arguments: list[str | Path] = ["-I", "-B", paths.WORKERS / "launch.py", script, run_dir]
