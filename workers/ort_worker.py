@@ -62,7 +62,10 @@ def _execute(
     session = _session(onnx_file, options, execution_provider, custom_op_library)
     load_s = time.perf_counter() - started
     values = ort_session.values(session, inputs, model["onnx_inputs"])
-    inference = ort_session.prepare(session, values, model["onnx_outputs"], onnx_file)
+    try:
+        inference = ort_session.prepare(session, values, model["onnx_outputs"], onnx_file)
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
+        raise _can_not("run", error) from None
     effective = session.get_session_options()
     measure(
         inference.call,
@@ -110,10 +113,10 @@ def _session(
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
         session = onnxruntime.InferenceSession(onnx_file, options, providers=[provider])
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
         ort_custom_ops.check_known(error, library)
-        if provider == CPU:
-            raise
+        if provider == CPU or protocol.out_of_memory(type(error).__name__, str(error)):
+            raise _can_not("load", error) from None
         raise Refused(
             FailureKind.PROVIDER_FALLBACK,
             f"{provider} can't run all of the model: {error}",
@@ -123,6 +126,17 @@ def _session(
         used = ", ".join(session.get_providers())
         raise Refused(FailureKind.PROVIDER_FALLBACK, f"ONNX Runtime would use {used}, requested: {provider}")
     return session
+
+
+def _can_not(do: str, error: Exception) -> Exception:
+    """The error for the user; the one that it is, if memory ran out: the host knows what that means."""
+    if protocol.out_of_memory(type(error).__name__, str(error)):
+        return error
+    return Refused(
+        FailureKind.MODEL_ERROR,
+        f"ONNX Runtime can't {do} the model: {error}",
+        "If only an optimization fails, the model runs without it: --rt-args graph_optimization::none",
+    )
 
 
 if __name__ == "__main__":

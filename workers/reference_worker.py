@@ -29,15 +29,19 @@ def _execute(
     model = _Model(onnx_file, custom_op_library)
     try:
         session = model.session(threads=1)
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
+    except Exception as error:
         ort_custom_ops.check_known(error, custom_op_library)
+        if protocol.out_of_memory(type(error).__name__, str(error)):
+            raise
         hint = "The expected outputs are computed with ONNX Runtime, so it must support every operator of the file."
         raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't load the model: {error}", hint) from None
     stage(Phase.COMPUTING_EXPECTED)  # the host takes a failure from here on for one of the inputs' values
     try:
         expected = _run(session, inputs)
         repeated = _run(session, inputs) if evaluations_dir else []
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
+        if protocol.out_of_memory(type(error).__name__, str(error)):
+            raise
         message = f"ONNX Runtime can't run the model with these inputs: {error}"
         raise Refused(FailureKind.MODEL_ERROR, message, "Check the inputs' values and sizes.") from None
     protocol.write_tensors(expected_file, expected)

@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import isobench
+from isobench.reports import details
 from isobench.results import Measured
 from isobench.workers import protocol
 from isobench.workers.protocol import Tensor
@@ -265,3 +266,33 @@ def test_an_ort_file_is_measured(ran: Files, home: Path, ort_python: Path) -> No
     (home / "not.ort").write_bytes(source.read_bytes())
     failed = isobench.benchmark(home / "not.ort", runtime="ort").outcome
     assert "isn't in ONNX Runtime's own format" in getattr(failed, "message", "")
+
+
+def test_the_result_says_which_outputs_are_unbound(ran: Files, home: Path) -> None:
+    result = isobench.benchmark(ran.folder / "twice.onnx", runtime="ort", iterations=1, warmup=1)
+    assert isinstance(result.outcome, Measured), result.outcome
+    assert result.outcome.correctness.ok
+    shown = details.details(result, home)
+    assert "one run of the session; inputs and outputs lie in host memory" in shown
+    assert "y: the file lists it more than once" in shown
+
+
+def test_an_operator_without_an_implementation_is_the_models_failure_also_where_outputs_are_given(
+    ran: Files, home: Path
+) -> None:
+    """With given outputs the reference may fail, and ort is the first that can't load the file."""
+    path, data = ran.folder / "no_kernel.onnx", home / "test_data_set_0"
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [info("x", TensorProto.INT4, [2])],
+        [info("y", TensorProto.INT4, [2])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
+    data.mkdir()
+    value = helper.make_tensor("x", TensorProto.INT4, [2], [1, 2])
+    for name in ("input_0.pb", "output_0.pb"):
+        (data / name).write_bytes(value.SerializeToString())
+    outcome = isobench.benchmark(path, runtime="ort", inputs=[data], iterations=1, warmup=1).outcome
+    assert getattr(outcome, "kind", None) == "model-error", outcome
+    assert "ONNX Runtime can't load the model" in getattr(outcome, "message", "")

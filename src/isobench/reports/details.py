@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from isobench.analysis.correctness import TensorCorrectness
 from isobench.reports import inputs
@@ -82,6 +83,8 @@ def _measurement(outcome: Measured) -> list[tuple[str, str]]:
         ("cold start", ", ".join(start)),
         ("warm-up", _warmup(first)),
         ("timing", _timing(first)),
+        ("timed", str(outcome.facts.get("timed", ""))),
+        *_unbound(outcome.facts.get("unbound_outputs")),
         ("threads", ", ".join(f"{name} {value}" for name, value in first.threads.items())),
         ("noise", _noise(outcome)),
         ("gpu", _gpu(outcome)),
@@ -121,6 +124,11 @@ def _timing(run: Run) -> str:
         return ""
     sample = f"{run.group} iterations" if run.group > 1 else "one iteration"
     return f"{sample} per sample; the clock costs {run.timer_s * 1e9:.0f} ns per sample"
+
+
+def _unbound(reasons: Any) -> list[tuple[str, str]]:
+    """The outputs for which the runtime allocates memory in each run, and why; a plugin's facts may be anything."""
+    return [("unbound", f"{name}: {why}") for name, why in reasons.items()] if isinstance(reasons, dict) else []
 
 
 def _noise(outcome: Measured) -> str:
