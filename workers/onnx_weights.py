@@ -15,19 +15,6 @@ import protocol
 
 FLOATS = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
 """The floating-point types of weights, by ONNX's numbers."""
-QUANTISED = {
-    "QuantizeLinear",
-    "DynamicQuantizeLinear",
-    "QLinearConv",
-    "QLinearMatMul",
-    "ConvInteger",
-    "MatMulInteger",
-    "DynamicQuantizeMatMul",
-    "MatMulIntegerToFloat",
-    "QGemm",
-    "QAttention",
-}
-
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -44,7 +31,8 @@ class Contents(NamedTuple):
     """The weights of the main graph; the floating-point types and the operators of the whole model.
 
     `dtypes` are those of inputs and constants and of casts. `stored` has the type of each tensor by name; it counts
-    only if an operator other than a Cast uses the tensor (`used`): else the type only saves space.
+    only if an operator other than a Cast uses the tensor (`used`): else the type only saves space. `producers` has the
+    operator and the inputs of the node that makes a value, `constants` the floating-point values of Constant nodes.
     """
 
     weights: list[Weight]
@@ -52,10 +40,14 @@ class Contents(NamedTuple):
     operators: set[str]
     stored: dict[str, str]
     used: set[str]
+    producers: dict[str, tuple[str, list[str]]]
+    constants: dict[str, Weight]
+    outputs: list[str]
 
-    @property
-    def quantised(self) -> bool:
-        return not QUANTISED.isdisjoint(self.operators)
+    @classmethod
+    def none(cls) -> Contents:
+        """The contents of a file that says nothing."""
+        return cls([], set(), set(), {}, set(), {}, {}, [])
 
     def computed(self) -> set[str]:
         """The floating-point types that the model computes with."""
@@ -69,11 +61,12 @@ def read(path: str) -> Contents:
         ValueError: it isn't one.
         OSError: it, or its external data, can't be read.
     """
-    found = Contents([], set(), set(), {}, set())
+    found = Contents.none()
     folder = os.path.dirname(os.path.abspath(path))
     parts = _grouped(_mapped(path))
     for graph in _messages(parts, 7):
         _graph(graph, found, folder, main=True)
+        found.outputs.extend(_text(_grouped(output), 1) for output in _messages(_grouped(graph), 12))
     for function in _messages(parts, 25):
         for node in _messages(_grouped(function), 7):
             _node(node, found, folder)
@@ -92,14 +85,17 @@ def _graph(graph: memoryview, found: Contents, folder: str, *, main: bool) -> No
 
 def _node(node: memoryview, found: Contents, folder: str) -> None:
     parts = _grouped(node)
-    operator = _text(parts, 4)
+    operator, inputs, outputs = _text(parts, 4), _texts(parts, 1), _texts(parts, 2)
     found.operators.add(operator)
+    found.producers.update(dict.fromkeys(outputs, (operator, inputs)))
     if operator != "Cast":
-        found.used.update(bytes(name).decode(errors="replace") for name in _messages(parts, 1))
+        found.used.update(inputs)
     for attribute in _messages(parts, 5):
         inner = _grouped(attribute)
         for tensor in _messages(inner, 5, 10):  # t, tensors
-            _tensor(tensor, found, folder, main=False)
+            constant = _tensor(tensor, found, folder, main=False)
+            if operator == "Constant" and constant is not None:
+                found.constants[outputs[0]] = constant
         for graph in _messages(inner, 6, 11):  # g, graphs
             _graph(graph, found, folder, main=False)
         kind = inner.get(3, [0])[0]  # i
@@ -107,28 +103,37 @@ def _node(node: memoryview, found: Contents, folder: str) -> None:
             found.dtypes.add(FLOATS[kind])
 
 
-def _tensor(tensor: memoryview, found: Contents, folder: str, *, main: bool) -> None:
+def _tensor(tensor: memoryview, found: Contents, folder: str, *, main: bool) -> Weight | None:
+    """Note the type of a tensor; return it, if it is of floating point and has values."""
     parts = _grouped(tensor)
     dtype = FLOATS.get(parts.get(2, [0])[0])
     if dtype is None:
-        return
-    if not main:
-        found.dtypes.add(dtype)
-        return
+        return None
     name = _text(parts, 8)
-    found.stored[name] = dtype
+    if main:
+        found.stored[name] = dtype
+    else:
+        found.dtypes.add(dtype)
     shape = tuple(size for dims in parts.get(1, []) for size in ([dims] if isinstance(dims, int) else _varints(dims)))
-    data = next(iter(_messages(parts, 4, 9, 10)), memoryview(b""))  # float_data, raw_data, double_data
-    external = {_text(entry, 1): _text(entry, 2) for entry in map(_grouped, _messages(parts, 13))}
-    if external:
-        first, length = int(external.get("offset", 0)), external.get("length")
-        mapped = _mapped(os.path.join(folder, external["location"]))
-        data = mapped[first : first + int(length)] if length else mapped[first:]
     count = 1
     for size in shape:
         count *= size
-    if count and len(data) == count * protocol.DTYPES[dtype]:
-        found.weights.append(Weight(name, dtype, shape, data))
+    data = _data(parts, folder)
+    if not count or len(data) != count * protocol.DTYPES[dtype]:
+        return None
+    weight = Weight(name, dtype, shape, data)
+    if main:
+        found.weights.append(weight)
+    return weight
+
+
+def _data(parts: dict[int, list[Any]], folder: str) -> memoryview:
+    external = {_text(entry, 1): _text(entry, 2) for entry in map(_grouped, _messages(parts, 13))}
+    if not external:
+        return next(iter(_messages(parts, 4, 9, 10)), memoryview(b""))  # float_data, raw_data, double_data
+    first, length = int(external.get("offset", 0)), external.get("length")
+    mapped = _mapped(os.path.join(folder, external["location"]))
+    return mapped[first : first + int(length)] if length else mapped[first:]
 
 
 def _value_type(value: memoryview) -> Iterator[str]:
@@ -152,8 +157,12 @@ def _messages(parts: dict[int, list[Any]], *numbers: int) -> list[memoryview]:
     return [value for number in numbers for value in parts.get(number, []) if isinstance(value, memoryview)]
 
 
+def _texts(parts: dict[int, list[Any]], number: int) -> list[str]:
+    return [bytes(value).decode(errors="replace") for value in _messages(parts, number)]
+
+
 def _text(parts: dict[int, list[Any]], number: int) -> str:
-    return next((bytes(value).decode(errors="replace") for value in _messages(parts, number)), "")
+    return next(iter(_texts(parts, number)), "")
 
 
 def _mapped(path: str) -> memoryview:

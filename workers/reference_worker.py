@@ -16,6 +16,7 @@ import ort_custom_ops
 import ort_format
 import ort_session
 import protocol
+import quantisation
 import rounding
 import tensors
 from harness import Refused, request, serve, stage
@@ -82,7 +83,7 @@ def _contents(onnx_file: str) -> onnx_weights.Contents:
     try:
         return onnx_weights.read(onnx_file)
     except (ValueError, LookupError, OSError):
-        return onnx_weights.Contents([], set(), set(), {}, set())
+        return onnx_weights.Contents.none()
 
 
 def _evaluated(
@@ -108,9 +109,10 @@ def _evaluated(
         session = model.session(threads=request().get("threads") or 1, weights=values)
         return _run(session, {name: changed(*tensor) for name, tensor in inputs.items()})
 
-    unit = "int8" if contents.quantised else arithmetic
+    unit = "int8" if quantisation.quantised(contents) else arithmetic
     return {
         "arithmetic": unit,
+        "steps": quantisation.steps(contents),
         "repeat": repeat_file,
         "evaluations": rounding.evaluate(compute, folder, request().get("seed") or 0, unit),
     }

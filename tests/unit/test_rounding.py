@@ -20,7 +20,7 @@ def workers() -> dict[str, ModuleType]:
     """The modules of workers, which import what lies beside them by its plain name."""
     sys.path.insert(0, str(paths.WORKERS))
     try:
-        return {name: import_module(name) for name in ("rounding", "onnx_weights")}
+        return {name: import_module(name) for name in ("rounding", "onnx_weights", "quantisation")}
     finally:
         sys.path.remove(str(paths.WORKERS))
 
@@ -127,10 +127,31 @@ def test_casts_in_subgraphs_show_the_arithmetic(workers: dict[str, ModuleType], 
     assert "bfloat16" in workers["onnx_weights"].read(saved(tmp_path / "m.onnx", [node], [choice])).computed()
 
 
-def test_quantised_models_are_recognised(workers: dict[str, ModuleType], tmp_path: Path) -> None:
-    node = helper.make_node("QuantizeLinear", ["x", "scale"], ["y"])
-    scale = numpy_helper.from_array(np.float32(0.1), "scale")
-    assert workers["onnx_weights"].read(saved(tmp_path / "m.onnx", [node], [scale])).quantised
+def test_the_step_of_a_quantised_output_is_its_scale(workers: dict[str, ModuleType], tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale"], ["d"]),
+        helper.make_node("Relu", ["d"], ["y"]),
+    ]
+    scale = numpy_helper.from_array(np.float32(0.25), "scale")
+    contents = workers["onnx_weights"].read(saved(tmp_path / "m.onnx", nodes, [scale]))
+    assert workers["quantisation"].quantised(contents)
+    assert workers["quantisation"].steps(contents) == {"y": 0.25}
+
+
+def test_the_step_of_whole_numbers_is_one_and_what_is_computed_has_none(
+    workers: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    value = numpy_helper.from_array(np.float32(0.5), "value")
+    nodes = [
+        helper.make_node("Constant", [], ["scale"], value=value),
+        helper.make_node("QuantizeLinear", ["x", "scale"], ["y"]),
+    ]
+    whole = workers["onnx_weights"].read(saved(tmp_path / "a.onnx", nodes, []))
+    assert workers["quantisation"].steps(whole) == {"y": 1.0}
+    plain = workers["onnx_weights"].read(saved(tmp_path / "b.onnx", [helper.make_node("Exp", ["x"], ["y"])], []))
+    assert not workers["quantisation"].quantised(plain)
+    assert workers["quantisation"].steps(plain) == {}
 
 
 def test_what_is_no_onnx_file_is_refused(workers: dict[str, ModuleType], tmp_path: Path) -> None:

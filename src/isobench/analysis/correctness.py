@@ -37,7 +37,8 @@ class TensorCorrectness:
     """One output: `worst_relative` is the worst difference divided by the output's largest |expected|.
 
     `tolerance` is what was used, relative to |expected| + the largest |expected|; `amplification` is how many units in
-    the last place of `arithmetic` one unit becomes in the model, None where it is unknown.
+    the last place of `arithmetic` one unit becomes in the model, None where it is unknown. Of a quantised output, an
+    element may always differ by one `step`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TensorCorrectness:
     outcome: Outcome | None = None
     amplification: float | None = None
     arithmetic: str = ""
+    step: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +242,7 @@ def _judged(expected: Tensor, spread: OutputSpread, tolerance: float, found: Dif
 def _tolerance(dtype: str, spread: OutputSpread) -> float:
     """The larger one of the type's tolerance, or that of narrower arithmetic inside, and a multiple of the spread."""
     own = TOLERANCES.get(dtype, 0.0)
-    if spread.spread is None or tensors.is_exact(dtype):
+    if spread.spread is None:
         return own
     inner = TOLERANCES.get(spread.arithmetic, 0.0) if spread.arithmetic in {"float16", "bfloat16"} else 0.0
     return max(own, inner, multiple(spread.arithmetic) * spread.spread)
@@ -314,4 +316,5 @@ def _blank(tensor: Tensor, outcome: Outcome, tolerance: float, expected: Expecte
         outcome=outcome,
         amplification=spread.amplification,
         arithmetic=spread.arithmetic if spread.spread is not None else "",
+        step=spread.step,
     )

@@ -104,6 +104,8 @@ def _output(tensor: TensorCorrectness) -> str:
         parts.append(f"differs by {tensor.worst_relative:.2g}")
     if tensor.tolerance:
         parts.append(f"tolerance {tensor.tolerance:.2g}")
+    if tensor.step:
+        parts.append(f"or one step of {tensor.step:.3g}")
     if tensor.amplification is not None:
         parts.append(f"rounding in {tensor.arithmetic} is amplified {tensor.amplification:.3g} times")
     return ", ".join(parts)
