@@ -160,8 +160,16 @@ def test_inputs_have_the_memory_layout_of_the_script() -> None:
     assert result["outcome"]["correctness"]["reasons"] == []
 
 
+def test_a_script_whose_weights_differ_from_those_of_its_build_is_not_compared_and_built_again() -> None:
+    command = ("run", "-r", "torch-eager", "--iterations", "1", "--warmup", "1", SCRIPTS / "never_the_same.py")
+    done = isobench_(*command)
+    assert done.returncode == 0
+    assert "computes something else each time: its weights differ from those of the build" in done.stdout
+    assert "running the script" in isobench_(*command).stderr.partition("on torch-eager")[0]
+
+
 def test_wrong_outputs_make_a_result_invalid_and_set_the_exit_code() -> None:
-    done = isobench_("run", "-r", "torch-eager", "-r", "ort", SCRIPTS / "never_the_same.py")
+    done = isobench_("run", "-r", "torch-eager", "-r", "ort", SCRIPTS / "never_the_same_outputs.py")
     assert done.returncode == 7
     eager, ort = (line for line in done.stdout.splitlines() if line.startswith(("torch-eager ", "ort ")))
     assert "WRONG" in eager

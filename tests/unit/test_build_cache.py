@@ -73,6 +73,15 @@ def test_a_build_is_found_again_as_it_was(home: Path, script: Path) -> None:
     assert json.dumps(found.to_json()) == json.dumps(made.to_json())
 
 
+def test_a_build_that_was_forgotten_is_not_found_and_others_are(home: Path, script: Path) -> None:
+    made = stored(home, make(script))
+    cache.remember("k", [made], [cache.Dependency.of(script)])
+    cache.forget("another")
+    assert cache.look_up("k", made.model)
+    cache.forget(made.id)
+    assert cache.look_up("k", made.model) is None
+
+
 def test_a_build_whose_script_has_changed_is_not_found(home: Path, script: Path) -> None:
     made = stored(home, make(script))
     cache.remember("k", [made], [cache.Dependency.of(script)])

@@ -119,7 +119,7 @@ class Expected:
         return replace(
             self,
             other_weights=f"the script computes something else each time: its weights differ from those of the build "
-            f"({measured[:8]} and {built[:8]}), so the outputs weren't compared",
+            f"({measured[:8]} and {built[:8]}), so the outputs weren't compared; it is built again next time",
         )
 
     def spread(self, name: str) -> OutputSpread:

@@ -128,6 +128,13 @@ def remember(index_key: str, builds: Iterable[Build], dependencies: Sequence[Dep
     )
 
 
+def forget(build_id: str) -> None:
+    """Remove the index records of a Build, so that the next request for it builds it again."""
+    for record in (paths.builds() / "index").glob("*.json"):
+        if build_id in record.read_text(encoding="utf-8", errors="replace"):
+            record.unlink(missing_ok=True)
+
+
 def store(build: Build, folder: Path) -> None:
     """Describe the Build in its finished `folder`, and move that into the cache, unless it is there already."""
     protocol.write_json(folder / BUILD_FILE, build.to_json())

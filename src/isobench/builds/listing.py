@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.builds import build, onnx_store
+from isobench.builds import build, cache, onnx_store
 from isobench.errors import UsageError
 from isobench.system.names import by_prefix
 from isobench.workers import protocol
@@ -67,9 +67,7 @@ def remove_build(one: CachedBuild) -> None:
     Raises:
         UsageError: it can't be removed.
     """
-    for record in (paths.builds() / "index").glob("*.json"):
-        if one.id in record.read_text(encoding="utf-8", errors="replace"):
-            record.unlink(missing_ok=True)
+    cache.forget(one.id)
     leaving = one.folder.with_name(f"{one.id}.{os.getpid()}.removed")
     try:
         # Renamed first, so that nobody takes half of it for a build.
