@@ -200,3 +200,26 @@ def test_maps_can_not_be_drawn() -> None:
         with pytest.raises(ModelError, match="no values can be drawn") as caught:
             drawing.draw(None, [TensorSpec(name="x", dtype=dtype, shape=())], 0)
         assert "--inputs" in caught.value.hint
+
+
+def test_names_that_are_not_utf8_are_refused_or_no_names(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "m.onnx",
+        [value("the input", FLOAT, ["the size"])],
+        [value("y", FLOAT, None)],
+        [
+            helper.make_node("Relu", ["the input"], ["inner"], name="relu one"),
+            helper.make_node("Relu", ["inner"], ["y"]),
+        ],
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"the size", b"\xb3\xdf\xb4\xe7 n  "))
+    assert onnx_file.read(path).symbols == {"the input": ("",)}
+    path.write_bytes(whole.replace(b"inner", b"\xb3\xdf x ").replace(b"relu one", b"\xb3\xdf\xb4\xe7 one"))
+    found = onnx_file.read(path)
+    assert [node.name for node in found.model.graph.node] == ["\\xb3\u07f4\\xe7 one", ""]
+    assert list(found.model.graph.node[0].output) == list(found.model.graph.node[1].input) == [r"\xb3\xdf x "]
+    onnx_file.with_sizes(found, {})
+    path.write_bytes(whole.replace(b"the input", b"\xb3\xdf\xb4\xe7 abcd"))
+    with pytest.raises(ModelError, match="isn't UTF-8"):
+        onnx_file.read(path)

@@ -33,7 +33,8 @@ def external_files(path: Path, model: onnx.ModelProto) -> tuple[ExternalFile, ..
     Raises:
         ModelError: one is missing, or lies outside of these folders.
     """
-    locations = sorted({_location(tensor) for tensor in tensors(model) if tensor.data_location == tensor.EXTERNAL})
+    external = (tensor for tensor in tensors(model) if tensor.data_location == tensor.EXTERNAL)
+    locations = sorted({_location(tensor, path) for tensor in external})
     return tuple(ExternalFile(location=location, path=_resolved(path, location)) for location in locations)
 
 
@@ -70,8 +71,11 @@ def _of_sparse(sparse: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.Tensor
         yield tensor.indices
 
 
-def _location(tensor: onnx.TensorProto) -> str:
-    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+def _location(tensor: onnx.TensorProto, path: Path) -> str:
+    location: str | bytes = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+    if isinstance(location, bytes):  # as protobuf has text that isn't UTF-8
+        raise ModelError(f"{path} has weights in {location[:200]!r}, a name that isn't UTF-8")
+    return location
 
 
 def _resolved(path: Path, location: str) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isobench.builds import onnx_values
+from isobench.builds import onnx_text, onnx_values
 from isobench.builds.external_data import ExternalFile, external_files
 from isobench.builds.onnx_wire import missing_bytes
 from isobench.errors import ModelError
@@ -64,7 +64,7 @@ def of_model(path: Path, model: onnx.ModelProto) -> OnnxFile:
     graph = model.graph
     weights = {initializer.name: tuple(initializer.dims) for initializer in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
-    return OnnxFile(
+    found = OnnxFile(
         path=path,
         inputs=tuple(onnx_values.spec(value, path) for value in inputs),
         symbols={value.name: onnx_values.symbols(value) for value in inputs},
@@ -75,6 +75,8 @@ def of_model(path: Path, model: onnx.ModelProto) -> OnnxFile:
         external=external_files(path, model),
         model=model,
     )
+    onnx_text.make_readable(model)
+    return found
 
 
 def check_exported(path: Path) -> tuple[str, tuple[str, ...]]:

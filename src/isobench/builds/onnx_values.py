@@ -18,8 +18,10 @@ def spec(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
     """Name, type and sizes of a value; a size that isn't fixed is None, as is a negative one.
 
     Raises:
-        ModelError: its type isn't supported.
+        ModelError: its type isn't supported, or its name isn't UTF-8.
     """
+    if not isinstance(value.name, str):  # bytes, as protobuf has text that isn't UTF-8
+        raise ModelError(f"{path}: the name of the input or output {value.name!r} isn't UTF-8")
     # Zero is a size: a cache that is still empty.
     sizes = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None for dim in _dimensions(value)]
     return TensorSpec(name=value.name, dtype=_type_name(value.type, value.name, path), shape=tuple(sizes))
@@ -28,7 +30,9 @@ def spec(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
 def output(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
     """An output; a file may leave its type out, and the runtime infers it."""
     kind = value.type.WhichOneof("value")
-    if kind is None or (kind == "tensor_type" and not value.type.tensor_type.elem_type):
+    if isinstance(value.name, str) and (
+        kind is None or (kind == "tensor_type" and not value.type.tensor_type.elem_type)
+    ):
         return TensorSpec(name=value.name, dtype="", shape=())
     return spec(value, path)
 
@@ -62,8 +66,8 @@ def _dtype(number: int, name: str, path: Path) -> str:
 
 
 def symbols(value: onnx.ValueInfoProto) -> tuple[str, ...]:
-    """The names of its dimensions, "" for those without."""
-    return tuple(dim.dim_param for dim in _dimensions(value))
+    """The names of its dimensions, "" for those without, and for bytes that aren't UTF-8."""
+    return tuple(dim.dim_param if isinstance(dim.dim_param, str) else "" for dim in _dimensions(value))
 
 
 def is_unranked(value: onnx.ValueInfoProto) -> bool:
