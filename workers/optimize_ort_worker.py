@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 import onnxruntime
 
+import ort_custom_ops
 from harness import Refused, serve
 from protocol import FailureKind
 
@@ -27,6 +28,8 @@ def _execute(
     level: str = "basic",
     inputs_file: str = "",  # noqa: ARG001 - inputs and outputs stay as they are
     expected_file: str = "",  # noqa: ARG001
+    custom_op_library: str = "",
+    custom_op_library_sha256: str = "",  # noqa: ARG001 - another library is another request
 ) -> dict[str, Any]:
     written = os.path.join(output_dir, "model.onnx")
     options = onnxruntime.SessionOptions()
@@ -36,9 +39,11 @@ def _execute(
     if _has_external_data(onnx_file) or os.path.getsize(onnx_file) > _LARGE_BYTES:
         for what, value in (("file_name", "model.onnx.data"), ("min_size_in_bytes", "1024")):
             options.add_session_config_entry(f"session.optimized_model_external_initializers_{what}", value)
+    ort_custom_ops.register(options, custom_op_library)
     try:
         onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
+        ort_custom_ops.check_known(error, custom_op_library)
         raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't optimize the model: {error}") from None
     _rename_new(onnx_file, written)
     return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}

@@ -41,12 +41,13 @@ def _execute(
     monitor, gpu_facts = gpu_timing.watch(cuda)
     model, log = request()["model"], trt_engine.logger(trt)
     given = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
-    named = {entry["name"]: given[entry["source"]] for entry in model["onnx_inputs"]}
+    named = {entry["name"]: _tensor(entry, given) for entry in model["onnx_inputs"]}
+    outputs = {entry["name"]: entry["source"] for entry in model["onnx_outputs"]}  # a file may list one twice
     options = Options(workspace, optimization, tf32, cuda_graph)
     started = time.perf_counter()
     cache_file = _cache_file(trt, gpu_facts) if timing_cache and builds == 1 else ""
     built = _built(trt, log, onnx_file, options, named, cache_file, builds)
-    loaded = [_Loaded(trt, log, cuda, one, named, model["onnx_outputs"]) for one in built]
+    loaded = [_Loaded(trt, log, cuda, one, named, outputs) for one in built]
     chosen, medians = _chosen(loaded)
     run = loaded[chosen]
     enqueue: Callable[[], Any] = run.enqueue
@@ -89,6 +90,18 @@ def _execute(
     )
 
 
+def _tensor(entry: dict[str, str], given: dict[str, protocol.Tensor]) -> protocol.Tensor:
+    found = given.get(entry["source"])
+    if found is None or found.dtype == protocol.STRING:
+        what = "text" if found else "no tensor"
+        raise Refused(
+            FailureKind.MODEL_ERROR,
+            f"the input {entry['name']} is {what}, and TensorRT takes only tensors of numbers",
+            "Check whether ONNX Runtime can run it: -r ort --device x86",
+        )
+    return found
+
+
 def _built(
     trt: Any,
     log: Any,
@@ -121,7 +134,7 @@ class _Loaded:
         cuda: cuda_driver.Libcuda,
         built: Built,
         inputs: dict[str, protocol.Tensor],
-        outputs: list[dict[str, str]],
+        outputs: dict[str, str],
     ) -> None:
         self.cuda = cuda
         self.stream = cuda.stream()
@@ -131,7 +144,7 @@ class _Loaded:
         self._host: list[cuda_driver.Buffer] = []
         for name, tensor in inputs.items():
             self._bind_input(trt, name, tensor)
-        self._outputs = [(entry["source"], *self._bind_output(entry["name"])) for entry in outputs]
+        self._outputs = [(source, *self._bind_output(name)) for name, source in outputs.items()]
         handle, execute = cuda.handle(self.stream), self.context.execute_async_v3
 
         def enqueue() -> None:

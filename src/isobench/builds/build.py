@@ -101,8 +101,9 @@ class Build:
 
     @property
     def reads(self) -> tuple[Path, ...]:
-        """The folders that a worker reads: its own, and that of its ONNX file."""
-        return tuple(dict.fromkeys([self.folder, self.onnx_file.parent])) if self.onnx_file else (self.folder,)
+        """What a worker reads: its own folder, that of its ONNX file, and a library of custom operators."""
+        read = [self.folder, *([self.onnx_file.parent] if self.onnx_file else []), self.model.custom_op_library]
+        return tuple(dict.fromkeys(path for path in read if path is not None))
 
     @property
     def inputs_file(self) -> Path:

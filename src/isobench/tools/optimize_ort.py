@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from isobench.runtimes import custom_ops
 from isobench.tools.base import State, Tool, Work, checked_environment, each_build
 
 
@@ -28,7 +29,7 @@ class OptimizeOrt(Tool):
             lambda build: derive(
                 build,
                 "optimize_ort_worker.py",
-                self.options(),
+                {**self.options(), **custom_ops.arguments(build.model.custom_op_library)},
                 environment=environment,
                 settings=state.settings,
                 on_stage=work.stage,
