@@ -27,12 +27,21 @@ class Weight(NamedTuple):
     data: memoryview
 
 
+class Node(NamedTuple):
+    """The node that makes a value; `axis` is the attribute, None where the node has none."""
+
+    operator: str
+    inputs: list[str]
+    outputs: list[str]
+    axis: int | None
+
+
 class Contents(NamedTuple):
     """The weights of the main graph; the floating-point types and the operators of the whole model.
 
     `dtypes` are those of inputs and constants and of casts. `stored` has the type of each tensor by name; it counts
     only if an operator other than a Cast uses the tensor (`used`): else the type only saves space. `producers` has the
-    operator and the inputs of the node that makes a value, `constants` the floating-point values of Constant nodes.
+    node that makes each value, `constants` the floating-point values of Constant nodes.
     """
 
     weights: list[Weight]
@@ -40,7 +49,7 @@ class Contents(NamedTuple):
     operators: set[str]
     stored: dict[str, str]
     used: set[str]
-    producers: dict[str, tuple[str, list[str]]]
+    producers: dict[str, Node]
     constants: dict[str, Weight]
     outputs: list[str]
 
@@ -87,7 +96,7 @@ def _node(node: memoryview, found: Contents, folder: str) -> None:
     parts = _grouped(node)
     operator, inputs, outputs = _text(parts, 4), _texts(parts, 1), _texts(parts, 2)
     found.operators.add(operator)
-    found.producers.update(dict.fromkeys(outputs, (operator, inputs)))
+    axis: int | None = None
     if operator != "Cast":
         found.used.update(inputs)
     for attribute in _messages(parts, 5):
@@ -99,8 +108,11 @@ def _node(node: memoryview, found: Contents, folder: str) -> None:
         for graph in _messages(inner, 6, 11):  # g, graphs
             _graph(graph, found, folder, main=False)
         kind = inner.get(3, [0])[0]  # i
+        if _text(inner, 1) == "axis":
+            axis = kind - (1 << 64) if kind >> 63 else kind
         if operator == "Cast" and _text(inner, 1) == "to" and kind in FLOATS:
             found.dtypes.add(FLOATS[kind])
+    found.producers.update(dict.fromkeys(outputs, Node(operator, inputs, outputs, axis)))
 
 
 def _tensor(tensor: memoryview, found: Contents, folder: str, *, main: bool) -> Weight | None:
@@ -134,6 +146,20 @@ def _data(parts: dict[int, list[Any]], folder: str) -> memoryview:
     first, length = int(external.get("offset", 0)), external.get("length")
     mapped = _mapped(os.path.join(folder, external["location"]))
     return mapped[first : first + int(length)] if length else mapped[first:]
+
+
+def with_outputs(model: bytes, names: list[str]) -> bytes:
+    """The bytes of a model that returns these values, too: a message that is appended to another is merged into it."""
+    graph = b"".join(_field(12, _field(1, name.encode())) for name in names)
+    return model + _field(7, graph)
+
+
+def _field(number: int, data: bytes) -> bytes:
+    size, length = len(data), b""
+    while size >= 0x80:
+        length += bytes([size & 0x7F | 0x80])
+        size >>= 7
+    return bytes([number << 3 | _BYTES]) + length + bytes([size]) + data
 
 
 def _value_type(value: memoryview) -> Iterator[str]:

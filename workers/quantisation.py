@@ -36,7 +36,10 @@ def steps(contents: onnx_weights.Contents) -> dict[str, float]:
 
 
 def _step(name: str, contents: onnx_weights.Contents, depth: int) -> float:
-    operator, inputs = contents.producers.get(name, ("", []))
+    node = contents.producers.get(name)
+    if node is None:
+        return 0.0
+    operator, inputs = node.operator, node.inputs
     if operator in WHOLE:
         return 1.0
     if operator == "DequantizeLinear" and len(inputs) > 1:

@@ -11,6 +11,7 @@ from typing import Any
 
 import onnxruntime
 
+import competing
 import onnx_weights
 import ort_custom_ops
 import ort_format
@@ -60,9 +61,12 @@ class _Model:
         self.onnx_file, self.custom_op_library = onnx_file, custom_op_library
 
     def session(
-        self, *, threads: int, weights: Mapping[str, onnxruntime.OrtValue] | None = None
+        self, *, threads: int, weights: Mapping[str, onnxruntime.OrtValue] | None = None, content: bytes = b""
     ) -> onnxruntime.InferenceSession:
-        """A session without optimizations, with other values of the `weights` that are given."""
+        """A session without optimizations, with other values of the `weights` that are given.
+
+        `content` takes the place of the file's own; its external data lies where it was.
+        """
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = threads
@@ -71,7 +75,10 @@ class _Model:
         ort_format.accept(options, self.onnx_file)
         for name, value in (weights or {}).items():
             options.add_initializer(name, value)
-        return onnxruntime.InferenceSession(self.onnx_file, options, providers=["CPUExecutionProvider"])
+        if content:
+            folder = os.path.dirname(os.path.abspath(self.onnx_file))
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        return onnxruntime.InferenceSession(content or self.onnx_file, options, providers=["CPUExecutionProvider"])
 
 
 def _run(session: onnxruntime.InferenceSession, inputs: Mapping[str, protocol.Tensor]) -> list[protocol.Tensor]:
@@ -84,6 +91,24 @@ def _contents(onnx_file: str) -> onnx_weights.Contents:
         return onnx_weights.read(onnx_file)
     except (ValueError, LookupError, OSError):
         return onnx_weights.Contents.none()
+
+
+def _competing(
+    model: _Model,
+    contents: onnx_weights.Contents,
+    inputs: Mapping[str, protocol.Tensor],
+    known: Mapping[str, protocol.Tensor],
+) -> list[protocol.Tensor]:
+    """The values that compete for the indices among the outputs; none where they can't be computed."""
+
+    def run(content: bytes) -> list[protocol.Tensor]:
+        return _run(model.session(threads=1, content=content), inputs)
+
+    try:
+        return competing.values(model.onnx_file, competing.choices(contents), known, run)
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
+        print(f"the values that compete for indices can't be computed: {error}")  # noqa: T201 - for the log
+        return []
 
 
 def _evaluated(
@@ -110,7 +135,11 @@ def _evaluated(
         return _run(session, {name: changed(*tensor) for name, tensor in inputs.items()})
 
     unit = "int8" if quantisation.quantised(contents) else arithmetic
+    known = {**inputs, **{tensor.name: tensor for tensor in repeated}}
+    competing_file = os.path.join(folder, "competing.msgpack")
+    protocol.write_tensors(competing_file, _competing(model, contents, inputs, known))
     return {
+        "competing": competing_file,
         "arithmetic": unit,
         "steps": quantisation.steps(contents),
         "repeat": repeat_file,

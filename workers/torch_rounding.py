@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import competing
 import protocol
 import pytrees
 import rounding
@@ -35,7 +36,9 @@ def evaluate(
     """
     repeat_file = os.path.join(folder, "repeat.msgpack")
     protocol.write_tensors(repeat_file, outputs(args, kwargs, seed + 1))
-    arithmetic, quantised = _arithmetic(module, lambda: outputs(args, kwargs, seed))
+    arithmetic, quantised, competitors = _observed(module, lambda: outputs(args, kwargs, seed))
+    competing_file = os.path.join(folder, "competing.msgpack")
+    protocol.write_tensors(competing_file, competitors)
     found = _weights(module)
     chosen = rounding.chosen([(name, tensor.numel() * tensor.element_size()) for name, tensor in found.items()])
     moved = {name: tensor for name, tensor in found.items() if name in chosen}
@@ -49,7 +52,7 @@ def evaluate(
             return outputs(pytrees.mapped("args", args, changed), pytrees.mapped("kwargs", kwargs, changed), seed)
 
     evaluations = rounding.evaluate(compute, folder, seed, unit)
-    return {"arithmetic": unit, "repeat": repeat_file, "evaluations": evaluations}
+    return {"arithmetic": unit, "repeat": repeat_file, "competing": competing_file, "evaluations": evaluations}
 
 
 def _weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -94,13 +97,20 @@ def _replaced(weights: dict[str, torch.Tensor], perturb: rounding.Perturb) -> It
             tensor.data = kept
 
 
-class _Types(TorchDispatchMode):  # type: ignore[misc] # torch isn't installed where types are checked
-    """Records the types that are computed with."""
+class _Observer(TorchDispatchMode):  # type: ignore[misc] # torch isn't installed where types are checked
+    """Records the types that are computed with, and choices: indices with the values and the axis they choose from."""
+
+    _CHOOSING: ClassVar[dict[str, int]] = {
+        **dict.fromkeys(("aten::argmax", "aten::argmin", "aten::argsort"), 0),
+        **dict.fromkeys(("aten::max", "aten::min", "aten::sort", "aten::topk"), 1),
+    }
+    """The operators that return indices, and which of their results these are."""
 
     def __init__(self) -> None:
         super().__init__()
         self.computed: set[str] = set()
         self.quantised = False
+        self.choices: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         value = func(*args, **(kwargs or {}))
@@ -108,16 +118,45 @@ class _Types(TorchDispatchMode):  # type: ignore[misc] # torch isn't installed w
         self.computed |= {
             pytrees.dtype_name(one) for one in found if isinstance(one, torch.Tensor) and one.is_floating_point()
         }
+        self._note_choice(func._schema, found, args, kwargs or {})
         name = str(func)
         self.quantised = self.quantised or "quantize" in name or name.startswith(("quantized.", "onednn.q"))
         return value
 
+    def _note_choice(self, schema: Any, found: Any, args: Any, kwargs: Any) -> None:
+        place = self._CHOOSING.get(schema.name)
+        if place is None or len(found) <= place or not args or found[place].dtype != torch.int64:
+            return
+        names = [argument.name for argument in schema.arguments]
+        default = {argument.name: argument.default_value for argument in schema.arguments}
+        axis = {**default, **dict(zip(names, args, strict=False)), **kwargs}.get("dim")
+        self.choices.append((found[place], args[0], axis))
 
-def _arithmetic(module: torch.nn.Module, compute: Callable[[], Any]) -> tuple[str, bool]:
-    """The narrowest type that the module computes with, and whether it computes with quantised values."""
+    def competing(self, outputs: list[protocol.Tensor]) -> list[protocol.Tensor]:
+        """The values that compete for those of the outputs that are indices."""
+        made = []
+        for output in outputs:
+            if not output.dtype.startswith("int") or not output.data:
+                continue
+            indices = pytrees.from_file(output).reshape(-1).to(torch.int64)
+            for chosen, values, axis in self.choices:
+                if chosen.numel() == indices.numel() and torch.equal(chosen.reshape(-1), indices):
+                    flat = values.reshape(-1) if axis is None else values
+                    made.append(competing.arranged(output.name, pytrees.to_file("", flat), axis or 0))
+                    break
+        return made if sum(len(tensor.data) for tensor in made) <= competing.LARGEST_BYTES else []
+
+
+def _observed(
+    module: torch.nn.Module, compute: Callable[[], list[protocol.Tensor]]
+) -> tuple[str, bool, list[protocol.Tensor]]:
+    """The narrowest type that the module computes with, whether it computes with quantised values, and `competing`."""
     quantised = any(type(part).__module__.startswith(_QUANTISED) for part in module.modules())
-    types = _Types()
-    with suppress(Exception), types:  # what can't be observed is taken by the types of the weights
-        compute()
-    computed = types.computed or {pytrees.dtype_name(tensor) for tensor in module.parameters()}
-    return rounding.narrowest(computed), quantised or types.quantised
+    observer = _Observer()
+    found: list[protocol.Tensor] = []
+    with suppress(Exception):  # what can't be observed is taken by the types of the weights
+        with observer:
+            outputs = compute()
+        found = observer.competing(outputs)
+    computed = observer.computed or {pytrees.dtype_name(tensor) for tensor in module.parameters()}
+    return rounding.narrowest(computed), quantised or observer.quantised, found

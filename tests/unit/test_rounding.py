@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from isobench import paths
+from isobench.workers.protocol import Tensor
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def workers() -> dict[str, ModuleType]:
     """The modules of workers, which import what lies beside them by its plain name."""
     sys.path.insert(0, str(paths.WORKERS))
     try:
-        return {name: import_module(name) for name in ("rounding", "onnx_weights", "quantisation")}
+        return {name: import_module(name) for name in ("rounding", "onnx_weights", "quantisation", "competing")}
     finally:
         sys.path.remove(str(paths.WORKERS))
 
@@ -152,6 +153,28 @@ def test_the_step_of_whole_numbers_is_one_and_what_is_computed_has_none(
     plain = workers["onnx_weights"].read(saved(tmp_path / "b.onnx", [helper.make_node("Exp", ["x"], ["y"])], []))
     assert not workers["quantisation"].quantised(plain)
     assert workers["quantisation"].steps(plain) == {}
+
+
+def test_indices_are_traced_to_the_values_that_compete_for_them(workers: dict[str, ModuleType], tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Exp", ["x"], ["scores"]),
+        helper.make_node("ArgMax", ["scores"], ["best"], axis=-1),
+        helper.make_node("Cast", ["best"], ["y"], to=TensorProto.FLOAT),
+    ]
+    file = saved(tmp_path / "m.onnx", nodes, [])
+    competing, contents = workers["competing"], workers["onnx_weights"].read(file)
+    [choice] = competing.choices(contents)
+    assert choice == ("y", "scores", -1)
+    content = workers["onnx_weights"].with_outputs(Path(file).read_bytes(), ["scores"])
+    assert [output.name for output in onnx.load_from_string(content).graph.output] == ["y", "scores"]
+
+
+def test_competing_values_are_arranged_around_the_axis(workers: dict[str, ModuleType]) -> None:
+    arranged = workers["competing"].arranged
+    tensor = Tensor("scores", "float32", (2, 3, 4, 5), b"")
+    assert arranged("y", tensor, 1)[:3] == ("y", "float32", (2, 3, 20))
+    assert arranged("y", tensor, -1).shape == (24, 5, 1)
+    assert arranged("y", tensor._replace(shape=()), 0).shape == (1, 1, 1)
 
 
 def test_what_is_no_onnx_file_is_refused(workers: dict[str, ModuleType], tmp_path: Path) -> None:

@@ -215,3 +215,33 @@ def test_large_outputs_are_compared_in_parts() -> None:
     [reason] = compare(Expected.of([tensor(values)]), [tensor(other)]).reasons
     assert "1 of 1,048,583 elements" in reason
     assert reason.endswith(f"the worst, at [{(1 << 20) + 6}]: expected 1, got 3")
+
+
+def with_competitors(indices: Any, values: Any, *, name: str = "y") -> Expected:
+    value = tensor(indices, np.int64, name)
+    competing = tensor(values, np.float32, f"{name}:competing")
+    return Expected.of([value], [], [competing])
+
+
+def test_an_index_of_a_value_that_is_nearly_equal_is_a_near_tie() -> None:
+    # [outer, competitors, inner]: two rows with three competitors each
+    expected = with_competitors([0, 2], np.array([[1.0, 0.99999, 0.5], [0.1, 0.2, 0.9]]).reshape(2, 3, 1))
+    assert judged(expected, tensor([1, 2], np.int64)).ok
+    assert not judged(expected, tensor([2, 2], np.int64)).ok
+    assert not judged(expected, tensor([0, 1], np.int64)).ok
+    assert not judged(expected, tensor([0, 3], np.int64)).ok
+    assert not judged(expected, tensor([0, -1], np.int64)).ok
+
+
+def test_several_indices_are_chosen_along_the_axis_in_the_middle() -> None:
+    values = np.array([[5, 1], [4.99999, 2], [3, 3], [2, 2.99999]]).reshape(1, 4, 2)
+    expected = with_competitors([[0, 2], [1, 3]], values)  # the two best of each column
+    assert judged(expected, tensor([[1, 3], [0, 2]], np.int64)).ok
+    assert not judged(expected, tensor([[0, 3], [1, 1]], np.int64)).ok
+
+
+def test_a_shape_that_rounding_changes_cannot_be_judged() -> None:
+    value, fewer = tensor(VALUES[:12]), tensor(VALUES[:9])
+    expected = expected_of(value, (16, fewer))
+    assert judged(expected, fewer).outcome is Outcome.UNJUDGED
+    assert judged(expected, value).outcome is Outcome.CORRECT

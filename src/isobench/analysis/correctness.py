@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from isobench.analysis import tensors
-from isobench.analysis.differences import Differences, place_of
+from isobench.analysis.differences import Competing, Differences, place_of
 from isobench.analysis.spread import OutputSpread, too_unstable, unstable_of
 from isobench.analysis.tolerances import TOLERANCES, UNJUDGED, multiple
 from isobench.workers.protocol import STRING, Tensor, unpack_strings
@@ -122,6 +122,18 @@ class Expected:
             f"({measured[:8]} and {built[:8]}), so the outputs weren't compared; it is built again next time",
         )
 
+    def competing(self, output: Tensor) -> Competing | None:
+        """The values that compete for the indices in an output, None if they aren't known."""
+        values = self.unstable.get(f"{output.name}:competing")
+        if values is None or not math.prod(values.shape):
+            return None
+        widest = max((_tolerance(tensor.dtype, self.spread(tensor.name)) for tensor in self._floats()), default=0.0)
+        tolerance = max(TOLERANCES.get(values.dtype, 0.0), widest)
+        return Competing(values, math.prod(output.shape), tolerance)
+
+    def _floats(self) -> list[Tensor]:
+        return [tensor for tensor in self.outputs if tensor.dtype in {"float32", "float64"}]
+
     def spread(self, name: str) -> OutputSpread:
         return self.spreads.get(name) or OutputSpread(name=name)
 
@@ -189,6 +201,9 @@ def _compare(expected: Tensor, actual: Tensor, all_expected: Expected) -> tuple[
     misfit = _misfit(expected, actual, spread)
     if misfit:
         return _blank(expected, Outcome.WRONG, tolerance, all_expected), misfit, ""
+    if expected.shape != actual.shape and not spread.random:
+        note = f"output {expected.name!r} can't be judged: rounding alone changes its shape"
+        return _blank(expected, Outcome.UNJUDGED, tolerance, all_expected), "", note
     if spread.random or all_expected.other_weights:
         return _blank(expected, Outcome.RANDOM, tolerance, all_expected), "", _random(expected, actual, spread)
     if not expected.data:
@@ -201,8 +216,17 @@ def _compare(expected: Tensor, actual: Tensor, all_expected: Expected) -> tuple[
         return replace(same, worst_absolute=0.0, worst_relative=0.0, cosine=1.0), "", ""
     if expected.dtype == STRING:
         return _blank(expected, Outcome.WRONG, 0.0, all_expected), _different_texts(expected, actual), ""
-    found = Differences(expected, actual, tolerance, spread.step, unstable_of(expected.name, all_expected.unstable))
-    outcome, reason, note = _judged(expected, spread, tolerance, found)
+    competing = all_expected.competing(expected)
+    found = Differences(
+        expected,
+        actual,
+        tolerance,
+        step=spread.step,
+        unstable=unstable_of(expected.name, all_expected.unstable),
+        competing=competing,
+    )
+    unjudged = "" if competing else _unjudged(expected, spread, tolerance)
+    outcome, reason, note = _judged(unjudged, found, _of_the_model(expected.dtype, spread, tolerance))
     record = replace(
         _blank(expected, outcome, tolerance, all_expected),
         worst_absolute=found.worst_absolute,
@@ -229,14 +253,13 @@ def _random(expected: Tensor, actual: Tensor, spread: OutputSpread) -> str:
     return note + _moments(expected, actual)
 
 
-def _judged(expected: Tensor, spread: OutputSpread, tolerance: float, found: Differences) -> tuple[Outcome, str, str]:
+def _judged(unjudged: str, found: Differences, origin: str) -> tuple[Outcome, str, str]:
     """The outcome of an output; why it is wrong; what else there is to say of it."""
-    why = _unjudged(expected, spread, tolerance)
-    if why and not found.not_finite:
-        return Outcome.UNJUDGED, "", why
+    if unjudged and not found.not_finite:
+        return Outcome.UNJUDGED, "", unjudged
     if not found.wrong:
         return Outcome.CORRECT, "", ""
-    return Outcome.WRONG, found.reason(_of_the_model(expected.dtype, spread, tolerance)), ""
+    return Outcome.WRONG, found.reason(origin), ""
 
 
 def _tolerance(dtype: str, spread: OutputSpread) -> float:

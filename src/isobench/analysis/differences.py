@@ -16,17 +16,46 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
+class Competing:
+    """The values that compete for the indices in an output; equal within `tolerance` are near ties."""
+
+    def __init__(self, values: Tensor, elements: int, tolerance: float) -> None:
+        outer, self._count, inner = values.shape
+        self._inner = inner
+        self._chosen = elements // max(1, outer * inner)  # for each place of the other axes
+        self._values = tensors.flat(values).reshape(values.shape)
+        self._peak, self._tolerance = tensors.peak(tensors.flat(values)), tolerance
+
+    def tie(self, places: Array, wanted: Array, found: Array) -> Array:
+        """Which of the elements at these places index values that are nearly equal?"""
+        import numpy as np
+
+        indices = found.astype(np.int64)
+        inside = (indices >= 0) & (indices < self._count)
+        outer, inner = places // (self._chosen * self._inner), places % self._inner
+        one = tensors.wide(self._values[outer, wanted.astype(np.int64), inner])
+        other = tensors.wide(self._values[outer, np.where(inside, indices, 0), inner])
+        return np.asarray(inside & (np.abs(one - other) <= self._tolerance * (np.abs(one) + self._peak)))
+
+
 class Differences:
     """The differences between two outputs of one type and shape, found part by part."""
 
     def __init__(
-        self, expected: Tensor, actual: Tensor, tolerance: float, step: float, unstable: tuple[Array, Array] | None
+        self,
+        expected: Tensor,
+        actual: Tensor,
+        tolerance: float,
+        *,
+        step: float = 0.0,
+        unstable: tuple[Array, Array] | None = None,
+        competing: Competing | None = None,
     ) -> None:
         self._tensor, self._tolerance = expected, tolerance
         self._wanted, self._found = tensors.flat(expected), tensors.flat(actual)
         self._allowed = step * STEPS
         self._peak = tensors.peak(self._wanted)
-        self._unstable = unstable
+        self._unstable, self._competing = unstable, competing
         self.wrong = 0
         self.not_finite = False  # an element is finite on one side only
         self._worst_absolute = 0.0
@@ -60,9 +89,12 @@ class Differences:
             self._worst_wrong = max(self._worst_wrong, (float(score[place]), -(first + place)))
 
     def _excuse(self, first: int, wrong: Array, found: Array) -> None:
-        """Accept what the evaluations with other rounding showed, where they decided otherwise."""
+        """Accept what the evaluations with other rounding showed, where they decided otherwise, and near ties."""
         import numpy as np
 
+        if self._competing is not None:
+            places = np.flatnonzero(wrong)
+            wrong[places[self._competing.tie(first + places, self._wanted[first + places], found[places])]] = False
         if self._unstable is None:
             return
         places, seen = self._unstable

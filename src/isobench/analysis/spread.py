@@ -37,7 +37,8 @@ class OutputSpread:
 
     `spread` is None where no evaluation succeeded, or where whole numbers have none. `arithmetic` is the narrowest
     type that the model computes with. `random` says that the model computed something else the second time, `varies`
-    that even the shape differed. `unstable` is the number of unstable elements, `not_finite` of NaNs and infinities.
+    that the shape differed, then or after a perturbation. `unstable` is the number of unstable elements, `not_finite`
+    of NaNs and infinities.
     `step` is the difference between neighbouring values of a quantised output; 0 for others.
     """
 
@@ -104,6 +105,8 @@ def spreads(
         other = again.get(tensor.name)
         if other is not None and _differs(tensor, other):
             record = replace(record, random=True, varies=other.shape != tensor.shape)
+        elif any(_reshaped(tensor, evaluation) for evaluation in evaluations):
+            record = replace(record, varies=True)
         elif moved and tensor.dtype != STRING:
             record, elements = _spread(record, tensor, moved)
             unstable += elements
@@ -122,6 +125,11 @@ def unstable_of(name: str, stored: Mapping[str, Tensor]) -> tuple[Array, Array] 
 def too_unstable(spread: OutputSpread, elements: int) -> bool:
     """Does rounding change too many of the elements completely?"""
     return spread.unstable > max(ALWAYS_JUDGED, MOST_UNSTABLE * elements)
+
+
+def _reshaped(tensor: Tensor, evaluation: Evaluation) -> bool:
+    """Did a perturbation change the shape of an output, such as the number of boxes that are left?"""
+    return any(other.name == tensor.name and other.shape != tensor.shape for other in evaluation.outputs)
 
 
 def _differs(one: Tensor, other: Tensor) -> bool:

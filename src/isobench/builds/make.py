@@ -14,7 +14,7 @@ from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.version import VERSION
 
-RULES = 6
+RULES = 8
 """To be increased when the content of builds changes, so that builds of an older isobench aren't used."""
 
 

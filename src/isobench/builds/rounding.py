@@ -25,7 +25,9 @@ def derive(folder: Path, reported: Mapping[str, Any]) -> tuple[OutputSpread, ...
         arithmetic=reported["arithmetic"],
         steps=reported.get("steps"),
     )
-    for file in (repeat, *(Path(entry["file"]) for entry in done)):
+    competing = Path(reported["competing"])
+    unstable += [tensor._replace(name=f"{tensor.name}:competing") for tensor in protocol.read_tensors(competing)]
+    for file in (repeat, competing, *(Path(entry["file"]) for entry in done)):
         file.unlink()
     if unstable:
         protocol.write_tensors(folder / UNSTABLE_FILE, unstable)
