@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import onnx
@@ -51,13 +51,18 @@ def _execute(
 
 def _has_external_data(file: str) -> bool:
     """Are there weights in other files, whatever their names?"""
-    tensors = _tensors(onnx.load(file, load_external_data=False).graph)
+    model = onnx.load(file, load_external_data=False)
+    tensors = [*_tensors(model.graph), *_constants(node for function in model.functions for node in function.node)]
     return any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors)
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from graph.initializer
-    for node in graph.node:
+    yield from _constants(graph.node)
+
+
+def _constants(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
         yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
         for inner in _subgraphs(node):
             yield from _tensors(inner)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from isobench.errors import ModelError, UsageError
-from isobench.planning.selection import read_labels, select
+from isobench.planning.selection import dimensions, read_labels, select, shapes
 
 
 @pytest.fixture
@@ -29,6 +29,14 @@ def test_a_script_an_onnx_file_and_a_hash_are_models(folder: Path) -> None:
     ]
     assert models[0].script_args == ("--n=1",)
     assert models[1].script_args == ()
+
+
+def test_sizes_are_zero_or_more_and_a_shape_may_have_brackets() -> None:
+    assert shapes(["x=1,0", "y=[2, 3]", "z=[]", "a=b=4"]) == {"x": (1, 0), "y": (2, 3), "z": (), "a=b": (4,)}
+    assert dimensions(["batch size=0", "past + 1=17"]) == {"batch size": 0, "past + 1": 17}
+    for text in ("x=1,-1", "x=1,,2", "x=1.5", "x=\u00b2", "x=99999999999999999999"):
+        with pytest.raises(UsageError, match="a size must be an integer of at least 0, got"):
+            shapes([text])
 
 
 def test_a_glob_takes_models_only(folder: Path) -> None:

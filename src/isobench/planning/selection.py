@@ -118,12 +118,19 @@ def dimensions(texts: Iterable[str]) -> dict[str, int]:
 
 
 def shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Shapes of inputs: `image=1,3,224,224` as a name and sizes.
+    """Shapes of inputs: `image=1,3,224,224` as a name and sizes, also in brackets; `scale=[]` has no dimensions.
 
     Raises:
         UsageError: a text isn't of that form.
     """
-    return {name: tuple(_size(part) for part in text.split(",")) for name, text in map(_pair, texts)}
+    return {name: _shape(text) for name, text in map(_pair, texts)}
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    bare = text.strip()
+    bracketed = bare.startswith("[") and bare.endswith("]")
+    sizes = bare[1:-1] if bracketed else bare
+    return () if bracketed and not sizes.strip() else tuple(_size(part) for part in sizes.split(","))
 
 
 def given_files(texts: Iterable[str | Path]) -> tuple[tuple[Path, ...], dict[str, str]]:
