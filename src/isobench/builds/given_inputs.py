@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -182,7 +183,7 @@ class _Sizes:
                 size, name = next(iter(found.items()))
                 raise UsageError(
                     f"--dim {symbol} is {wanted}, but it is {size} in the values that were given for {name}",
-                    hint=f"Omit --dim {symbol}: the values fix it.",
+                    hint=f"Omit --dim {shlex.quote(symbol)}: the values fix it.",
                 )
 
     def of(self, spec: TensorSpec) -> tuple[int | None, ...]:
@@ -230,7 +231,7 @@ def _assigned(
     if chosen.single is not None and len(names) != 1:
         raise UsageError(
             f"{source} holds one input without a name, but {model} has {len(names)}",
-            hint=f"{listed} Give --inputs NAME={source}.",
+            hint=f"{listed} Give --inputs NAME={shlex.quote(source)}.",
         )
     for name, value in chosen.named.items():
         if name in aliases:
@@ -297,7 +298,9 @@ def _of_bytes(data: bytes, spec: TensorSpec, shape: Sequence[int | None], source
     kind = element_types.numpy_type(spec.dtype)
     known = math.prod(size for size in shape if size is not None) * kind.itemsize
     if None in shape and (shape.count(None) > 1 or not known or len(data) % known):
-        raise UsageError(f"the shape of {spec} must be known to read {source}", hint=f"Add --shape {spec.name}=N,N,...")
+        raise UsageError(
+            f"the shape of {spec} must be known to read {source}", hint=f"Add --shape {shlex.quote(spec.name)}=N,N,..."
+        )
     if None in shape:
         shape = [len(data) // known if size is None else size for size in shape]
     elif len(data) != known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ def remove_build(one: CachedBuild) -> None:
             shutil.rmtree(one.onnx_folder)
     except OSError as error:
         raise UsageError(
-            f"{one.folder} can't be removed: {error.strerror}", hint=f"Check its owner: ls -ld {one.folder}"
+            f"{one.folder} can't be removed: {error.strerror}",
+            hint=f"Check its owner: ls -ld {shlex.quote(str(one.folder))}",
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from array import array
 from collections.abc import Iterator, Sequence
@@ -158,7 +159,7 @@ def remove(folder: Path, *, root: Path) -> None:
         shutil.rmtree(folder)
     except OSError as error:
         raise ResultError(
-            f"{folder} can't be removed: {error.strerror}", hint=f"Check its owner: ls -ld {folder}"
+            f"{folder} can't be removed: {error.strerror}", hint=f"Check its owner: ls -ld {shlex.quote(str(folder))}"
         ) from None
 
 
