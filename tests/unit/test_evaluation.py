@@ -243,3 +243,18 @@ def test_preparing_the_evaluation_changes_nothing_in_the_callers_process() -> No
         for text in (code, plain)
     )
     assert said == ["True", *threads]
+
+
+def test_a_run_without_outputs_is_noisy_and_what_is_said_of_outputs_is_no_noise() -> None:
+    one = run(0.0)
+    nothing = replace(one, comparison=correctness.compare(correctness.Expected.of([OUTPUT]), []))
+    verdict = evaluation.evaluate([nothing], SETTINGS).measured.verdict
+    assert (verdict.status, verdict.reasons) == (
+        "noisy",
+        ("the runtime returned no outputs, so they weren't compared",),
+    )
+    empty = Tensor("y", "float32", (0,), b"")
+    compared = correctness.compare(correctness.Expected.of([empty]), [empty])
+    verdict = evaluation.evaluate([replace(one, comparison=compared)], SETTINGS).measured.verdict
+    assert verdict.status == "clean"
+    assert "output 'y' is empty" in verdict.reasons[0]
