@@ -17,6 +17,7 @@ import given_call
 import observe
 import protocol
 import pytrees
+import script_compiles
 import script_files
 import to_onnx
 import torch_rounding
@@ -52,6 +53,7 @@ def _execute(
         "alone": models == cases[:1] == cases,
         "dependencies": observation.files.dependencies(),
         "missing_variables": observation.files.missing_variables(),
+        "notes": script_compiles.notes(),
     }
 
 

@@ -34,6 +34,13 @@ def found() -> bool:
     return _compiles
 
 
+def notes() -> list[str]:
+    """What a reader of the figures should know, a sentence each."""
+    if not _compiles:
+        return []
+    return ["the script calls torch.compile: torch-eager runs without it, torch-compiled by its own options"]
+
+
 def prepare(module: torch.nn.Module) -> None:
     """Allow torch.compile again.
 

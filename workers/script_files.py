@@ -12,6 +12,7 @@ Each dependency is an object with a `path` and a `kind`:
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import sys
 import sysconfig
@@ -58,7 +59,9 @@ class Files:
             self._began_ns = time.time_ns()
         self._recording = True
         try:
-            with script_lookups.watched(asked=self._ask, read=self._read, variable_missing=self._miss_variable):
+            with script_lookups.watched(
+                asked=self._ask, read=self._read, module=self._import, variable_missing=self._miss_variable
+            ):
                 yield
         finally:
             self._recording = False
@@ -107,10 +110,14 @@ class Files:
                     yield path
 
     def _missing_modules(self) -> Iterator[str]:
-        """Where modules would lie that the script failed to import."""
+        """Where modules would lie that the script failed to import, or that would be found before its own ones."""
         for name in self._imported:
-            if name.partition(".")[0] not in sys.modules:
+            module = sys.modules.get(name)
+            file = getattr(module, "__file__", None) or ""
+            if module is None or (file and not self._is_foreign(os.path.abspath(file), module=True)):
                 for folder in self._own_path:
+                    if os.path.abspath(file).startswith(folder + os.sep):
+                        break
                     yield os.path.join(folder, f"{name}.py")
                     yield os.path.join(folder, name)
 
@@ -128,12 +135,12 @@ class Files:
             path, mode, flags = args
             writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR)
             if not writes:
-                _note(self._opened, path)
+                _note(self._opened, _source_of(path))
         elif event in {"os.listdir", "os.scandir"}:
             if not sys._getframe(1).f_code.co_filename.startswith(_IMPORTERS):
                 _note(self._listed, "." if args[0] is None else args[0])
         elif event == "import":
-            self._imported[args[0].partition(".")[0]] = None
+            self._import(args[0])
         elif event in {"ctypes.dlopen", "sqlite3.connect"} and args and "/" in str(args[0]):
             _note(self._opened, args[0])
 
@@ -144,6 +151,10 @@ class Files:
     def _read(self, path: str) -> None:
         if self._recording:
             self._opened[path] = None
+
+    def _import(self, name: str) -> None:
+        if self._recording:
+            self._imported[name.partition(".")[0]] = None
 
     def _miss_variable(self, name: str) -> None:
         """Record a variable that own code asks for; libraries ask for hundreds."""
@@ -187,6 +198,14 @@ def _mapped() -> Iterator[str]:
 def _note(paths: dict[str, None], path: Any) -> None:
     if isinstance(path, str | bytes | os.PathLike):
         paths[os.path.abspath(os.fsdecode(path))] = None
+
+
+def _source_of(path: Any) -> Any:
+    """The source of a module of which only Python's cache was opened."""
+    if isinstance(path, str) and path.endswith(".pyc"):
+        with suppress(ValueError):
+            return importlib.util.source_from_cache(path)
+    return path
 
 
 def _source(path: str) -> str:

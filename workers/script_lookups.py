@@ -6,6 +6,7 @@ Those are paths that it asks about, files that native code reads, and environmen
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,8 +19,9 @@ Seen = Callable[[str], None]
 
 
 @contextmanager
-def watched(*, asked: Seen, read: Seen, variable_missing: Seen) -> Iterator[None]:
-    """Call `asked(path)`, `read(path)` (in native code) and `variable_missing(name)` while the script runs.
+def watched(*, asked: Seen, read: Seen, module: Seen, variable_missing: Seen) -> Iterator[None]:
+    """Call `asked(path)`, `read(path)` (in native code), `module(name)` (looked for, not imported) and
+    `variable_missing(name)` while the script runs.
 
     None of them may raise.
 
@@ -27,9 +29,10 @@ def watched(*, asked: Seen, read: Seen, variable_missing: Seen) -> Iterator[None
     """
     with ExitStack() as stack:
         for name in ("stat", "lstat", "access"):
-            stack.enter_context(_observed(os, name, asked))
+            stack.enter_context(_observed(os, name, _path_to(asked)))
         for owner, name in _native_readers():
-            stack.enter_context(_observed(owner, name, read))
+            stack.enter_context(_observed(owner, name, _path_to(read)))
+        stack.enter_context(_observed(importlib.util, "find_spec", module))
         stack.enter_context(_missing_variables(variable_missing))
         yield
 
@@ -46,18 +49,24 @@ def _native_readers() -> list[tuple[Any, str]]:
     return [(owner, name) for owner, name in readers if hasattr(owner, name)]
 
 
+def _path_to(seen: Seen) -> Callable[[Any], None]:
+    def path_seen(path: Any) -> None:
+        if isinstance(path, str | bytes | os.PathLike):
+            seen(os.path.abspath(os.fsdecode(path)))
+
+    return path_seen
+
+
 @contextmanager
-def _observed(owner: Any, name: str, seen: Seen) -> Iterator[None]:
-    """Replace a function, whose first argument is a path, by one that reports the path."""
+def _observed(owner: Any, name: str, seen: Callable[[Any], None]) -> Iterator[None]:
+    """Replace a function by one that reports its first argument."""
     function = getattr(owner, name)
     own = name in vars(owner)
 
     @script_errors.passes_through
     @functools.wraps(function)
     def observed(*args: Any, **kwargs: Any) -> Any:
-        path = args[0] if args else next(iter(kwargs.values()), None)
-        if isinstance(path, str | bytes | os.PathLike):
-            seen(os.path.abspath(os.fsdecode(path)))
+        seen(args[0] if args else next(iter(kwargs.values()), None))
         return function(*args, **kwargs)
 
     # Modules such as shutil ask whether os.stat itself is in these sets.

@@ -50,6 +50,8 @@ def export(
                     dynamo=dynamo,
                     **({"external_data": True} if dynamo else {}),
                 )
+            if torch.get_default_dtype() != torch.float32:
+                _check_types(path)
             return _found(path, exporter, opset)
         except Exception as error:  # noqa: BLE001 - exporters may raise anything; the user sees it
             traceback.print_exception(error)  # the log has the tracebacks of both
@@ -83,6 +85,17 @@ class _Flat(torch.nn.Module):  # type: ignore[misc] # torch isn't installed wher
             known = any(tensor is other for other in (*tensors, *outputs))
             outputs.append(tensor.clone() if known else tensor)
         return tuple(outputs)
+
+
+def _check_types(path: str) -> None:
+    """The newest exporter takes float32 for the script's default type: then operands of a node differ in theirs.
+
+    Raises:
+        onnx.shape_inference.InferenceError: they do.
+    """
+    import onnx
+
+    onnx.checker.check_model(path, full_check=True)
 
 
 def _found(path: str, exporter: str, requested: int | None) -> dict[str, Any]:

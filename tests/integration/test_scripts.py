@@ -196,6 +196,7 @@ def test_a_model_finds_its_scripts_world_when_it_is_measured_and_the_scripts_own
         assert isinstance(result.outcome, Measured), result.outcome
         assert result.outcome.correctness.ok
         assert result.outcome.facts["script_compiles"] is True
+        assert "the script calls torch.compile" in result.model.notes[0]
 
 
 def test_a_variable_reaches_a_script_if_it_is_passed_on_and_is_named_if_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,35 @@ def test_a_build_is_stale_when_a_module_appears_that_the_script_did_without(fold
     assert stale(found)
 
 
+def test_a_module_that_is_only_looked_for_counts(folder: Path) -> None:
+    found = depended_on(folder, "import importlib.util\nimportlib.util.find_spec('fast_kernels')\n")
+    assert not stale(found)
+    (folder / "scripts" / "fast_kernels").mkdir()
+    assert stale(found)
+
+
+def test_a_build_is_stale_when_a_module_appears_that_would_be_found_first(folder: Path) -> None:
+    (folder / "lib").mkdir()
+    (folder / "lib" / "net.py").touch()
+    found = depended_on(folder, "import sys\nsys.path.append('../lib')\nimport net\n")
+    assert not stale(found)
+    (folder / "scripts" / "net.py").touch()
+    assert stale(found)
+
+
+def test_a_module_that_is_not_registered_counts_though_only_its_pyc_was_opened(folder: Path) -> None:
+    (folder / "lib").mkdir()
+    module = folder / "lib" / "net.py"
+    module.write_text("SCALE = 1.0")
+    subprocess.run([sys.executable, "-m", "compileall", "-q", folder / "lib"], check=True)
+    script = "from importlib import util\nfile = '..' + '/lib/' + 'net' + '.py'\n"
+    script += "spec = util.spec_from_file_location('net', file)\nspec.loader.exec_module(util.module_from_spec(spec))\n"
+    found = depended_on(folder, script)
+    assert not stale(found)
+    module.write_text("SCALE = 2.0")
+    assert stale(found)
+
+
 def test_a_path_in_an_argument_counts(folder: Path) -> None:
     (folder / "else").mkdir()
     weights = folder / "else" / "x.bin"

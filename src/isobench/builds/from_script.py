@@ -119,6 +119,7 @@ def build(
             given.get(entry["hash"]),
             alone=outputs["alone"],
             missing_variables=tuple(outputs["missing_variables"]),
+            notes=tuple(outputs["notes"]),
         )
         for entry in outputs["models"]
     ]
@@ -151,10 +152,11 @@ def _stored(
     *,
     alone: bool,
     missing_variables: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> Build:
     """Check what the worker wrote for one model, and move it into the cache."""
     found = DiscoveredModel.from_json(entry)
-    exported, notes = _exported(entry.get("onnx"), folder)
+    exported, notes_on_file = _exported(entry.get("onnx"), folder)
     onnx = exported if isinstance(exported, Onnx) else None
     onnx_error = exported if isinstance(exported, ExportError) else None
     if onnx_error:
@@ -180,7 +182,7 @@ def _stored(
         onnx_error=onnx_error,
         model_sha256=script_sha256,
         input_values=_input_values(entry, folder, given),
-        notes=notes,
+        notes=(*notes, *notes_on_file),
         spreads=spreads,
         missing_variables=missing_variables,
     )
