@@ -18,15 +18,18 @@ import gc
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import machine
 import process_facts
 import protocol
 import resource_limits
 import timing
+
+if TYPE_CHECKING:
+    from rotation import Rotation
 
 BLOCK_TICKS = 10
 """Shortest block, in steps of the counter of what others used, which is meaningless over fewer steps."""
@@ -120,11 +123,11 @@ def serve(execute: Callable[..., dict[str, Any] | None]) -> None:
 
 
 def measure(
-    call: Callable[[], Any],
+    call: Callable[[], Any] | Sequence[Callable[[], Any]],
     outputs_file: str,
     iterations: int,
     *,
-    outputs: Callable[[Any], list[protocol.Tensor]],
+    outputs: Callable[[Any], list[protocol.Tensor]] | Sequence[Callable[[Any], list[protocol.Tensor]]],
     load_s: float,
     first_s: float | None = None,
     facts: dict[str, Any] | None = None,
@@ -141,26 +144,36 @@ def measure(
     arguments request instead of the request's. `sample_source`, given the names of two files, takes the samples where
     the host's clock isn't enough (`gpu_timing.Inference.samples`), one iteration each. Without a host, `iterations` are
     timed.
+
+    Where there are several sets of inputs (`inputs_files` of the model in the request), `call` and `outputs` have one
+    for each.
     """
+    rotation, call, readers = _rotation(call, outputs, iterations)
     stage(protocol.Phase.WARMING_UP)
     warmup = timing.warm_up(call, request().get("warmup"))
     timer_ns = timing.timer_cost_ns()
-    group = timing.group_size(warmup.typical_ns, timer_ns) if sample_source is None else 1
-    while request().get("exactly") and iterations % group:
+    fastest_ns, typical_ns = rotation.typical_ns() if rotation else (warmup.typical_ns, warmup.typical_ns)
+    group = timing.group_size(fastest_ns, timer_ns) if sample_source is None else 1
+    while request().get("exactly") and iterations % (group * len(readers)):
         group -= 1
     stage(protocol.Phase.MEASURING)
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()  # a collection would count as time of the model
     files = _path(protocol.SAMPLES_FILE), _path(protocol.END_TO_END_FILE)
-    samples = timing.Samples(call, group, files[0]) if sample_source is None else sample_source(*files)
+    samples: timing.SampleSource
+    if rotation:
+        samples = rotation.samples(group, files[0])
+    else:
+        samples = timing.Samples(call, group, files[0]) if sample_source is None else sample_source(*files)
     blocks = []
     block_s = BLOCK_TICKS * machine.cpu_step_s()
-    block_samples = int(block_s * 1e9 / max(1, warmup.typical_ns * group)) + 1
+    block_samples = int(block_s * 1e9 / max(1, typical_ns * group)) + 1
+    block_samples = rotation.whole(block_samples) if rotation else block_samples
     interleaved = request().get("interleaved", False)
     for count in _requested(-(-iterations // group), block_samples, block_s, group):
         if interleaved:
-            timing.rewarm(call, warmup.typical_ns)
+            timing.rewarm(call, typical_ns)
         block = samples.block(count)
         if interleaved:
             block["parked_s"] = timing.quiesce()
@@ -170,7 +183,8 @@ def measure(
     if collecting:
         gc.enable()
     stage(protocol.Phase.WRITING)
-    protocol.write_tensors(_path(protocol.OUTPUT_TENSORS_FILE), outputs(samples.value))
+    for place, (read, value) in enumerate(zip(readers, samples.value if rotation else [samples.value], strict=True)):
+        protocol.write_tensors(_path(protocol.outputs_file(place)), read(value))
     protocol.write_json(
         outputs_file,
         {
@@ -188,6 +202,7 @@ def measure(
             },
             "timer_s": timer_ns / 1e9,
             "group": group,
+            "sets": len(readers),
             "blocks": blocks,
             "threads": {
                 "requested": asked_threads or request().get("threads"),
@@ -198,6 +213,35 @@ def measure(
             "process": {**process_facts.collect(), **machine.state(), **resource_limits.state()},
         },
     )
+
+
+def _rotation(
+    call: Callable[[], Any] | Sequence[Callable[[], Any]],
+    outputs: Callable[[Any], list[protocol.Tensor]] | Sequence[Callable[[Any], list[protocol.Tensor]]],
+    iterations: int,
+) -> tuple[Rotation | None, Callable[[], Any], list[Callable[[Any], list[protocol.Tensor]]]]:
+    """The rotation of several calls, None for one; what is called to warm up; and what reads the outputs of each."""
+    calls = [call] if callable(call) else list(call)
+    readers = [outputs] if callable(outputs) else list(outputs)
+    wanted = max(1, len(request().get("model", {}).get("inputs_files", ())))
+    if len(calls) != wanted:
+        raise Refused(
+            protocol.FailureKind.BAD_ARGUMENT,
+            f"this runtime measures one set of inputs at a time, got {wanted}",
+            "Give one set in each call.",
+        )
+    if wanted == 1:
+        return None, calls[0], readers
+    if request().get("exactly") and iterations % wanted:
+        raise Refused(
+            protocol.FailureKind.BAD_ARGUMENT,
+            f"--iterations must be a multiple of the number of sets of inputs, {wanted}, got {iterations}",
+            f"For example: --iterations {-(-iterations // wanted) * wanted}",
+        )
+    from rotation import Rotation
+
+    rotation = Rotation(calls)
+    return rotation, rotation.call, readers
 
 
 def _requested(samples: int, block_samples: int, block_s: float, group: int) -> Iterator[int]:

@@ -36,8 +36,11 @@ def _execute(
     pinning: bool = False,
 ) -> None:
     model, threads = request()["model"], request()["threads"]
-    inputs = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
-    named = {entry["name"]: _tensor(entry, inputs) for entry in model["onnx_inputs"]}
+    sets = []
+    for file in model.get("inputs_files") or [model["inputs_file"]]:
+        inputs = {tensor.name: tensor for tensor in protocol.read_tensors(file)}
+        sets.append({entry["name"]: _tensor(entry, inputs) for entry in model["onnx_inputs"]})
+    named = sets[0]
     core = openvino.Core()
     started = time.perf_counter()
     network, reshaped, dropped = _read(core, onnx_file, named)
@@ -53,12 +56,12 @@ def _execute(
             f"OpenVINO would compute in {used}, requested: {precision}",
             "Use --rt-args precision::auto to accept it.",
         )
-    call, read_outputs = _bind(compiled, named, model["onnx_outputs"])
+    bound = [_bind(compiled, one, model["onnx_outputs"]) for one in sets]
     measure(
-        call,
+        [call for call, _ in bound],
         outputs_file,
         iterations,
-        outputs=read_outputs,
+        outputs=[read_outputs for _, read_outputs in bound],
         load_s=load_s,
         facts={
             "compile_s": compile_s,

@@ -47,7 +47,10 @@ def _execute(
     custom_op_library_sha256: str = "",
 ) -> None:
     model, threads = request()["model"], request()["threads"]
-    inputs = {tensor.name: tensor for tensor in protocol.read_tensors(model["inputs_file"])}
+    sets = [
+        {tensor.name: tensor for tensor in protocol.read_tensors(file)}
+        for file in model.get("inputs_files") or [model["inputs_file"]]
+    ]
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = LEVELS[graph_optimization]
     options.execution_mode = MODES[execution_mode]
@@ -61,19 +64,23 @@ def _execute(
     started = time.perf_counter()
     session = _session(onnx_file, options, execution_provider, custom_op_library)
     load_s = time.perf_counter() - started
-    values = ort_session.values(session, inputs, model["onnx_inputs"])
     try:
-        inference = ort_session.prepare(session, values, model["onnx_outputs"], onnx_file)
+        inferences = [
+            ort_session.prepare(
+                session, ort_session.values(session, inputs, model["onnx_inputs"]), model["onnx_outputs"], onnx_file
+            )
+            for inputs in sets
+        ]
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
         raise _can_not("run", error) from None
     effective = session.get_session_options()
     measure(
-        inference.call,
+        [inference.call for inference in inferences],
         outputs_file,
         iterations,
-        outputs=inference.read_outputs,
+        outputs=[inference.read_outputs for inference in inferences],
         load_s=load_s,
-        first_s=inference.first_s,
+        first_s=inferences[0].first_s,
         facts={
             "onnxruntime": onnxruntime.__version__,
             "build": onnxruntime.get_build_info(),
@@ -83,7 +90,7 @@ def _execute(
             "inter_op_threads": effective.inter_op_num_threads,
             "spinning": spinning,
             "timing": "host",
-            **inference.facts,
+            **inferences[0].facts,
             **ort_custom_ops.facts(custom_op_library, custom_op_library_sha256),
         },
         threads=effective.intra_op_num_threads,

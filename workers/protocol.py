@@ -7,7 +7,8 @@ A run directory contains:
 
     request.json      host -> worker: what to do
     outputs.json      worker -> host: written last and atomically; if it's missing, the worker crashed
-    outputs.msgpack   worker -> host: the tensors that the last timed iteration returned
+    outputs.msgpack   worker -> host: the tensors that the last timed iteration returned (outputs-1.msgpack, ... of
+                      further sets of inputs)
     samples.bin       worker -> host: nanoseconds of each sample, little-endian int64, written block by block
     end-to-end.bin    worker -> host: the same, from host memory to host memory, where samples.bin is the GPU's own time
     worker.log        standard output and error of the worker; never parsed
@@ -94,6 +95,11 @@ _NO_MEMORY = (
     "CUDA out of memory",
     "Failed to allocate memory",
 )
+
+
+def outputs_file(place: int) -> str:
+    """The name of the file with the outputs of a set of inputs: of the first, `OUTPUT_TENSORS_FILE`."""
+    return OUTPUT_TENSORS_FILE if place == 0 else f"outputs-{place}.msgpack"
 
 
 class FailureKind(StrEnum):

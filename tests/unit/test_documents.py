@@ -14,7 +14,7 @@ import click
 import pytest
 
 from isobench import analysis, results
-from isobench.analysis import correctness
+from isobench.analysis import correctness, input_sets, ratios
 from isobench.cli.main import cli
 from isobench.planning.models import InputValues, Step, TensorSpec
 from isobench.planning.settings import Settings
@@ -155,6 +155,9 @@ RECORDS = {
     "block on a GPU": analysis.GpuBlock,
     "turns": results.Turns,
     "gpu": analysis.GpuSummary,
+    "input sets": input_sets.InputSets,
+    "set of inputs": input_sets.SetLatency,
+    "ratio": ratios.Ratio,
     "outcome, failed": results.Failed,
     "provenance": results.Provenance,
     "host": facts.Host,

@@ -127,7 +127,7 @@ def test_a_file_with_one_input_needs_a_model_with_one_or_a_name(found: OnnxFile,
 
 
 def test_several_sets_are_refused(found: OnnxFile, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"--inputs must be one set of inputs, got 2: a\.npz, b\.npz"):
+    with pytest.raises(UsageError, match=r"--inputs must be one set of inputs here, got 2: a\.npz, b\.npz"):
         given(found, npz(tmp_path / "a.npz", x=X), npz(tmp_path / "b.npz", x=X))
 
 

@@ -138,6 +138,15 @@ class Expected:
         return self.spreads.get(name) or OutputSpread(name=name)
 
 
+def worst_of(compared: Sequence[Correctness], names: Sequence[str]) -> Correctness:
+    """The first of several comparisons that isn't ok, or the first of all; its sentences name its set of inputs."""
+    place = next((place for place, one in enumerate(compared) if not one.ok), 0)
+    found = compared[place]
+    if len(compared) == 1:
+        return found
+    return replace(found, reasons=tuple(f"with {names[place]}: {reason}" for reason in found.reasons))
+
+
 def compare(expected: Expected, actual: Sequence[Tensor]) -> Correctness:
     """Compare outputs by name. NaN equals NaN in the same place, infinity equals infinity of the same sign."""
     given = {tensor.name: tensor for tensor in actual}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,8 @@ class Build:
     model_sha256: str
     input_values: tuple[InputValues, ...] = ()
     spreads: tuple[OutputSpread, ...] = ()
+    input_set: str = ""
+    sets: tuple[Build, ...] = ()
     notes: tuple[str, ...] = ()
     missing_variables: tuple[str, ...] = ()
 
@@ -101,8 +103,9 @@ class Build:
 
     @property
     def reads(self) -> tuple[Path, ...]:
-        """What a worker reads: its own folder, that of its ONNX file, and a library of custom operators."""
-        read = [self.folder, *([self.onnx_file.parent] if self.onnx_file else []), self.model.custom_op_library]
+        """What a worker reads: the folders of all sets of inputs, that of its ONNX file, and custom operators."""
+        onnx = [self.onnx_file.parent] if self.onnx_file else []
+        read = [*(one.folder for one in self.every_set), *onnx, self.model.custom_op_library]
         return tuple(dict.fromkeys(path for path in read if path is not None))
 
     @property
@@ -116,6 +119,11 @@ class Build:
     @property
     def expected_file(self) -> Path:
         return self.folder / EXPECTED_FILE
+
+    @property
+    def every_set(self) -> tuple[Build, ...]:
+        """The builds of all sets of inputs, this one first."""
+        return (self, *self.sets)
 
     def require_onnx(self) -> None:
         """Raises:
@@ -138,6 +146,7 @@ class Build:
             "hash": self.hash,
             "max_depth": self.max_depth,
             "inputs_file": str(self.inputs_file),
+            "inputs_files": [str(one.inputs_file) for one in self.every_set],
             "onnx_inputs": [asdict(binding) for binding in onnx.inputs] if onnx else [],
             "onnx_outputs": [asdict(binding) for binding in onnx.outputs] if onnx else [],
             "onnx_dimensions": dict(onnx.dimensions) if onnx else {},
@@ -145,7 +154,8 @@ class Build:
 
     def to_json(self) -> dict[str, Any]:
         """The content of build.json and of the index; the model that the user named is not part of it."""
-        value = asdict(self)
+        value = asdict(replace(self, sets=()))
+        value["sets"] = [one.to_json() for one in self.sets]
         del value["folder"], value["model"]
         return {"schema": SCHEMA, "name": self.name, **value}
 
@@ -158,6 +168,9 @@ def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
     fields["notes"] = tuple(fields["notes"])
     fields["missing_variables"] = tuple(fields["missing_variables"])
     fields["spreads"] = tuple(OutputSpread(**spread) for spread in fields["spreads"])
+    fields["sets"] = tuple(
+        from_json(one, folder=folder.with_name(str(one["id"])), model=model) for one in fields["sets"]
+    )
     if fields["onnx_error"] is not None:
         fields["onnx_error"] = ExportError(**fields["onnx_error"])
     if fields["onnx"] is not None:

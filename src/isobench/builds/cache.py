@@ -150,7 +150,8 @@ def store(build: Build, folder: Path) -> None:
 
 
 def _is_whole(build: Build) -> bool:
-    return build.inputs_file.exists() and (build.onnx_file is None or build.onnx_file.exists())
+    inputs = all(one.inputs_file.exists() for one in build.every_set)
+    return inputs and (build.onnx_file is None or build.onnx_file.exists())
 
 
 def _record(index_key: str) -> Path:

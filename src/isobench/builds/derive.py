@@ -40,6 +40,10 @@ def derive(
         ModelError: the worker refuses the model, or writes a file that isn't ONNX.
         WorkerError: the worker crashed or took too long.
     """
+    if build.sets:
+        how: dict[str, Any] = {"environment": environment, "settings": settings, "on_stage": on_stage}
+        first, *others = (derive(replace(one, sets=()), worker, options, **how) for one in build.every_set)
+        return replace(first, sets=tuple(others))
     build.require_onnx()
     if build.model.is_ort_format:
         raise ModelError(

@@ -45,6 +45,24 @@ def files(model: Model) -> list[Path]:
     return [file.absolute() for path in (*model.inputs, *named) for file in input_files.files_of(path)]
 
 
+def split(model: Model) -> list[Model]:
+    """The model with each set of inputs that it has: a file which holds an input that a set has begins another one.
+
+    Raises:
+        UsageError: a file can't be read.
+    """
+    groups: list[tuple[list[Path], set[str]]] = []
+    for path in (one for given in model.inputs for one in input_files.paths_of_sets(given)):
+        [found] = input_files.read(path)
+        # What has no names begins a set of its own, and ends it.
+        names = set(found.named) or {""}
+        if not groups or "" in names | groups[-1][1] or names & groups[-1][1]:
+            groups.append(([], set()))
+        groups[-1][0].append(path)
+        groups[-1][1].update(names)
+    return [replace(model, inputs=tuple(paths)) for paths, _ in groups] or [model]
+
+
 def of_onnx(model: Model, found: OnnxFile) -> Given:
     """The values that were given for the inputs of an ONNX file, whose sizes may still be open.
 
@@ -201,16 +219,13 @@ def _one_set(paths: Sequence[Path]) -> InputSet | None:
     sets = [one for path in paths for one in input_files.read(path)]
     if len(sets) < 2:
         return sets[0] if sets else None
-    names = [name for one in sets for name in one.named]
-    if len(set(names)) < len(names) or any(one.placed or one.single is not None for one in sets):
+    named = {name: value for one in sets for name, value in one.named.items()}
+    if len(named) < sum(len(one.named) for one in sets) or any(one.placed or one.single is not None for one in sets):
         listed = ", ".join(one.source for one in sets)
         raise UsageError(
-            f"--inputs must be one set of inputs, got {len(sets)}: {listed}",
-            hint="Give one set in each call; files that hold different inputs are combined.",
+            f"--inputs must be one set of inputs here, got {len(sets)}: {listed}", hint="Give one of them."
         )
-    return InputSet(
-        source=" ".join(one.source for one in sets), named={k: v for one in sets for k, v in one.named.items()}
-    )
+    return InputSet(source=" ".join(one.source for one in sets), named=named)
 
 
 def _assigned(

@@ -77,7 +77,7 @@ class InputSet:
 def files_of(path: Path) -> list[Path]:
     """The files that are read for `path`: itself, or what a folder of test data contains."""
     if not path.is_dir():
-        return [path]
+        return [_chosen(path)[0]]
     return sorted(file for file in path.rglob("*.pb") if re.fullmatch(r"(in|out)put_\d+", file.stem))
 
 
@@ -87,16 +87,36 @@ def read(path: Path) -> list[InputSet]:
     Raises:
         UsageError: it doesn't exist, or has an unknown format, or can't be read.
     """
+    path, place = _chosen(path)
     if not path.exists():
         raise UsageError(f"--inputs {path}: no such file")
     if path.is_dir():
         return _folder(path)
     try:
-        return list(_read(path))
+        sets = list(_read(path))
+        return sets if place is None else [sets[place]]
+    except IndexError:
+        raise UsageError(f"--inputs {path}[{place}]: the file has {len(sets)} sets of inputs") from None
     except OSError as error:
         raise UsageError(f"--inputs {path}: can't be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
         raise UsageError(f"--inputs {path}: not a valid {path.suffix} file: {error}") from None
+
+
+def paths_of_sets(path: Path) -> list[Path]:
+    """A path for each set of inputs in a file or folder: the path itself if it holds one."""
+    sets = read(path)
+    if len(sets) < 2:
+        return [path]
+    return [path / one.source if path.is_dir() else path.with_name(one.source) for one in sets]
+
+
+def _chosen(path: Path) -> tuple[Path, int | None]:
+    """The file and the place of the set in it that `x.json[1]` means; None: all that it has."""
+    match = re.fullmatch(r"(.+)\[(\d+)\]", path.name)
+    if match is None or path.exists():
+        return path, None
+    return path.with_name(match[1]), int(match[2])
 
 
 def _read(path: Path) -> Iterator[InputSet]:

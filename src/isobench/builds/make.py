@@ -43,19 +43,36 @@ def make(
         WorkerError: the worker crashed or took too long.
         UsageError: the shapes of an `.onnx` file's inputs aren't fixed.
     """
-    from isobench.builds import from_onnx, from_script
-
-    builds: list[Build]
     how: dict[str, Any] = {"onnx": onnx, "environment": environment, "settings": settings, "on_stage": on_stage}
-    if model.is_script and (model.inputs or model.fill):
-        builds, dependencies = _with_given(model, **how)
+    if model.inputs:
+        builds, dependencies = _of_sets(model, **how)
     else:
-        source = from_script if model.is_script else from_onnx
-        builds, dependencies = source.build(model, **how)
+        builds, dependencies = _build(model, **how)
     # A failed export is tried again: memory or disk space may have run out.
     if not any(build.onnx_error for build in builds):
         cache.remember(_key(model, model.hash, onnx, environment, settings), builds, dependencies)
     return builds
+
+
+def _of_sets(model: Model, **how: Any) -> tuple[list[Build], list[cache.Dependency]]:
+    """One Build of each model for all sets of inputs that were given: its own set, and `sets` for the others."""
+    from isobench.builds import given_inputs, input_sets
+
+    models = given_inputs.split(model)
+    made = [_build(one, **how) for one in models]
+    names = [" ".join(path.name for path in one.inputs) for one in models]
+    builds = input_sets.combined([builds for builds, _ in made], names) if made[1:] else made[0][0]
+    return [replace(one, model=model) for one in builds], [one for _, each in made for one in each]
+
+
+def _build(model: Model, **how: Any) -> tuple[list[Build], list[cache.Dependency]]:
+    from isobench.builds import from_onnx, from_script
+
+    if model.is_script and (model.inputs or model.fill):
+        return _with_given(model, **how)
+    builds: list[Build]
+    builds, dependencies = (from_script if model.is_script else from_onnx).build(model, **how)
+    return builds, dependencies
 
 
 def _with_given(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from isobench import environments, paths
 from isobench.environments import Environment, Spec
-from isobench.errors import IsobenchError, ModelError
+from isobench.errors import IsobenchError, ModelError, WorkerError
+from isobench.failures import FailureKind
 from isobench.planning.models import Model, Step
 from isobench.planning.plan import Plan
 from isobench.runtimes.base import BaseRT, Context, as_worker_error
@@ -57,7 +58,7 @@ class Case:
         self._key: CaseKey | None = None
         self._provenance: Provenance | None = None
         self._record: ModelRecord | None = None
-        self._expected: Expected | None = None
+        self._expected: list[Expected] = []
 
     @property
     def name(self) -> str:
@@ -130,6 +131,13 @@ class Case:
 
     def _evaluated(self, runs: Sequence[CompletedRun], measured: Measured) -> Result:
         last = runs[-1]
+        assert self.build is not None
+        if self.build.sets:
+            from isobench.analysis import input_sets
+
+            names = [one.input_set for one in self.build.every_set]
+            blocks_s = [run.used_blocks_s() for run in runs]
+            measured = replace(measured, input_sets=input_sets.compare(names, blocks_s, floor=measured.noise_floor))
         assert self._provenance is not None
         self._provenance = replace(self._provenance, worker=last.measurement.outputs.process)
         return self._result(measured, version=last.version, device_name=last.device_name)
@@ -210,13 +218,16 @@ class Case:
 
         assert self.build is not None
         try:
-            self._expected = correctness.Expected.of(
-                protocol.read_tensors(self.build.expected_file),
-                self.build.spreads,
-                protocol.read_tensors(self.build.unstable_file) if self.build.unstable_file.exists() else (),
-                drawn=not self.model.is_script
-                and any(not values.rule.startswith("given") for values in self.build.input_values),
-            )
+            self._expected = [
+                correctness.Expected.of(
+                    protocol.read_tensors(build.expected_file),
+                    build.spreads,
+                    protocol.read_tensors(build.unstable_file) if build.unstable_file.exists() else (),
+                    drawn=not self.model.is_script
+                    and any(not values.rule.startswith("given") for values in build.input_values),
+                )
+                for build in self.build.every_set
+            ]
         except FileNotFoundError:
             raise ModelError(
                 f"the build of {self.name} was removed from {self.build.folder}",
@@ -233,19 +244,27 @@ class Case:
 
         folder = results.run_folder(len(self.run_dirs))
         self._arguments = dict(runtime.rt_args)  # its _setup may have added to them
-        assert self._expected is not None
         assert self.build is not None
         measurement = runtime.measured(performance)
-        expected = self._expected.for_weights(
-            self.build.weights_sha256, measurement.outputs.facts.get("weights_sha256")
-        )
-        if expected.other_weights:  # what the script read has changed unseen: on the network, say
+        built, measured = self.build.weights_sha256, measurement.outputs.facts.get("weights_sha256")
+        expected = [one.for_weights(built, measured) for one in self._expected]
+        if expected[0].other_weights:  # what the script read has changed unseen: on the network, say
             from isobench.builds import cache
 
             cache.forget(self.build.id)
+        if measurement.outputs.sets != len(expected):
+            raise WorkerError(
+                f"{self.entry.label} measured {measurement.outputs.sets} of {len(expected)} sets of inputs",
+                kind=FailureKind.PROTOCOL,
+                hint="Give one set in each call.",
+            )
+        compared = [correctness.compare(expected[0], runtime.output_tensors())]
+        compared += [
+            correctness.compare(one, runtime.outputs_of_set(place)) for place, one in enumerate(expected[1:], start=1)
+        ]
         return evaluation.completed_run(
             measurement,
-            correctness.compare(expected, runtime.output_tensors()),
+            correctness.worst_of(compared, [one.input_set for one in self.build.every_set]),
             began=began,
             folder=folder,
             spawned_s=runtime.spawned_s,

@@ -34,9 +34,10 @@ def model_record(model: Model, build: Build | None) -> ModelRecord:
             "signature": build.signature,
             "inputs": build.inputs,
             "input_values": build.input_values,
+            "input_sets": tuple(one.input_set for one in build.every_set) if build.sets else (),
             "weights_sha256": build.weights_sha256,
             "build": build.id,
-            "inputs_sha256": _sha256_of(build.inputs_file),
+            "inputs_sha256": _inputs_sha256(build),
             "reference": build.reference,
             "deterministic": build.deterministic,
             "notes": (*build.notes, *script_variables.unpassed(build.missing_variables, model.env)),
@@ -57,7 +58,17 @@ def source_sha256(model: Model, build: Build | None) -> str:
 
 def given_sha256(model: Model, build: Build | None) -> str:
     """The hash of the inputs where the user gave some of them; "" where none were given, or nothing was built."""
-    return _sha256_of(build.inputs_file) if build and (model.inputs or model.fill) else ""
+    return _inputs_sha256(build) if build and (model.inputs or model.fill) else ""
+
+
+def _inputs_sha256(build: Build) -> str:
+    """The hash of the inputs file; of several, the hash of their hashes."""
+    found = [_sha256_of(one.inputs_file) for one in build.every_set]
+    if len(found) == 1:
+        return found[0]
+    from isobench.system import files
+
+    return files.sha256_of("\n".join(found).encode())
 
 
 def environment_record(environment: Environment, spec: Spec | None) -> EnvironmentRecord:

@@ -143,7 +143,7 @@ def given_files(texts: Iterable[str | Path]) -> tuple[tuple[Path, ...], dict[str
     named: dict[str, str] = {}
     for text in map(str, texts):
         name, separator, file = text.partition("=")
-        if Path(text).exists():
+        if _is_file(Path(text)):
             paths.append(Path(text))
         elif separator and name and Path(file).is_file():
             named[name] = f"@{file}"
@@ -161,6 +161,11 @@ def fill_rules(texts: Iterable[str]) -> dict[str, str]:
         UsageError: a text isn't of that form.
     """
     return dict(map(_pair, texts))
+
+
+def _is_file(path: Path) -> bool:
+    """Is there such a file or folder, or one of which `x.json[1]` chooses a set?"""
+    return path.exists() or (path.name.endswith("]") and Path(str(path).rpartition("[")[0]).is_file())
 
 
 def _matching(pattern: str) -> list[Path]:

@@ -43,6 +43,16 @@ def _inputs(result: Result) -> list[tuple[str, str]]:
     return [("" if place else "inputs", text) for place, text in enumerate(values)]
 
 
+def _sets(outcome: Measured) -> list[tuple[str, str]]:
+    """A line for each set of inputs, where there are several."""
+    found = outcome.input_sets.sets if outcome.input_sets else ()
+    texts = []
+    for one in found:
+        within = f"{milliseconds(one.within.low)} to {milliseconds(one.within.high)}"
+        texts.append(f"{one.name}: median {milliseconds(one.median_s)} ({within})")
+    return [("" if place else "sets of inputs", text) for place, text in enumerate(texts)]
+
+
 def _environment(environment: EnvironmentRecord) -> list[tuple[str, str]]:
     lock = f"{environment.lock_file}, sha256 {environment.lock_sha256[:16]}"
     conda_lock = f"sha256 {environment.conda_lock_sha256[:16]}" if environment.conda_lock_sha256 else ""
@@ -88,6 +98,7 @@ def _measurement(outcome: Measured) -> list[tuple[str, str]]:
         ("threads", ", ".join(f"{name} {value}" for name, value in first.threads.items())),
         ("noise", _noise(outcome)),
         ("gpu", _gpu(outcome)),
+        *_sets(outcome),
     ]
     if compared.worst_absolute is not None and compared.worst_relative is not None:
         error = f"worst absolute {compared.worst_absolute:.3g}, relative {compared.worst_relative:.3g}"

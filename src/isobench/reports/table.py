@@ -9,7 +9,7 @@ from isobench.reports import columns
 from isobench.reports.column import Column, Row
 from isobench.reports.columns import BASELINE
 from isobench.reports.format import count, figure, indented, milliseconds, threads
-from isobench.reports.inputs import brief
+from isobench.reports.inputs import brief, sets
 from isobench.results import Failed, Measured, Result
 
 
@@ -54,7 +54,7 @@ def _title(results: Sequence[Result]) -> str:
         title += f"  {model.signature}"
     if results[0].altered:
         title += f"\nafter {results[0].altered}"
-    title += "".join(f"\n{text}" for text in [brief(model.input_values, results[0].settings.seed)] if text)
+    title += "".join(f"\n{text}" for text in [brief(model, results[0].settings.seed)] if text)
     where = f"{device.device}" + (f" ({device.name})" if device.name else "")
     return f"{title}\non {where}, {threads(results[0].settings.threads)}"
 
@@ -77,6 +77,8 @@ def _notes(result: Result) -> Iterable[str]:
         # What is said of the outputs is no reason to call the figures noisy.
         status = "" if reason in outcome.correctness.notes else f"{outcome.verdict.status}: "
         yield f"{name}: {status}{reason}"
+    if outcome.input_sets:
+        yield f"{name}: {sets(outcome.input_sets)}"
     requested = outcome.runs[0].threads_asked(result.settings)
     if requested != result.settings.threads:
         yield f"{name}: its arguments request {threads(requested)}, which overrides --threads"

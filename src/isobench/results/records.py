@@ -8,6 +8,7 @@ from typing import Any
 
 from isobench.analysis import Block, GpuSummary, Interval, Summary, Verdict, Warmup
 from isobench.analysis.correctness import Correctness
+from isobench.analysis.input_sets import InputSets
 from isobench.codec import OPEN
 from isobench.errors import ResultError
 from isobench.failures import FailureKind, Phase
@@ -48,6 +49,7 @@ class ModelRecord:
     git: Git | None = None
     input_values: tuple[InputValues, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    input_sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,7 @@ class Measured:
     `latency` is of the used blocks, `latency_all` of all. `intervals` are 95 % intervals of mean, median, p90 and p99,
     in seconds. They assume that identical runs differ by `noise_floor` (a relative standard deviation, measured or
     assumed as `floor_source` says). On a GPU `latency` is the GPU's own time and `end_to_end` the time from host memory
-    to host memory, of the same blocks.
+    to host memory, of the same blocks. `input_sets` compares several sets of inputs, None where there is one.
     """
 
     latency: Summary
@@ -176,6 +178,7 @@ class Measured:
     turns: Turns | None = None
     end_to_end: Summary | None = None
     gpu: GpuSummary | None = None
+    input_sets: InputSets | None = None
     status: str = "measured"
 
 

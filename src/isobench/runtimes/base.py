@@ -206,8 +206,12 @@ class BaseRT(ABC):
 
     def output_tensors(self) -> list[protocol.Tensor]:
         """The outputs of the last timed iteration; [] if none were written: then they aren't compared."""
+        return self.outputs_of_set(0)
+
+    def outputs_of_set(self, place: int) -> list[protocol.Tensor]:
+        """The outputs of the last timed iteration with one of several sets of inputs."""
         try:
-            return protocol.read_tensors(self._bound().run_dir / protocol.OUTPUT_TENSORS_FILE)
+            return protocol.read_tensors(self._bound().run_dir / protocol.outputs_file(place))
         except FileNotFoundError:
             return []
 

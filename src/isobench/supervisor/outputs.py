@@ -19,7 +19,7 @@ class WorkerOutputs:
 
     `raw` is the whole object; members that aren't listed here are the worker's own, such as those of a build. A worker
     may leave out any member. `started_s` is on the monotonic clock, which all processes share. `latency_s` are the
-    samples of a worker that writes no samples file.
+    samples of a worker that writes no samples file. `sets` is the number of sets of inputs that it used in rotation.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -35,6 +35,7 @@ class WorkerOutputs:
     facts: Mapping[str, Any] = field(default_factory=dict)
     process: Mapping[str, Any] = field(default_factory=dict)
     latency_s: tuple[float, ...] = ()
+    sets: int = 1
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> WorkerOutputs:
@@ -46,6 +47,9 @@ class WorkerOutputs:
         group = raw.get("group", 1)
         if type(group) is not int or group < 1:
             raise ProtocolError(f"'group' must be a whole number of at least 1, got {group!r}")
+        sets = raw.get("sets", 1)
+        if type(sets) is not int or sets < 1:
+            raise ProtocolError(f"'sets' must be a whole number of at least 1, got {sets!r}")
         process = _object(raw, "process")
         _number(process, "cpu_resolution_s")
         return cls(
@@ -62,6 +66,7 @@ class WorkerOutputs:
             facts=_object(raw, "facts"),
             process=process,
             latency_s=_seconds(raw, "latency_s"),
+            sets=sets,
         )
 
     @property
