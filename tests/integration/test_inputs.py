@@ -154,3 +154,24 @@ def test_inputs_are_saved_edited_and_given_again(model: Path, tmp_path: Path) ->
     np.savez(file, x=np.load(file)["x"] * 0 + 5)
     done = isobench_("inputs", model, "--inputs", file)
     assert "x: float32[3, 4], given: x.npz [5, 5]" in done.stdout
+
+
+def test_several_sets_are_measured_in_rotation_and_each_is_compared(model: Path, tmp_path: Path) -> None:
+    sets = [
+        data_set(tmp_path / f"test_data_set_{number}", inputs=[X + number], outputs=[2 * (X + number)])
+        for number in range(3)
+    ]
+    twice = ["--iterations", "6", "--warmup", "3", "--threads", "1"]
+    done = isobench_("run", "-r", "ort", "--json", *twice, model, "--inputs", tmp_path / "test_data_set_*")
+    assert done.returncode == 0, done.stderr
+    [result] = json.loads(done.stdout)
+    assert result["model"]["input_sets"] == [folder.name for folder in sets]
+    compared = result["outcome"]["input_sets"]
+    assert [one["name"] for one in compared["sets"]] == [folder.name for folder in sets]
+    assert compared["depends"] is None  # six iterations are one block
+    (sets[2] / "output_0.pb").write_bytes(numpy_helper.from_array(X).SerializeToString())
+    done = isobench_("run", "-r", "ort", *twice, model, "--inputs", tmp_path / "test_data_set_*")
+    assert done.returncode == 7
+    assert "with test_data_set_2: output 'y'" in done.stdout
+    done = isobench_("run", "-r", "ort", *ONCE, model, "--inputs", tmp_path / "test_data_set_*")
+    assert "--iterations must be a multiple of the number of sets of inputs, 3, got 1" in done.stdout
