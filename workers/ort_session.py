@@ -60,7 +60,15 @@ def values(
     else:
         named = {entry["name"]: entry["source"] for entry in bindings}
     kinds = {**optional, **kinds}
-    return {name: ort_values.to_python(kinds[name], source, given) for name, source in named.items() if name in kinds}
+    # The parts of a sequence `x` are `x.0`, `x.1`; an input `x.1` of its own is no part.
+    inputs = set(named.values())
+    return {
+        name: ort_values.to_python(
+            kinds[name], source, {key: one for key, one in given.items() if key == source or key not in inputs}
+        )
+        for name, source in named.items()
+        if name in kinds
+    }
 
 
 def evaluate(session: onnxruntime.InferenceSession, inputs: Mapping[str, Any]) -> list[protocol.Tensor]:

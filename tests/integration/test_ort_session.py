@@ -147,6 +147,13 @@ def ran(tmp_path_factory: pytest.TempPathFactory, ort_python: Path) -> Files:
         [node("Identity", ["x"], ["y"]), node("SequenceLength", ["x"], ["n"])],
         [tensor("x.0", np.ones(2, np.float32)), tensor("x.1", np.zeros((1, 3), np.float32))],
     )
+    files.add(
+        "confusable",
+        [sequence("x", FLOAT), info("x.1", FLOAT, [2])],
+        [info("n", INT64, []), info("y", FLOAT, [2])],
+        [node("SequenceLength", ["x"], ["n"]), node("Neg", ["x.1"], ["y"])],
+        [tensor("x.0", np.ones(2, np.float32)), tensor("x.1", np.ones(2, np.float32))],
+    )
     optional = helper.make_optional_type_proto(helper.make_tensor_type_proto(FLOAT, [3]))
     nothing = helper.make_graph(
         [node("Optional", [], ["none"], type=helper.make_tensor_type_proto(FLOAT, [3]))],
@@ -226,6 +233,10 @@ def test_a_sequence_has_as_many_tensors_as_one_run_makes(ran: Files) -> None:
     """In a binding, SequenceConstruct appends to the sequence of the run before."""
     assert [entry.name for entry in ran.timed("to_sequence")] == ["y.0", "y.1"]
     assert [(entry.name, entry.shape) for entry in ran.timed("sequence")] == [("y.0", (2,)), ("y.1", (1, 3)), ("n", ())]
+
+
+def test_an_input_that_is_named_like_a_part_of_a_sequence_is_no_part(ran: Files) -> None:
+    assert ran.timed("confusable") == [tensor("n", np.int64(1)), tensor("y", np.full(2, -1, np.float32))]
 
 
 def test_an_optional_without_a_value_has_no_tensor(ran: Files) -> None:
