@@ -84,3 +84,11 @@ def test_inputs_that_the_node_is_computed_from_come_after_those_that_arrive_ther
     found = explain(error(f"{STOPPED}Div node. Name:'' Status Message: division by zero"), inputs, MODEL, graph)
     assert "k (drawn: 3) is the shape operand of Div ; n (drawn: 2) is the shape operand of Sub ." in found.message
     assert "other" not in found.message
+
+
+def test_values_that_were_given_are_in_doubt_as_well() -> None:
+    model = Model(path=Path("m.onnx"), fill={"d": "0"}, inputs=(Path("my x.npz"),))
+    alone = explain(error(f"{STOPPED}Div node. Name:'' Status Message: no"), [], model, None)
+    assert alone.hint == "Check the values that were given: --fill d=0 --inputs 'my x.npz'"
+    both = explain(error(f"{STOPPED}TopK node. Name:'node_9' Status Message: no"), [OTHER], model, None)
+    assert "Check those that were given: --fill d=0 --inputs 'my x.npz'." in both.hint

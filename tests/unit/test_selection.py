@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from isobench.errors import ModelError, UsageError
-from isobench.planning.selection import dimensions, read_labels, select, shapes
+from isobench.planning.selection import dimensions, fill_rules, given_files, read_labels, select, shapes
 
 
 @pytest.fixture
@@ -151,3 +151,34 @@ def test_a_file_that_is_not_a_model_is_refused(folder: Path, name: str, message:
     (folder / "empty.txt").write_text("# nothing yet\n")
     with pytest.raises(ModelError, match=message):
         select([f"{folder}/{name}"])
+
+
+def test_inputs_are_files_globs_and_files_of_one_input(tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz", "x=1.npz", "mask.npy", "feeds.json"):
+        (tmp_path / name).write_bytes(b"")
+    paths, named = given_files([f"{tmp_path}/[ab].npz", f"mask={tmp_path}/mask.npy", f"{tmp_path}/x=1.npz"])
+    assert [path.name for path in paths] == ["a.npz", "b.npz", "x=1.npz"]
+    assert named == {"mask": f"@{tmp_path}/mask.npy"}
+    assert given_files([f"{tmp_path}/feeds.json[1]"])[0] == (tmp_path / "feeds.json[1]",)
+    (tmp_path / "m.py").write_text("")
+    [model] = select([f"{tmp_path}/m.py"], inputs=[tmp_path / "a.npz"], fill={"y": "ones"})
+    assert (model.inputs, dict(model.fill)) == ((tmp_path / "a.npz",), {"y": "ones"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("missing.npz", r"--inputs missing\.npz: no such file"),
+        ("x=missing.npz", r"--inputs x=missing\.npz: no such file"),
+        ("missing/*.npz", r"--inputs missing/\*\.npz: no file matches"),
+    ],
+)
+def test_a_missing_file_of_inputs_is_refused_before_anything_runs(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        given_files([text])
+
+
+def test_a_rule_for_an_input_is_a_name_and_a_rule() -> None:
+    assert fill_rules(["mask=ones", "a=b=2", "x=@a=b.npy"]) == {"mask": "ones", "a=b": "2", "x": "@a=b.npy"}
+    with pytest.raises(UsageError, match="--fill must be NAME=RULE, got 'mask'"):
+        fill_rules(["mask"])

@@ -36,7 +36,9 @@ def explain(error: IsobenchError, drawn: Sequence[Drawn], model: Model, graph: o
     others = [one for one in meaningful if all(one is not other for other, _ in doubtful)]
     nearer = [one for one in others if one.tensor.name in before]
     doubtful += [(one, _role(one)) for one in nearer or ([] if doubtful else others)]
+    given = _given(model)
     if not doubtful:
+        error.hint = f"Check the values that were given: {given}" if given else error.hint
         return error
     listed = "; ".join(
         f"{one.tensor.name} (drawn: {one.rule}){f' is the {role}' if role else ''}" for one, role in doubtful[:MOST]
@@ -45,7 +47,9 @@ def explain(error: IsobenchError, drawn: Sequence[Drawn], model: Model, graph: o
     fills = " ".join(f"--fill {shlex.quote(name)}=VALUE" for name in names)
     return ModelError(
         f"values that isobench drew may not be valid for the model: {listed}. {error.message}",
-        hint=f"Give the right ones: {fills}, or --inputs FILE. To edit what was drawn: {_save(model)}",
+        hint=f"Give the right ones: {fills}, or --inputs FILE. "
+        + (f"Check those that were given: {given}. " if given else "")
+        + f"To edit what was drawn: {_save(model)}",
         details=error.details,
         kind=error.kind,
         phase=error.phase,
@@ -93,6 +97,12 @@ def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
 
 def _role(one: Drawn) -> str:
     return one.operands[0].role if one.operands else ""
+
+
+def _given(model: Model) -> str:
+    """The options by which the user gave values; "" where there are none."""
+    rules = [word for name, rule in model.fill.items() for word in ("--fill", f"{name}={rule}")]
+    return shlex.join([*rules, *(word for path in model.inputs for word in ("--inputs", str(path)))])
 
 
 def _save(model: Model) -> str:

@@ -160,7 +160,16 @@ def fill_rules(texts: Iterable[str]) -> dict[str, str]:
     Raises:
         UsageError: a text isn't of that form.
     """
-    return dict(map(_pair, texts))
+    rules = {}
+    for text in texts:
+        name, separator, file = text.partition("=@")
+        rule = f"@{file}" if separator else ""
+        if not separator:
+            name, _, rule = text.rpartition("=")
+        if not (name and rule):
+            raise UsageError(f"--fill must be NAME=RULE, got {text!r}", hint="For example: --fill mask=ones")
+        rules[name] = rule
+    return rules
 
 
 def _is_file(path: Path) -> bool:
