@@ -19,8 +19,12 @@ from onnx import TensorProto, helper
 
 import isobench
 from isobench import results
+from isobench.builds import onnx_inputs
 from isobench.environments import Environment
 from isobench.errors import ResultError, UsageError
+from isobench.failures import FailureKind
+from isobench.planning.models import Model
+from isobench.results import Failed, Measured
 
 pytestmark = pytest.mark.integration
 
@@ -192,6 +196,26 @@ def test_a_model_that_fails_does_not_stop_the_others(model: Path) -> None:
     assert "ort: raises.py raised KeyError: 'out'" in done.stdout
     assert "correct" in done.stdout
     assert "failed: script-error" in isobench_("list").stdout
+
+
+def test_an_error_in_isobench_itself_fails_one_model_only(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = model.with_name("second.onnx")
+    second.write_bytes(model.read_bytes())
+    prepare = onnx_inputs.prepare
+
+    def faulty(source: Model, *arguments: Any) -> Any:
+        if source.path == model:
+            raise ValueError("high <= 0")
+        return prepare(source, *arguments)
+
+    monkeypatch.setattr(onnx_inputs, "prepare", faulty)
+    options: dict[str, Any] = {"dimensions": {"rows": 2}, "iterations": 1, "warmup": 1}
+    failed, other = isobench.benchmark_all([model, second], runtimes=["ort"], **options)
+    assert isinstance(failed.outcome, Failed)
+    assert (failed.outcome.kind, failed.outcome.cause) == (FailureKind.INTERNAL, "ValueError")
+    assert "an error in isobench while building small file: ValueError: high <= 0" in failed.outcome.message
+    assert "in faulty" in failed.outcome.details
+    assert isinstance(other.outcome, Measured)
 
 
 def test_a_crash_while_measuring_is_reported_and_its_log_is_saved(home: Path) -> None:

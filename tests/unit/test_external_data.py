@@ -10,9 +10,10 @@ from isobench.builds.external_data import external_files
 from isobench.errors import ModelError
 
 
-def external(location: str) -> TensorProto:
+def external(location: str, **place: str) -> TensorProto:
     tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
-    tensor.external_data.add(key="location", value=location)
+    for key, value in {"location": location, **place}.items():
+        tensor.external_data.add(key=key, value=value)
     return tensor
 
 
@@ -89,3 +90,28 @@ def test_weights_elsewhere_are_refused(tmp_path: Path, location: str, message: s
         external_files(folder / "m.onnx", model(location))
     assert len(caught.value.message) < 600
     assert caught.value.message.replace(str(tmp_path), "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99\n",
+            "is a git-lfs pointer",
+            "git lfs pull",
+        ),
+        (b"", "which is empty", "download it again"),
+        (bytes(range(7)), "which has 7 bytes, but 1,004 are needed", "download it again"),
+    ],
+)
+def test_weights_that_are_not_there_completely_are_refused(
+    tmp_path: Path, content: bytes, message: str, hint: str
+) -> None:
+    (tmp_path / "w").write_bytes(content)
+    tensors = [external("w", offset="0", length="4"), external("w", offset="1000", length="4")]
+    made = helper.make_model(helper.make_graph([], "g", [], [], tensors))
+    with pytest.raises(ModelError, match=message) as caught:
+        external_files(tmp_path / "m.onnx", made)
+    assert hint in caught.value.hint
+    (tmp_path / "w").write_bytes(bytes(1004))
+    assert len(external_files(tmp_path / "m.onnx", made)) == 1

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from isobench.errors import ModelError
+from isobench.system.file_kinds import recognize
 
 if TYPE_CHECKING:
     import onnx
@@ -31,11 +32,17 @@ def external_files(path: Path, model: onnx.ModelProto) -> tuple[ExternalFile, ..
     an enclosing folder, as Hugging Face's snapshots are.
 
     Raises:
-        ModelError: one is missing, or lies outside of these folders.
+        ModelError: one is missing or too short, or lies outside of these folders.
     """
-    external = (tensor for tensor in tensors(model) if tensor.data_location == tensor.EXTERNAL)
-    locations = sorted({_location(tensor, path) for tensor in external})
-    return tuple(ExternalFile(location=location, path=_resolved(path, location)) for location in locations)
+    needed: dict[str, int] = {}
+    for tensor in tensors(model):
+        if tensor.data_location == tensor.EXTERNAL:
+            location = _location(tensor, path)
+            needed[location] = max(needed.get(location, 0), _end(tensor))
+    found = tuple(ExternalFile(location=location, path=_resolved(path, location)) for location in sorted(needed))
+    for file in found:
+        _refuse_incomplete(path, file, needed[file.location])
+    return found
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -76,6 +83,28 @@ def _location(tensor: onnx.TensorProto, path: Path) -> str:
     if isinstance(location, bytes):  # as protobuf has text that isn't UTF-8
         raise ModelError(f"{path} has weights in {location[:200]!r}, a name that isn't UTF-8")
     return location
+
+
+def _end(tensor: onnx.TensorProto) -> int:
+    """Where the tensor ends in its file, in bytes; 0 if its length isn't given."""
+    given = {entry.key: entry.value for entry in tensor.external_data}
+    offset, length = str(given.get("offset", "0")), str(given.get("length", ""))
+    return int(offset) + int(length) if offset.isdecimal() and length.isdecimal() else 0
+
+
+def _refuse_incomplete(path: Path, file: ExternalFile, needed: int) -> None:
+    """Raises:
+    ModelError: the file is shorter than its tensors; it may be a pointer of git-lfs, or a part of a download.
+    """
+    size = file.path.stat().st_size
+    if size >= needed:
+        return
+    kind = recognize(file.path)
+    what = f"which is {kind.what}" if kind else f"which has {size:,} bytes, but {needed:,} are needed"
+    raise ModelError(
+        f"{path} has weights in {file.location!r}, {what}",
+        hint=kind.hint if kind and kind.hint else "Copy or download it again.",
+    )
 
 
 def _resolved(path: Path, location: str) -> Path:
