@@ -29,6 +29,9 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _IMPORTERS = ("<frozen importlib", os.path.dirname(os.__file__) + "/importlib", os.__file__.replace("os.py", "pkgutil"))
 _SYSTEM = ("usr/", "lib/", "lib64/", "bin/")
 
+MOST_LOOKED_FOR = 20_000
+"""A script that asks about more paths than this is looking at its data."""
+
 
 class Files:
     """Records what a script opens and looks for."""
@@ -65,7 +68,7 @@ class Files:
                 yield
         finally:
             self._recording = False
-            self._own_path = [folder for folder in map(os.path.abspath, sys.path) if not self._is_foreign(folder)]
+            self._own_path = [folder for folder in map(_absolute, sys.path) if not self._is_foreign(folder)]
 
     def missing_variables(self) -> list[str]:
         """The environment variables that the script, or a module of its own, asked for, and that weren't set."""
@@ -102,8 +105,8 @@ class Files:
         """The files of all modules that aren't the environment's, wherever they lie."""
         for module in list(sys.modules.values()):
             path = getattr(module, "__file__", None)
-            if isinstance(path, str) and not self._is_foreign(os.path.abspath(path), module=True):
-                path = os.path.abspath(path)
+            if isinstance(path, str) and not self._is_foreign(_absolute(path), module=True):
+                path = _absolute(path)
                 while not os.path.exists(path):  # a module in an archive
                     path = os.path.dirname(path)
                 if os.path.isfile(path):
@@ -114,9 +117,9 @@ class Files:
         for name in self._imported:
             module = sys.modules.get(name)
             file = getattr(module, "__file__", None) or ""
-            if module is None or (file and not self._is_foreign(os.path.abspath(file), module=True)):
+            if module is None or (file and not self._is_foreign(_absolute(file), module=True)):
                 for folder in self._own_path:
-                    if os.path.abspath(file).startswith(folder + os.sep):
+                    if file and _absolute(file).startswith(folder + os.sep):
                         break
                     yield os.path.join(folder, f"{name}.py")
                     yield os.path.join(folder, name)
@@ -145,12 +148,12 @@ class Files:
             _note(self._opened, args[0])
 
     def _ask(self, path: str) -> None:
-        if self._recording:
-            self._looked_for[path] = None
+        if self._recording and len(self._looked_for) < MOST_LOOKED_FOR:
+            _note(self._looked_for, path)
 
     def _read(self, path: str) -> None:
         if self._recording:
-            self._opened[path] = None
+            _note(self._opened, path)
 
     def _import(self, name: str) -> None:
         if self._recording:
@@ -196,8 +199,15 @@ def _mapped() -> Iterator[str]:
 
 
 def _note(paths: dict[str, None], path: Any) -> None:
-    if isinstance(path, str | bytes | os.PathLike):
-        paths[os.path.abspath(os.fsdecode(path))] = None
+    # Whatever is wrong with it (the working folder may be gone), the script itself is to see it.
+    with suppress(OSError, ValueError):
+        if isinstance(path, str | bytes | os.PathLike):
+            paths[_absolute(os.fsdecode(path))] = None
+
+
+def _absolute(path: str) -> str:
+    """Without dots. What is above a link is above the folder that it points to."""
+    return os.path.realpath(path) if ".." in path else os.path.abspath(path)
 
 
 def _source_of(path: Any) -> Any:

@@ -52,7 +52,7 @@ def _native_readers() -> list[tuple[Any, str]]:
 def _path_to(seen: Seen) -> Callable[[Any], None]:
     def path_seen(path: Any) -> None:
         if isinstance(path, str | bytes | os.PathLike):
-            seen(os.path.abspath(os.fsdecode(path)))
+            seen(os.fsdecode(path))
 
     return path_seen
 

@@ -65,7 +65,8 @@ def named(texts: Iterable[str], folders: Iterable[str]) -> Iterator[str]:
         if "\0" in text or not text.strip(". /"):
             continue
         for folder in places:
-            path = os.path.normpath(os.path.join(folder, os.path.expanduser(text)))
+            path = os.path.join(folder, os.path.expanduser(text))
+            path = os.path.realpath(path) if ".." in path else os.path.normpath(path)
             if os.path.isdir(path):
                 if path not in places:
                     yield from near([path])

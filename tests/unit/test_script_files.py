@@ -146,6 +146,26 @@ def test_a_build_is_stale_when_a_module_appears_that_the_script_did_without(fold
     assert stale(found)
 
 
+def test_what_is_above_a_link_is_above_the_folder_that_it_points_to(folder: Path) -> None:
+    (folder / "real" / "scripts").mkdir(parents=True)
+    (folder / "scripts").rmdir()
+    (folder / "scripts").symlink_to("real/scripts")
+    (folder / "real" / "lib").mkdir()
+    module = folder / "real" / "lib" / "net.py"
+    module.write_text("SCALE = 1.0")
+    script = "import os, sys\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))\nimport net\n"
+    found = depended_on(folder, script)
+    assert not stale(found)
+    module.write_text("SCALE = 2.0")
+    assert stale(found)
+
+
+def test_a_script_whose_working_folder_is_gone_fails_by_itself_alone(folder: Path) -> None:
+    script = "import os, tempfile\nwith tempfile.TemporaryDirectory() as name:\n    os.chdir(name)\n"
+    script += "assert not os.path.exists('x.pt')\n"
+    assert not stale(depended_on(folder, script))
+
+
 def test_a_module_that_is_only_looked_for_counts(folder: Path) -> None:
     found = depended_on(folder, "import importlib.util\nimportlib.util.find_spec('fast_kernels')\n")
     assert not stale(found)
