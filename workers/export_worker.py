@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
-import torch
-
+import calling
 import describe
 import given_call
 import observe
 import protocol
 import pytrees
 import script_compiles
+import script_errors
 import script_files
 import to_onnx
 import torch_rounding
 from harness import Refused, serve, stage
-from protocol import FailureKind, Phase
+from observed import Observed
+from protocol import Phase
 
 
 def _execute(
@@ -38,19 +38,27 @@ def _execute(
 ) -> dict[str, Any]:
     observation = observe.run_script(script, script_args, seed, max_depth)
     observation.files.dependencies()  # as they are now: exporting takes a while
-    cases = observe.cases(observation)
+    cases = [] if hash else observe.cases(observation)
     models = [observe.find(observation, hash)] if hash else cases
+    alone = len(models) == 1 and models == observe.all_cases(observation)
     entries = []
     for model in models:
-        folder = model.hash
-        if given and folder in given:
-            model.args, model.kwargs = given_call.filled(model.args, model.kwargs, given[folder])
-        os.makedirs(os.path.join(output_dir, folder))
-        made = _make(model, observation.files, os.path.join(output_dir, folder), seed, onnx, opset)
-        entries.append({"folder": folder, **made})
+        folder = os.path.join(output_dir, model.hash)
+        os.makedirs(folder)
+        if given and model.hash in given:
+            model.args, model.kwargs = given_call.filled(model.args, model.kwargs, given[model.hash])
+        try:
+            made = _make(model, observation.files, folder, seed, onnx, opset)
+        except Exception as error:
+            if len(models) == 1:
+                raise
+            made = _failed(model, folder, error)
+        entries.append({"folder": model.hash, **model.entry(), **made})
+    if all("failure" in entry for entry in entries):
+        raise Refused(**entries[0]["failure"])
     return {
         "models": entries,
-        "alone": models == cases[:1] == cases,
+        "alone": alone,
         "dependencies": observation.files.dependencies(),
         "missing_variables": observation.files.missing_variables(),
         "notes": script_compiles.notes(),
@@ -58,46 +66,53 @@ def _execute(
 
 
 def _make(
-    model: observe.Observed, files: script_files.Files, folder: str, seed: int, onnx: bool, opset: int | None
+    model: Observed, files: script_files.Files, folder: str, seed: int, onnx: bool, opset: int | None
 ) -> dict[str, Any]:
     stage(Phase.COMPUTING_EXPECTED, model.name)
-    module = model.module.eval()
-    weights_sha256 = describe.weights_sha256(module)
-    inputs = [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves_of_call(model.args, model.kwargs)]
-    compute = partial(_outputs, model.name, module)
     with files.recording():  # forward may open or import what the script didn't
-        expected = compute(model.args, model.kwargs, seed)
+        subject, notes = calling.decided(model, seed)
+        weights_sha256 = describe.weights_sha256(subject.module)
+        expected = subject.outputs(model.args, model.kwargs, seed)
+    named = pytrees.tensor_leaves_of_call(model.args, model.kwargs)
+    inputs = [pytrees.to_file(name, tensor) for name, tensor in named if pytrees.is_storable(tensor)]
     protocol.write_tensors(os.path.join(folder, "inputs.msgpack"), inputs)
     protocol.write_tensors(os.path.join(folder, "expected.msgpack"), expected)
     stage(Phase.COMPUTING_EXPECTED, "with perturbed weights")
     made: dict[str, Any] = {
         "weights_sha256": weights_sha256,
-        "rounding": torch_rounding.evaluate(module, model.args, model.kwargs, compute, folder, seed),
-        "input_parameters": given_call.parameters(module, model.args, model.kwargs),
+        "rounding": torch_rounding.evaluate(subject.module, model.args, model.kwargs, subject.outputs, folder, seed),
+        "input_parameters": given_call.parameters(subject.module, model.args, model.kwargs),
+        "calling": subject.calling._asdict(),
+        "notes": notes,
     }
     if onnx:
         stage(Phase.EXPORTING, model.name)
-        args, kwargs = pytrees.copied(model.args), pytrees.copied(model.kwargs)
         file = os.path.join(folder, "model.onnx")
         names = [tensor.name for tensor in expected]
-        made["onnx"] = to_onnx.export(module, args, kwargs, file, output_names=names, opset=opset)
-    return {**model.entry(), **made}
-
-
-def _outputs(name: str, module: torch.nn.Module, args: Any, kwargs: Any, seed: int) -> list[protocol.Tensor]:
-    """The model's outputs, computed from copies of its inputs, since it may change them."""
-    args, kwargs = pytrees.copied(args), pytrees.copied(kwargs)
-    torch.manual_seed(seed)
-    with torch.inference_mode():
-        value = module(*args, **kwargs)
-    outputs = [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves("output", value)]
-    if not outputs:
-        raise Refused(
-            FailureKind.MODEL_ERROR,
-            f"{name} returns no tensor ({type(value).__name__}), so its outputs can't be checked",
-            "Return what the model computes from its forward method.",
+        reason = subject.not_exportable()
+        made["onnx"] = (
+            {"error": {"message": reason}}
+            if reason
+            else to_onnx.export(subject.exporting, file, output_names=names, opset=opset)
         )
-    return outputs
+    return made
+
+
+def _failed(model: Observed, folder: str, error: Exception) -> dict[str, Any]:
+    """The members of a model that can't be built, while others of the script can."""
+    refused = error if isinstance(error, Refused) else script_errors.call_failed(model.name, error)
+    for name in os.listdir(folder):
+        os.remove(os.path.join(folder, name))
+    for name in ("inputs.msgpack", "expected.msgpack"):
+        protocol.write_tensors(os.path.join(folder, name), [])
+    failure = {name: getattr(refused, name) for name in ("kind", "message", "hint", "traceback")}
+    return {
+        "weights_sha256": "",
+        "calling": None,
+        "notes": [],
+        "input_parameters": {},
+        "failure": failure,
+    }
 
 
 if __name__ == "__main__":

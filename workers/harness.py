@@ -134,6 +134,7 @@ def measure(
     threads: int | None = None,
     asked_threads: int | None = None,
     sample_source: Callable[[str, str], timing.SampleSource] | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> None:
     """Warm `call` up, time the blocks that the host requests, and write samples, outputs and `outputs_file`.
 
@@ -142,18 +143,19 @@ def measure(
     worker needed one before, to learn the sizes of the outputs. `facts` are the runtime's own (versions, precision,
     compile time). `threads` is the number that the runtime reports to use, `asked_threads` the number that its own
     arguments request instead of the request's. `sample_source`, given the names of two files, takes the samples where
-    the host's clock isn't enough (`gpu_timing.Inference.samples`), one iteration each. Without a host, `iterations` are
-    timed.
+    the host's clock isn't enough (`gpu_timing.Inference.samples`), one iteration each. `prepare()` is called before
+    each inference, outside of the timed part, for models that change their inputs or their own state; then each
+    inference is a sample of its own. Without a host, `iterations` are timed.
 
     Where there are several sets of inputs (`inputs_files` of the model in the request), `call` and `outputs` have one
     for each.
     """
     rotation, call, readers = _rotation(call, outputs, iterations)
     stage(protocol.Phase.WARMING_UP)
-    warmup = timing.warm_up(call, request().get("warmup"))
+    warmup = timing.warm_up(call, request().get("warmup"), prepare or timing.nothing)
     timer_ns = timing.timer_cost_ns()
     fastest_ns, typical_ns = rotation.typical_ns() if rotation else (warmup.typical_ns, warmup.typical_ns)
-    group = timing.group_size(fastest_ns, timer_ns) if sample_source is None else 1
+    group = 1 if sample_source or prepare else timing.group_size(fastest_ns, timer_ns)
     while request().get("exactly") and iterations % (group * len(readers)):
         group -= 1
     stage(protocol.Phase.MEASURING)
@@ -165,7 +167,7 @@ def measure(
     if rotation:
         samples = rotation.samples(group, files[0])
     else:
-        samples = timing.Samples(call, group, files[0]) if sample_source is None else sample_source(*files)
+        samples = timing.Samples(call, group, files[0], prepare) if sample_source is None else sample_source(*files)
     blocks = []
     block_s = BLOCK_TICKS * machine.cpu_step_s()
     block_samples = int(block_s * 1e9 / max(1, typical_ns * group)) + 1
@@ -173,7 +175,7 @@ def measure(
     interleaved = request().get("interleaved", False)
     for count in _requested(-(-iterations // group), block_samples, block_s, group):
         if interleaved:
-            timing.rewarm(call, typical_ns)
+            timing.rewarm(call, typical_ns, prepare or timing.nothing)
         block = samples.block(count)
         if interleaved:
             block["parked_s"] = timing.quiesce()

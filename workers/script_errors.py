@@ -126,6 +126,17 @@ def nothing_called(script: str, created: Sequence[tuple[str, str]], exit_call: s
     )
 
 
+def call_failed(model: str, error: BaseException) -> Refused:
+    """The error for a model that worked when the script called it, and raises when it is called again."""
+    raised = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": ")
+    return Refused(
+        FailureKind.MODEL_ERROR,
+        f"{model} raised an exception when it was called again with the script's inputs: {raised}",
+        "",
+        own_traceback(error),
+    )
+
+
 def own_traceback(error: BaseException, *, without: str = "") -> str:
     """The traceback as Python prints it, without the frames of isobench and of the folder `without`."""
     shown = traceback.TracebackException.from_exception(error)

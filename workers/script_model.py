@@ -18,25 +18,33 @@ import torch
 import observe
 import protocol
 import pytrees
+from calling import Calling, Subject
 from harness import request
 
 
 def load() -> tuple[torch.nn.Module, Any, Any]:
-    """Run the script again, find the requested model by its hash, and return it in `eval()` with its call's arguments.
+    """Run the script again, find the requested model by its hash, and return it with its call's arguments.
 
-    Their tensors have the values that every other runtime gets, in the memory layout of the script's own tensors.
+    It has the state that it had when the script called it. Tensors have the values that every other runtime gets, in
+    the memory layout of the script's own tensors.
     """
+    subject, args, kwargs = load_subject()
+    return subject.module, args, kwargs
+
+
+def load_subject() -> tuple[Subject, Any, Any]:
+    """The same, with all that is needed to call the model as the script called it."""
     model = request()["model"]
     on_cpu = request().get("device", "cpu").partition("::")[0] in {"x86", "cpu"}
     observation = observe.run_script(
         model["script"], model["script_args"], request()["seed"], model["max_depth"], gpus=not on_cpu
     )
-    observed = observe.find(observation, model["hash"])
+    subject = Subject(observe.find(observation, model["hash"]), Calling.from_json(model["calling"]))
     given = {tensor.name: pytrees.from_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
-    args, kwargs = pytrees.filled(observed.args, observed.kwargs, given)
-    return observed.module.eval(), args, kwargs
+    args, kwargs = pytrees.filled(subject.model.args, subject.model.kwargs, given)
+    return subject, args, kwargs
 
 
 def read_outputs(value: Any) -> list[protocol.Tensor]:
     """The value that a call of the module returned, as tensors with the names of the expected ones."""
-    return [pytrees.to_file(name, tensor) for name, tensor in pytrees.tensor_leaves("output", value)]
+    return [pytrees.to_file(name, tensor) for name, tensor in pytrees.outputs(value)]

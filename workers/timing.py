@@ -36,16 +36,21 @@ class Warmup(NamedTuple):
     typical_ns: int
 
 
-def warm_up(call: Callable[[], Any], exactly: int | None = None) -> Warmup:
+def nothing() -> None:
+    """What is done before each inference where inferences need nothing."""
+
+
+def warm_up(call: Callable[[], Any], exactly: int | None = None, prepare: Callable[[], object] = nothing) -> Warmup:
     """Call until the latency has settled, or `exactly` so many times.
 
     Iterations are examined in windows (at least 5 and 10 ms, at most 1 s). The latency has settled when two windows in
     succession have a median that isn't more than 2 % below the best one before them: it no longer gets faster. After
     5 s the warm-up ends in any case. Georges, Buytaert and Eeckhout ("Statistically Rigorous Java Performance
     Evaluation", OOPSLA 2007) wait until a window's coefficient of variation falls below a threshold; on a shared
-    machine that may never happen, so here the trend decides.
+    machine that may never happen, so here the trend decides. `prepare` is called before each call, untimed.
     """
     clock = time.perf_counter_ns
+    prepare()
     began = clock()
     call()
     first_ns = clock() - began
@@ -53,7 +58,7 @@ def warm_up(call: Callable[[], Any], exactly: int | None = None) -> Warmup:
     iterations, best, steady = 1, 0, 0
     settled: bool | None = None if exactly is not None else False
     while iterations < exactly if exactly is not None else not settled and clock() - began < WARMUP_CAP_S * 1e9:
-        window = _window(call, None if exactly is None else exactly - iterations)
+        window = _window(call, None if exactly is None else exactly - iterations, prepare)
         iterations += len(window)
         median = sorted(window)[len(window) // 2]
         curve.append([iterations, median])
@@ -65,11 +70,12 @@ def warm_up(call: Callable[[], Any], exactly: int | None = None) -> Warmup:
     return Warmup(first_ns, iterations, wall_s, settled, curve, curve[-1][1] if curve else first_ns)
 
 
-def _window(call: Callable[[], Any], at_most: int | None) -> list[int]:
+def _window(call: Callable[[], Any], at_most: int | None, prepare: Callable[[], object]) -> list[int]:
     clock = time.perf_counter_ns
     began = clock()
     window: list[int] = []
     while True:
+        prepare()
         started = clock()
         call()
         ended = clock()
@@ -110,12 +116,16 @@ class SampleSource(Protocol):
 class Samples:
     """Takes blocks of samples of `call`, `group` iterations each, and appends each block to `file`.
 
-    `value` is what the last timed call returned.
+    `value` is what the last timed call returned. `prepare` is called before each sample, outside of the timed part:
+    then `group` must be 1.
     """
 
-    def __init__(self, call: Callable[[], Any], group: int, file: str) -> None:
+    def __init__(
+        self, call: Callable[[], Any], group: int, file: str, prepare: Callable[[], object] | None = None
+    ) -> None:
         self.value: Any = None
         self._call = call
+        self._prepare = prepare
         self._group = group
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
 
@@ -124,7 +134,14 @@ class Samples:
         samples = array("q", bytes(8 * count))
         call, clock, value = self._call, time.perf_counter_ns, self.value
         before = machine.read_cpu()
-        if self._group == 1:
+        if self._prepare is not None:
+            for index in range(count):
+                value = None
+                self._prepare()
+                started = clock()
+                value = call()
+                samples[index] = clock() - started
+        elif self._group == 1:
             for index in range(count):
                 value = None  # frees what the previous call returned, outside of the timed part
                 started = clock()
@@ -151,7 +168,7 @@ class Samples:
         os.close(self._file)
 
 
-def rewarm(call: Callable[[], Any], typical_ns: int) -> None:
+def rewarm(call: Callable[[], Any], typical_ns: int, prepare: Callable[[], object] = nothing) -> None:
     """Fill caches and wake threads by untimed inferences, after another worker has used the machine.
 
     Inferences that take longer than `REWARM_S` don't need it: cold caches cost them some tenths of a millisecond.
@@ -160,6 +177,7 @@ def rewarm(call: Callable[[], Any], typical_ns: int) -> None:
         return
     began = time.perf_counter()
     while time.perf_counter() - began < REWARM_S:
+        prepare()
         call()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -19,23 +21,30 @@ _NOT_THE_MODELS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file
 
 
 def export(
-    module: torch.nn.Module, args: Any, kwargs: Any, path: str, *, output_names: list[str], opset: int | None
+    called: Callable[[], AbstractContextManager[tuple[torch.nn.Module, Any, Any]]],
+    path: str,
+    *,
+    output_names: list[str],
+    opset: int | None,
 ) -> dict[str, Any]:
     """Export with torch's newest exporter, or with the older one if that fails, or if the module has TorchScript in it.
+
+    `called()` gives the module with its arguments, in the state and in the context (autocast, ...) of its call.
 
     Returns `{"exporter", "opset", "inputs", "outputs"}`, or `{"error": {"message", "traceback"}}`. `inputs` and
     `outputs` pair a name in the file with the name of its tensor. Large weights are written to `model.onnx.data` beside
     the file, so that no model exceeds ONNX's limit of 2 GiB.
     """
     failures: list[Exception] = []
-    scripted = any(isinstance(part, torch.jit.ScriptModule) for part in module.modules())
+    with called() as (module, _, _):
+        scripted = any(isinstance(part, torch.jit.ScriptModule) for part in module.modules())
     for exporter, dynamo in (("torchscript", False),) if scripted else (("dynamo", True), ("torchscript", False)):
         if failures:
             _remove_all_of(path)
             stage(Phase.EXPORTING, "with the older exporter")
-        flat = _Flat(module, args, kwargs)
         try:
-            with torch.no_grad(), warnings.catch_warnings():
+            with called() as (module, args, kwargs), warnings.catch_warnings():
+                flat = _Flat(module, args, kwargs)
                 # Where a trace leaves PyTorch for numpy, the values that it saw would become constants.
                 warnings.filterwarnings("error", message=".*(NumPy array|torch.from_numpy)", category=TracerWarning)
                 # What is TorchScript already, with its branches and loops, stays so in a trace.
@@ -80,7 +89,7 @@ class _Flat(torch.nn.Module):  # type: ignore[misc] # torch isn't installed wher
         given = dict(zip(self.input_names, tensors, strict=True))
         args, kwargs = pytrees.replaced(args, kwargs, given)
         outputs: list[torch.Tensor] = []
-        for _, tensor in pytrees.tensor_leaves("output", self.module(*args, **kwargs)):
+        for _, tensor in pytrees.outputs(self.module(*args, **kwargs)):
             # A name in the file stands for one value, so a tensor that is returned twice, or unchanged, is cloned.
             known = any(tensor is other for other in (*tensors, *outputs))
             outputs.append(tensor.clone() if known else tensor)
@@ -146,8 +155,11 @@ def _reported(error: BaseException) -> dict[str, str]:
     first = next((line for line in str(error).splitlines() if line.strip()), "")
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(("<", *_NOT_THE_MODELS))]
+    unknown = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", first)
+    if unknown:
+        first = f"ONNX has no operator for {unknown[1]}"
     return {
-        "message": f"{type(error).__name__}: {first}".rstrip(": "),
+        "message": first if unknown else f"{type(error).__name__}: {first}".rstrip(": "),
         "traceback": "".join(traceback.format_list(own)).rstrip(),
     }
 

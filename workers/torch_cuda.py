@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -40,6 +40,18 @@ def placed(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[torch.nn.Mo
     return module, args, kwargs
 
 
+def require_unchanging(renewed: Sequence[str]) -> None:
+    """Raises:
+    Refused: a call changes the model or its inputs (`renewed`), which isn't set back on a GPU.
+    """
+    if renewed:
+        raise Refused(
+            FailureKind.MODEL_ERROR,
+            f"a call of the model changes {', '.join(renewed[:4])}, which isobench doesn't renew on a GPU",
+            "Measure it on the CPU, or give the model fresh inputs and no state of its own.",
+        )
+
+
 def use_tf32(on: bool) -> None:
     """One setting for matrices and convolutions; PyTorch's defaults differ between them."""
     if hasattr(torch.backends, "fp32_precision"):
@@ -73,7 +85,7 @@ class Call:
         value = self._called()
         self._cuda.synchronize_all()
         self.first_s = time.perf_counter() - started
-        outputs = [tensor for _, tensor in pytrees.tensor_leaves("output", value)]
+        outputs = [tensor for _, tensor in pytrees.outputs(value)]
         left = [str(tensor.device) for tensor in outputs if tensor.device.type != "cuda"]
         if left:
             raise _left(f"an output (on {left[0]})")
@@ -107,7 +119,7 @@ class Call:
             tensor.copy_(buffer, non_blocking=True)
 
     def _copy_out(self, value: Any) -> None:
-        for buffer, (_, tensor) in zip(self._outputs, pytrees.tensor_leaves("output", value), strict=True):
+        for buffer, (_, tensor) in zip(self._outputs, pytrees.outputs(value), strict=True):
             buffer.copy_(tensor, non_blocking=True)
 
 

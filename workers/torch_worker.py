@@ -21,6 +21,8 @@ from protocol import FailureKind, Phase
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from calling import Subject
+
 
 def _execute(
     output_dir: str,  # noqa: ARG001 - part of every worker's contract
@@ -41,24 +43,27 @@ def _execute(
     threads, seed = request()["threads"], request()["seed"]
     torch.set_num_threads(threads)
     started = time.perf_counter()
-    module, args, kwargs = script_model.load()
+    subject, args, kwargs = script_model.load_subject()
+    module = subject.module
     load_s = time.perf_counter() - started
     # The script may have changed it.
     torch.set_num_threads(threads)
     if device == "cuda":
         torch_cuda.use_tf32(tf32)
-    facts: dict[str, Any] = _facts(module, compiled=compiled)
+    facts: dict[str, Any] = _facts(subject, compiled=compiled)
     if device == "cuda":
+        torch_cuda.require_unchanging(subject.calling.renewed)
         stage(Phase.MOVING_TO_GPU)
         started = time.perf_counter()
         module, args, kwargs = torch_cuda.placed(module, args, kwargs)
         load_s += time.perf_counter() - started
-    with torch.inference_mode():
+    prepared = _Prepared(subject, args, kwargs)
+    with subject.entered(device=device):
         called: Callable[..., Any] = module
         if compiled:
             stage(Phase.COMPILING)
             called, compile_facts = _compile(
-                module, args, kwargs, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph
+                module, prepared, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph
             )
             facts |= compile_facts
         torch.manual_seed(seed)
@@ -68,7 +73,14 @@ def _execute(
             "threads": torch.get_num_threads(),
         }
         if device != "cuda":
-            measure(lambda: called(*args, **kwargs), outputs_file, iterations, facts=facts, **reported)
+            measure(
+                lambda: called(*prepared.args, **prepared.kwargs),
+                outputs_file,
+                iterations,
+                facts=facts,
+                prepare=prepared.renew if subject.calling.renewed else None,
+                **reported,
+            )
             return
         call = torch_cuda.Call(called, args, kwargs)
         with call as inference:
@@ -84,7 +96,21 @@ def _execute(
             )
 
 
-def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:
+class _Prepared:
+    """The arguments of the next call; `renew` sets back what calls change, and makes fresh ones."""
+
+    def __init__(self, subject: Subject, args: Any, kwargs: Any) -> None:
+        self.args, self.kwargs = args, kwargs
+        self._renewal = subject.renewal(args, kwargs)
+
+    def renew(self) -> None:
+        if self._renewal is not None:
+            self.args, self.kwargs = self._renewal()
+
+
+def _facts(subject: Subject, *, compiled: bool) -> dict[str, Any]:
+    module, calling = subject.module, subject.calling
+    context = subject.model.surroundings.text()
     return {
         "torch": torch.__version__,
         "weights_sha256": describe.weights_sha256(module),
@@ -96,7 +122,11 @@ def _facts(module: torch.nn.Module, *, compiled: bool) -> dict[str, Any]:
         # Without effect here: see script_compiles.
         "script_compiles": script_compiles.found(),
         "timing": "host",
-        "timed": "one call of the module in inference_mode; inputs and outputs lie in host memory",
+        "training": module.training,
+        "context": context,
+        "renewed": list(calling.renewed),
+        "timed": f"one call of the module in {' and '.join(filter(None, (calling.grad_mode, context)))}; "
+        "inputs and outputs lie in host memory",
     }
 
 
@@ -108,7 +138,7 @@ def _matmul_precision() -> str:
 
 
 def _compile(
-    module: torch.nn.Module, args: Any, kwargs: Any, *, mode: str, backend: str, dynamic: bool | None, fullgraph: bool
+    module: torch.nn.Module, prepared: _Prepared, *, mode: str, backend: str, dynamic: bool | None, fullgraph: bool
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Compile by a first call; return the compiled module, the time it took, and the state of the cache, as facts."""
     from torch._dynamo.utils import counters
@@ -124,9 +154,10 @@ def _compile(
         compiled = torch.compile(module, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
     except (RuntimeError, ValueError) as error:
         raise Refused(FailureKind.BAD_ARGUMENT, f"torch.compile refused its arguments: {error}") from None
+    prepared.renew()
     started = time.perf_counter()
     try:
-        compiled(*args, **kwargs)
+        compiled(*prepared.args, **prepared.kwargs)
     except Exception as error:  # noqa: BLE001 - a compiler may raise anything, and the user sees it
         raise _refusal(error) from None
     compile_s = time.perf_counter() - started

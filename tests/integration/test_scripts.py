@@ -78,10 +78,10 @@ def test_inputs_of_every_kind_are_described() -> None:
 def test_wrappers_are_looked_through_and_instances_of_one_architecture_are_one_model() -> None:
     found = isobench.discover(SCRIPTS / "wrapped.py")
     assert [(entry.name, entry.invocations, entry.instances, entry.is_case) for entry in found] == [
-        ("Net", 4, 2, True),
+        ("Net[3x4]", 4, 2, True),
         ("CrossEntropyLoss", 3, 1, False),
         ("ReLU", 1, 1, False),
-        ("Net#2", 1, 1, True),
+        ("Net[5x4]", 1, 1, True),
     ]
 
 

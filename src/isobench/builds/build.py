@@ -10,6 +10,7 @@ from typing import Any
 
 from isobench.analysis.spread import OutputSpread
 from isobench.errors import ModelError
+from isobench.failures import FailureKind
 from isobench.planning.models import InputValues, Model, TensorSpec
 from isobench.system import files
 
@@ -57,6 +58,29 @@ class ExportError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calling:
+    """How a script's model is called, as `workers/calling.py` decided it.
+
+    `grad_mode` is "inference_mode", "no_grad" or "grad". `renewed` are the inputs, attributes and buffers that a call
+    changes, which are set back before each inference. `evaluating`: the model is set to eval().
+    """
+
+    grad_mode: str = "inference_mode"
+    renewed: tuple[str, ...] = ()
+    evaluating: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFailure:
+    """Why a model of a script can't be built, while others of the script can."""
+
+    kind: str
+    message: str
+    hint: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """One model, built.
 
@@ -67,6 +91,7 @@ class Build:
     what a reader of its figures should know about the model, a sentence each: what isn't valid in its file, which sizes
     were fixed. `spreads` say how far rounding moves each output, and the file `UNSTABLE_FILE`, if it exists, what
     rounding changes completely. `missing_variables` are environment variables that the script asked for in vain.
+    `failure`: it is no build, though other models of its script have one.
     """
 
     id: str
@@ -91,6 +116,8 @@ class Build:
     sets: tuple[Build, ...] = ()
     notes: tuple[str, ...] = ()
     missing_variables: tuple[str, ...] = ()
+    calling: Calling = Calling()
+    failure: BuildFailure | None = None
 
     @property
     def name(self) -> str:
@@ -125,10 +152,23 @@ class Build:
         """The builds of all sets of inputs, this one first."""
         return (self, *self.sets)
 
+    def require(self) -> None:
+        """Raises:
+        ModelError: it couldn't be built.
+        """
+        if self.failure is not None:
+            raise ModelError(
+                self.failure.message,
+                hint=self.failure.hint,
+                details=self.failure.traceback,
+                kind=FailureKind(self.failure.kind),
+            )
+
     def require_onnx(self) -> None:
         """Raises:
         ModelError: it has no ONNX file.
         """
+        self.require()
         if self.onnx is None:
             error = self.onnx_error or ExportError(message="no export was made")
             raise ModelError(
@@ -147,6 +187,7 @@ class Build:
             "max_depth": self.max_depth,
             "inputs_file": str(self.inputs_file),
             "inputs_files": [str(one.inputs_file) for one in self.every_set],
+            "calling": asdict(self.calling),
             "onnx_inputs": [asdict(binding) for binding in onnx.inputs] if onnx else [],
             "onnx_outputs": [asdict(binding) for binding in onnx.outputs] if onnx else [],
             "onnx_dimensions": dict(onnx.dimensions) if onnx else {},
@@ -165,6 +206,8 @@ def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
     fields = {name: value[name] for name in Build.__slots__ if name not in {"folder", "model"}}
     fields["inputs"] = tuple(map(TensorSpec.from_json, fields["inputs"]))
     fields["input_values"] = tuple(map(InputValues.from_json, fields["input_values"]))
+    fields["calling"] = Calling(**{**fields["calling"], "renewed": tuple(fields["calling"]["renewed"])})
+    fields["failure"] = fields["failure"] and BuildFailure(**fields["failure"])
     fields["notes"] = tuple(fields["notes"])
     fields["missing_variables"] = tuple(fields["missing_variables"])
     fields["spreads"] = tuple(OutputSpread(**spread) for spread in fields["spreads"])

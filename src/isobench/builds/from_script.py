@@ -14,6 +14,8 @@ from isobench.builds.build import (
     INPUTS_FILE,
     ONNX_FILE,
     Build,
+    BuildFailure,
+    Calling,
     ExportError,
     Onnx,
     bindings,
@@ -163,7 +165,7 @@ def _stored(
         shutil.copyfile(folder.parent / protocol.LOG_FILE, folder / EXPORT_LOG_FILE)
     what = onnx.sha256 if onnx else "no export" if onnx_error else ""
     identity = content_id(folder, found.hash, entry["weights_sha256"], what)
-    spreads = rounding.derive(folder, entry["rounding"])
+    spreads = rounding.derive(folder, entry["rounding"]) if "rounding" in entry else ()
     made = Build(
         id=identity,
         folder=paths.builds() / identity,
@@ -182,12 +184,18 @@ def _stored(
         onnx_error=onnx_error,
         model_sha256=script_sha256,
         input_values=_input_values(entry, folder, given),
-        notes=(*notes, *notes_on_file),
+        notes=(*notes, *entry["notes"], *notes_on_file),
+        calling=_calling(entry["calling"]) if entry["calling"] else Calling(),
+        failure=BuildFailure(**entry["failure"]) if "failure" in entry else None,
         spreads=spreads,
         missing_variables=missing_variables,
     )
     store(made, folder)
     return made
+
+
+def _calling(entry: Mapping[str, Any]) -> Calling:
+    return Calling(grad_mode=entry["grad_mode"], renewed=tuple(entry["renewed"]), evaluating=entry["evaluating"])
 
 
 def _exported(entry: Mapping[str, Any] | None, folder: Path) -> tuple[Onnx | ExportError | None, tuple[str, ...]]:

@@ -14,7 +14,7 @@ from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.version import VERSION
 
-RULES = 8
+RULES = 10
 """To be increased when the content of builds changes, so that builds of an older isobench aren't used."""
 
 
@@ -49,7 +49,7 @@ def make(
     else:
         builds, dependencies = _build(model, **how)
     # A failed export is tried again: memory or disk space may have run out.
-    if not any(build.onnx_error for build in builds):
+    if not any(build.onnx_error or build.failure for build in builds):
         cache.remember(_key(model, model.hash, onnx, environment, settings), builds, dependencies)
     return builds
 

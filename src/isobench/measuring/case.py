@@ -90,6 +90,7 @@ class Case:
                 environment can't be created.
         """
         assert self.build is not None
+        self.build.require()
         if self.entry.build_required:
             self.build.require_onnx()
         self.entry.require()  # before anything is installed

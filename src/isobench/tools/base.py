@@ -144,7 +144,7 @@ def each_build(state: State, work: Work, name: str, change: Callable[[Build], Bu
     changed = []
     for build in state.builds:
         work.begin(f"{name} of {build.name}")
-        changed.append(change(build))
+        changed.append(build if build.failure else change(build))
     return replace(state, builds=tuple(changed))
 
 
