@@ -83,6 +83,19 @@ TABLES = {
     "in a branch": """g (bool c, int64[2,9] i) => (float[2,9,2] y) <float[3,2] t = {1,2,3,4,5,6}> {
         y = If(c) <then_branch = a () => (float[2,9,2] o) { o = Gather(t, i) },
                    else_branch = b () => (float[2,9,2] p) { p = Gather(t, i) }> }""",
+    "of a computed shape, in a branch": """g (bool c, float[2,3] x, float[6] t, int64[2,9] i) => (float[2,9,2] y)
+        <int64[2] order = {1,0}> {
+        y = If(c) <then_branch = a () => (float[2,9,2] o) {
+                shape = Shape(x)
+                turned = Gather(shape, order)
+                table = Reshape(t, turned)
+                o = Gather(table, i) },
+            else_branch = b () => (float[2,9,2] p) {
+                zero = Constant<value_ints = [0]>()
+                three = Constant<value_ints = [3]>()
+                part = Slice(x, zero, three)
+                flat = Transpose(part)
+                p = Gather(flat, i) }> }""",
     "in a loop": """g (int64[2,9] i) => (float[2,9,2] y)
         <float[3,2] t = {1,2,3,4,5,6}, int64 n = {2}, bool true = {1}> {
         k, y0 = Loop(n, true, i) <body = b (int64 step, bool on, int64[2,9] j)
@@ -145,6 +158,10 @@ LEGAL: dict[str, tuple[str, tuple[int, ...]]] = {
             whole = Concat<axis = 0>(s, four)
             y = Reshape(x, whole) }""",
         (3, 4),
+    ),
+    "Reshape to nothing": (
+        "g (float[3,4,0] x, int64[3] s) => (float[4,0,3] y) { y = Reshape<allowzero = 1>(x, s) }",
+        (4, 0, 3),
     ),
     "Expand": ("g (float[3,1] x, int64[3] s) => (float[2,3,6] y) { y = Expand(x, s) }", (2, 3, 6)),
     "ConstantOfShape": ("g (int64[3] s) => (float[4,3,2] y) { y = ConstantOfShape(s) }", (4, 3, 2)),

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from isobench.builds import element_types
 from isobench.builds.constants import Constants
-from isobench.builds.graph_view import KNOWN_ELEMENTS, GraphView, view
+from isobench.builds.graph_view import KNOWN_ELEMENTS, GraphView
 from isobench.builds.input_rules.base import At, Rule, shown
 from isobench.builds.input_rules.names import rule_by_name
 from isobench.builds.input_rules.table import rule_for
 from isobench.builds.input_uses import Use, arrivals, uses_of
+from isobench.builds.settled_graph import view
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
 from isobench.workers import protocol

@@ -15,9 +15,20 @@ def reshape(at: At) -> Rule | None:
     sizes, fixed = at.sizes(0), at.fixed()
     if sizes is None or at.count is None:
         return None
-    target = _with_product(_merged(fixed, at.declared()), sizes)
-    target = target or _with_product(fixed, sizes) or _of_rank(sizes, len(fixed))
-    return exactly(at, target)
+    declared = at.declared()
+    if declared is not None and None not in declared and _agrees(declared, fixed, at):
+        return exactly(at, [size or 0 for size in declared])
+    target = _with_product(_merged(fixed, declared), sizes)
+    return exactly(at, target or _with_product(fixed, sizes) or _of_rank(sizes, len(fixed)))
+
+
+def _agrees(declared: Shape, fixed: Sequence[int | None], at: At) -> bool:
+    """Whether the declared shape can be given as it is: it holds the data, and 0 means 0."""
+    sizes = at.sizes(0) or ()
+    whole = math.prod(size or 0 for size in declared) == math.prod(sizes)
+    free = len(declared) == len(fixed) and all(entry is None for entry in fixed)
+    zeros = all(size != 0 or (k < len(sizes) and sizes[k] == 0) for k, size in enumerate(declared))
+    return whole and free and bool(zeros or at.attribute("allowzero", 0))
 
 
 def _merged(fixed: Sequence[int | None], declared: Shape | None) -> list[int | None]:
@@ -256,7 +267,11 @@ def _col2im(at: At) -> tuple[list[int], list[int]] | None:
             steps = [(image[k] + pads[k] + pads[k + rank] - spans[k]) // strides[k] + 1 for k in range(rank)]
             if min(steps) > 0 and math.prod(steps) == sizes[2]:
                 return image, block
-    return [1 + (sizes[2] - 1) * strides[0], *[1] * (rank - 1)], [1] * rank
+    for steps in _factorisations(sizes[2], rank):
+        image = [(steps[k] - 1) * strides[k] + 1 - pads[k] - pads[k + rank] for k in range(rank)]
+        if min(image) > 0:
+            return image, [1] * rank
+    return None
 
 
 def _factorisations(number: int, count: int) -> list[list[int]]:

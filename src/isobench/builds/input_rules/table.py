@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isobench.builds.graph_view import REDUCTIONS
 from isobench.builds.input_rules import attention, axes, indices, quantities, shapes
 from isobench.builds.input_rules.base import At, Rule, RuleMaker
+from isobench.builds.settled_graph import REDUCTIONS
 
 SCALE = quantities.uniform(0.01, 0.1)
 POSITIVE = quantities.floats_only(quantities.uniform(0.5, 1.5))
