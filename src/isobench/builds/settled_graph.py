@@ -54,15 +54,21 @@ def view(model: onnx.ModelProto, specs: Sequence[TensorSpec], known: Mapping[str
 
 def _computed_operands(found: GraphView) -> dict[str, Any]:
     """Operands from which inference would learn shapes that it doesn't know, and that can be computed."""
-    constants, computed = Constants(lambda _: None), {}
+    import numpy as np
+
+    constants = Constants(lambda _: None)
+    computed: dict[str, Any] = {}
+    ambiguous: set[str] = set()  # two branches may use one name
     for scope in (found.main, *(body for bodies in found.bodies.values() for body in bodies)):
         for name in _shaping(scope):
             producer = scope.producers.get(name)
             if producer is not None and producer.op_type != "Constant":
                 value = constants.value(scope, name)
                 if value is not None:
+                    if name in computed and not np.array_equal(computed[name], value):
+                        ambiguous.add(name)
                     computed[name] = value
-    return computed
+    return {name: value for name, value in computed.items() if name not in ambiguous}
 
 
 def _shaping(scope: Scope) -> Iterator[str]:
