@@ -139,6 +139,7 @@ def sequence(
         ModelError: a file doesn't exist, or isn't a model.
     """
     from isobench.tools.benchmark import Benchmark
+    from isobench.tools.load_onnx import LoadOnnx
 
     misplaced = [name for name in settings if name in OPTIONS and name not in BUILD_OPTIONS]
     if misplaced:
@@ -148,6 +149,8 @@ def sequence(
     chosen_settings = Settings.of(**settings)
     values: dict[str, Any] = {"dimensions": dimensions, "shapes": shapes, "fill": fill, "inputs": inputs, "env": env}
     chosen = _fitting(selection.select(models, labels=labels, script_args=script_args, **values))
+    for tool in tools:
+        chosen = tool.with_sizes(chosen) if isinstance(tool, LoadOnnx) else chosen
     for model in chosen:
         tools.check(model)
     shared = {"script_args": script_args, "labels": labels, "results": results, **values, **settings}

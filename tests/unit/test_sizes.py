@@ -12,6 +12,7 @@ from isobench.builds import onnx_file, sizes
 from isobench.builds.onnx_file import OnnxFile
 from isobench.errors import UsageError
 from isobench.planning.models import Model
+from isobench.tools.load_onnx import LoadOnnx
 
 FLOAT = TensorProto.FLOAT
 
@@ -177,3 +178,14 @@ def test_sizes_that_names_can_not_fix_are_written_into_the_file(tmp_path: Path) 
     again = onnx_file.read(tmp_path / "fixed.onnx")
     assert [spec.shape for spec in again.inputs] == [(2, 3), (), (None,)]
     assert again.unranked == frozenset()
+
+
+def test_the_sizes_of_load_onnx_are_for_those_of_several_files_that_have_them(tmp_path: Path) -> None:
+    dynamic, static = saved(tmp_path / "d.onnx", x=["batch", 4]), saved(tmp_path / "s.onnx", y=[1, 4])
+    models = [Model(path=dynamic), Model(path=static)]
+    sized = LoadOnnx(dim=["batch=2"], shape=["y=1,4"]).with_sizes(models)
+    assert [(model.dimensions, model.shapes) for model in sized] == [({"batch": 2}, {}), ({}, {"y": (1, 4)})]
+    [alone] = LoadOnnx(dim=["batch=2"]).with_sizes(models[1:])
+    assert alone.dimensions == {"batch": 2}  # refused when it is read
+    with pytest.raises(UsageError, match="no dynamic dimension 'bach'"):
+        LoadOnnx(dim=["bach=2"]).with_sizes(models)

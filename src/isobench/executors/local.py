@@ -65,7 +65,8 @@ class LocalExecutor:
         for model in models:
             libraries = [_Work(plan, progress).by_library(model) for plan in plans.values()]
             library = next((library for groups in libraries for library in groups if library), None)
-            state, done = State(model=replace(model, custom_op_library=library), settings=settings), 0
+            source = replace(model, custom_op_library=library)
+            state, done = State(model=source, settings=settings, alone=len(models) == 1), 0
             steps = tuple(tools)
             try:
                 for reached in advance(state, steps, at_work):

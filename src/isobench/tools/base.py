@@ -33,7 +33,8 @@ FACTS = {
 class State:
     """A Model between two tools: its builds, the steps so far, and the results.
 
-    `upcoming` are the names of the tools that follow; `settings` are those of the builds.
+    `upcoming` are the names of the tools that follow; `settings` are those of the builds. `alone`: no other model goes
+    through the same sequence.
     """
 
     model: Model
@@ -42,6 +43,7 @@ class State:
     steps: tuple[Step, ...] = ()
     upcoming: tuple[str, ...] = ()
     results: tuple[SavedResult, ...] = ()
+    alone: bool = True
 
 
 class Work(Protocol):
