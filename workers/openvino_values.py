@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import tensors
 from harness import Refused
 from protocol import FailureKind
 
+_PLACE = re.compile(r"Exception from \S+:\d+:$|Check '.*' failed at \S+:\d+:$")
 NAMES = {
     "boolean": "bool",
     "f16": "float16",
@@ -87,6 +89,13 @@ def match(ports: Sequence[Any], names: Sequence[str]) -> list[int | None]:
         for index, place in zip(unmatched, unnamed, strict=True):
             places[index] = place
     return places
+
+
+def reason(error: Exception) -> str:
+    """What OpenVINO says in one line, without the places in its source code."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not _PLACE.match(line)]
+    return " ".join(told) or str(error)
 
 
 def check_inputs(ports: Sequence[Any], places: Sequence[int | None]) -> None:

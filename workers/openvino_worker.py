@@ -120,7 +120,9 @@ def _read(
         raise
     except Exception as error:  # noqa: BLE001 - OpenVINO raises RuntimeError and whatever its frontends raise
         hint = "Check whether ONNX Runtime can run it: -r ort"
-        raise Refused(FailureKind.MODEL_ERROR, f"OpenVINO can't read the model: {error}", hint) from None
+        raise Refused(
+            FailureKind.MODEL_ERROR, f"OpenVINO can't read the model: {openvino_values.reason(error)}", hint
+        ) from None
     return network, dynamic, [name for name, place in zip(inputs, places, strict=True) if place is None]
 
 
@@ -129,7 +131,9 @@ def _compile(core: openvino.Core, network: openvino.Model, config: dict[str, Any
         return core.compile_model(network, "CPU", config)
     except Exception as error:  # noqa: BLE001 - OpenVINO raises RuntimeError and whatever its plugins raise
         hint = "Check whether ONNX Runtime can run it: -r ort"
-        raise Refused(FailureKind.MODEL_ERROR, f"OpenVINO can't compile the model: {error}", hint) from None
+        raise Refused(
+            FailureKind.MODEL_ERROR, f"OpenVINO can't compile the model: {openvino_values.reason(error)}", hint
+        ) from None
 
 
 def _bind(

@@ -50,5 +50,5 @@ def check_known(error: Exception, library: str) -> None:
     raise Refused(
         FailureKind.MODEL_ERROR,
         f"the file uses the operator {operator} of the domain {domain}, which ONNX Runtime doesn't have{where}",
-        "Give the library that implements it: --rt-args custom_op_library::PATH",
+        "Give the library that implements it: -r ort --rt-args custom_op_library::PATH",
     ) from None

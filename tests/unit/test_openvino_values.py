@@ -54,3 +54,16 @@ def test_an_output_that_is_listed_twice_is_returned_once(values: Any) -> None:
     assert values.chosen(outputs, [0, 1, 2]) == [("y", 0), ("out.1", 1)]
     with pytest.raises(Exception, match="OpenVINO has no output z"):
         values.chosen(outputs, [0, None, 0])
+
+
+def test_the_reason_of_a_failure_is_one_line_without_places_in_the_source_code(values: Any) -> None:
+    text = (
+        "Exception from src/inference/src/cpp/core.cpp:84:\n"
+        "Check 'false' failed at src/frontends/common_translators/src/unconverted_ops_report.cpp:151:\n"
+        "FrontEnd API failed with OpConversionFailure:\nModel wasn't fully converted.\n\n"
+    )
+    assert values.reason(RuntimeError(text)) == (
+        "FrontEnd API failed with OpConversionFailure: Model wasn't fully converted."
+    )
+    alone = "Exception from src/inference/src/cpp/core.cpp:84:"
+    assert values.reason(RuntimeError(alone)) == alone, "better than nothing"
