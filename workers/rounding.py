@@ -110,22 +110,27 @@ def perturbed(data: Buffer, dtype: str, units: int, generator: random.Random) ->
 
 
 def _move(bits: np.ndarray[Any, Any], dtype: str, units: int, up: np.ndarray[Any, Any]) -> None:
-    width = 8 * bits.dtype.itemsize
-    sign = bits & bits.dtype.type(1 << (width - 1))
-    magnitude = (bits ^ sign).astype(np.int64)
-    infinite = ((1 << EXPONENT_BITS[dtype]) - 1) << MANTISSA_BITS[dtype]
-    moved = np.clip(np.where(up, magnitude + units, magnitude - units), 1, infinite - 1)
-    kept = (magnitude == 0) | (magnitude >= infinite) | _whole(magnitude, dtype)
-    bits[...] = np.where(kept, magnitude, moved).astype(bits.dtype) | sign
+    kind = bits.dtype.type
+    mantissa, exponents = MANTISSA_BITS[dtype], EXPONENT_BITS[dtype]
+    infinite = kind(((1 << exponents) - 1) << mantissa)
+    magnitude = bits & kind((1 << (mantissa + exponents)) - 1)
+    # Zero, values that aren't finite, and those that would become either.
+    kept = (magnitude <= units) | (magnitude >= infinite - kind(units))
+    kept[_whole(magnitude, dtype)] = True
+    step = np.where(up, kind(units), kind((1 << (8 * bits.itemsize)) - units))  # unsigned arithmetic wraps around
+    step[kept] = 0
+    bits += step
 
 
 def _whole(magnitude: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
-    """Which values are whole numbers: no bit of the mantissa stands for less than one."""
-    mantissa = MANTISSA_BITS[dtype]
-    exponent = (magnitude >> mantissa) - ((1 << (EXPONENT_BITS[dtype] - 1)) - 1)
-    below_one = np.clip(mantissa - exponent, 0, mantissa)  # how many bits stand for less
-    fraction = magnitude & ((np.int64(1) << below_one) - 1)
-    return np.asarray((exponent >= 0) & (fraction == 0))
+    """The places of whole numbers: no bit of the mantissa stands for less than one."""
+    mantissa, kind = MANTISSA_BITS[dtype], magnitude.dtype.type
+    one = kind(((1 << (EXPONENT_BITS[dtype] - 1)) - 1) << mantissa)
+    places = np.flatnonzero(magnitude >= one)
+    large = magnitude[places]
+    # The power of two below a value, relative to 1; as many bits fewer stand for less than one.
+    below_one = kind(mantissa) - np.minimum((large - one) >> kind(mantissa), kind(mantissa))
+    return np.asarray(places[large & ((kind(1) << below_one) - kind(1)) == 0])
 
 
 def _signs(count: int, generator: random.Random) -> np.ndarray[Any, Any]:
