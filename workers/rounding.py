@@ -25,7 +25,7 @@ UNIT_BITS = {**MANTISSA_BITS, "int8": 10}
 ULPS = (1, 16, 1, 16)
 """Units of each evaluation. One unit shows the spread; with more, close decisions are taken the other way, too."""
 LEAST_EVALUATIONS = 2
-LIMIT_S = 10.0
+LIMIT_S = 3.0
 """No further evaluation begins after this long, once there are `LEAST_EVALUATIONS`."""
 LEAST_ELEMENTS = 8
 """Smaller tensors stay as they are: scales of a Resize, bounds, exponents, which decide on shapes and domains."""
