@@ -39,6 +39,8 @@ def evaluate(
     arithmetic, quantised, competitors = _observed(module, lambda: outputs(args, kwargs, seed))
     competing_file = os.path.join(folder, "competing.msgpack")
     protocol.write_tensors(competing_file, competitors)
+    alternative_file = os.path.join(folder, "alternative.msgpack")
+    protocol.write_tensors(alternative_file, _without_fast_path(module, lambda: outputs(args, kwargs, seed)))
     found = _weights(module)
     chosen = rounding.chosen([(name, tensor.numel() * tensor.element_size()) for name, tensor in found.items()])
     moved = {name: tensor for name, tensor in found.items() if name in chosen}
@@ -52,7 +54,30 @@ def evaluate(
             return outputs(pytrees.mapped("args", args, changed), pytrees.mapped("kwargs", kwargs, changed), seed)
 
     evaluations = rounding.evaluate(compute, folder, seed, unit)
-    return {"arithmetic": unit, "repeat": repeat_file, "competing": competing_file, "evaluations": evaluations}
+    return {
+        "arithmetic": unit,
+        "repeat": repeat_file,
+        "competing": competing_file,
+        "alternative": alternative_file,
+        "evaluations": evaluations,
+    }
+
+
+def _without_fast_path(module: torch.nn.Module, compute: Callable[[], list[protocol.Tensor]]) -> list[protocol.Tensor]:
+    """The outputs without PyTorch's fast path of transformers; none if the module has no transformer.
+
+    In eval(), that path zeroes what is padded; no exporter knows it (pytorch#86120).
+    """
+    if not any(
+        isinstance(part, torch.nn.TransformerEncoder | torch.nn.TransformerEncoderLayer) for part in module.modules()
+    ):
+        return []
+    own = torch.backends.mha.get_fastpath_enabled
+    torch.backends.mha.get_fastpath_enabled = lambda: False
+    try:
+        return compute()
+    finally:
+        torch.backends.mha.get_fastpath_enabled = own
 
 
 def _weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isobench.analysis.correctness import Correctness, Expected, Outcome, compare
-from isobench.analysis.spread import EPS, Evaluation, OutputSpread, spreads
+from isobench.analysis.spread import EPS, Evaluation, OutputSpread, alternatives, spreads
 from isobench.workers.protocol import Tensor, pack_strings
 
 RNG = np.random.default_rng(0)
@@ -245,3 +245,16 @@ def test_a_shape_that_rounding_changes_cannot_be_judged() -> None:
     expected = expected_of(value, (16, fewer))
     assert judged(expected, fewer).outcome is Outcome.UNJUDGED
     assert judged(expected, value).outcome is Outcome.CORRECT
+
+
+def test_what_the_model_computes_on_another_path_of_its_own_is_right_and_mentioned() -> None:
+    padded = VALUES.copy()
+    padded[900:] = 0
+    [other] = alternatives([tensor(padded)], [tensor(VALUES)])
+    expected = Expected.of([tensor(padded)], [], [other])
+    compared = judged(expected, tensor(VALUES))
+    assert compared.ok
+    assert "100 elements of output 'y' are those that PyTorch computes without its fast path" in compared.notes[0]
+    assert not judged(expected, tensor(VALUES + 1)).ok
+    assert not judged(expected, tensor(padded)).notes
+    assert alternatives([tensor(VALUES)], [tensor(noise(1e-6))]) == []

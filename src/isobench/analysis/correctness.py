@@ -233,9 +233,15 @@ def _compare(expected: Tensor, actual: Tensor, all_expected: Expected) -> tuple[
         step=spread.step,
         unstable=unstable_of(expected.name, all_expected.unstable),
         competing=competing,
+        alternative=all_expected.unstable.get(f"{expected.name}:alternative"),
     )
     unjudged = "" if competing else _unjudged(expected, spread, tolerance)
     outcome, reason, note = _judged(unjudged, found, _of_the_model(expected.dtype, spread, tolerance))
+    if found.alternative:
+        note = (
+            f"{found.alternative:,} elements of output {expected.name!r} are those that PyTorch computes without its "
+            f"fast path of transformers, which zeroes what is padded"
+        )
     record = replace(
         _blank(expected, outcome, tolerance, all_expected),
         worst_absolute=found.worst_absolute,

@@ -50,13 +50,16 @@ class Differences:
         step: float = 0.0,
         unstable: tuple[Array, Array] | None = None,
         competing: Competing | None = None,
+        alternative: Tensor | None = None,
     ) -> None:
         self._tensor, self._tolerance = expected, tolerance
         self._wanted, self._found = tensors.flat(expected), tensors.flat(actual)
         self._allowed = step * STEPS
         self._peak = tensors.peak(self._wanted)
         self._unstable, self._competing = unstable, competing
+        self._alternative = None if alternative is None else tensors.flat(alternative)
         self.wrong = 0
+        self.alternative = 0  # elements that are those of the alternative
         self.not_finite = False  # an element is finite on one side only
         self._worst_absolute = 0.0
         self._worst_wrong: tuple[float, int] = (-1.0, -1)
@@ -92,6 +95,12 @@ class Differences:
         """Accept what the evaluations with other rounding showed, where they decided otherwise, and near ties."""
         import numpy as np
 
+        if self._alternative is not None:
+            other = tensors.wide(self._alternative[first : first + len(wrong)])
+            with np.errstate(invalid="ignore"):
+                near = np.abs(found - other) <= self._tolerance * (np.abs(other) + self._peak)
+            self.alternative += int((wrong & near).sum())
+            wrong &= ~near
         if self._competing is not None:
             places = np.flatnonzero(wrong)
             wrong[places[self._competing.tie(first + places, self._wanted[first + places], found[places])]] = False

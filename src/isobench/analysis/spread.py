@@ -114,6 +114,16 @@ def spreads(
     return found, unstable
 
 
+def alternatives(expected: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
+    """The outputs that the model computes otherwise on another path of its own: NAME:alternative, where they differ."""
+    named = {tensor.name: tensor for tensor in expected}
+    return [
+        other._replace(name=f"{other.name}:alternative")
+        for other in others
+        if other.name in named and other.shape == named[other.name].shape and _differs(named[other.name], other)
+    ]
+
+
 def unstable_of(name: str, stored: Mapping[str, Tensor]) -> tuple[Array, Array] | None:
     """The places of an output's unstable elements, and what the evaluations showed there ([evaluations, places])."""
     if f"{name}:places" not in stored:

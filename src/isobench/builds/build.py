@@ -228,6 +228,7 @@ def bindings(entries: Iterable[Mapping[str, str]]) -> tuple[Binding, ...]:
 
 
 def content_id(folder: Path, *parts: str) -> str:
-    """A Build's id: 16 hex digits over its parts, its inputs and its expected outputs."""
-    content = (*parts, files.sha256(folder / INPUTS_FILE), files.sha256(folder / EXPECTED_FILE))
+    """A Build's id: 16 hex digits over its parts, its inputs, its expected outputs, and what else is compared."""
+    compared = [name for name in (INPUTS_FILE, EXPECTED_FILE, UNSTABLE_FILE) if (folder / name).exists()]
+    content = (*parts, *(files.sha256(folder / name) for name in compared))
     return files.sha256_of("\n".join(content).encode())[:16]

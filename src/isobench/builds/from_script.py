@@ -164,8 +164,8 @@ def _stored(
     if onnx_error:
         shutil.copyfile(folder.parent / protocol.LOG_FILE, folder / EXPORT_LOG_FILE)
     what = onnx.sha256 if onnx else "no export" if onnx_error else ""
-    identity = content_id(folder, found.hash, entry["weights_sha256"], what)
     spreads = rounding.derive(folder, entry["rounding"]) if "rounding" in entry else ()
+    identity = content_id(folder, found.hash, entry["weights_sha256"], what)
     made = Build(
         id=identity,
         folder=paths.builds() / identity,
