@@ -135,6 +135,7 @@ def test_indices_of_a_table_without_rows_are_refused() -> None:
     ) as caught:
         draw(text)
     assert caught.value.hint == "It can only be empty: --shape i=0"
+    assert values(text.replace("int64[1]", "int64[0]").replace("float[1,4]", "float[0,4]"), "i") == []
 
 
 # Text of a model, the shapes of its outputs as the reference implementation computes them from drawn values.

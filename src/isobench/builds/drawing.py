@@ -165,7 +165,7 @@ class _Drawing:
         """The rule that decides, and the use that it comes from: of operators, of the name, of the type."""
         rules = [(use, rule) for use in uses if (rule := self._rule_of(spec, use)) is not None]
         for use, rule in rules:
-            if rule.empty:
+            if rule.empty and 0 not in spec.shape:
                 raise _impossible(spec, use, rule)
         for use, rule in rules:
             if rule.exact is not None or rule.make is not None:
