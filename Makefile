@@ -6,7 +6,7 @@ MODEL    ?= examples/models/resnet.py
 RUNTIMES ?= ort torch-eager torch-compiled
 ENVS     ?= ort torch
 TESTS    ?= tests
-BENCH    ?= overhead bias host_time repeatability comparisons conda
+BENCH    ?= overhead bias host_time repeatability comparisons conda deep_networks
 
 # How environments are installed: conda, venv, container, adopted, or auto (conda if its channel answers, else venv).
 ifdef PROVIDER
@@ -46,7 +46,7 @@ docs: $(HOST)  ## write the generated tables of docs/result-schema.md: settings,
 envs: $(HOST)  ## create every environment that this machine can use (PROVIDER=conda, venv)
 	$(BIN)/isobench env create --all
 
-bench: $(HOST)  ## benchmark isobench itself (BENCH): overhead, bias, host time, repeatability, comparisons, conda; one hour
+bench: $(HOST)  ## benchmark isobench itself (BENCH): overhead, bias, host time, repeatability, comparisons, conda, deep_networks; one hour
 	$(BIN)/isobench env create ort
 	for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit; done
 

@@ -18,22 +18,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from common import BUILD, environment_python, report, row
+from common import BUILD, environment_python, isobench_command, output, report, row
 
 from isobench import paths
 from isobench.analysis import correctness
 from isobench.analysis.spread import Evaluation, spreads
 from isobench.workers import protocol
 
+ENVIRONMENTS = ("torch", "ort", "openvino")
 RUNTIMES = ("ort", "openvino", "torch-eager", "torch-compiled")
 FEWER_BITS = ("bfloat16", "tf32", "float16")
-KINDS = 10
 WIDTHS = (26, *[14] * (len(RUNTIMES) + len(FEWER_BITS)))
 
 
@@ -45,12 +46,13 @@ def main() -> None:
     folder = BUILD / "deep-networks"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    output([isobench_command(), "env", "create", *ENVIRONMENTS])
     started = time.monotonic()
     judged: list[dict[str, object]] = []
     unjudged: list[dict[str, object]] = []
     first = 0
     while len(judged) < options.networks:
-        count = -(-(options.networks - len(judged)) // KINDS) * KINDS
+        count = options.networks - len(judged)
         _compute(folder, first, count, options.threads)
         for number in range(first, first + count):
             found = _judge(folder / str(number))
@@ -59,14 +61,16 @@ def main() -> None:
     judged = judged[: options.networks]
     _print(judged, unjudged)
     seconds = time.monotonic() - started
-    print(f"\n{len(judged)} networks judged, {len(unjudged)} could not be; {seconds:.0f} s")
-    report("deep-networks", {"seconds": seconds, "judged": judged, "unjudged": unjudged})
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = used.ru_utime + used.ru_stime
+    print(f"\n{len(judged)} networks judged, {len(unjudged)} could not be; {seconds:.0f} s, {cpu_s:.0f} s of CPU time")
+    report("deep-networks", {"seconds": seconds, "cpu_s": cpu_s, "judged": judged, "unjudged": unjudged})
 
 
 def _compute(folder: Path, first: int, count: int, threads: int) -> None:
     """Have each environment compute networks `first` to `first + count`."""
     worker = Path(__file__).with_name("deep_networks_worker.py")
-    for environment in ("torch", "ort", "openvino"):
+    for environment in ENVIRONMENTS:
         print(f"networks {first} to {first + count - 1} in {environment}", flush=True)
         with (folder / f"{environment}-{first}.log").open("w") as log:
             subprocess.run(
