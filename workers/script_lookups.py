@@ -30,6 +30,9 @@ def watched(*, asked: Seen, read: Seen, module: Seen, variable_missing: Seen) ->
     with ExitStack() as stack:
         for name in ("stat", "lstat", "access"):
             stack.enter_context(_observed(os, name, _path_to(asked)))
+        accessor = getattr(sys.modules.get("pathlib"), "_NormalAccessor", None)  # Python 3.10's
+        if accessor is not None:
+            stack.enter_context(_observed(accessor, "stat", _path_to(asked)))
         for owner, name in _native_readers():
             stack.enter_context(_observed(owner, name, _path_to(read)))
         stack.enter_context(_observed(importlib.util, "find_spec", module))
@@ -49,6 +52,20 @@ def _native_readers() -> list[tuple[Any, str]]:
     return [(owner, name) for owner, name in readers if hasattr(owner, name)]
 
 
+class _Observed:
+    """A function that reports its first argument. No function itself: as a class's attribute it must not be bound."""
+
+    def __init__(self, function: Callable[..., Any], seen: Callable[[Any], None]) -> None:
+        self._function = function
+        self._seen = seen
+        functools.update_wrapper(self, function)
+
+    @script_errors.passes_through
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._seen(args[0] if args else next(iter(kwargs.values()), None))
+        return self._function(*args, **kwargs)
+
+
 def _path_to(seen: Seen) -> Callable[[Any], None]:
     def path_seen(path: Any) -> None:
         if isinstance(path, str | bytes | os.PathLike):
@@ -62,18 +79,12 @@ def _observed(owner: Any, name: str, seen: Callable[[Any], None]) -> Iterator[No
     """Replace a function by one that reports its first argument."""
     function = getattr(owner, name)
     own = name in vars(owner)
-
-    @script_errors.passes_through
-    @functools.wraps(function)
-    def observed(*args: Any, **kwargs: Any) -> Any:
-        seen(args[0] if args else next(iter(kwargs.values()), None))
-        return function(*args, **kwargs)
-
+    observed = _Observed(function, seen)
     # Modules such as shutil ask whether os.stat itself is in these sets.
     sets = [group for group in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks) if function in group]
     for group in sets:
         group.add(observed)
-    setattr(owner, name, staticmethod(observed) if isinstance(owner, type) else observed)
+    setattr(owner, name, observed)
     try:
         yield
     finally:

@@ -166,6 +166,14 @@ def test_a_script_whose_working_folder_is_gone_fails_by_itself_alone(folder: Pat
     assert not stale(depended_on(folder, script))
 
 
+def test_functions_that_are_watched_behave_as_builtins_do(folder: Path) -> None:
+    script = "import os, shutil, tempfile\nclass Own:\n    look = os.stat\nOwn().look('.')\n"
+    script += "assert os.stat in os.supports_fd\nassert os.stat in os.supports_follow_symlinks\n"
+    script += "os.stat(os.open('.', os.O_RDONLY))\nos.stat(path='.', follow_symlinks=False)\n"
+    script += "shutil.rmtree(tempfile.mkdtemp())\n"
+    assert not stale(depended_on(folder, script))
+
+
 def test_a_module_that_is_only_looked_for_counts(folder: Path) -> None:
     found = depended_on(folder, "import importlib.util\nimportlib.util.find_spec('fast_kernels')\n")
     assert not stale(found)
