@@ -17,13 +17,14 @@ from isobench.builds.external_data import ExternalFile, external_files
 from isobench.builds.onnx_wire import missing_bytes
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
-from isobench.system import files
+from isobench.system import files, forked
 from isobench.system.file_kinds import recognize
 
 if TYPE_CHECKING:
     import onnx
 
 CHECKER = "onnx.checker: "
+CHECK_TIMEOUT_S = 60
 _NOTE_CHARACTERS = 300
 
 
@@ -132,14 +133,20 @@ def notes(path: Path) -> tuple[str, ...]:
     """What onnx.checker doesn't like about the file, in one line; runtimes may accept it all the same."""
     import onnx
 
-    try:
-        # By its path: a model of more than 2 GB can't be checked otherwise, nor one with external data.
-        onnx.checker.check_model(str(path))
-    except Exception as error:  # noqa: BLE001 - it raises errors of its own, of its inference, and ValueError
-        text = str(error).replace(f"{path.parent}/", "")
-        lines = [line.strip().removeprefix("==> Context: ") for line in text.splitlines()]
-        return (f"{CHECKER}{'; '.join(filter(None, lines))[:_NOTE_CHARACTERS]}",)
-    return ()
+    def checked() -> bytes:
+        try:
+            # By its path: a model of more than 2 GB can't be checked otherwise, nor one with external data.
+            onnx.checker.check_model(str(path))
+        except Exception as error:  # noqa: BLE001 - it raises errors of its own, of its inference, and ValueError
+            return str(error).encode() or b"the model isn't valid"
+        return b""
+
+    found = forked.compute(checked, timeout_s=CHECK_TIMEOUT_S)
+    if found is None:
+        return (f"{CHECKER}it crashed, or took longer than {CHECK_TIMEOUT_S} s",)
+    text = found.decode(errors="replace").replace(f"{path.parent}/", "")
+    lines = [line.strip().removeprefix("==> Context: ") for line in text.splitlines()]
+    return (f"{CHECKER}{'; '.join(filter(None, lines))[:_NOTE_CHARACTERS]}",) if found else ()
 
 
 def _loaded(path: Path) -> onnx.ModelProto:

@@ -6,19 +6,20 @@ The weights aren't needed, so a model with external data, or of more than 2 GB, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isobench.builds import graph_view
 from isobench.builds.constants import Constants
 from isobench.builds.graph_view import KNOWN_ELEMENTS, GraphView, Scope, Shape, bodies_in
 from isobench.planning.models import TensorSpec
+from isobench.system import forked
 
 if TYPE_CHECKING:
     import onnx
 
 ROUNDS = 4
+INFERENCE_TIMEOUT_S = 60
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
 
 # Operators and those of their inputs whose values decide the shape of the output.
@@ -110,9 +111,8 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     slim.graph.CopyFrom(_slim(model.graph))
     if model.functions:
         slim.functions.extend(model.functions)
-        with suppress(Exception):  # whatever is wrong with the functions, ONNX Runtime's message will say it better
-            inlined: onnx.ModelProto = inliner.inline_local_functions(slim)
-            return inlined
+        # Whatever is wrong with the functions, ONNX Runtime's message will say it better.
+        return _computed(slim, inliner.inline_local_functions)
     return slim
 
 
@@ -176,8 +176,15 @@ def _with_sizes(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> onnx.Mod
 
 
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
-    import onnx
+    from onnx import shape_inference
 
-    with suppress(Exception):  # any type that C++ raises
-        return onnx.shape_inference.infer_shapes(model, check_type=False, strict_mode=False, data_prop=True)
-    return model
+    return _computed(
+        model,
+        lambda given: shape_inference.infer_shapes(given, check_type=False, strict_mode=False, data_prop=True),
+    )
+
+
+def _computed(model: onnx.ModelProto, function: Callable[[onnx.ModelProto], onnx.ModelProto]) -> onnx.ModelProto:
+    """What a function of onnx's C++ library makes of the model; the model itself where it fails, or crashes."""
+    data = forked.compute(lambda: function(model).SerializeToString(), timeout_s=INFERENCE_TIMEOUT_S)
+    return model if data is None else type(model).FromString(data)

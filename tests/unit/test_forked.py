@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from isobench.system import forked
+
+
+def test_a_child_computes_and_changes_nothing_here() -> None:
+    seen: list[int] = []
+
+    def function() -> bytes:
+        seen.append(1)
+        print("lost")
+        return b"x" * 3_000_000
+
+    assert forked.compute(function, timeout_s=60) == b"x" * 3_000_000
+    assert seen == []
+
+
+def failing() -> bytes:
+    raise ValueError("no")
+
+
+def crashing() -> bytes:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return b"never"
+
+
+def leaving() -> bytes:
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize("function", [failing, crashing, leaving])
+def test_a_child_that_fails_has_no_result(function: object) -> None:
+    assert forked.compute(function, timeout_s=60) is None  # type: ignore[arg-type]
+
+
+def test_a_child_that_takes_too_long_is_killed() -> None:
+    began = time.monotonic()
+    assert forked.compute(lambda: time.sleep(60) or b"", timeout_s=0.2) is None
+    assert time.monotonic() - began < 30
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
