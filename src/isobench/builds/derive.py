@@ -63,7 +63,10 @@ def derive(
     )
     known = look_up(index_key, build.model)
     if known:
-        return known[0]
+        # The same values may have come from other files.
+        types = {one.name: one.dtype for one in known[0].input_values}
+        values = tuple(replace(one, dtype=types[one.name]) for one in build.input_values if one.name in types)
+        return replace(known[0], input_values=values, input_set=build.input_set)
     run_dir = paths.new_run(Path(worker).stem)
     made = run_dir / "build"
     made.mkdir(parents=True)

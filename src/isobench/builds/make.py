@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from isobench.builds import cache
 from isobench.builds.build import Build
 from isobench.environments import Environment
+from isobench.errors import UsageError
 from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.version import VERSION
@@ -85,7 +87,13 @@ def _with_given(
     recorded = find(plain, onnx=False, environment=environment, settings=settings) or make(
         plain, onnx=False, environment=environment, settings=settings, on_stage=on_stage
     )
-    given = {one.hash: given_inputs.of_build(model, one, settings.seed) for one in recorded}
+    try:
+        given = {one.hash: given_inputs.of_build(model, one, settings.seed) for one in recorded}
+    except UsageError as error:
+        if len(recorded) > 1:
+            chosen = " or ".join(shlex.quote(f"{model.path}::{one.hash}") for one in recorded)
+            error.hint = f"{error.hint} To measure one of the script's models: {chosen}".strip()
+        raise
     builds, dependencies = from_script.build(
         model, environment=environment, settings=settings, on_stage=on_stage, given=given, **how
     )
