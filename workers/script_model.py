@@ -40,9 +40,18 @@ def load_subject() -> tuple[Subject, Any, Any]:
         model["script"], model["script_args"], request()["seed"], model["max_depth"], gpus=not on_cpu
     )
     subject = Subject(observe.find(observation, model["hash"]), Calling.from_json(model["calling"]))
-    given = {tensor.name: pytrees.from_file(tensor) for tensor in protocol.read_tensors(model["inputs_file"])}
+    return subject, *_filled(subject, model["inputs_file"])
+
+
+def further_sets(subject: Subject) -> list[tuple[Any, Any]]:
+    """The arguments of the call with each further set of inputs, where there are several."""
+    return [_filled(subject, file) for file in request()["model"].get("inputs_files", [])[1:]]
+
+
+def _filled(subject: Subject, inputs_file: str) -> tuple[Any, Any]:
+    given = {tensor.name: pytrees.from_file(tensor) for tensor in protocol.read_tensors(inputs_file)}
     args, kwargs = pytrees.filled(subject.model.args, subject.model.kwargs, given)
-    return subject, args, kwargs
+    return args, kwargs
 
 
 def read_outputs(value: Any) -> list[protocol.Tensor]:

@@ -67,16 +67,14 @@ def _execute(
             )
             facts |= compile_facts
         torch.manual_seed(seed)
-        reported: dict[str, Any] = {
-            "outputs": script_model.read_outputs,
-            "load_s": load_s,
-            "threads": torch.get_num_threads(),
-        }
+        reported: dict[str, Any] = {"load_s": load_s, "threads": torch.get_num_threads()}
         if device != "cuda":
+            calls = [_call(called, one) for one in (prepared, *_further(subject))]
             measure(
-                lambda: called(*prepared.args, **prepared.kwargs),
+                calls,
                 outputs_file,
                 iterations,
+                outputs=[script_model.read_outputs] * len(calls),
                 facts=facts,
                 prepare=prepared.renew if subject.calling.renewed else None,
                 **reported,
@@ -89,6 +87,7 @@ def _execute(
                 inference,
                 outputs_file,
                 iterations,
+                outputs=script_model.read_outputs,
                 facts=facts,
                 first_s=call.first_s,
                 sample_source=inference.samples,
@@ -106,6 +105,23 @@ class _Prepared:
     def renew(self) -> None:
         if self._renewal is not None:
             self.args, self.kwargs = self._renewal()
+
+
+def _call(called: Callable[..., Any], prepared: _Prepared) -> Callable[[], Any]:
+    return lambda: called(*prepared.args, **prepared.kwargs)
+
+
+def _further(subject: Subject) -> list[_Prepared]:
+    """The calls with further sets of inputs, for a model that doesn't change them or itself."""
+    found = [_Prepared(subject, args, kwargs) for args, kwargs in script_model.further_sets(subject)]
+    if found and subject.calling.renewed:
+        raise Refused(
+            FailureKind.BAD_ARGUMENT,
+            f"{len(found) + 1} sets of inputs can't be measured in rotation: each call changes "
+            f"{' and '.join(subject.calling.renewed)}",
+            "Give one set in each call.",
+        )
+    return found
 
 
 def _facts(subject: Subject, *, compiled: bool) -> dict[str, Any]:

@@ -175,3 +175,27 @@ def test_several_sets_are_measured_in_rotation_and_each_is_compared(model: Path,
     assert "with test_data_set_2: output 'y'" in done.stdout
     done = isobench_("run", "-r", "ort", *ONCE, model, "--inputs", tmp_path / "test_data_set_*")
     assert "--iterations must be a multiple of the number of sets of inputs, 3, got 1" in done.stdout
+
+
+def test_the_torch_runtimes_measure_several_sets_of_a_scripts_call(tmp_path: Path) -> None:
+    script = tmp_path / "scaled.py"
+    script.write_text(SCRIPT)
+    for number in range(2):
+        np.savez(tmp_path / f"{number}.npz", ids=np.full((2, 3), number))
+    done = isobench_(
+        "run",
+        "-r",
+        "torch-eager",
+        "--json",
+        "--iterations",
+        "4",
+        "--warmup",
+        "2",
+        script,
+        "--inputs",
+        tmp_path / "?.npz",
+    )
+    assert done.returncode == 0, done.stderr
+    [result] = json.loads(done.stdout)
+    assert [one["name"] for one in result["outcome"]["input_sets"]["sets"]] == ["0.npz", "1.npz"]
+    assert result["outcome"]["correctness"]["ok"]
