@@ -31,6 +31,8 @@ def _execute(
     model = _Model(onnx_file, custom_op_library)
     try:
         session = model.session(threads=1)
+    except Refused:
+        raise
     except Exception as error:
         ort_custom_ops.check_known(error, custom_op_library)
         if protocol.out_of_memory(type(error).__name__, str(error)):
