@@ -242,6 +242,29 @@ def test_the_branch_does_not_depend_on_the_seed() -> None:
     assert draw(text)["use_cache"].rule == "true (chooses the branch of the If that computes y)"
 
 
+def test_values_that_a_branch_is_computed_from_do_not_depend_on_the_seed() -> None:
+    text = """g (float[4] x, float[4] other) => (float[4] y) <float zero = {0}, int64[1] first = {0}> {
+        z = Add(x, other)
+        most = ReduceMax<keepdims = 0>(x)
+        c = Greater(most, zero)
+        y = If(c) <then_branch = a () => (float[4] o) { o = Neg(z) },
+                   else_branch = b () => (float[4] p) { p = Abs(z) }> }"""
+    one, two = draw(text, 1), draw(text, 2)
+    assert one["x"] == two["x"]
+    assert one["x"].rule == "standard normal, whatever the seed, as the If that computes y depends on it"
+    assert one["other"] != two["other"]
+
+
+def test_a_branch_that_is_chosen_by_a_shape_is_no_matter_of_values() -> None:
+    text = """g (float[4] x) => (float[4] y) <int64 four = {4}> {
+        n = Size(x)
+        c = Equal(n, four)
+        y = If(c) <then_branch = a () => (float[4] o) { o = Neg(x) },
+                   else_branch = b () => (float[4] p) { p = Abs(x) }> }"""
+    assert draw(text, 1)["x"].rule == "standard normal"
+    assert draw(text, 1)["x"] != draw(text, 2)["x"]
+
+
 def test_integers_are_not_divided_by_zero() -> None:
     text = "g (int32[64] x, int32[64] d) => (int32[64] y) { y = Div(x, d) }"
     assert set(values(text, "d")) == set(range(1, 10))

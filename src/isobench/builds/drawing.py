@@ -19,7 +19,7 @@ from isobench.builds.graph_view import KNOWN_ELEMENTS, GraphView
 from isobench.builds.input_rules.base import At, Rule, shown
 from isobench.builds.input_rules.names import rule_by_name
 from isobench.builds.input_rules.table import rule_for
-from isobench.builds.input_uses import Use, arrivals, uses_of
+from isobench.builds.input_uses import Use, arrivals, decision, uses_of
 from isobench.builds.settled_graph import view
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
@@ -141,11 +141,12 @@ class _Drawing:
             use, rule = self._rule(spec, uses)
             if rule.structural:
                 self._exact.add(spec.name)
-            values = self._values(spec, rule)
+            decides = self._decision(spec) if rule.exact is None else None
+            values = self._values(spec, rule, self.seed if decides is None else 0)
             named = [use, *[other for other in uses if other is not use]] if use is not None else uses
             drawn = Drawn(
                 tensor=element_types.to_tensor(spec.name, values),
-                rule=rule.words,
+                rule=rule.words if decides is None else f"{rule.words}, whatever the seed, as {decides} depends on it",
                 operands=tuple(
                     Operand(role=entry.role, operator=entry.node.op_type, node=entry.node.name)
                     for entry in named[:MOST_OPERANDS]
@@ -196,10 +197,15 @@ class _Drawing:
             return _carried_back(spec, rule, places)
         return rule
 
-    def _values(self, spec: TensorSpec, rule: Rule) -> Any:
+    def _decision(self, spec: TensorSpec) -> str | None:
+        """The If or Loop that depends on an input, in words: the seed mustn't choose how much is computed."""
+        use = decision(self.graph, spec.name) if self.graph is not None else None
+        return None if use is None else use.operator
+
+    def _values(self, spec: TensorSpec, rule: Rule, seed: int) -> Any:
         import numpy as np
 
-        generator = np.random.Generator(np.random.PCG64([self.seed, zlib.crc32(spec.name.encode())]))
+        generator = np.random.Generator(np.random.PCG64([seed, zlib.crc32(spec.name.encode())]))
         shape = tuple(size or 0 for size in spec.shape)
         if rule.exact is not None:
             values = rule.exact

@@ -113,6 +113,31 @@ def uses_of(view: GraphView, name: str, constants: Constants) -> list[Use]:
     return found
 
 
+# Operators whose output doesn't depend on the values of their inputs.
+SHAPE_ONLY = frozenset({"ConstantOfShape", "EyeLike", "Shape", "Size"})
+
+
+def decision(view: GraphView, name: str) -> Use | None:
+    """The If or Loop whose branch or count is computed from the values of the graph input `name`, if there is one."""
+    waiting, seen = [(view.main, name)], {(id(view.main), name)}
+    while waiting:
+        scope, value = waiting.pop(0)
+        reached = _returned(scope, value)
+        for consumer in view.consumers_of(scope, value):
+            node = consumer.node
+            if (node.op_type == "If" and consumer.slot == 0) or (node.op_type == "Loop" and consumer.slot < 2):
+                return Use(scope=consumer.scope, node=node, slot=consumer.slot)
+            if node.op_type not in SHAPE_ONLY:
+                reached += [(consumer.scope, output) for output in node.output if output]
+                reached += [(body, inner) for body in view.bodies_of(node) for inner in body.bound]
+        if scope.body_of is not None and scope.body_of.op_type == "Loop" and value == scope.graph.output[0].name:
+            return Use(scope=scope, node=scope.body_of, slot=1)
+        fresh = [entry for entry in dict.fromkeys(reached) if (id(entry[0]), entry[1]) not in seen]
+        seen.update((id(target), passed) for target, passed in fresh)
+        waiting += fresh
+    return None
+
+
 UNKNOWN = -(2**62)
 """Stands for an element of which only the place is known."""
 

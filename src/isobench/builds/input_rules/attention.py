@@ -27,6 +27,13 @@ def mask_index(slot: int = 0) -> RuleMaker:
     return rule
 
 
+def key_lengths(at: At) -> Rule | None:
+    """The lengths of valid keys: all of (batch, heads, length, size) or (batch, length, heads * size)."""
+    keys = at.shape(1)
+    length = keys[len(keys) - 2] if keys and len(keys) in {3, 4} else None
+    return None if length is None else exactly(at, length, "longest sequence")
+
+
 def ones(at: At) -> Rule | None:
     """A mask that hides nothing."""
     return exactly(at, 1, "mask")

@@ -20,7 +20,7 @@ ONNX: Mapping[str, Mapping[int, RuleMaker]] = {
     "AffineGrid": {1: shapes.affine_grid},
     "Asin": {0: UNIT},
     "Atanh": {0: UNIT},
-    "Attention": {3: attention.ones, 6: indices.full_lengths(1, 2)},
+    "Attention": {3: attention.ones, 6: attention.key_lengths},
     "BatchNormalization": {4: POSITIVE},
     "Bernoulli": {0: quantities.uniform(0, 1)},
     "BitShift": {1: quantities.shift},
