@@ -182,3 +182,11 @@ def test_a_rule_for_an_input_is_a_name_and_a_rule() -> None:
     assert fill_rules(["mask=ones", "a=b=2", "x=@a=b.npy"]) == {"mask": "ones", "a=b": "2", "x": "@a=b.npy"}
     with pytest.raises(UsageError, match="--fill must be NAME=RULE, got 'mask'"):
         fill_rules(["mask"])
+
+
+def test_files_of_inputs_among_the_models_say_how_they_are_given(tmp_path: Path) -> None:
+    np_file = tmp_path / "b.npz"
+    np_file.write_bytes(b"")
+    with pytest.raises(ModelError) as caught:
+        select([str(np_file)])
+    assert "Values of inputs are given by --inputs: quote a glob, or repeat the option." in caught.value.hint

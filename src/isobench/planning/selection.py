@@ -10,6 +10,7 @@ from pathlib import Path
 from isobench.errors import ModelError, UsageError
 from isobench.planning.models import Model
 
+INPUT_SUFFIXES = (".npz", ".npy", ".safetensors", ".pb", ".bin", ".json")
 SUFFIXES = (".py", ".onnx", ".ort")
 _LABELS = r"#+\s*labels(?:(:)|\s|$)(.*)"
 
@@ -251,6 +252,8 @@ def _no_model(path: Path) -> ModelError:
     from isobench.system.file_kinds import recognize
 
     hint = "A model is a Python script (model.py, model.py::hash), an .onnx file, or a .txt list of these."
+    if path.suffix in INPUT_SUFFIXES:
+        hint += " Values of inputs are given by --inputs: quote a glob, or repeat the option."
     try:
         kind = recognize(path) if path.is_file() else None
     except OSError as error:
