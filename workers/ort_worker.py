@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy only converts tensors here; its threads would spin for nothing
@@ -139,6 +140,16 @@ def _can_not(do: str, error: Exception) -> Exception:
     """The error for the user; the one that it is, if memory ran out: the host knows what that means."""
     if protocol.out_of_memory(type(error).__name__, str(error)):
         return error
+    missing = re.search(
+        r"NOT_IMPLEMENTED : Could not find an implementation for (\w+)\((\d+)\) node with name '(.*)'", str(error)
+    )
+    if missing:
+        return Refused(
+            FailureKind.MODEL_ERROR,
+            f"ONNX Runtime has no {missing[1]} (opset {missing[2]}) for the element types of node {missing[3]!r}",
+            "On a CPU it computes few operators in bfloat16 and other narrow types: use float32, or another runtime "
+            "(-r openvino; -r torch-eager for a script).",
+        )
     return Refused(
         FailureKind.MODEL_ERROR,
         f"ONNX Runtime can't {do} the model: {error}",

@@ -70,6 +70,11 @@ def test_models_are_called_as_the_script_called_them() -> None:
     ).outcome
     assert autocast.facts["context"] == "autocast(cpu, bfloat16)"
     assert autocast.correctness.ok
+    on_ort = isobench.benchmark(
+        f"{SCRIPTS / 'calls_of_every_kind.py'}::{made['Sequential'].hash}", runtime="ort"
+    ).outcome
+    assert on_ort.message.startswith("ONNX Runtime has no Gemm (opset "), "the exported model computes in bfloat16, too"
+    assert "bfloat16" in on_ort.hint
 
 
 def test_each_shape_is_a_case_and_many_shapes_are_cut_with_a_note() -> None:
