@@ -7,6 +7,13 @@ import sys
 import time
 from typing import Protocol, TextIO
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+
+
+def printable(text: str) -> str:
+    r"""The text with its control characters as escapes (`\x1b`): a name in a model's file must not move the cursor."""
+    return text.translate(_CONTROLS)
+
 
 class Progress(Protocol):
     """Receives progress messages."""
@@ -66,6 +73,7 @@ class Console:
     def _write(self, text: str, *, stays: bool = False) -> None:
         if self._quiet:
             return
+        text = printable(text)
         if self._rewrites:
             # A line that wraps couldn't be overwritten. (0 columns: the terminal doesn't report its width.)
             columns = os.get_terminal_size(self._stream.fileno()).columns or len(text) + 1

@@ -10,7 +10,7 @@ from termios import TIOCSWINSZ
 
 import pytest
 
-from isobench.console import Console
+from isobench.console import Console, printable
 
 
 def work(console: Console) -> None:
@@ -51,3 +51,10 @@ def test_a_terminals_line_is_overwritten_and_never_wraps(columns: int, seen: str
     assert f"\r\x1b[K{seen}\r\x1b[K" in written
     assert written.endswith("\r\x1b[K")
     assert written.count("\n") == 2, "only the results stay"
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal() -> None:
+    assert printable("a\x1b]0;title\x07b\r\x9b2J\tc\n\u00e9") == "a\\x1b]0;title\\x07b\\x0d\\x9b2J\tc\n\u00e9"
+    stream = io.StringIO()
+    Console(stream).note("net\x1b[2J")
+    assert stream.getvalue() == "net\\x1b[2J\n"

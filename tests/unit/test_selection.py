@@ -72,6 +72,12 @@ def test_two_files_of_one_name_are_told_apart_by_their_folders(folder: Path) -> 
     (folder / "c.py").write_text("import torch\n")
     assert [model.name for model in select([f"{folder}/c.*"])] == ["c.onnx", "c.py"]
     assert [model.name for model in select([f"{folder}/c.py::1", f"{folder}/c.py::2"])] == ["c", "c"]
+    (folder / "v1" / "fp16" / "model.py").write_text("import torch\n")
+    (folder / "v1" / "fp32" / "model.py").write_text("import torch\n")
+    models = select([f"{folder}/v1/*/model.*"])
+    assert [model.name for model in models] == [
+        f"{bits}/model.{kind}" for bits in ("fp16", "fp32") for kind in ("onnx", "py")
+    ]
 
 
 def test_a_list_may_have_a_byte_order_mark_and_names_with_a_hash_sign(folder: Path) -> None:

@@ -91,8 +91,10 @@ def main() -> NoReturn:
 
 def print_error(error: IsobenchError) -> None:
     """Print an error: what failed, the evidence, the next step."""
-    click.echo(f"error: {error.message}", err=True)
+    from isobench.console import printable
+
+    click.echo(printable(f"error: {error.message}"), err=True)
     for line in error.details.splitlines():
-        click.echo(f"    {line}", err=True)
+        click.echo(printable(f"    {line}"), err=True)
     if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
+        click.echo(printable(f"hint: {error.hint}"), err=True)

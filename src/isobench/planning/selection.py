@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,14 +81,14 @@ def _told_apart(models: Sequence[Model]) -> list[Model]:
     ]
 
 
-def _distinct(path: Path, others: Iterable[Path]) -> str:
+def _distinct(path: Path, others: Collection[Path]) -> str:
     """The end of a path that none of the others has, without its suffix unless that makes the difference."""
-    ends: list[tuple[str, ...]] = [other.with_suffix("").parts for other in others]
-    whole = path.with_suffix("").parts
-    for count in range(1, len(whole) + 1):
-        if sum(end[-count:] == whole[-count:] for end in ends) == 1:
-            return "/".join(whole[-count:]).removeprefix("//")
-    return path.name
+    for bare in (True, False):
+        whole, *ends = [(one.with_suffix("") if bare else one).parts for one in (path, *others)]
+        for count in range(1, len(whole) + 1):
+            if sum(end[-count:] == whole[-count:] for end in ends) == 1:
+                return "/".join(whole[-count:]).removeprefix("//")
+    return str(path)
 
 
 def read_labels(path: Path) -> dict[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench.analysis.correctness import TensorCorrectness
+from isobench.console import printable
 from isobench.reports import inputs
 from isobench.reports.format import aligned, milliseconds, pairs, percent
 from isobench.reports.table import run_table
@@ -34,7 +35,7 @@ def details(result: Result, folder: Path) -> str:
     if isinstance(outcome, Measured):
         facts += _measurement(outcome)
     facts.append(("files", str(folder)))
-    return "\n".join([run_table([result]), "", *aligned(facts)])
+    return printable("\n".join([run_table([result]), "", *aligned(facts)]))
 
 
 def _inputs(result: Result) -> list[tuple[str, str]]:

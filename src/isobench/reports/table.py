@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from isobench.analysis import Summary
+from isobench.console import printable
 from isobench.reports import columns
 from isobench.reports.column import Column, Row
 from isobench.reports.columns import BASELINE
@@ -20,12 +21,12 @@ def run_table(results: Sequence[Result]) -> str:
         model = result.model
         key = (model.name, model.hash, result.altered, model.script_args, tuple(model.env.items()))
         groups.setdefault(key, []).append(result)
-    return "\n\n".join(_model_table(group) for group in groups.values())
+    return printable("\n\n".join(_model_table(group) for group in groups.values()))
 
 
 def listing(results: Iterable[Result]) -> str:
     """A line for each Result, for `isobench list`."""
-    return "\n".join(_table(columns.LISTING, [Row(result=result) for result in results]))
+    return printable("\n".join(_table(columns.LISTING, [Row(result=result) for result in results])))
 
 
 def _model_table(results: Sequence[Result]) -> str:
