@@ -139,3 +139,21 @@ def test_an_export_with_different_outputs_is_found(tmp_path: Path, home: Path) -
     done = subprocess.run([*command, "verify-export"], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 3
     assert "differ from the model's" in done.stderr
+
+
+def test_the_probabilities_of_a_classifier_stay_float32_in_float16(tmp_path: Path) -> None:
+    """The converter leaves ZipMap as it is, so its maps hold float32 as before."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 2])
+    maps = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    y = helper.make_value_info("y", helper.make_sequence_type_proto(maps))
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["p"]),
+        helper.make_node("ZipMap", ["p"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[3, 7]),
+    ]
+    graph = helper.make_graph(nodes, "classifier", [x], [y])
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    file = tmp_path / "classifier.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=8), file)
+    [half] = sequence("-i", file, "load-onnx", "convert-fp16", "benchmark", "--iterations", "1", "--warmup", "1")
+    compared = {one["name"]: (one["dtype"], one["ok"]) for one in half["outcome"]["correctness"]["tensors"]}
+    assert compared == {"y.keys": ("int64", True), "y.values": ("float32", True)}
