@@ -26,6 +26,10 @@ def test_the_tables_head_has_rule_and_range_of_each_input() -> None:
     )
 
 
+def test_the_seed_is_left_out_where_every_input_was_given() -> None:
+    assert inputs.brief(model(TEXT), 7) == "inputs: text given: x.npz"
+
+
 def test_many_inputs_are_shortened_and_older_results_say_nothing() -> None:
     many = [replace(MASK, name=f"m{number}", parameter="") for number in range(30)]
     assert (

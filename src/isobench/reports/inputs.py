@@ -21,7 +21,8 @@ def brief(model: ModelRecord, seed: int) -> str:
     if model.input_sets:
         return f"inputs: {len(model.input_sets)} sets in rotation: {_some(model.input_sets)}"
     named = _some([f"{one.parameter or one.name} {_origin(one)}" for one in inputs])
-    return f"inputs: {named} (seed {seed})"
+    given = all(one.rule.startswith("given: ") for one in inputs)
+    return f"inputs: {named}" if given else f"inputs: {named} (seed {seed})"
 
 
 def sets(found: InputSets) -> str:
