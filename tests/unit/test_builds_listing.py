@@ -113,3 +113,6 @@ def test_an_onnx_file_that_builds_share_counts_once_and_goes_with_the_last(
     assert (shared / "model.onnx").is_file()
     run(capsys, "cache", "remove", "bb22")
     assert not shared.exists()
+    (paths.builds() / "onnx" / "of-a-model-that-was-never-built").mkdir()
+    run(capsys, "cache", "remove", "--all")
+    assert list((paths.builds() / "onnx").iterdir()) == []

@@ -83,6 +83,13 @@ def remove_build(one: CachedBuild) -> None:
         ) from None
 
 
+def remove_unused() -> None:
+    """Remove stored ONNX files that no Build uses: of models that couldn't be built, and of interrupted copies."""
+    for folder in onnx_store.folder().glob("*"):
+        if not _is_used(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _described(folder: Path) -> CachedBuild:
     try:
         description = protocol.read_json(folder / build.BUILD_FILE, build.SCHEMA)
