@@ -109,7 +109,7 @@ def plan(
         rt_args=dict(rt_args or {}),
         interleaved=interleaved,
         wait=wait,
-        command=tuple(sys.argv),
+        command=_command(),
         results=results,
     )
 
@@ -172,6 +172,14 @@ def _fitting(models: list[Model]) -> list[Model]:
 
 def _choice(given: str | RuntimeChoice) -> RuntimeChoice:
     return RuntimeChoice.parse(given) if isinstance(given, str) else given
+
+
+def _command() -> tuple[str, ...]:
+    if not any(word.startswith("--env") for word in sys.argv):
+        return tuple(sys.argv)
+    from isobench.planning import script_variables
+
+    return script_variables.without_secrets(sys.argv)
 
 
 def _check_folder(results: Path) -> None:

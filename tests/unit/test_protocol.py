@@ -102,3 +102,20 @@ def test_the_exchange_works_on_pythons_without_str_enum() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-B", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["loading", "loading", '"loading"', "True", "True"]
+
+
+@pytest.mark.parametrize(
+    ("exception", "message", "expected"),
+    [
+        ("MemoryError", "", True),
+        ("_ArrayMemoryError", "Unable to allocate 8.00 TiB", True),
+        ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB", True),
+        ("RuntimeError", "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes", True),
+        ("RuntimeException", "Failed to allocate memory for requested buffer of size 4", True),
+        ("RuntimeError", "std::bad_alloc", True),
+        ("RuntimeError", "the size of tensor a must match", False),
+        ("ValueError", "memory", False),
+    ],
+)
+def test_out_of_memory_is_recognised_by_what_each_allocator_says(exception: str, message: str, expected: bool) -> None:
+    assert protocol.out_of_memory(exception, message) is expected

@@ -72,6 +72,17 @@ def recorded(variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def without_secrets(command: Sequence[str]) -> tuple[str, ...]:
+    """A command line as a Result has it: without the values of variables whose names say that they are secret."""
+    shown = list(command)
+    for place, word in enumerate(command):
+        option = "--env=" if word.startswith("--env=") else ""
+        name, separator, _ = word.removeprefix("--env=").partition("=")
+        if (option or command[place - 1] == "--env") and separator and _SECRET.search(name):
+            shown[place] = f"{option}{name}=..."
+    return tuple(shown)
+
+
 def unpassed(missing: Sequence[str], variables: Mapping[str, str]) -> list[str]:
     """A sentence on each variable that a script asked for in vain, although it is set here."""
     return [
