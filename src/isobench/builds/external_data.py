@@ -19,7 +19,7 @@ CACHES = ("blobs", ".git/annex/objects", ".dvc/cache")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalFile:
-    """A file with weights: `location` is its name in the ONNX file, relative to that; `path` where it really lies."""
+    """A file with weights: `location` is its name in the ONNX file, relative to that; `path` may be a link."""
 
     location: str
     path: Path
@@ -120,7 +120,7 @@ def _resolved(path: Path, location: str) -> Path:
     except (OSError, ValueError) as error:  # a name that is too long, or with a NUL
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelError(f"{path} has weights in {shown}, which can't be read: {reason}") from None
-    if target is None:
+    if found is None or target is None:
         raise ModelError(
             f"{path} has weights in {shown}, which is missing", hint="Copy it to the folder of the .onnx file."
         )
@@ -131,7 +131,7 @@ def _resolved(path: Path, location: str) -> Path:
             f"{path} has weights in {shown}, a link to {target}, outside of its own folder, which isn't allowed",
             hint="Copy that file to the folder of the .onnx file.",
         )
-    return target
+    return found
 
 
 def _allowed(path: Path) -> Iterator[Path]:
