@@ -165,6 +165,7 @@ LEGAL: dict[str, tuple[str, tuple[int, ...]]] = {
         (4, 0, 3),
     ),
     "Expand": ("g (float[3,1] x, int64[3] s) => (float[2,3,6] y) { y = Expand(x, s) }", (2, 3, 6)),
+    "Expand, declared wrongly": ("g (float[3,1] x, int64[2] s) => (float[4,6] y) { y = Expand(x, s) }", (3, 6)),
     "ConstantOfShape": ("g (int64[3] s) => (float[4,3,2] y) { y = ConstantOfShape(s) }", (4, 3, 2)),
     "Tile": ("g (float[2,3] x, int64[2] r) => (float[4,9] y) { y = Tile(x, r) }", (4, 9)),
     "Tile, nothing declared": ("g (float[2,3] x, int64[2] r) => (float[a,b] y) { y = Tile(x, r) }", (2, 3)),

@@ -12,6 +12,9 @@ from isobench.builds.graph_view import KNOWN_ELEMENTS, Scope, has_values
 if TYPE_CHECKING:
     import onnx
 
+MOST = 100_000
+"""Values that are computed at most."""
+
 DEPTH = 200
 """The longest chain of nodes that is evaluated."""
 
@@ -35,6 +38,11 @@ class Constants:
         self._found: dict[tuple[int, str], Any] = {}
         self._under_way: set[tuple[int, str]] = set()
         self._cut_short = 0
+        self._computed = 0
+
+    def not_yet(self) -> None:
+        """Called where a value isn't known yet: what depends on it is computed again when it's asked for again."""
+        self._cut_short += 1
 
     def value(self, scope: Scope, name: str) -> Any:
         """The value as a numpy array, or None if it isn't known before the graph runs, or is large."""
@@ -44,9 +52,10 @@ class Constants:
         key = id(home), name
         if key in self._found:
             return self._found[key]
-        if key in self._under_way or len(self._under_way) >= DEPTH:
-            self._cut_short += 1
+        if key in self._under_way or len(self._under_way) >= DEPTH or self._computed >= MOST:
+            self.not_yet()
             return None
+        self._computed += 1
         before = self._cut_short
         self._under_way.add(key)
         value = self._compute(home, name)

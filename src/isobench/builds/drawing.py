@@ -114,6 +114,7 @@ class _Drawing:
         self.given = given
         self.constants = Constants(self._value)
         self._done = dict(done)
+        self._under_way: set[str] = set()
         self._exact: set[str] = set()
 
     def all(self) -> list[Drawn]:
@@ -131,6 +132,9 @@ class _Drawing:
         if name in self.given:
             return self.given[name]
         spec = self.specs.get(name)
+        if name in self._under_way:
+            self.constants.not_yet()
+            return None
         if spec is None or math.prod(size or 0 for size in spec.shape) > KNOWN_ELEMENTS:
             return None
         return self._draw(spec)[0]
@@ -138,7 +142,9 @@ class _Drawing:
     def _draw(self, spec: TensorSpec) -> tuple[Any, Drawn]:
         if spec.name not in self._done:
             uses = self._uses(spec)
+            self._under_way.add(spec.name)
             use, rule = self._rule(spec, uses)
+            self._under_way.remove(spec.name)
             if rule.structural:
                 self._exact.add(spec.name)
             decides = self._decision(spec) if rule.exact is None else None

@@ -120,7 +120,7 @@ SHAPE_ONLY = frozenset({"ConstantOfShape", "EyeLike", "Shape", "Size"})
 def decision(view: GraphView, name: str) -> Use | None:
     """The If or Loop whose branch or count is computed from the values of the graph input `name`, if there is one."""
     waiting, seen = [(view.main, name)], {(id(view.main), name)}
-    while waiting:
+    while waiting and view.bodies:
         scope, value = waiting.pop(0)
         reached = _returned(scope, value)
         for consumer in view.consumers_of(scope, value):

@@ -71,7 +71,7 @@ def expand(at: At) -> Rule | None:
     own = [*[1] * (count - len(sizes)), *sizes[max(0, len(sizes) - count) :]]
     if declared is not None and len(declared) >= count:
         last = declared[len(declared) - count :]
-        own = [size if other is None else other for size, other in zip(own, last, strict=True)]
+        own = [other if size == 1 and other is not None else size for size, other in zip(own, last, strict=True)]
     return exactly(at, [size if entry is None else entry for size, entry in zip(own, at.fixed(), strict=True)])
 
 
