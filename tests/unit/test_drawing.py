@@ -356,6 +356,21 @@ def test_an_operator_that_onnx_does_not_know_is_no_obstacle() -> None:
     assert set(values(text, "i")) <= {0, 1}
 
 
+def test_what_the_checker_does_not_like_is_no_obstacle() -> None:
+    made = model("""g (float[5,2] x, int64[2,9] i) => (float[2,9,2] y) <int64[1] a = {0}, int64[1] b = {3}> {
+        t = Slice(x, a, b)
+        u = com.microsoft.Gelu(t)
+        y = Gather(t, i) }""")
+    nodes = list(made.graph.node)
+    del made.graph.node[:], made.opset_import[1:]
+    made.graph.node.extend(reversed(nodes))
+    made.opset_import[0].domain = "ai.onnx"
+    made.graph.output[0].type.tensor_type.ClearField("shape")
+    made.graph.ClearField("name")
+    rules = [entry.rule for entry in drawing.draw(made, specs(made.graph), 0)]
+    assert rules == ["standard normal", "indices of t (0 to 2)"]
+
+
 def test_operands_name_role_and_node() -> None:
     text = "g (float[2,6] x, int64[2] s) => (float[a,b] y) { [reshape_1] y = Reshape(x, s) }"
     drawn = draw(text)["s"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isobench.builds.drawing import Drawn
+from isobench.builds.graph_view import read_by
 from isobench.errors import IsobenchError, ModelError
 from isobench.failures import FailureKind, Phase
 from isobench.planning.models import Model
@@ -69,13 +70,13 @@ def _at_node(operator: str, name: str, drawn: Sequence[Drawn]) -> list[tuple[Dra
 def _computed_from(operator: str, name: str, graph: onnx.GraphProto) -> set[str]:
     """All values that the node, or the nodes of that operator if it has no name, is computed from."""
     producers = {output: node for node in graph.node for output in node.output}
-    waiting = [read for node in graph.node if _contains(node, operator, name) for read in _reads(node)]
+    waiting = [read for node in graph.node if _contains(node, operator, name) for read in read_by(node)]
     found: set[str] = set()
     while waiting:
         value = waiting.pop()
         if value not in found:
             found.add(value)
-            waiting += _reads(producers[value]) if value in producers else []
+            waiting += read_by(producers[value]) if value in producers else []
     return found
 
 
@@ -84,11 +85,6 @@ def _contains(node: onnx.NodeProto, operator: str, name: str) -> bool:
     if node.op_type == operator and node.name == name:
         return True
     return any(_contains(inner, operator, name) for body in _bodies(node) for inner in body.node)
-
-
-def _reads(node: onnx.NodeProto) -> list[str]:
-    """The values that a node reads, those that its bodies read included."""
-    return [*node.input, *(value for body in _bodies(node) for inner in body.node for value in _reads(inner))]
 
 
 def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:

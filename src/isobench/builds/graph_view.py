@@ -157,6 +157,12 @@ def has_values(tensor: onnx.TensorProto) -> bool:
     return small and tensor.data_type != tensor.UNDEFINED
 
 
+def read_by(node: onnx.NodeProto) -> list[str]:
+    """The values that a node reads, those that its bodies read included."""
+    bodies = [body for attribute in node.attribute for body in bodies_in(attribute)]
+    return [*node.input, *(name for body in bodies for inner in body.node for name in read_by(inner))]
+
+
 def bodies_in(attribute: Any) -> list[onnx.GraphProto]:
     found: list[onnx.GraphProto] = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
     return found

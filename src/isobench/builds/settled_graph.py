@@ -5,6 +5,7 @@ The weights aren't needed, so a model with external data, or of more than 2 GB, 
 
 from __future__ import annotations
 
+import graphlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -107,8 +108,12 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx
     from onnx import inliner
 
-    slim = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    slim = onnx.ModelProto(ir_version=model.ir_version)
     slim.graph.CopyFrom(_slim(model.graph))
+    versions = {_domain(entry.domain): entry.version for entry in model.opset_import}
+    newest = {"": onnx.defs.onnx_opset_version()}
+    missing = {domain: newest.get(domain, 1) for domain in sorted(_domains(slim.graph) - set(versions))}
+    slim.opset_import.extend(onnx.helper.make_opsetid(*entry) for entry in {**missing, **versions}.items())
     if model.functions:
         slim.functions.extend(model.functions)
         # Whatever is wrong with the functions, ONNX Runtime's message will say it better.
@@ -121,13 +126,36 @@ def _slim(graph: onnx.GraphProto) -> onnx.GraphProto:
 
     slim = onnx.GraphProto(name=graph.name, input=graph.input, output=graph.output, value_info=graph.value_info)
     slim.initializer.extend(_slim_tensor(tensor) for tensor in graph.initializer)
-    for node in graph.node:
-        copy = slim.node.add(op_type=node.op_type, domain=node.domain, name=node.name)
+    for node in _in_order(graph):
+        copy = slim.node.add(op_type=node.op_type, domain=_domain(node.domain), name=node.name)
         copy.input.extend(node.input)
         copy.output.extend(node.output)
         for attribute in node.attribute:
             copy.attribute.append(_slim_attribute(attribute))
     return slim
+
+
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+def _domains(graph: onnx.GraphProto) -> set[str]:
+    """The domains of all operators: inference fails where a model doesn't import one of them."""
+    inner = [body for node in graph.node for attribute in node.attribute for body in bodies_in(attribute)]
+    return {node.domain for node in graph.node}.union(*map(_domains, inner))
+
+
+def _in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes in an order in which they can run, as inference requires it: the file's own, if it is one."""
+    nodes = list(graph.node)
+    producers = {output: place for place, node in enumerate(nodes) for output in node.output if output}
+    before = [{producers[name] for name in graph_view.read_by(node) if name in producers} for node in nodes]
+    if all(max(places, default=-1) < place for place, places in enumerate(before)):
+        return nodes
+    try:
+        return [nodes[place] for place in graphlib.TopologicalSorter(dict(enumerate(before))).static_order()]
+    except graphlib.CycleError:
+        return nodes
 
 
 def _slim_attribute(attribute: onnx.AttributeProto) -> onnx.AttributeProto:
