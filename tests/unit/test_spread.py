@@ -258,3 +258,12 @@ def test_what_the_model_computes_on_another_path_of_its_own_is_right_and_mention
     assert not judged(expected, tensor(VALUES + 1)).ok
     assert not judged(expected, tensor(padded)).notes
     assert alternatives([tensor(VALUES)], [tensor(noise(1e-6))]) == []
+
+
+def test_a_decision_in_a_small_output_is_no_part_of_the_spread() -> None:
+    value = tensor([0.0, 1.0, 2.0, 4.0, 3.0])
+    expected = expected_of(value, (1, tensor([0.0, 1.0, 3.0, 4.0, 3.0])), (16, value))
+    [found] = expected.spreads.values()
+    assert (found.spread, found.unstable) == (0.0, 1)
+    assert judged(expected, tensor([0.0, 1.0, 3.0, 4.0, 3.0])).ok
+    assert not judged(expected, tensor([0.0, 2.0, 2.0, 4.0, 3.0])).ok

@@ -202,13 +202,13 @@ def _spread(
 
 
 def _outliers(per_unit: Array, farthest: Array, tolerance: float) -> Array:
-    """Which elements were decided the other way in an evaluation. Among few elements, those that weren't finite."""
+    """Which elements were decided the other way in an evaluation, compared with 99 % of them, or half of a few."""
     import numpy as np
 
-    if per_unit.size < ALWAYS_JUDGED:
+    if not per_unit.size:
         return ~np.isfinite(farthest)
-    usual = float(np.quantile(per_unit, 0.99))
-    return (farthest > tolerance) & ~(per_unit <= OUTLIER * usual)
+    usual = float(np.quantile(per_unit, 0.99 if per_unit.size >= ALWAYS_JUDGED else 0.5))
+    return (farthest > tolerance) & ~(per_unit <= OUTLIER * max(usual, EPS["float32"]))
 
 
 def _of_usual(distances: Array, arithmetic: str) -> float:
