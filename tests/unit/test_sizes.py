@@ -189,3 +189,11 @@ def test_the_sizes_of_load_onnx_are_for_those_of_several_files_that_have_them(tm
     assert alone.dimensions == {"batch": 2}  # refused when it is read
     with pytest.raises(UsageError, match="no dynamic dimension 'bach'"):
         LoadOnnx(dim=["bach=2"]).with_sizes(models)
+
+
+def test_a_batch_without_size_or_name_is_one_where_nothing_else_is_open(tmp_path: Path) -> None:
+    assert sizes.batches_of_one(read(tmp_path, x=[None, 4], y=[2, 3]), []) == {"x": (1, 4)}
+    assert sizes.batches_of_one(read(tmp_path, x=["?", 4], y=[None, 2, 2]), []) == {"x": (1, 4), "y": (1, 2, 2)}
+    assert sizes.batches_of_one(read(tmp_path, x=[None, 4], y=[None, 4]), ["y"]) == {}
+    for other in (["n", 4], [None, None], [None], None):
+        assert sizes.batches_of_one(read(tmp_path, x=[None, 4], y=other), []) == {}

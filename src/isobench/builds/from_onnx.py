@@ -97,7 +97,7 @@ def build(
         finished,
         spreads=spreads,
         deterministic=not any(spread.random for spread in spreads),
-        notes=(*finished.notes, *notes),
+        notes=(*inputs.notes, *finished.notes, *notes),
     )
     store(finished, made)
     shutil.rmtree(run_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ class OnnxInputs:
 
     An input that isn't a tensor (a sequence, a map, an optional) has several `tensors`, or none: see
     `workers/protocol.py`. `expected` are outputs that were given with the inputs, and `reference` where they come from.
-    `drawn` are the tensors that were drawn, with what they are used as.
+    `drawn` are the tensors that were drawn, with what they are used as. `notes` say which sizes were assumed.
     """
 
     specs: tuple[TensorSpec, ...]
@@ -32,6 +33,7 @@ class OnnxInputs:
     expected: tuple[protocol.Tensor, ...] | None
     reference: str
     drawn: tuple[drawing.Drawn, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def tensor_specs(self) -> tuple[TensorSpec, ...]:
@@ -46,7 +48,9 @@ def prepare(model: Model, found: OnnxFile, seed: int) -> OnnxInputs:
         ModelError: no values are valid.
     """
     given = given_inputs.of_onnx(model, found)
-    specs = sizes.settle(found, model.dimensions, {**model.shapes, **given.shapes})
+    shapes = {**model.shapes, **given.shapes}
+    of_one = sizes.batches_of_one(found, shapes)
+    specs = sizes.settle(found, model.dimensions, {**of_one, **shapes})
     given = given_inputs.filled(model, specs, given, seed)
     tensors: list[protocol.Tensor] = []
     values: list[InputValues] = []
@@ -67,7 +71,13 @@ def prepare(model: Model, found: OnnxFile, seed: int) -> OnnxInputs:
         expected=given.expected,
         reference=given.reference,
         drawn=tuple(drawn.values()),
+        notes=tuple(_batch_note(name, shape) for name, shape in of_one.items()),
     )
+
+
+def _batch_note(name: str, shape: tuple[int, ...]) -> str:
+    example = shlex.quote(f"{name}={','.join(map(str, (8, *shape[1:])))}")
+    return f"{name} doesn't fix its batch size: 1 was used; to change it: --shape {example}"
 
 
 def _is_part(tensor: str, name: str) -> bool:

@@ -59,6 +59,21 @@ def settle(found: OnnxFile, dimensions: Mapping[str, int], shapes: Mapping[str, 
     return settled
 
 
+def batches_of_one(found: OnnxFile, given: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """The shapes of inputs that leave nothing open but their first size, which has no name: a batch of one.
+
+    Classical models are exported so. It is assumed only where nothing else is open, and no input's shape is `given`.
+    An input of one dimension has no batch.
+    """
+    dynamic = [spec for spec in found.inputs if None in spec.shape or spec.name in found.unranked]
+    batched = {
+        spec.name: (1, *(size for size in spec.shape[1:] if size is not None))
+        for spec in dynamic
+        if len(spec.shape) > 1 and None not in spec.shape[1:] and is_placeholder(found.symbols[spec.name][0])
+    }
+    return batched if len(batched) == len(dynamic) and not set(batched) & set(given) else {}
+
+
 def fixed(found: OnnxFile, settled: Sequence[TensorSpec]) -> Fixed:
     """How a runtime is to fix the sizes, so that its graph has no open ones."""
     by_name: dict[str, set[int]] = {}
