@@ -46,9 +46,10 @@ def prepare(module: torch.nn.Module) -> None:
 
     A module that the script compiled in place is as it was before: it would run the script's compiled code in ours.
     """
+    if _compile is not None:
+        torch.compile = _compile  # also where the script didn't call it: ours would be taken for the script's
     if not _compiles:
         return
-    torch.compile = _compile
     torch.compiler.set_stance("default")
     for part in module.modules():
         if getattr(part, "_compiled_call_impl", None) is not None:

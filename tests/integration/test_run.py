@@ -128,6 +128,7 @@ def test_a_script_with_two_models_is_measured_on_every_runtime() -> None:
     [compiled] = [one for one in found[:3] if one["runtime"]["name"] == "torch-compiled"]
     assert compiled["outcome"]["runs"][0]["cold_start"]["compile_s"] > 0
     assert compiled["outcome"]["facts"]["compile_cache"] in {"cold", "warm"}
+    assert compiled["outcome"]["facts"]["graphs"] > 0
     assert compiled["outcome"]["facts"]["weights_sha256"] == compiled["model"]["weights_sha256"]
 
 
