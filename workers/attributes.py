@@ -21,7 +21,8 @@ _LARGEST_INT = 1 << 31
 """Larger integers may be hashes, ids or times."""
 _LARGEST_FRACTION = 1000.0
 """Larger numbers with a fraction may be times."""
-_NAME_BY_CHANCE = re.compile(r"[0-9a-fA-F]{8}|[\\/]")
+_NAME_BY_CHANCE = re.compile(r"(?=[a-fA-F]*[0-9])[0-9a-fA-F]{6}|[\\/]")
+"""Hexadecimal digits as of a random name, or a path."""
 _OF_EVERY_MODULE = frozenset(vars(torch.nn.Module()))
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -16,9 +17,12 @@ import protocol
 import pytrees
 import sameness
 import script_errors
+from harness import Refused
 from module_state import State
 from observed import Observed
+from protocol import FailureKind
 
+_UNREAD = (types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType)
 _BATCH_NORMS = torch.nn.modules.batchnorm._BatchNorm
 
 
@@ -92,6 +96,12 @@ class Subject:
             Refused: an output has a type that isobench can't store.
         """
         value = self.returned(*pytrees.copied_call(args, kwargs), seed)
+        if isinstance(value, _UNREAD):
+            raise Refused(
+                FailureKind.MODEL_ERROR,
+                f"{self.model.name} returns a {type(value).__name__}, which computes nothing until it is read",
+                "Return what the model computes from its forward method, or measure a part of it: --max-depth 1",
+            )
         return [pytrees.to_file(name, tensor) for name, tensor in pytrees.outputs(value)]
 
     def not_exportable(self) -> str:
@@ -129,6 +139,7 @@ class Subject:
 
 def decided(model: Observed, seed: int) -> tuple[Subject, list[str]]:
     """Try how the model must be called, and say in notes what users may not expect."""
+    _require_repeatable(model)
     subject = Subject(model, Calling(grad_mode=model.surroundings.grad_mode), decided=False)
     notes = list(model.notes)
     if model.training:
@@ -144,6 +155,19 @@ def decided(model: Observed, seed: int) -> tuple[Subject, list[str]]:
         shown = ", ".join(renewed[:4]) + (f" and {len(renewed) - 4} more" if len(renewed) > 4 else "")
         notes.append(f"a call changes {shown}: renewed before each inference, outside of the timed part")
     return Subject(model, subject.calling._replace(grad_mode=grad_mode, renewed=renewed)), notes
+
+
+def _require_repeatable(model: Observed) -> None:
+    """Raises:
+    Refused: an input can be read only once.
+    """
+    for name, leaf in [*pytrees.leaves("args", model.args), *pytrees.leaves("kwargs", model.kwargs)]:
+        if isinstance(leaf, Iterator):
+            raise Refused(
+                FailureKind.MODEL_ERROR,
+                f"the input {name} of {model.name} is a {type(leaf).__name__}, which one call uses up",
+                "Give the model a list, or a tensor.",
+            )
 
 
 def _changes(subject: Subject, seed: int) -> list[str]:

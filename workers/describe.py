@@ -15,16 +15,18 @@ import pytrees
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
-def hash_of(module: torch.nn.Module, args: Any, kwargs: Any, context: str = "") -> str:
+def hash_of(module: torch.nn.Module, args: Any, kwargs: Any, context: str = "", *, plain: bool = True) -> str:
     """8 hex digits over the structure, the shapes and types of parameters and buffers, and the call.
 
     Of the structure, parts and their plain attributes count; of the call, shapes, types, plain numbers, which of its
     tensors are one and the same, and the context (`Surroundings.text`). Values of weights, paths, lines and addresses
-    never count.
+    never count. Without `plain`, neither do the attributes.
     """
     lines = [f"{name}: {type(part).__name__}({_extra(part)})" for name, part in module.named_modules()]
     lines += [
-        f"{name}.{key} = {text}" for name, part in module.named_modules() for key, text in attributes.of(part).items()
+        f"{name}.{key} = {text}"
+        for name, part in module.named_modules()
+        for key, text in (attributes.of(part).items() if plain else ())
     ]
     for kind, tensors in (("parameter", module.named_parameters()), ("buffer", module.named_buffers())):
         lines += [f"{kind} {name}: {type_of(tensor)}" for name, tensor in tensors]

@@ -49,6 +49,7 @@ def _execute(
             model.args, model.kwargs = given_call.filled(model.args, model.kwargs, given[model.hash])
         try:
             made = _make(model, observation.files, folder, seed, onnx, opset)
+            made["calling"] |= {"structure": model.structure, "place": observe.place_of(observation, model)}
         except Exception as error:
             if len(models) == 1:
                 raise
@@ -61,7 +62,7 @@ def _execute(
         "alone": alone,
         "dependencies": observation.files.dependencies(),
         "missing_variables": observation.files.missing_variables(),
-        "notes": script_compiles.notes(),
+        "notes": [*script_compiles.notes(), *([] if hash else observe.notes(observation))],
     }
 
 

@@ -17,10 +17,14 @@ from watching import Told, Watcher
 
 
 class Observation(NamedTuple):
-    """The models in the order of their first call, callers before sub-models, and what the script depends on."""
+    """The models in the order of their first call, callers before sub-models, and what the script depends on.
+
+    `methods` are those that the script calls in place of a model: `Net.forward`.
+    """
 
     models: list[Observed]
     files: script_files.Files
+    methods: tuple[str, ...] = ()
 
 
 def run_script(
@@ -41,12 +45,13 @@ def run_script(
     script_main.seed_all(seed)
     with watcher.watching(), files.recording(), script_compiles.eager():
         exit_call = script_main.run(script, script_args)
-    models = _merged(watcher.models())
+    called = watcher.models()
+    models = _merged(called)
     if not models:
         raise _never_called_well(script, watcher.told) or script_errors.nothing_called(
             script, watcher.created(), exit_call
         )
-    return Observation(models, files)
+    return Observation(models, files, tuple(dict.fromkeys(model.part_of for model in called if model.part_of)))
 
 
 def cases(observation: Observation) -> list[Observed]:
@@ -65,6 +70,35 @@ def all_cases(observation: Observation) -> list[Observed]:
     """The same; none where the script calls only parts of a model."""
     called = [model for model in observation.models if model.depth == 0 and not model.part_of]
     return [model for model in called if model.is_case] or called
+
+
+def find_again(observation: Observation, wanted: str, structure: str, place: int) -> Observed:
+    """The model that had the hash `wanted` when it was built, or else the one in its place among those alike.
+
+    Attributes that differ from run to run, such as a random name, change the hash; the structure is the same.
+
+    Raises:
+        Refused: there is no such model.
+    """
+    alike = [model for model in observation.models if model.structure == structure]
+    if place < len(alike) and not any(model.hash == wanted for model in observation.models):
+        return alike[place]
+    return find(observation, wanted)
+
+
+def place_of(observation: Observation, wanted: Observed) -> int:
+    """The place of a model among those with the same structure."""
+    return [model for model in observation.models if model.structure == wanted.structure].index(wanted)
+
+
+def notes(observation: Observation) -> list[str]:
+    """What users may miss: methods of models that the script calls in place of the models themselves."""
+    names = {type(model.module).__name__ for model in all_cases(observation)}
+    return [
+        f"the script calls {method} directly, which isn't measured: call the model itself, model(x)"
+        for method in observation.methods
+        if method.partition(".")[0] not in names
+    ]
 
 
 def find(observation: Observation, wanted: str) -> Observed:
@@ -121,6 +155,7 @@ def _merged(models: list[Observed]) -> list[Observed]:
     for model in models:
         first = by_hash.setdefault(model.hash, model)
         if first is not model:
+            first.part_of = first.part_of and model.part_of
             first.instances += first.module is not model.module
             first.invocations += model.invocations
     merged = list(by_hash.values())

@@ -36,7 +36,7 @@ class Observed:
         self.where = ""
         self.name = type(module).__name__
         self.notes: list[str] = []
-        self.hash = ""
+        self.hash = self.structure = ""
         self._state: State | None = None
         self._facts: dict[str, str] = {}
         self._parameters = self._parameter_bytes = 0
@@ -50,7 +50,9 @@ class Observed:
             parameters = [one for one in self.module.parameters() if not torch.nn.parameter.is_lazy(one)]
             self._parameters = sum(one.numel() for one in parameters)
             self._parameter_bytes = sum(one.numel() * one.element_size() for one in parameters)
-            self.hash = describe.hash_of(self.module, self.args, self.kwargs, self.surroundings.text())
+            context = self.surroundings.text()
+            self.hash = describe.hash_of(self.module, self.args, self.kwargs, context)
+            self.structure = describe.hash_of(self.module, self.args, self.kwargs, context, plain=False)
             self._facts = describe.facts_of_call(self.args, self.kwargs) | {"context": self.surroundings.text()}
             for name, part in self.module.named_modules():
                 self._facts |= {f"{name}.{key}".lstrip("."): text for key, text in attributes.of(part).items()}

@@ -111,7 +111,8 @@ def to_file(name: str, tensor: torch.Tensor) -> protocol.Tensor:
         what = f"{str(tensor.layout).removeprefix('torch.')} tensor of {dtype_name(tensor)}"
         if tensor.device.type == "meta":
             what = "tensor on the meta device, which has no values"
-        raise Refused(FailureKind.MODEL_ERROR, f"{name} is a {what}: isobench can't compare it")
+        hint = "Create the model and its inputs on the CPU." if tensor.device.type == "meta" else ""
+        raise Refused(FailureKind.MODEL_ERROR, f"{name} is a {what}: isobench can't compare it", hint)
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     data = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
     return protocol.Tensor(name, dtype_name(tensor), tuple(tensor.shape), data)

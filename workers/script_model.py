@@ -20,6 +20,7 @@ import protocol
 import pytrees
 from calling import Calling, Subject
 from harness import request
+from observed import Observed
 
 
 def load() -> tuple[torch.nn.Module, Any, Any]:
@@ -39,7 +40,7 @@ def load_subject() -> tuple[Subject, Any, Any]:
     observation = observe.run_script(
         model["script"], model["script_args"], request()["seed"], model["max_depth"], gpus=not on_cpu
     )
-    subject = Subject(observe.find(observation, model["hash"]), Calling.from_json(model["calling"]))
+    subject = Subject(_found(observation), Calling.from_json(model["calling"]))
     return subject, *_filled(subject, model["inputs_file"])
 
 
@@ -52,6 +53,12 @@ def _filled(subject: Subject, inputs_file: str) -> tuple[Any, Any]:
     given = {tensor.name: pytrees.from_file(tensor) for tensor in protocol.read_tensors(inputs_file)}
     args, kwargs = pytrees.filled(subject.model.args, subject.model.kwargs, given)
     return args, kwargs
+
+
+def _found(observation: observe.Observation) -> Observed:
+    model = request()["model"]
+    calling = model["calling"]
+    return observe.find_again(observation, model["hash"], calling["structure"], calling["place"])
 
 
 def read_outputs(value: Any) -> list[protocol.Tensor]:

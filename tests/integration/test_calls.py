@@ -114,8 +114,28 @@ def test_one_bad_model_leaves_its_neighbours_alone() -> None:
         ModelError, match=r"Sparse can't be exported to ONNX: ONNX has no operator for aten\._sparse_addmm"
     ):
         made["Sparse"].require_onnx()
+    with pytest.raises(ModelError, match="Yields returns a generator, which computes nothing until it is read"):
+        made["Yields"].require()
+    again, once = (build for name, build in made.items() if name.startswith("Stacks"))
+    with pytest.raises(ModelError, match=r"the input args\.0 of Stacks.* is a generator, which one call uses up"):
+        once.require()
+    assert (
+        "the script calls Other.encode directly, which isn't measured: call the model itself, model(x)" in again.notes
+    )
     with pytest.raises(ModelError, match="Talks can't be exported to ONNX: it returns no tensors, but a str"):
         made["Talks"].require_onnx()
+
+
+def test_a_model_whose_attributes_differ_in_each_run_is_found_again(tmp_path: Path) -> None:
+    script = tmp_path / "named.py"
+    script.write_text(
+        "import time, torch\nclass Named(torch.nn.Linear):\n    pass\n"
+        "for width in (1, 2):\n    named = Named(2, 2)\n    named.made_s = time.perf_counter() % 1\n"
+        "    named.eval()(torch.ones(1, 2))\n"
+    )
+    for result in isobench.benchmark_all([script], runtimes=["torch-eager"], iterations=2, warmup=1):
+        assert result.outcome.status == "measured", result.outcome
+        assert result.outcome.correctness.ok
 
 
 def test_training_mode_is_kept_where_the_script_chose_it_and_noted_where_it_matters() -> None:

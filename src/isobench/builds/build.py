@@ -62,12 +62,15 @@ class Calling:
     """How a script's model is called, as `workers/calling.py` decided it.
 
     `grad_mode` is "inference_mode", "no_grad" or "grad". `renewed` are the inputs, attributes and buffers that a call
-    changes, which are set back before each inference. `evaluating`: the model is set to eval().
+    changes, which are set back before each inference. `evaluating`: the model is set to eval(). `structure`
+    and `place` find a model again whose hash isn't the same in each run.
     """
 
     grad_mode: str = "inference_mode"
     renewed: tuple[str, ...] = ()
     evaluating: bool = False
+    structure: str = ""
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

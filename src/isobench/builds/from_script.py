@@ -195,7 +195,7 @@ def _stored(
 
 
 def _calling(entry: Mapping[str, Any]) -> Calling:
-    return Calling(grad_mode=entry["grad_mode"], renewed=tuple(entry["renewed"]), evaluating=entry["evaluating"])
+    return Calling(**{**entry, "renewed": tuple(entry["renewed"])})
 
 
 def _exported(entry: Mapping[str, Any] | None, folder: Path) -> tuple[Onnx | ExportError | None, tuple[str, ...]]:

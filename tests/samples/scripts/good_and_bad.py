@@ -1,4 +1,4 @@
-"""Four models: words alone as output, a sparse buffer, a model that can't be called twice, and one as good as any."""
+"""Good models, and such as can't be measured, or not everywhere: each for another reason."""
 
 import torch
 from torch import nn
@@ -37,6 +37,30 @@ class Once(nn.Module):
         return self.fc(x)
 
 
+class Yields(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, rows):
+        yield from map(self.fc, rows)
+
+
+class Stacks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, rows):
+        return self.fc(torch.stack(list(rows)))
+
+    def encode(self, x):
+        return self.fc(x)
+
+
 torch.manual_seed(0)
-for model in (Talks(), Once(), Sparse(), nn.Linear(4, 4)):
+for model in (Talks(), Once(), Sparse(), nn.Linear(4, 4), Yields(), Stacks()):
     model.eval()(torch.ones(1, 4))
+Stacks().eval()(row for row in torch.ones(1, 4))
+Other = type("Other", (Stacks,), {})
+Other().eval().encode(torch.ones(1, 4))
