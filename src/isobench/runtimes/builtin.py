@@ -84,7 +84,7 @@ class OpenVinoRT(WorkerRT):
 
 
 class _TorchRT(WorkerRT):
-    """The script's module, in eval() and inference_mode."""
+    """The script's module, as the script calls it."""
 
     environment = "torch"
     worker = "torch_worker.py"
