@@ -66,9 +66,9 @@ import torch_worker
 backends, reported = torch.backends, {{}}
 script, requested = {script!r}, {requested!r}
 exec(script)
-reported["before"] = torch_worker._facts(torch.nn.Linear(1, 1), compiled=False)["float32_matmul_precision"]
+reported["before"] = torch_worker._matmul_precision()
 torch_cuda.use_tf32(requested == "on")
-reported["after"] = torch_worker._facts(torch.nn.Linear(1, 1), compiled=False)["float32_matmul_precision"]
+reported["after"] = torch_worker._matmul_precision()
 reported["in effect"] = [
     place.fp32_precision for place in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends.cudnn)
 ]
