@@ -17,7 +17,14 @@ import pytrees
 from harness import stage
 from protocol import Phase
 
-_NOT_THE_MODELS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, __file__))
+_NOT_THE_MODELS = tuple(
+    os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, __file__, os.__file__)
+)
+_IN_WORDS = (
+    (r"No ONNX function found for <OpOverload\(op='([\w.]+)'", r"ONNX has no operator for \1"),
+    (r"PackedParams", "PyTorch's quantised layers have no form in ONNX; quantise the ONNX file instead"),
+)
+"""What exporters say (a pattern), and a sentence for it."""
 
 
 def export(
@@ -155,11 +162,9 @@ def _reported(error: BaseException) -> dict[str, str]:
     first = next((line for line in str(error).splitlines() if line.strip()), "")
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(("<", *_NOT_THE_MODELS))]
-    unknown = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", first)
-    if unknown:
-        first = f"ONNX has no operator for {unknown[1]}"
+    said = [found.expand(words) for pattern, words in _IN_WORDS if (found := re.search(pattern, first))]
     return {
-        "message": first if unknown else f"{type(error).__name__}: {first}".rstrip(": "),
+        "message": said[0] if said else f"{type(error).__name__}: {first}".rstrip(": "),
         "traceback": "".join(traceback.format_list(own)).rstrip(),
     }
 

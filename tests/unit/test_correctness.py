@@ -145,8 +145,19 @@ def test_complex_outputs_are_compared() -> None:
     assert not check([1 + 2j], [1 - 2j], np.complex64).ok
 
 
-def test_an_empty_output_is_right() -> None:
-    assert check(np.zeros((0, 4)), np.zeros((0, 4))).ok
+def test_an_empty_output_is_no_error_and_no_proof() -> None:
+    empty = tensor(np.zeros((0, 4)))
+    compared = compare(Expected.of([empty]), [empty])
+    assert (compared.ok, compared.outcome) == (True, "not-compared")
+    assert compared.notes == ("output 'y' is empty (float32[0, 4]): there is nothing to compare",)
+    beside = [empty, tensor([1], name="z")]
+    assert compare(Expected.of(beside), beside).outcome == "correct"
+
+
+def test_a_model_without_outputs_has_nothing_to_compare() -> None:
+    compared = compare(Expected.of([]), [])
+    assert (compared.ok, compared.outcome) == (True, "not-compared")
+    assert compared.notes == ("the model returns no tensors: there is nothing to compare",)
 
 
 def test_missing_unexpected_and_misshapen_outputs_are_wrong() -> None:

@@ -258,3 +258,8 @@ def test_a_run_without_outputs_is_noisy_and_what_is_said_of_outputs_is_no_noise(
     verdict = evaluation.evaluate([replace(one, comparison=compared)], SETTINGS).measured.verdict
     assert verdict.status == "clean"
     assert "output 'y' is empty" in verdict.reasons[0]
+
+
+def test_a_compiler_that_compiled_nothing_is_a_doubt() -> None:
+    assert reasons([run(0.0, facts={"graphs": 1})]) == ()
+    assert reasons([run(0.0, facts={"graphs": 0})]) == ("torch.compile compiled no graph: the model ran eagerly",)

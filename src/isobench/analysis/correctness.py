@@ -29,7 +29,7 @@ class Outcome(StrEnum):
     UNJUDGED = "unjudged"
     """The model amplifies rounding so much that other arithmetic couldn't be distinguished."""
     NOT_COMPARED = "not-compared"
-    """The runtime returned no outputs, or the output's type can't be compared."""
+    """The runtime returned no outputs, the output is empty, or its type can't be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +74,16 @@ class Correctness:
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome of all outputs: the first of wrong, not compared, unjudged and random that any of them has."""
+        """The outcome of all outputs: the first of wrong, not compared, unjudged and random that any of them has.
+
+        An empty output counts only where all are empty.
+        """
         if not self.ok:
             return Outcome.WRONG
-        found = {tensor.outcome for tensor in self.tensors}
+        compared = [tensor for tensor in self.tensors if math.prod(tensor.shape)]
+        if not compared and self.worst_absolute is None:
+            return Outcome.NOT_COMPARED
+        found = {tensor.outcome for tensor in compared}
         order = (Outcome.NOT_COMPARED, Outcome.UNJUDGED, Outcome.RANDOM)
         return next((outcome for outcome in order if outcome in found), Outcome.CORRECT)
 
@@ -156,7 +162,7 @@ def compare(expected: Expected, actual: Sequence[Tensor]) -> Correctness:
     reasons = [f"missing output {tensor.name!r}" for tensor in expected.outputs if tensor.name not in given]
     reasons += [f"unexpected output {name!r}" for name in given if name not in wanted]
     compared = []
-    notes: list[str] = []
+    notes = [] if expected.outputs else ["the model returns no tensors: there is nothing to compare"]
     for tensor in expected.outputs:
         notes += _not_finite(tensor, expected)
         if tensor.name in given:
@@ -219,7 +225,7 @@ def _compare(expected: Tensor, actual: Tensor, all_expected: Expected) -> tuple[
         note = (
             f"output {expected.name!r} is empty ({expected.dtype}{list(expected.shape)}): there is nothing to compare"
         )
-        return _blank(expected, Outcome.CORRECT, tolerance, all_expected), "", note
+        return _blank(expected, Outcome.NOT_COMPARED, tolerance, all_expected), "", note
     if expected.data == actual.data:
         same = _blank(expected, Outcome.CORRECT, tolerance, all_expected)
         return replace(same, worst_absolute=0.0, worst_relative=0.0, cosine=1.0), "", ""

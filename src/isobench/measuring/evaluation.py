@@ -227,7 +227,7 @@ def _too_wide(width: float, settings: Settings) -> list[str]:
 
 
 def _not_in_effect(runs: Sequence[CompletedRun], settings: Settings) -> list[str]:
-    """Resources that differ from the requested ones, as each worker saw them at its end."""
+    """What differs from what was requested, as each worker saw it at its end: resources, compilation."""
     doubts: dict[str, None] = {}
     for run in runs:
         actual = run.measurement.outputs.process
@@ -239,6 +239,8 @@ def _not_in_effect(runs: Sequence[CompletedRun], settings: Settings) -> list[str
             doubts[f"the worker used the CPUs {used}, requested: {machine.cpu_list(settings.cpus)}"] = None
         if settings.nice != actual.get("nice", settings.nice):
             doubts[f"the worker had the priority {actual['nice']}, requested: {settings.nice}"] = None
+        if run.facts.get("graphs") == 0:
+            doubts["torch.compile compiled no graph: the model ran eagerly"] = None
         nodes = actual.get("memory_nodes", list(settings.memory_nodes))
         if nodes != list(settings.memory_nodes):
             bound, wanted = (machine.cpu_list(some) or "none" for some in (nodes, settings.memory_nodes))
