@@ -225,7 +225,7 @@ def _rotation(
     """The rotation of several calls, None for one; what is called to warm up; and what reads the outputs of each."""
     calls = [call] if callable(call) else list(call)
     readers = [outputs] if callable(outputs) else list(outputs)
-    wanted = max(1, len(request().get("model", {}).get("inputs_files", ())))
+    wanted = max(1, len((request().get("model") or {}).get("inputs_files", ())))
     if len(calls) != wanted:
         raise Refused(
             protocol.FailureKind.BAD_ARGUMENT,

@@ -199,7 +199,10 @@ def test_an_onnx_file_with_external_data_becomes_a_build_of_its_own(tmp_path: Pa
     [build] = make(path, dimensions={"rows": 3})
     assert find(path, dimensions={"rows": 3}) == [build]
     assert find(path, dimensions={"rows": 4}) is None
-    assert (build.folder / "weights" / "big.bin").read_bytes() == (tmp_path / "weights" / "big.bin").read_bytes()
+    assert build.onnx_file is not None
+    assert (build.onnx_file.parent / "weights" / "big.bin").read_bytes() == (
+        tmp_path / "weights" / "big.bin"
+    ).read_bytes()
     [given], [expected] = protocol.read_tensors(build.inputs_file), protocol.read_tensors(build.expected_file)
     assert given.shape == expected.shape == (3, 32)
     assert given.data == expected.data, "the weights are the unit matrix"

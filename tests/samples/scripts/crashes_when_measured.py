@@ -1,20 +1,21 @@
-"""Kills its process the second time that it is called."""
+"""Kills its process when it is called more often than a build calls it."""
 
 import ctypes
 
 import torch
 from torch import nn
 
+CALLS: list[int] = []  # not in the module, whose state is set back before each call
+
 
 class Fatal(nn.Module):
     def __init__(self):
         super().__init__()
         self.linear = nn.Linear(2, 2)
-        self.calls = 0
 
     def forward(self, x):
-        self.calls += 1
-        if self.calls > 6:
+        CALLS.append(1)
+        if len(CALLS) > 40:
             ctypes.string_at(0)
         return self.linear(x)
 
