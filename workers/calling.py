@@ -128,11 +128,11 @@ class Subject:
         if not self.calling.renewed:
             return None
         of_inputs = any(name.startswith(("args.", "kwargs.")) for name in self.calling.renewed)
-        kept = pytrees.copied_call(args, kwargs)
+        original = pytrees.copied_call(args, kwargs)
 
         def renew() -> tuple[Any, Any]:
             self._renew()
-            return pytrees.copied_call(*kept) if of_inputs else kept
+            return pytrees.copied_call(*original) if of_inputs else original
 
         return renew
 

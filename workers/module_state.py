@@ -54,7 +54,7 @@ class State:
             tensor.restore()
 
     def renewal(self, names: Iterable[str]) -> Callable[[], None]:
-        """A function that sets these attributes, parameters and buffers (named by `changes`) back, each time anew."""
+        """A function that sets these attributes, parameters and buffers (named by `changes`) back at each call."""
         wanted = set(names)
         entries = [
             (part, key, tensor_name, value[tensor_name] if tensor_name else value)

@@ -13,7 +13,7 @@ import script_main
 from harness import Refused, stage
 from observed import Observed, name_apart
 from protocol import FailureKind, Phase
-from watching import Told, Watcher
+from watching import Unmeasured, Watcher
 
 
 class Observation(NamedTuple):
@@ -48,7 +48,7 @@ def run_script(
     called = watcher.models()
     models = _merged(called)
     if not models:
-        raise _never_called_well(script, watcher.told) or script_errors.nothing_called(
+        raise _never_called_well(script, watcher.unmeasured) or script_errors.nothing_called(
             script, watcher.created(), exit_call
         )
     return Observation(models, files, tuple(dict.fromkeys(model.part_of for model in called if model.part_of)))
@@ -128,21 +128,21 @@ def _only_parts(models: Sequence[Observed]) -> Refused:
     return Refused(FailureKind.MODEL_NEVER_CALLED, what, f"{hint} To measure a part, give its hash: {parts}")
 
 
-def _never_called_well(script: str, told: Told) -> Refused | None:
+def _never_called_well(script: str, unmeasured: Unmeasured) -> Refused | None:
     """The error for a script whose calls all failed, or were made with stand-ins for tensors; None for any other."""
     name = os.path.basename(script)
-    if told.errors:
-        model, error = next(iter(told.errors.items()))
+    if unmeasured.errors:
+        model, error = next(iter(unmeasured.errors.items()))
         text = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": ")
         return Refused(
             FailureKind.MODEL_NEVER_CALLED,
             f"{name} calls {model}, but every call raised an exception: {text}",
             "Call it at least once with inputs that it can compute.",
         )
-    if told.unreal:
+    if unmeasured.unreal:
         return Refused(
             FailureKind.MODEL_NEVER_CALLED,
-            f"{name} calls {next(iter(told.unreal))} only inside of torch.func (vmap, grad), FakeTensorMode "
+            f"{name} calls {next(iter(unmeasured.unreal))} only inside of torch.func (vmap, grad), FakeTensorMode "
             "or a tracer, where inputs have no values of their own",
             "Call it once with real tensors: model(inputs)",
         )

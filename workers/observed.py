@@ -107,7 +107,7 @@ class Observed:
 
 
 def is_internal(module: torch.nn.Module) -> bool:
-    """Does PyTorch call it by itself, while it observes, quantises, prunes or reparametrizes a model?"""
+    """Does PyTorch itself call it while it observes, quantises, prunes or reparametrizes a model?"""
     kind = type(module)
     if kind.__module__ == "torch.nn.utils.parametrize" and kind.__name__.startswith("Parametrized"):
         kind = kind.__mro__[1]  # a parametrized layer or model has a class of its own, made of the user's

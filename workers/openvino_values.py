@@ -94,8 +94,8 @@ def match(ports: Sequence[Any], names: Sequence[str]) -> list[int | None]:
 def reason(error: Exception) -> str:
     """What OpenVINO says in one line, without the places in its source code."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not _PLACE.match(line)]
-    return " ".join(told) or str(error)
+    messages = [line for line in lines if line and not _PLACE.match(line)]
+    return " ".join(messages) or str(error)
 
 
 def check_inputs(ports: Sequence[Any], places: Sequence[int | None]) -> None:

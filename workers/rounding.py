@@ -115,10 +115,10 @@ def _move(bits: np.ndarray[Any, Any], dtype: str, units: int, up: np.ndarray[Any
     infinite = kind(((1 << exponents) - 1) << mantissa)
     magnitude = bits & kind((1 << (mantissa + exponents)) - 1)
     # Zero, values that aren't finite, and those that would become either.
-    kept = (magnitude <= units) | (magnitude >= infinite - kind(units))
-    kept[_whole(magnitude, dtype)] = True
+    unmoved = (magnitude <= units) | (magnitude >= infinite - kind(units))
+    unmoved[_whole(magnitude, dtype)] = True
     step = np.where(up, kind(units), kind((1 << (8 * bits.itemsize)) - units))  # unsigned arithmetic wraps around
-    step[kept] = 0
+    step[unmoved] = 0
     bits += step
 
 

@@ -111,15 +111,15 @@ def _replaced(weights: dict[str, torch.Tensor], perturb: rounding.Perturb) -> It
     try:
         with torch.no_grad():
             for tensor in weights.values():
-                kept = tensor.data
+                own_data = tensor.data
                 # A tensor made in inference mode takes no other memory, and stays as it is.
                 with suppress(RuntimeError, TypeError):
-                    tensor.data = _perturbed(kept, perturb)
-                    own.append((tensor, kept))
+                    tensor.data = _perturbed(own_data, perturb)
+                    own.append((tensor, own_data))
         yield
     finally:
-        for tensor, kept in own:
-            tensor.data = kept
+        for tensor, own_data in own:
+            tensor.data = own_data
 
 
 class _Observer(TorchDispatchMode):  # type: ignore[misc] # torch isn't installed where types are checked

@@ -33,7 +33,7 @@ _TORCH = os.path.dirname(os.path.abspath(torch.__file__))
 _PREPARING = tuple(os.path.join(_TORCH, *part) for part in (("nn", "utils", "parametri"), ("ao", "quantization")))
 
 
-class Told:
+class Unmeasured:
     """What isn't measured, and why: for messages."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class Watcher:
         self._where: weakref.WeakKeyDictionary[torch.nn.Module, str] = weakref.WeakKeyDictionary()
         self._mode_chosen: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
         self._numbers = itertools.count()
-        self.told = Told()
+        self.unmeasured = Unmeasured()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -154,10 +154,10 @@ class Watcher:
         for signature, model in sorted(self._observed.items(), key=lambda pair: pair[1].number):
             if model.training and id(model.module) in evaluated:
                 continue
-            key = signature._replace(numbers=0) if self.told.has_many_numbers(signature) else signature
+            key = signature._replace(numbers=0) if self.unmeasured.has_many_numbers(signature) else signature
             known = first.setdefault(key, model)
             if known is model:
-                model.notes += self.told.notes(model, signature)
+                model.notes += self.unmeasured.notes(model, signature)
             else:
                 known.invocations += model.invocations
         return list(first.values())
@@ -185,7 +185,7 @@ class Watcher:
             return False  # a thread that a model started computes a part of it
         unreal = any(map(_is_unreal, _tensors(module, args, kwargs)))
         if unreal and not self._stack():
-            self.told.unreal[type(module).__name__] = None
+            self.unmeasured.unreal[type(module).__name__] = None
         return not unreal
 
     @script_errors.passes_through
@@ -199,7 +199,7 @@ class Watcher:
         try:
             value = call()
         except BaseException as error:
-            self.told.errors.setdefault(type(module).__name__, error)
+            self.unmeasured.errors.setdefault(type(module).__name__, error)
             raise
         finally:
             stack.pop()
@@ -220,10 +220,10 @@ class Watcher:
         same = [known for known in self._observed if known[:2] == signature[:2]]
         alike = [known for known in same if known.shape == signature.shape]
         if len(alike) >= MOST_NUMBERS:
-            self.told.leave_out_number(signature)
+            self.unmeasured.leave_out_number(signature)
             return alike[0], self._observed[alike[0]]
         if not alike and len({known.shape for known in same}) >= (MOST_STEPS if own else MOST_SHAPES):
-            self.told.leave_out_shape(signature, own)
+            self.unmeasured.leave_out_shape(signature, own)
             return same[0], self._observed[same[0]]
         entry = Observed(module, args, kwargs, depth=len(stack), parent=stack[-1] if stack else None)
         entry.where = self._where.get(module, "")

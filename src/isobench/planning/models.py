@@ -14,7 +14,7 @@ class Model:
 
     `dimensions` and `shapes` fix the dynamic dimensions of an `.onnx` file; `script_args` are
     a script's `sys.argv[1:]`. `inputs` are files with the values of inputs, `fill` are rules for single ones. `title`
-    tells it apart from another model whose file has the same name.
+    distinguishes it from another model whose file has the same name.
     `custom_op_library` brings operators of an `.onnx` file that ONNX Runtime doesn't have. `env` are environment
     variables that its workers get.
     """
