@@ -19,6 +19,7 @@ from isobench.builds import (
     onnx_inputs,
     onnx_store,
     ort_file,
+    random_outputs,
     rounding,
     sizes,
 )
@@ -93,6 +94,8 @@ def build(
     if inputs.expected is not None:
         protocol.write_tensors(made / EXPECTED_FILE, list(inputs.expected))
     finished = _describe(model, found, inputs, made, content, stored)
+    random = set() if model.is_ort_format else random_outputs.find(found.model, inputs.tensors)
+    spreads = _with_random(spreads, random)
     finished = replace(
         finished,
         spreads=spreads,
@@ -104,6 +107,12 @@ def build(
     external = [file.path for file in found.external]
     dependencies = [model.path, *external, *given_inputs.files(model), *libraries]
     return [finished], [Dependency.of(path.absolute()) for path in dependencies]
+
+
+def _with_random(spreads: tuple[OutputSpread, ...], random: set[str]) -> tuple[OutputSpread, ...]:
+    known = {spread.name: spread for spread in spreads}
+    known |= {name: replace(known.get(name) or OutputSpread(name=name), random=True) for name in sorted(random)}
+    return tuple(known.values())
 
 
 def _checked_hash(model: Model, found: onnx_file.OnnxFile, inputs: Sequence[TensorSpec]) -> str:

@@ -16,7 +16,7 @@ from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.version import VERSION
 
-RULES = 10
+RULES = 11
 """To be increased when the content of builds changes, so that builds of an older isobench aren't used."""
 
 
