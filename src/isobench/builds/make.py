@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +90,8 @@ def _with_given(
         given = {one.hash: given_inputs.of_build(model, one, settings.seed) for one in recorded}
     except UsageError as error:
         if len(recorded) > 1:
+            import shlex
+
             chosen = " or ".join(shlex.quote(f"{model.path}::{one.hash}") for one in recorded)
             error.hint = f"{error.hint} To measure one of the script's models: {chosen}".strip()
         raise

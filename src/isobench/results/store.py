@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from array import array
 from collections.abc import Iterator, Sequence
@@ -158,6 +157,8 @@ def remove(folder: Path, *, root: Path) -> None:
         (folder / RESULT_FILE).unlink()
         shutil.rmtree(folder)
     except OSError as error:
+        import shlex
+
         raise ResultError(
             f"{folder} can't be removed: {error.strerror}", hint=f"Check its owner: ls -ld {shlex.quote(str(folder))}"
         ) from None
