@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,18 @@ def run_torch() -> None:
             with torch.inference_mode():
                 return [pytrees.to_file("output", module(*args, **kwargs))]
 
+        @contextmanager
+        def called(module: Any = module, args: Any = args) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+            with torch.no_grad():
+                yield module, args, {}
+
         def write(name: str, tensors: list[protocol.Tensor], number: int = number) -> None:
             protocol.write_tensors(_path(number, f"{name}.msgpack"), tensors)
 
         write("inputs", [pytrees.to_file(f"args.{place}", arg) for place, arg in enumerate(args)])
         write("expected", outputs(args, {}, 0))
         rounding = torch_rounding.evaluate(module, args, {}, outputs, str(Path(FOLDER, str(number))), 0)
-        exported = to_onnx.export(module, args, {}, _path(number, "model.onnx"), output_names=["output"], opset=None)
+        exported = to_onnx.export(called, _path(number, "model.onnx"), output_names=["output"], opset=None)
         if "error" in exported:
             raise RuntimeError(f"{network} can't be exported: {exported['error']['message']}")
         torch.set_num_threads(1)  # another partition of the work than that of the expected outputs
