@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from isobench.environments import Environment
 from isobench.system import nvidia
 
 pytestmark = pytest.mark.integration
 
 OVERHEAD = Path(__file__).parents[2] / "benchmarks" / "overhead.py"
+DEEP_NETWORKS = OVERHEAD.with_name("deep_networks.py")
 GPU_CHECK = OVERHEAD.with_name("gpu_check.py")
 
 
@@ -29,6 +33,23 @@ def test_the_overhead_is_a_ratio_of_whole_commands_with_its_interval(arguments: 
     assert len(comparison["isobench_s"]) == len(comparison["bare_s"]) == 2
     ratios = [one / other for one, other in zip(comparison["isobench_s"], comparison["bare_s"], strict=True)]
     assert min(ratios) <= comparison["ratio_low"] <= comparison["ratio"] <= comparison["ratio_high"] <= max(ratios)
+
+
+def test_a_deep_network_is_right_on_every_runtime_and_wrong_in_fewer_bits(
+    provisioned: Callable[[str], Environment], tmp_path: Path
+) -> None:
+    for name in ("ort", "openvino", "torch"):
+        home = provisioned(name).folder.parents[1]
+    done = subprocess.run(
+        [sys.executable, str(DEEP_NETWORKS), "--networks", "1", "--threads", "1"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "ISOBENCH_HOME": str(home)},
+    )
+    [judged] = [line for line in done.stdout.splitlines() if line.startswith("all ")]
+    assert judged.split()[1:] == ["0", "of", "1"] * 4 + ["1", "of", "1"] * 3
 
 
 @pytest.mark.skipif(nvidia.present(), reason="there is a GPU: make gpu-check")
