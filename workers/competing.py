@@ -1,8 +1,9 @@
-"""The values that compete for an index: what ArgMax, ArgMin and TopK choose from.
+"""The values that compete for an index: what ArgMax, ArgMin, TopK and NonMaxSuppression choose from.
 
 Where two values are nearly equal, another order of summation makes the other one win. The host sees that by the values
 of both. They are tensors of the outputs' names, of the shape [outer, competitors, inner]: the axis of the choice is the
-middle one, and the output has [outer, chosen, inner] indices.
+middle one, and the output has [outer, chosen, inner] indices. Those of rows of indices, as NonMaxSuppression returns
+them, are named OUTPUT:rows and have the axes that a row indexes.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ LARGEST_FILE_BYTES = 512 << 20
 
 
 class Choice(NamedTuple):
-    """An output whose elements are indices, the value that they index, and the axis."""
+    """An output whose elements are indices, the value that they index, and the axis; None: rows index all axes."""
 
     output: str
     values: str
-    axis: int
+    axis: int | None
 
 
 def choices(contents: onnx_weights.Contents) -> list[Choice]:
@@ -53,7 +54,13 @@ def values(
         with open(onnx_file, "rb") as file:
             returned = run(onnx_weights.with_outputs(file.read(), hidden))
         named |= {tensor.name: tensor for tensor in returned}
-    made = [arranged(choice.output, named[choice.values], choice.axis) for choice in found if choice.values in named]
+    made = [
+        named[choice.values]._replace(name=f"{choice.output}:rows")
+        if choice.axis is None
+        else arranged(choice.output, named[choice.values], choice.axis)
+        for choice in found
+        if choice.values in named
+    ]
     return made if sum(len(tensor.data) for tensor in made) <= LARGEST_BYTES else []
 
 
@@ -75,6 +82,8 @@ def _choice(output: str, contents: onnx_weights.Contents) -> Choice | None:
             return Choice(output, node.inputs[0], node.axis or 0)
         if node.operator == "TopK" and node.outputs[1:2] == [name]:
             return Choice(output, node.inputs[0], -1 if node.axis is None else node.axis)
+        if node.operator == "NonMaxSuppression" and len(node.inputs) > 1:
+            return Choice(output, node.inputs[1], None)
         if node.operator not in KEEPING:
             return None
         name = node.inputs[0]

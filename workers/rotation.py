@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from itertools import cycle, repeat
 from typing import Any
 
 import machine
+import timing
 
 TRIES = 5
 """Calls of each set by which the samples are planned."""
@@ -55,7 +55,7 @@ class RotatingSamples:
         self.value: list[Any] = [None] * len(rotation.calls)
         self._rotation = rotation
         self._group = group
-        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._file = timing.SamplesFile(file)
 
     def block(self, count: int) -> dict[str, Any]:
         """Take `count` samples, rounded up to whole rotations; return the block's counters (see `timing.Samples`)."""
@@ -78,14 +78,7 @@ class RotatingSamples:
                     value = call()
                 samples[index] = clock() - started
             values[place] = value
-        after = machine.read_cpu()
-        os.write(self._file, samples.tobytes())
-        return {
-            "samples": count,
-            "iterations": count * self._group,
-            "started_s": before.wall_ns / 1e9,
-            **machine.between(before, after),
-        }
+        return self._file.end_block(samples, before, self._group)
 
     def close(self) -> None:
-        os.close(self._file)
+        self._file.close()

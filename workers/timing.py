@@ -113,6 +113,27 @@ class SampleSource(Protocol):
         """Close the samples file."""
 
 
+class SamplesFile:
+    """The file of samples, to which each block is appended when it has ended."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+
+    def end_block(self, samples: array[int], before: machine.Snapshot, group: int) -> dict[str, Any]:
+        """Read the counters, then append the samples; return the block's counters since `before`."""
+        after = machine.read_cpu()
+        os.write(self._descriptor, samples.tobytes())
+        return {
+            "samples": len(samples),
+            "iterations": len(samples) * group,
+            "started_s": before.wall_ns / 1e9,
+            **machine.between(before, after),
+        }
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
 class Samples:
     """Takes blocks of samples of `call`, `group` iterations each, and appends each block to `file`.
 
@@ -127,7 +148,7 @@ class Samples:
         self._call = call
         self._prepare = prepare
         self._group = group
-        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._file = SamplesFile(file)
 
     def block(self, count: int) -> dict[str, Any]:
         """Take `count` samples; return the block's counters. Nothing is written, read or sent in between."""
@@ -154,18 +175,12 @@ class Samples:
                 for _ in again:
                     value = call()
                 samples[index] = clock() - started
-        after = machine.read_cpu()
+        block = self._file.end_block(samples, before, self._group)
         self.value = value
-        os.write(self._file, samples.tobytes())
-        return {
-            "samples": count,
-            "iterations": count * self._group,
-            "started_s": before.wall_ns / 1e9,
-            **machine.between(before, after),
-        }
+        return block
 
     def close(self) -> None:
-        os.close(self._file)
+        self._file.close()
 
 
 def rewarm(call: Callable[[], Any], typical_ns: int, prepare: Callable[[], object] = nothing) -> None:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-WORKERS = Path(__file__).parents[2] / "workers"
+import worker_modules
 
 
 @pytest.fixture(scope="module")
 def values() -> Any:
-    sys.path.insert(0, str(WORKERS))  # a worker imports the modules beside it by their own names
-    try:
-        import openvino_values
-    finally:
-        sys.path.remove(str(WORKERS))
-    return openvino_values
+    return worker_modules.load("openvino_values")
 
 
 def ports(*names: str) -> list[Any]:

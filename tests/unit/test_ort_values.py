@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import worker_modules
 
-WORKERS = Path(__file__).parents[2] / "workers"
 MAPS = "seq(map(int64,tensor(float)))"
 TEXTS = ["zero\0inside", "Grüße"]
 
 
 @pytest.fixture(scope="module")
 def values() -> Any:
-    sys.path.insert(0, str(WORKERS))  # a worker imports the modules beside it by their own names
-    try:
-        import ort_values
-    finally:
-        sys.path.remove(str(WORKERS))
-    return ort_values
+    return worker_modules.load("ort_values")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import random
-import sys
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -10,20 +8,16 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
+import worker_modules
 from onnx import TensorProto, helper, numpy_helper
 
-from isobench import paths
 from isobench.workers.protocol import Tensor
 
 
 @pytest.fixture(scope="module")
 def workers() -> dict[str, ModuleType]:
     """The modules of workers, which import what lies beside them by its plain name."""
-    sys.path.insert(0, str(paths.WORKERS))
-    try:
-        return {name: import_module(name) for name in ("rounding", "onnx_weights", "quantisation", "competing")}
-    finally:
-        sys.path.remove(str(paths.WORKERS))
+    return {name: worker_modules.load(name) for name in ("rounding", "onnx_weights", "quantisation", "competing")}
 
 
 @pytest.mark.parametrize("kind", ["float64", "float32", "float16", "bfloat16"])
@@ -167,6 +161,19 @@ def test_indices_are_traced_to_the_values_that_compete_for_them(workers: dict[st
     assert choice == ("y", "scores", -1)
     content = workers["onnx_weights"].with_outputs(Path(file).read_bytes(), ["scores"])
     assert [output.name for output in onnx.load_from_string(content).graph.output] == ["y", "scores"]
+
+
+def test_rows_of_indices_are_traced_to_the_scores(workers: dict[str, ModuleType], tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("NonMaxSuppression", ["boxes", "scores", "most"], ["rows"]),
+        helper.make_node("Cast", ["rows"], ["y"], to=TensorProto.INT32),
+    ]
+    file = saved(tmp_path / "m.onnx", nodes, [])
+    competing = workers["competing"]
+    found = competing.choices(workers["onnx_weights"].read(file))
+    assert found == [("y", "scores", None)]
+    scores = Tensor("scores", "float32", (1, 2, 4), bytes(32))
+    assert competing.values(file, found, {"scores": scores}, lambda _: []) == [scores._replace(name="y:rows")]
 
 
 def test_competing_values_are_arranged_around_the_axis(workers: dict[str, ModuleType]) -> None:

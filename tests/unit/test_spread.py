@@ -240,6 +240,22 @@ def test_several_indices_are_chosen_along_the_axis_in_the_middle() -> None:
     assert not judged(expected, tensor([[0, 3], [1, 1]], np.int64)).ok
 
 
+def test_an_index_that_is_chosen_twice_is_no_tie() -> None:
+    values = np.array([5, 4.99999, 1]).reshape(1, 3, 1)
+    expected = with_competitors([0, 1], values)
+    assert judged(expected, tensor([1, 0], np.int64)).ok
+    assert not judged(expected, tensor([1, 1], np.int64)).ok
+
+
+def test_a_row_of_indices_whose_score_is_nearly_equal_is_a_near_tie() -> None:
+    scores = np.array([[[0.9, 0.899999, 0.2]], [[0.5, 0.4, 0.400001]]], np.float32)  # [batch, class, box]
+    rows = tensor([[0, 0, 0], [0, 0, 1], [1, 0, 2]], np.int64)
+    expected = Expected.of([rows], [], [tensor(scores, np.float32, "y:rows:competing")])
+    assert judged(expected, tensor([[0, 0, 1], [0, 0, 0], [1, 0, 1]], np.int64)).ok
+    for wrong in ([0, 0, 2], [1, 0, 0], [0, 0, 3], [0, 0, -1], [0, 0, 1]):
+        assert not judged(expected, tensor([wrong, [0, 0, 1], [1, 0, 2]], np.int64)).ok
+
+
 def test_a_shape_that_rounding_changes_cannot_be_judged() -> None:
     value, fewer = tensor(VALUES[:12]), tensor(VALUES[:9])
     expected = expected_of(value, (16, fewer))

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-
-WORKERS = Path(__file__).parents[2] / "workers"
+import worker_modules
 
 
 @pytest.fixture(scope="module")
 def tensors() -> Any:
-    sys.path.insert(0, str(WORKERS))  # a worker imports the modules beside it by their own names
-    try:
-        import tensors
-    finally:
-        sys.path.remove(str(WORKERS))
-    return tensors
+    return worker_modules.load("tensors")
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (2,), (1, 2)])

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from isobench.analysis import tensors
-from isobench.analysis.differences import Competing, Differences, place_of
+from isobench.analysis.competing import AlongAxis, Competing, OfRows
+from isobench.analysis.differences import Differences, place_of
 from isobench.analysis.spread import OutputSpread, too_unstable, unstable_of
 from isobench.analysis.tolerances import TOLERANCES, UNJUDGED, multiple
 from isobench.workers.protocol import STRING, Tensor, unpack_strings
@@ -128,14 +129,15 @@ class Expected:
             f"({measured[:8]} and {built[:8]}), so the outputs weren't compared; it is built again next time",
         )
 
-    def competing(self, output: Tensor) -> Competing | None:
+    def competing(self, output: Tensor, actual: Tensor) -> Competing | None:
         """The values that compete for the indices in an output, None if they aren't known."""
-        values = self.unstable.get(f"{output.name}:competing")
+        rows = self.unstable.get(f"{output.name}:rows:competing")
+        values = rows or self.unstable.get(f"{output.name}:competing")
         if values is None or not math.prod(values.shape):
             return None
         widest = max((_tolerance(tensor.dtype, self.spread(tensor.name)) for tensor in self._floats()), default=0.0)
         tolerance = max(TOLERANCES.get(values.dtype, 0.0), widest)
-        return Competing(values, math.prod(output.shape), tolerance)
+        return (OfRows if rows else AlongAxis)(values, output, actual, tolerance)
 
     def _floats(self) -> list[Tensor]:
         return [tensor for tensor in self.outputs if tensor.dtype in {"float32", "float64"}]
@@ -231,7 +233,7 @@ def _compare(expected: Tensor, actual: Tensor, all_expected: Expected) -> tuple[
         return replace(same, worst_absolute=0.0, worst_relative=0.0, cosine=1.0), "", ""
     if expected.dtype == STRING:
         return _blank(expected, Outcome.WRONG, 0.0, all_expected), _different_texts(expected, actual), ""
-    competing = all_expected.competing(expected)
+    competing = all_expected.competing(expected, actual)
     found = Differences(
         expected,
         actual,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from isobench.analysis import tensors
+from isobench.analysis.competing import Competing
 from isobench.analysis.tolerances import STEPS
 from isobench.workers.protocol import Tensor
 
@@ -14,28 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-
-
-class Competing:
-    """The values that compete for the indices in an output; equal within `tolerance` are near ties."""
-
-    def __init__(self, values: Tensor, elements: int, tolerance: float) -> None:
-        outer, self._count, inner = values.shape
-        self._inner = inner
-        self._chosen = elements // max(1, outer * inner)  # for each place of the other axes
-        self._values = tensors.flat(values).reshape(values.shape)
-        self._peak, self._tolerance = tensors.peak(tensors.flat(values)), tolerance
-
-    def tie(self, places: Array, wanted: Array, found: Array) -> Array:
-        """Which of the elements at these places index values that are nearly equal?"""
-        import numpy as np
-
-        indices = found.astype(np.int64)
-        inside = (indices >= 0) & (indices < self._count)
-        outer, inner = places // (self._chosen * self._inner), places % self._inner
-        one = tensors.wide(self._values[outer, wanted.astype(np.int64), inner])
-        other = tensors.wide(self._values[outer, np.where(inside, indices, 0), inner])
-        return np.asarray(inside & (np.abs(one - other) <= self._tolerance * (np.abs(one) + self._peak)))
 
 
 class Differences:
@@ -103,7 +82,7 @@ class Differences:
             wrong &= ~near
         if self._competing is not None:
             places = np.flatnonzero(wrong)
-            wrong[places[self._competing.tie(first + places, self._wanted[first + places], found[places])]] = False
+            wrong[places[self._competing.ties(first + places)]] = False
         if self._unstable is None:
             return
         places, seen = self._unstable
