@@ -47,7 +47,6 @@ def make(script: Path, *, onnx: bool = True, error: ExportError | None = None) -
         parameters=7,
         weights_sha256="1" * 64,
         reference="torch-eager",
-        deterministic=True,
         max_depth=0,
         onnx=artifact if onnx else None,
         onnx_error=error,

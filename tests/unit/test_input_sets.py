@@ -59,7 +59,6 @@ def build(name: str, shape: tuple[int, ...] = (2, 4)) -> Build:
         parameters=0,
         weights_sha256="",
         reference="",
-        deterministic=True,
         max_depth=0,
         onnx=None,
         onnx_error=None,

@@ -165,8 +165,10 @@ def compare(expected: Expected, actual: Sequence[Tensor]) -> Correctness:
     reasons += [f"unexpected output {name!r}" for name in given if name not in wanted]
     compared = []
     notes = [] if expected.outputs else ["the model returns no tensors: there is nothing to compare"]
+    doubts = [expected.other_weights] if expected.other_weights else []
     for tensor in expected.outputs:
-        notes += _not_finite(tensor, expected)
+        # Of values that isobench drew itself, it is a reason to doubt the measurement.
+        (doubts if expected.drawn else notes).extend(_not_finite(tensor, expected))
         if tensor.name in given:
             record, reason, note = _compare(tensor, given[tensor.name], expected)
             compared.append(record)
@@ -183,7 +185,7 @@ def compare(expected: Expected, actual: Sequence[Tensor]) -> Correctness:
         tensors=tuple(compared),
         reasons=tuple(reasons),
         notes=tuple(dict.fromkeys(notes)),
-        doubts=(expected.other_weights,) if expected.other_weights else (),
+        doubts=tuple(doubts),
     )
 
 

@@ -164,7 +164,8 @@ def _too_short(iterations: int, total_s: float) -> list[str]:
         return []
     advised = math.ceil(ENOUGH_S / total_s * iterations)
     advised = math.ceil(advised / 10 ** (digits := len(str(advised)) - 1)) * 10**digits
-    lasted = f"{iterations} iterations lasted only {total_s * 1000:.2g} ms, too short to be repeatable"
+    counted = f"{iterations} iteration{'' if iterations == 1 else 's'}"
+    lasted = f"{counted} lasted only {total_s * 1000:.2g} ms, too short to be repeatable"
     return [f"{lasted}: use --iterations {advised}, or omit it"]
 
 

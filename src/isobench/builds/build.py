@@ -108,7 +108,6 @@ class Build:
     parameters: int
     weights_sha256: str
     reference: str
-    deterministic: bool
     max_depth: int
     onnx: Onnx | None
     onnx_error: ExportError | None
@@ -126,6 +125,11 @@ class Build:
     def name(self) -> str:
         """The model's name and, where its script has several, its own."""
         return f"{self.model.name}.{self.part}" if self.part else self.model.name
+
+    @property
+    def deterministic(self) -> bool:
+        """Did the model compute the same when it was evaluated a second time?"""
+        return not any(spread.random for spread in self.spreads)
 
     @property
     def onnx_file(self) -> Path | None:

@@ -99,7 +99,6 @@ def build(
     finished = replace(
         finished,
         spreads=spreads,
-        deterministic=not any(spread.random for spread in spreads),
         notes=(*inputs.notes, *finished.notes, *notes),
     )
     store(finished, made)
@@ -154,7 +153,6 @@ def _describe(
         parameters=found.parameters,
         weights_sha256=content,
         reference=inputs.reference or (ort_file.REFERENCE if model.is_ort_format else REFERENCE),
-        deterministic=True,
         max_depth=0,
         onnx=Onnx(
             sha256=stored.sha256,

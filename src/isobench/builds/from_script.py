@@ -178,7 +178,6 @@ def _stored(
         parameters=found.parameters,
         weights_sha256=entry["weights_sha256"],
         reference="torch-eager",
-        deterministic=not any(spread.random for spread in spreads),
         max_depth=found.depth,
         onnx=onnx,
         onnx_error=onnx_error,
