@@ -131,6 +131,7 @@ class FailureKind(StrEnum):
     IMPORT_ERROR = "import-error"
     EXCEPTION = "exception"
     RESULT = "result"
+    LOST = "lost"
     INTERNAL = "internal"
 
 

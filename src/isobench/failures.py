@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from isobench.workers.protocol import FailureKind, Phase
 
-__all__ = ["MEANINGS", "FailureKind", "Phase", "exit_code", "kind_and_cause"]
+__all__ = ["INFRASTRUCTURE", "MEANINGS", "FailureKind", "Phase", "exit_code", "kind_and_cause"]
 
 _EXIT_CODES = {
     1: (FailureKind.INTERNAL,),
@@ -52,9 +52,23 @@ MEANINGS = {
     FailureKind.IMPORT_ERROR: "the runtime can't be imported in its environment",
     FailureKind.EXCEPTION: "the runtime raised an exception; `cause` is its class",
     FailureKind.RESULT: "a result or cached build can't be found, read or written",
+    FailureKind.LOST: "the node that measured was lost, or its job was ended from outside, in every attempt",
     FailureKind.INTERNAL: "an error in isobench itself",
 }
 """One line for each kind, for documents and help texts."""
+
+INFRASTRUCTURE = frozenset(
+    {
+        FailureKind.ENVIRONMENT,
+        FailureKind.REQUIREMENT,
+        FailureKind.NO_GPU,
+        FailureKind.NO_COMPILER,
+        FailureKind.RESULT,
+        FailureKind.LOST,
+        FailureKind.INTERNAL,
+    }
+)
+"""Failures that are due to the machine or the network rather than to the model: another try may succeed."""
 
 _CODE_OF = {kind: code for code, kinds in _EXIT_CODES.items() for kind in kinds}
 _CLASSES = {

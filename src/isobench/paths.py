@@ -5,6 +5,7 @@ $ISOBENCH_HOME/            platformdirs' user data folder unless the variable is
     locks/                 locks resolved for the dependencies of scripts
     builds/                builds of models, content-addressed; index/ maps requests to builds
     results/               ID/result.json, samples beside it
+    sweeps/                NAME-TIME/: a folder for each sweep (`sweeps/folder.py`)
     runs/                  run directories of workers that are running, or that failed
     calibration.json       how much identical runs differ on this machine
     cache/                 what runtimes cache between runs (torch.compile, TensorRT's timings); conda packages
@@ -62,6 +63,10 @@ def builds() -> Path:
 
 def results() -> Path:
     return home() / "results"
+
+
+def sweeps() -> Path:
+    return home() / "sweeps"
 
 
 def runs() -> Path:

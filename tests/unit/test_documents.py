@@ -17,6 +17,7 @@ from isobench import analysis, results
 from isobench.analysis import correctness, input_sets, ratios
 from isobench.cli.main import cli
 from isobench.planning.models import InputValues, Step, TensorSpec
+from isobench.planning.plan import SweepPlace
 from isobench.planning.settings import Settings
 from isobench.system import facts
 
@@ -133,6 +134,7 @@ def test_examples_are_found_and_wrong_ones_are_noticed() -> None:
 
 
 RECORDS = {
+    "sweep": SweepPlace,
     "Result": results.Result,
     "model": results.ModelRecord,
     "input": TensorSpec,

@@ -336,6 +336,7 @@ class Case:
             outcome=outcome,
             provenance=self._provenance or Provenance(),
             steps=self.steps,
+            sweep=self.plan.sweep,
         )
 
 

@@ -15,12 +15,27 @@ SCHEMA = "isobench.plan/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPlace:
+    """Where in a sweep a Case stands: the sweep's name, the key of its task, and which attempt at it this is.
+
+    `axes` are the values of the matrix (`{"batch": 8}`), `labels` those of the suite; `repeat` counts from 1.
+    """
+
+    sweep: str
+    task: str
+    axes: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    repeat: int = 1
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Every model on every runtime.
 
     `rt_args` are for all runtimes; those of a `RuntimeChoice` take precedence. `interleaved`: all Cases block by block;
     `wait`: until the device is free. `results` is the folder to save in (None: isobench's own); relative paths start
-    from the folder in which the plan is executed.
+    from the folder in which the plan is executed. `sweep` is the plan's place in a sweep, None where it is in none.
     """
 
     models: tuple[Model, ...]
@@ -32,6 +47,7 @@ class Plan:
     wait: bool = True
     command: tuple[str, ...] = ()
     results: Path | None = None
+    sweep: SweepPlace | None = None
     schema: str = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from isobench.codec import OPEN
 from isobench.errors import ResultError
 from isobench.failures import FailureKind, Phase
 from isobench.planning.models import InputValues, Step, TensorSpec
+from isobench.planning.plan import SweepPlace
 from isobench.planning.settings import Settings
 from isobench.system.facts import ContainerFacts, Git, Host
 
@@ -217,6 +218,7 @@ class Result:
     """One Case's outcome. `steps` are the tools that the model went through, the measuring last.
 
     `case_key` is equal for Results of the same model, measured in the same way (`planning.case_key`); "" in older ones.
+    `sweep` is its place in a sweep, None where it was measured by itself.
     """
 
     id: str
@@ -233,6 +235,7 @@ class Result:
     provenance: Provenance = field(default_factory=Provenance, metadata=OPEN)
     steps: tuple[Step, ...] = ()
     case_key: str = ""
+    sweep: SweepPlace | None = None
     schema: str = SCHEMA
 
     @property

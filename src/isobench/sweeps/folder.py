@@ -1,0 +1,116 @@
+"""A sweep's folder:
+
+    sweep.json         the frozen plan, as it was requested (`task.Sweep`)
+    tasks.json         the tasks once everything is prepared: one for each model that a script calls
+    journal/           what happened (`journal`)
+    results/ID/        the Results
+    sweep.lock         held by the process that runs the sweep
+    slurm/             what the executor `slurm` needs: scripts, logs, job ids
+
+Whether a task is done, the Results say: each names its task (`Result.sweep.task`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from isobench import codec, paths
+from isobench.errors import UsageError
+from isobench.sweeps.journal import Journal
+from isobench.sweeps.task import Sweep, Task
+from isobench.system import files
+from isobench.workers import protocol
+
+SWEEP_FILE = "sweep.json"
+TASKS_FILE = "tasks.json"
+TASKS_SCHEMA = "isobench.tasks/1"
+
+
+class SweepFolder:
+    """A sweep on disk. `SweepFolder.create` makes one, `SweepFolder.find` opens one."""
+
+    def __init__(self, path: Path, sweep: Sweep) -> None:
+        self.path = path
+        self.sweep = sweep
+        self.journal = Journal(path / "journal")
+
+    @classmethod
+    def create(cls, sweep: Sweep, path: Path) -> SweepFolder:
+        """Write a new sweep.
+
+        Raises:
+            UsageError: the folder holds a sweep already, or can't be written.
+        """
+        if (path / SWEEP_FILE).exists():
+            raise UsageError(
+                f"{path} holds a sweep already", hint=f"Go on with it: isobench sweep resume {path}; or choose another."
+            )
+        try:
+            (path / "results").mkdir(parents=True, exist_ok=True)
+            files.write_atomically(path / SWEEP_FILE, json.dumps(sweep.to_json()), durable=True)
+        except OSError as error:
+            raise UsageError(
+                f"a sweep can't be written in {path}: {error.strerror}", hint="Choose another folder with --output."
+            ) from None
+        return cls(path, sweep)
+
+    @classmethod
+    def find(cls, name: str | Path) -> SweepFolder:
+        """The sweep in a folder, or the one of that name (or of an unambiguous beginning) in $ISOBENCH_HOME/sweeps.
+
+        Raises:
+            UsageError: there is none, or it can't be read.
+        """
+        path = Path(name).absolute()
+        if not (path / SWEEP_FILE).exists():
+            path = _named(str(name))
+        try:
+            sweep = Sweep.from_json(json.loads((path / SWEEP_FILE).read_bytes()))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path / SWEEP_FILE} can't be read: {error}") from None
+        return cls(path, sweep)
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "sweep.lock"
+
+    def tasks(self) -> tuple[Task, ...] | None:
+        """The tasks to measure; None before everything is prepared.
+
+        Raises:
+            UsageError: the file is corrupted.
+        """
+        file = self.path / TASKS_FILE
+        try:
+            value = protocol.read_json(file, TASKS_SCHEMA)
+            tasks: tuple[Task, ...] = codec.decode(tuple[Task, ...], value["tasks"], "tasks")
+        except FileNotFoundError:
+            return None
+        except (KeyError, ValueError, protocol.ProtocolError) as error:
+            raise UsageError(f"{file} is corrupted: {error}", hint=f"Delete it, and resume: {self.path}") from None
+        return tasks
+
+    def freeze(self, tasks: Sequence[Task]) -> None:
+        """Write the tasks, which don't change any more."""
+        value: dict[str, Any] = {"schema": TASKS_SCHEMA, "tasks": [codec.encode(task) for task in tasks]}
+        files.write_atomically(self.path / TASKS_FILE, json.dumps(value), durable=True)
+
+
+def _named(name: str) -> Path:
+    from isobench.system.names import by_prefix
+
+    root = paths.sweeps()
+    found = by_prefix(name, sorted(file.parent for file in root.glob(f"*/{SWEEP_FILE}")), lambda folder: folder.name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(folder.name for folder in found[-5:])
+        raise UsageError(f"{name} matches {len(found)} sweeps: {several}", hint="Give more of the name.")
+    raise UsageError(f"no sweep in {name}", hint=f"Sweeps are in {root}, unless --output names another folder.")

@@ -1,0 +1,94 @@
+"""The journal of a sweep: what happened, a line for each event, appended by every process that works on it.
+
+    journal/HOST-PID.jsonl       one file for each process, so that no two processes on two machines write to one file
+
+The journal says what was tried and what is at work. Whether a task is done, only its Results say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from isobench import codec
+
+
+class What(StrEnum):
+    """The kind of an event."""
+
+    STARTED = "started"
+    """A process begins to work on the sweep."""
+    PREPARED = "prepared"
+    """All environments and builds are made; `tasks.json` is written."""
+    SUBMITTED = "submitted"
+    """A batch system has the task; `job` is its id there."""
+    RUNNING = "running"
+    """A process measures the task."""
+    ENDED = "ended"
+    """The task has ended; `results` are the ids of its Results."""
+    LOST = "lost"
+    """The node or the process that measured the task is gone; `note` says why."""
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+    """Nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of the journal. `task` is "" for what concerns the whole sweep; `at` is in UTC."""
+
+    at: str
+    what: What
+    host: str
+    pid: int
+    task: str = ""
+    attempt: int = 1
+    job: str = ""
+    results: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Journal:
+    """The journal in `folder`; this process appends to its own file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._host = os.uname().nodename
+
+    def write(self, what: What, **members: Any) -> Event:
+        """Append an event of now; the line is complete or missing.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        event = Event(at=now, what=what, host=self._host, pid=os.getpid(), **members)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(codec.encode(event)) + "\n"
+        file = self._folder / f"{self._host}-{os.getpid()}.jsonl"
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+        return event
+
+    def events(self) -> list[Event]:
+        """Every event, the oldest first; a line that a killed process left half-written is left out."""
+        found = [event for file in self._folder.glob("*.jsonl") for event in _read(file)]
+        return sorted(found, key=lambda event: event.at)
+
+
+def _read(file: Path) -> Iterator[Event]:
+    for line in file.read_bytes().splitlines():
+        try:
+            value: Mapping[str, Any] = json.loads(line)
+            yield codec.decode(Event, value, "event")
+        except ValueError:
+            continue
