@@ -11,7 +11,7 @@ import pytest
 from isobench import api
 from isobench.builds.make import _key
 from isobench.errors import UsageError
-from isobench.executors.local import _Work
+from isobench.executors.cases import Cases
 from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.runtimes.builtin import OrtRT
@@ -58,7 +58,7 @@ def test_runtimes_are_built_for_by_their_libraries(library: Path) -> None:
 
     def groups(model: Model, *runtimes: str) -> list[tuple[Path | None, int]]:
         plan = api.plan([__file__], runtimes=list(runtimes), device="x86")
-        return [(path, len(entries)) for path, entries in _Work(plan, NO_PROGRESS).by_library(model).items()]
+        return [(path, len(entries)) for path, entries in Cases(plan, NO_PROGRESS).by_library(model).items()]
 
     assert groups(onnx, "ort", "openvino") == [(None, 2)]
     assert groups(onnx, "openvino", *named) == [(library, 2), (other, 1)], "one without a library shares the first"

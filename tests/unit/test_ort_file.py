@@ -10,7 +10,7 @@ import pytest
 from isobench import api
 from isobench.builds import model_inputs, ort_file, sizes
 from isobench.errors import ModelError, UsageError
-from isobench.executors.local import _refusal
+from isobench.executors.cases import refusal
 from isobench.planning import selection
 from isobench.planning.models import Model
 from isobench.runtimes import registry
@@ -64,7 +64,7 @@ def test_it_is_a_model_that_only_onnx_runtime_takes(tmp_path: Path) -> None:
     assert model.is_ort_format
     assert not model.is_script
     plan = api.plan([path], runtimes=["ort", "openvino", "torch-eager"], device="x86")
-    reasons = [_refusal(registry.get(choice, Device(family="x86")), model) for choice in plan.runtimes]
+    reasons = [refusal(registry.get(choice, Device(family="x86")), model) for choice in plan.runtimes]
     assert [str(reason) if reason else None for reason in reasons] == [
         None,
         "openvino can't run m.ort: only ONNX Runtime reads its format",

@@ -13,6 +13,10 @@ from isobench.system import files
 SCHEMA = "isobench.case/1"
 DIGITS = 24
 
+PART_DIGITS = 12
+SOURCE = "the model's file"
+ENVIRONMENT = "the environment"
+
 NOT_COUNTED = ("timeout_s",)
 """Settings that change neither what is measured nor how: a run that ends in time is the same with any limit."""
 
@@ -43,6 +47,26 @@ class CaseKey:
     interleaved: bool
     inputs_sha256: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+
+    def parts(self) -> dict[str, str]:
+        """What may change between two moments of the same plan, in words: "the script or file" -> a short hash."""
+        import json
+
+        def short(value: Any) -> str:
+            text = json.dumps(codec.encode(value), sort_keys=True, default=str)
+            return files.sha256_of(text.encode())[:PART_DIGITS]
+
+        from isobench import codec
+
+        return {
+            SOURCE: self.source_sha256[:PART_DIGITS],
+            "the model's structure": self.model_hash,
+            "the model's weights": self.weights_sha256[:PART_DIGITS],
+            "the inputs": self.inputs_sha256[:PART_DIGITS],
+            ENVIRONMENT: self.environment[:PART_DIGITS],
+            "the runtime's arguments": short(self.arguments),
+            "the steps before measuring": short(self.steps),
+        }
 
     def __str__(self) -> str:
         import json

@@ -9,9 +9,10 @@ from isobench.plugins.discovery import (
     Plugin,
     announced,
     envs,
+    executors,
     forget,
     loaded,
     worker_file,
 )
 
-__all__ = ["GROUP", "KEYS", "OWN", "Plugin", "announced", "envs", "forget", "loaded", "worker_file"]
+__all__ = ["GROUP", "KEYS", "OWN", "Plugin", "announced", "envs", "executors", "forget", "loaded", "worker_file"]

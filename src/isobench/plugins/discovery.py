@@ -1,4 +1,5 @@
 """Plugins: installed packages that announce themselves through the entry point group `isobench.plugins`.
+Executors of sweeps have a group of their own, `isobench.executors` (`executors/registry.py` loads them).
 
     [options.entry_points]
     isobench.plugins =
@@ -23,8 +24,10 @@ from typing import Any
 from isobench import paths
 
 GROUP = "[isobench.plugins]"
+EXECUTORS = "[isobench.executors]"
 OWN = {"isobench.runtimes.builtin": ("runtimes",), "isobench.tools.builtin": ("tools", "sequences")}
 """isobench's own modules, and the keys that each has."""
+OWN_PACKAGE = "isobench."
 KEYS = ("runtimes", "tools", "sequences")
 
 
@@ -43,23 +46,36 @@ class Plugin:
     traceback: str = ""
 
 
-@cache
 def announced() -> tuple[Plugin, ...]:
-    """Every entry point, isobench's own first; nothing is imported.
+    """Every entry point of a plugin, isobench's own first; nothing is imported."""
+    return _announced()[GROUP]
+
+
+def executors() -> tuple[Plugin, ...]:
+    """Every entry point of an executor of sweeps, isobench's own first; nothing is imported."""
+    return _announced()[EXECUTORS]
+
+
+@cache
+def _announced() -> Mapping[str, tuple[Plugin, ...]]:
+    """Every entry point of each group.
 
     Read from the installed packages' own files: `importlib.metadata` takes forty milliseconds, a fifth of a whole
     benchmark of a small model.
     """
-    found: dict[str, Plugin] = {}
+    found: dict[str, dict[str, Plugin]] = {GROUP: {}, EXECUTORS: {}}
     for folder in dict.fromkeys(path for path in sys.path if path):
         try:
             names = sorted(name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info")))  # noqa: PTH208
         except OSError:
             continue
         for name in names:
-            for plugin in _entry_points(os.path.join(folder, name, "entry_points.txt"), name):  # noqa: PTH118
-                found.setdefault(plugin.module, plugin)
-    return tuple(sorted(found.values(), key=lambda plugin: plugin.module not in OWN))
+            for group, plugin in _entry_points(os.path.join(folder, name, "entry_points.txt"), name):  # noqa: PTH118
+                found[group].setdefault(plugin.module, plugin)
+    return {
+        group: tuple(sorted(each.values(), key=lambda plugin: not plugin.module.startswith(OWN_PACKAGE)))
+        for group, each in found.items()
+    }
 
 
 @cache
@@ -84,7 +100,7 @@ def _brought_envs() -> tuple[Path, ...]:
 
 def forget() -> None:
     """Clear the caches, so that newly installed packages are found."""
-    for cached in (announced, loaded, _brought_envs):
+    for cached in (_announced, loaded, _brought_envs):
         cached.cache_clear()
 
 
@@ -147,20 +163,19 @@ def _load(plugin: Plugin) -> Plugin:
     return replace(plugin, implements=implements)
 
 
-def _entry_points(file_name: str, metadata: str) -> Iterator[Plugin]:
+def _entry_points(file_name: str, metadata: str) -> Iterator[tuple[str, Plugin]]:
+    """The entry points in a package's file, with their group."""
     try:
         with open(file_name, encoding="utf-8") as file:  # noqa: PTH123
             lines = [line.strip() for line in file]
     except OSError:
         return
-    if GROUP not in lines:
-        return
+    group = ""
     name, _, version = metadata.rpartition(".")[0].partition("-")
-    for line in lines[lines.index(GROUP) + 1 :]:
+    for line in lines:
         if line.startswith("["):
-            break
-        if "=" in line and not line.startswith(("#", ";")):
+            group = line
+        elif group in {GROUP, EXECUTORS} and "=" in line and not line.startswith(("#", ";")):
             word, _, module = line.partition("=")
-            yield Plugin(
-                name=word.strip(), module=module.strip(), distribution=f"{name.replace('_', '-')} {version}".strip()
-            )
+            distribution = f"{name.replace('_', '-')} {version}".strip()
+            yield group, Plugin(name=word.strip(), module=module.strip(), distribution=distribution)

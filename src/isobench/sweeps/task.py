@@ -18,10 +18,15 @@ KEY_DIGITS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedCase:
-    """A Case before it is measured: its label ("resnet18 on ort"), and its CaseKey."""
+    """A Case before it is measured: its label ("resnet18 on ort"), and its CaseKey.
+
+    `parts` name what the Case was when its task was frozen (the model's file, the environment, isobench's version):
+    where the CaseKey is another later, they say what has changed.
+    """
 
     label: str
     case_key: str
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +35,34 @@ class Task:
 
     A task that was requested names a script, which may call several models; once its build is made, a task stands for
     each of them, with its `cases`. `cases` is empty where the build failed. `plan.sweep` is the task's place.
+    `requested` is the key of the task that was requested, where that is another: of a script with several models.
     """
 
     plan: Plan
     cases: tuple[PlannedCase, ...] = ()
+    requested: str = ""
 
     @property
     def key(self) -> str:
         """What identifies the task within its sweep."""
         assert self.plan.sweep is not None
         return self.plan.sweep.task
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt at it is next, or at work: Results of earlier ones no longer count."""
+        assert self.plan.sweep is not None
+        return self.plan.sweep.attempt
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """The labels of its runtimes: each of its Results has one of them."""
+        return tuple(map(str, self.plan.runtimes))
+
+    def at(self, attempt: int) -> Task:
+        """The task at another attempt."""
+        assert self.plan.sweep is not None
+        return replace(self, plan=replace(self.plan, sweep=replace(self.plan.sweep, attempt=attempt)))
 
     @property
     def label(self) -> str:

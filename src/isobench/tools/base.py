@@ -130,15 +130,19 @@ def builds_of(state: State, work: Work, *, onnx: bool) -> tuple[Build, ...]:
     from isobench import builds
 
     model = state.model
-    # The expected outputs of an .onnx file are computed by ONNX Runtime without optimizations.
-    spec = environments.for_script(model.path, progress=work.stage) if model.is_script else environments.spec("ort")
-    environment = work.ready(spec)
+    environment = work.ready(build_environment(model, work))
     found = builds.find(model, onnx=onnx, environment=environment, settings=state.settings)
     if found is None:
         work.begin(f"building {model.name}")
         environments.check(environment)
         found = builds.make(model, onnx=onnx, environment=environment, settings=state.settings, on_stage=work.stage)
     return tuple(found)
+
+
+def build_environment(model: Model, work: Work) -> Spec:
+    """The environment that a script runs in; of an `.onnx` file, that in which its expected outputs are computed."""
+    # ONNX Runtime computes them without optimizations.
+    return environments.for_script(model.path, progress=work.stage) if model.is_script else environments.spec("ort")
 
 
 def each_build(state: State, work: Work, name: str, change: Callable[[Build], Build]) -> State:

@@ -1,0 +1,114 @@
+"""Carries a sweep out: prepares its tasks, measures what is left, and can be interrupted at any time.
+
+Nothing of a sweep's state is in this process alone: whoever calls `run` again goes on where the last one ended.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import chdir, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from isobench import results
+from isobench.environments.file_lock import FileLock
+from isobench.errors import UsageError
+from isobench.executors import registry
+from isobench.planning.retry import Retry
+from isobench.results import SavedResult
+from isobench.sweeps.folder import SweepFolder
+from isobench.sweeps.journal import What
+from isobench.sweeps.outcomes import Machine, Outcomes
+
+if TYPE_CHECKING:
+    from isobench.console import Progress
+    from isobench.executors.base import SweepExecutor
+    from isobench.sweeps.task import Sweep, Task
+
+
+def run(folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE) -> Iterator[SavedResult]:
+    """Measure what is left of a sweep, and what `retry` says; each Result lies in its folder before it is yielded.
+
+    The process works in the sweep's working folder meanwhile. Several processes can't run a sweep at once.
+
+    Raises:
+        UsageError: another process runs it, the executor can't be used here, or the working folder is gone.
+        OSError, ResultError: the sweep's folder can't be written. What lies in it is whole.
+    """
+    folder = SweepFolder(folder.path.absolute(), folder.sweep)
+    executor = registry.make(folder.sweep.executor, folder.sweep.options)
+    executor.check()
+    with _locked(folder, progress), _working_folder(folder):
+        folder.journal.write(What.STARTED, note=f"retry {retry}" if retry is not Retry.NONE else "")
+        tasks = folder.tasks()
+        left = [*outcomes(folder, executor).left(folder.sweep.tasks if tasks is None else tasks, retry)]
+        unprepared = [task for task in left if not task.cases]
+        if tasks is None or unprepared:
+            tasks = yield from _prepared(folder, executor, tasks or folder.sweep.tasks, unprepared, progress)
+        left = [*outcomes(folder, executor).left(ordered(folder.sweep, tasks), retry)]
+        yield from executor.run(folder, [task for task in left if task.cases], progress)
+        if not any(outcomes(folder, executor).left(tasks)):
+            folder.journal.write(What.FINISHED)
+
+
+def outcomes(folder: SweepFolder, executor: SweepExecutor) -> Outcomes:
+    """The Results that count: where tasks aren't sent to other machines, only those of this one."""
+    return Outcomes.read(folder, machine=None if executor.detaches else Machine.here())
+
+
+def ordered(sweep: Sweep, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks in the sweep's order: as they are, or random by its seed."""
+    found = list(tasks)
+    if sweep.order == "random":
+        random.Random(sweep.seed).shuffle(found)  # noqa: S311 - an order that can be reproduced
+    return found
+
+
+def _prepared(
+    folder: SweepFolder,
+    executor: SweepExecutor,
+    tasks: Sequence[Task],
+    unprepared: Sequence[Task],
+    progress: Progress,
+) -> Generator[SavedResult, None, tuple[Task, ...]]:
+    """Have the executor prepare some of the tasks, and freeze all; yield the Results of those that failed."""
+    before = outcomes(folder, executor).ids()
+    made: dict[str, list[Task]] = {task.key: [] for task in unprepared}
+    part = SweepFolder(folder.path, replace(folder.sweep, tasks=tuple(unprepared)))
+    for task in executor.prepare(part, progress) if unprepared else ():
+        made[task.requested or task.key].append(task)
+    frozen = tuple(one for task in tasks for one in made.get(task.key, [task]))
+    folder.freeze(frozen)
+    folder.journal.write(What.PREPARED)
+    after = outcomes(folder, executor)
+    for task in frozen:
+        for failure in after.failures(task):
+            if failure.id not in before:
+                yield SavedResult(
+                    result=results.load(failure.id, root=folder.results), folder=folder.results / failure.id
+                )
+    return frozen
+
+
+@contextmanager
+def _locked(folder: SweepFolder, progress: Progress) -> Iterator[None]:
+    with FileLock(folder.lock_file, making=folder.sweep.name, progress=progress.stage):
+        yield
+
+
+@contextmanager
+def _working_folder(folder: SweepFolder) -> Iterator[None]:
+    where = folder.sweep.working_folder
+    try:
+        entered = chdir(where)
+        entered.__enter__()
+    except OSError as error:
+        raise UsageError(
+            f"the folder of the suite, {where}, can't be entered: {error.strerror}",
+            hint="Its scripts run there. Restore it, or begin another sweep.",
+        ) from None
+    try:
+        yield
+    finally:
+        entered.__exit__(None, None, None)

@@ -1,0 +1,147 @@
+"""What became of the tasks of a sweep, read from its Results: which are done, which failed, which are left.
+
+The Results are the truth. The journal only says where a Result comes from that failed before its machine was known, and
+how often a task was tried.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from isobench.failures import FailureKind
+from isobench.planning.retry import Retry
+from isobench.sweeps.folder import SweepFolder
+from isobench.sweeps.journal import Event, What
+from isobench.sweeps.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What tells one machine from another: its name, and its CPU's model."""
+
+    hostname: str
+    cpu: str
+
+    @classmethod
+    @cache
+    def here(cls) -> Machine:
+        """This machine."""
+        import os
+
+        from isobench.system import provenance
+
+        return cls(hostname=os.uname().nodename, cpu=provenance.cpu_model())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A Result of a sweep, in short. `kind` is None where it was measured."""
+
+    id: str
+    task: str
+    runtime: str
+    case_key: str
+    attempt: int
+    kind: FailureKind | None
+    hostname: str
+    cpu: str
+
+
+class Outcomes:
+    """The Results of a sweep, by task and runtime, the newest of each."""
+
+    def __init__(self, found: Iterable[Outcome], attempts: Mapping[str, int]) -> None:
+        """`found` comes newest first; `attempts` are the highest that the journal knows."""
+        self._of: dict[str, dict[str, Outcome]] = defaultdict(dict)
+        self._attempts = dict(attempts)
+        for one in found:
+            self._of[one.task].setdefault(one.runtime, one)
+            self._attempts[one.task] = max(one.attempt, self._attempts.get(one.task, 0))
+
+    @classmethod
+    def read(cls, folder: SweepFolder, *, machine: Machine | None = None) -> Outcomes:
+        """The Results in a sweep's folder; of one machine, if `machine` is given."""
+        events = folder.journal.events()
+        found = _results(folder)
+        if machine is not None:
+            hosts = _Hosts(events)
+            found = (one for one in found if _is_of(one, machine, hosts))
+        attempts: dict[str, int] = {}
+        for event in events:
+            if event.what is What.RUNNING:
+                attempts[event.task] = max(event.attempt, attempts.get(event.task, 0))
+        return cls(found, attempts)
+
+    def of(self, task: Task) -> list[Outcome | None]:
+        """The newest Result of each of its Cases; None where there is none."""
+        found = self._of.get(task.key, {})
+        counted = {name: one for name, one in found.items() if one.attempt >= task.attempt}
+        return [counted.get(name) for name in task.runtimes]
+
+    def is_done(self, task: Task) -> bool:
+        """Has each of its Cases a Result, measured or failed?"""
+        return all(one is not None for one in self.of(task))
+
+    def failures(self, task: Task) -> list[Outcome]:
+        """Those of its Cases whose newest Result failed."""
+        return [one for one in self.of(task) if one is not None and one.kind is not None]
+
+    def left(self, tasks: Iterable[Task], retry: Retry = Retry.NONE) -> Iterator[Task]:
+        """The tasks that aren't done, and those that are tried again, each at its next attempt."""
+        for task in tasks:
+            if any(one is None or retry.runs_again(one.kind) for one in self.of(task)):
+                yield task.at(max(task.attempt, self._attempts.get(task.key, 0) + 1))
+
+    def ids(self) -> set[str]:
+        """The ids of the newest Results."""
+        return {one.id for each in self._of.values() for one in each.values()}
+
+
+class _Hosts:
+    """On which machines the tasks were at work, as the journal says."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self._of_result: dict[str, str] = {}
+        self._of_task: dict[str, set[str]] = defaultdict(set)
+        for event in events:
+            if event.what in {What.RUNNING, What.ENDED}:
+                self._of_task[event.task].add(event.host)
+                self._of_result |= dict.fromkeys(event.results, event.host)
+
+    def may_be(self, one: Outcome, hostname: str) -> bool:
+        host = self._of_result.get(one.id)
+        return host == hostname if host else hostname in self._of_task[one.task]
+
+
+def _is_of(one: Outcome, machine: Machine, hosts: _Hosts) -> bool:
+    if not one.hostname:  # it failed before the machine was known
+        return hosts.may_be(one, machine.hostname)
+    return one.hostname == machine.hostname and one.cpu in {machine.cpu, ""}
+
+
+def _results(folder: SweepFolder) -> Iterator[Outcome]:
+    """Every whole Result of the sweep, the newest first."""
+    import json
+
+    from isobench import results
+
+    for file in reversed(results.files(folder.results)):
+        try:
+            value = json.loads(file.read_bytes())
+            place, outcome = value["sweep"], value["outcome"]
+            host = value["provenance"]["host"]
+            yield Outcome(
+                id=value["id"],
+                task=place["task"],
+                runtime=value["runtime"]["label"],
+                case_key=value["case_key"],
+                attempt=place["attempt"],
+                kind=None if outcome["status"] == "measured" else FailureKind(outcome["kind"]),
+                hostname=host["hostname"] if host else "",
+                cpu=(host["cpu"]["model"] or "") if host else "",
+            )
+        except (KeyError, TypeError, ValueError):
+            continue  # not whole, or not of a sweep

@@ -1,0 +1,30 @@
+"""Which Cases are measured again."""
+
+from __future__ import annotations
+
+import pytest
+
+from isobench.failures import INFRASTRUCTURE, FailureKind
+from isobench.planning.retry import Retry
+
+MEASURED = None
+
+
+@pytest.mark.parametrize("kind", [MEASURED, *FailureKind])
+def test_without_a_retry_nothing_is_measured_again(kind: FailureKind | None) -> None:
+    assert not Retry.NONE.runs_again(kind)
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_a_retry_of_infrastructure_leaves_the_models_failures_alone(kind: FailureKind) -> None:
+    assert Retry.INFRASTRUCTURE.runs_again(kind) == (kind in INFRASTRUCTURE)
+    assert Retry.FAILED.runs_again(kind)
+
+
+def test_only_a_retry_of_all_measures_what_was_measured() -> None:
+    assert [retry for retry in Retry if retry.runs_again(MEASURED)] == [Retry.ALL]
+
+
+def test_the_words_of_the_command_line_are_the_values() -> None:
+    assert Retry("infrastructure") is Retry.INFRASTRUCTURE
+    assert [str(retry) for retry in Retry] == ["none", "infrastructure", "failed", "all"]
