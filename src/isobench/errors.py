@@ -92,6 +92,16 @@ class ResultError(IsobenchError):
     default_kind = FailureKind.RESULT
 
 
+class LockError(IsobenchError):
+    """A lock between processes can't be taken; its kind is that of the work that needs it."""
+
+    default_kind = FailureKind.USAGE
+
+
+class LockHeldError(LockError):
+    """Another process holds the lock, and didn't release it in time."""
+
+
 def unexpected(error: Exception, doing: str) -> IsobenchError:
     """An exception as an error of `doing` something, with its traceback; an `IsobenchError` as it is.
 
