@@ -8,16 +8,12 @@ print(result.latency.mean_s, result.outcome.verdict.status)
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isobench import paths
 from isobench.console import Console, Progress
-from isobench.environments import choice
 from isobench.errors import UsageError
 from isobench.executors.local import LocalExecutor
 from isobench.planning import selection
@@ -25,8 +21,7 @@ from isobench.planning.models import Model
 from isobench.planning.plan import Plan
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import BUILD_OPTIONS, OPTIONS, Settings
-from isobench.runtimes import registry
-from isobench.runtimes.worker_rt import not_interleavable
+from isobench.preflight.plan import fitting, plan
 from isobench.tools.base import Tool
 from isobench.tools.sequence import Sequence as Tools
 
@@ -36,82 +31,6 @@ if TYPE_CHECKING:
     from isobench.environments import Environment
     from isobench.executors.base import Executor
     from isobench.results import Result, SavedResult
-
-
-def plan(
-    models: Sequence[str],
-    *,
-    runtimes: Sequence[str | RuntimeChoice] = (),
-    device: str = "x86",
-    rt_args: Mapping[str, Any] | None = None,
-    script_args: Sequence[str] = (),
-    dimensions: Mapping[str, int] | None = None,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    inputs: Sequence[str | Path] = (),
-    fill: Mapping[str, str] | None = None,
-    env: Mapping[str, str] | None = None,
-    labels: Sequence[str] = (),
-    interleaved: bool = False,
-    wait: bool = True,
-    results: Path | None = None,
-    **settings: Any,
-) -> Plan:
-    """Check everything that is requested before any work starts. `settings` are the fields of `Settings`.
-
-    `inputs` are files with the values of inputs (or "NAME=FILE"), `fill` are rules for single ones ({"mask": "ones"}).
-    `env` are environment variables for the models' workers.
-
-    Raises:
-        UsageError: an unknown runtime, device, provider or option, a value that isn't allowed, or a results folder that
-            can't be written.
-        ModelError: a model's file doesn't exist, or isn't a model.
-    """
-    chosen_settings = Settings.of(**settings)
-    if interleaved and chosen_settings.iterations is not None:
-        raise UsageError(
-            "interleaved cases are measured for a time, not for a number of iterations",
-            hint="Use --min-time, --processes and --precision instead of --iterations.",
-        )
-    where = registry.device(device)
-    choices = [_choice(one) for one in runtimes] or [RuntimeChoice(name=registry.default(where))]
-    choices = list({str(one): one for one in choices}.values())
-    entries = [registry.get(one, where) for one in choices]
-    for entry in entries:
-        entry.make(rt_args or {})
-        if interleaved and not entry.cls.interleavable():
-            raise not_interleavable(entry.label)
-    if where.is_nvidia:
-        from isobench.system import nvidia
-
-        nvidia.gpu(where)
-    choice.wanted()
-    chosen = selection.select(
-        models,
-        labels=labels,
-        script_args=script_args,
-        dimensions=dimensions,
-        shapes=shapes,
-        inputs=inputs,
-        fill=fill,
-        env=env,
-    )
-    chosen = _fitting(chosen)
-    for entry in entries:
-        if entry.default_sequence is not None:
-            for model in chosen:
-                entry.default_sequence.preparing(model).check(model)
-    _check_folder(results or paths.results())
-    return Plan(
-        models=tuple(chosen),
-        runtimes=tuple(choices),
-        device=device,
-        settings=chosen_settings,
-        rt_args=dict(rt_args or {}),
-        interleaved=interleaved,
-        wait=wait,
-        command=_command(),
-        results=results,
-    )
 
 
 def sequence(
@@ -148,7 +67,7 @@ def sequence(
         )
     chosen_settings = Settings.of(**settings)
     values: dict[str, Any] = {"dimensions": dimensions, "shapes": shapes, "fill": fill, "inputs": inputs, "env": env}
-    chosen = _fitting(selection.select(models, labels=labels, script_args=script_args, **values))
+    chosen = fitting(selection.select(models, labels=labels, script_args=script_args, **values))
     for tool in tools:
         chosen = tool.with_sizes(chosen) if isinstance(tool, LoadOnnx) else chosen
     for model in chosen:
@@ -159,40 +78,6 @@ def sequence(
     }
     executor = LocalExecutor()
     return executor.run_sequence(tools, chosen, chosen_settings, plans, progress or Console(quiet=True))
-
-
-def _fitting(models: list[Model]) -> list[Model]:
-    """The models with those dimensions and shapes that each has: of several, not all need to have them."""
-    if len(models) < 2 or not (models[0].dimensions or models[0].shapes):
-        return models
-    from isobench.builds import sizes
-
-    return sizes.fitting(models)
-
-
-def _choice(given: str | RuntimeChoice) -> RuntimeChoice:
-    return RuntimeChoice.parse(given) if isinstance(given, str) else given
-
-
-def _command() -> tuple[str, ...]:
-    if not any(word.startswith("--env") for word in sys.argv):
-        return tuple(sys.argv)
-    from isobench.planning import script_variables
-
-    return script_variables.without_secrets(sys.argv)
-
-
-def _check_folder(results: Path) -> None:
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        reason = "" if os.access(results, os.W_OK | os.X_OK) else "permission denied"
-    except OSError as error:
-        reason = error.strerror or str(error)
-    if reason:
-        raise UsageError(
-            f"results can't be saved in {results}: {reason}",
-            hint="Choose another folder with --output, or set ISOBENCH_HOME.",
-        )
 
 
 def measure(of: Plan, progress: Progress | None = None, *, executor: Executor | None = None) -> Iterator[SavedResult]:
