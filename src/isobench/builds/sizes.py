@@ -101,7 +101,7 @@ def fitting(models: Sequence[Model]) -> list[Model]:
     Raises:
         UsageError: several files were given, and none of them has a dimension or an input of that name.
     """
-    files = {model.path: names for model in models if not model.is_script and (names := _names_in(model)) is not None}
+    files = {model.path: names for model in models if not model.is_script and (names := names_in(model)) is not None}
     if len([model for model in models if not model.is_script]) < 2 or not files:
         return list(models)
     readable = len(files) == len({model.path for model in models if not model.is_script})
@@ -120,7 +120,7 @@ def known_names(symbols: Mapping[str, Sequence[str]]) -> list[str]:
     return sorted(plain.union(*map(size_expressions.names, plain)))
 
 
-def _names_in(model: Model) -> tuple[list[str], list[str]] | None:
+def names_in(model: Model) -> tuple[list[str], list[str]] | None:
     """The names of dimensions and of inputs of a file; None where it can't be read, which is reported later."""
     try:
         symbols = onnx_wire.input_names(model.path)

@@ -25,15 +25,18 @@ def select(
     inputs: Sequence[str | Path] = (),
     fill: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
+    folder: Path = Path(),
 ) -> list[Model]:
     """The models that `names` stand for, in order and without duplicates; of those, the ones that have all `labels`.
+
+    Relative names start at `folder`, those of inputs, too.
 
     Raises:
         ModelError: a file doesn't exist, or isn't a model.
         UsageError: a label isn't `key::value`, or no model has it; a list names itself; a file of inputs doesn't exist;
             an environment variable can't be passed on.
     """
-    given, named = given_files(inputs)
+    given, named = given_files(inputs, folder)
     rules = named | dict(fill or {})
     if env:
         from isobench.planning import script_variables
@@ -41,7 +44,7 @@ def select(
         env = script_variables.checked(env)
     wanted = dict(_label(text) for text in labels)
     chosen: dict[tuple[Path, str], Model] = {}
-    for path, chosen_hash in _expand(names, folder=Path()):
+    for path, chosen_hash in _expand(names, folder=folder):
         own = read_labels(path)
         if all(set(values) & set(own.get(key, ())) for key, values in wanted.items()):
             chosen.setdefault(
@@ -63,10 +66,10 @@ def select(
             f"no model has the label {' and '.join(labels)}",
             hint="Labels are on the first line of a script: # labels: name::bert task::nlp",
         )
-    return _told_apart(list(chosen.values()))
+    return told_apart(list(chosen.values()))
 
 
-def _told_apart(models: Sequence[Model]) -> list[Model]:
+def told_apart(models: Sequence[Model]) -> list[Model]:
     """The models, with as many of their folders in the names of those that would have the same one as tell them apart.
 
     Several models of one script have the same name; their hashes tell them apart.
@@ -134,8 +137,10 @@ def _shape(text: str) -> tuple[int, ...]:
     return () if bracketed and not sizes.strip() else tuple(_size(part) for part in sizes.split(","))
 
 
-def given_files(texts: Iterable[str | Path]) -> tuple[tuple[Path, ...], dict[str, str]]:
+def given_files(texts: Iterable[str | Path], folder: Path = Path()) -> tuple[tuple[Path, ...], dict[str, str]]:
     """Files of inputs: paths and globs; and `NAME=FILE`, the file of one input, as a rule of `--fill`: `@FILE`.
+
+    Relative paths start at `folder`.
 
     Raises:
         UsageError: a file doesn't exist.
@@ -144,12 +149,12 @@ def given_files(texts: Iterable[str | Path]) -> tuple[tuple[Path, ...], dict[str
     named: dict[str, str] = {}
     for text in map(str, texts):
         name, separator, file = text.partition("=")
-        if _is_file(Path(text)):
-            paths.append(Path(text))
-        elif separator and name and Path(file).is_file():
-            named[name] = f"@{file}"
+        if _is_file(folder / text):
+            paths.append(folder / text)
+        elif separator and name and (folder / file).is_file():
+            named[name] = f"@{folder / file}" if folder.parts else f"@{file}"
         elif any(character in text for character in "*?["):
-            paths += _matching(text)
+            paths += _matching(text, folder)
         else:
             raise UsageError(f"--inputs {text}: no such file", hint="Write it --inputs FILE, or --inputs NAME=FILE.")
     return tuple(paths), named
@@ -178,13 +183,13 @@ def _is_file(path: Path) -> bool:
     return path.exists() or (path.name.endswith("]") and Path(str(path).rpartition("[")[0]).is_file())
 
 
-def _matching(pattern: str) -> list[Path]:
+def _matching(pattern: str, folder: Path) -> list[Path]:
     import glob
 
-    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    found = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     if not found:
         raise UsageError(f"--inputs {pattern}: no file matches")
-    return [Path(name) for name in found]
+    return [folder / name for name in found]
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -217,7 +222,7 @@ def _expand(names: Iterable[str], *, folder: Path, lists: tuple[Path, ...] = ())
         path = folder / text
         if not _exists(path):
             if any(character in text for character in "*?["):
-                yield from _glob(path, chosen_hash)
+                yield from _glob(folder, text, chosen_hash)
                 continue
             raise ModelError(f"{_shown(path)}: no such file")
         if path.suffix == ".txt" and path.is_file():
@@ -262,13 +267,13 @@ def _no_model(path: Path) -> ModelError:
     return ModelError(f"{_shown(path)} is not a model{what}", hint=f"{kind.hint} {hint}".strip() if kind else hint)
 
 
-def _glob(pattern: Path, chosen_hash: str) -> Iterator[tuple[Path, str]]:
+def _glob(folder: Path, pattern: str, chosen_hash: str) -> Iterator[tuple[Path, str]]:
     import glob
 
-    found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
-    models = [Path(name) for name in found if Path(name).suffix in SUFFIXES and Path(name).is_file()]
+    found = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    models = [path for path in (folder / name for name in found) if path.suffix in SUFFIXES and path.is_file()]
     if not models:
-        raise ModelError(f"{pattern}: no .py, .onnx or .ort file matches")
+        raise ModelError(f"{folder / pattern}: no .py, .onnx or .ort file matches")
     for path in models:
         yield path, chosen_hash
 

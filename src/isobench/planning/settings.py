@@ -6,7 +6,7 @@ documentation's table are made from the fields of `Settings`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
@@ -185,21 +185,29 @@ class Settings:
         Raises:
             UsageError: a name is unknown, or a value isn't allowed, or names a CPU or memory node that isn't available.
         """
-        unknown = [name for name in given if name not in OPTIONS]
-        if unknown:
-            raise UsageError(f"unknown option {unknown[0]!r}", hint=f"The options are: {', '.join(OPTIONS)}.")
-        values = {name: value for name, value in given.items() if value is not None}
+        values = _with_defaults(given)
         for name, available in (("cpus", machine.cpus), ("memory_nodes", machine.memory_nodes)):
-            values[name] = tuple(sorted(set(values.get(name, ()))))
-            OPTIONS[name].check(values[name])
             if values[name]:
                 _check_available(OPTIONS[name], values[name], available())
         if "threads" not in values:
             from isobench.system.devices import default_threads
 
             values["threads"] = default_threads(values["cpus"])
-        if "max_time_s" not in values and "precision" in values:
-            values["max_time_s"] = MAX_TIME_WITH_PRECISION_S
+        return cls(**values)
+
+    @classmethod
+    def for_other_machine(cls, **given: Any) -> Settings:
+        """The settings for a machine that isn't this one: nothing of this machine is a default, or checked.
+
+        Raises:
+            UsageError: a name is unknown, a value isn't allowed, or `threads` isn't given.
+        """
+        values = _with_defaults(given)
+        if "threads" not in values:
+            raise UsageError(
+                "--threads must be given: the machine that measures may have other cores than this one",
+                hint="For example: threads = 4.",
+            )
         return cls(**values)
 
     @property
@@ -212,6 +220,20 @@ class Settings:
         """The CPUs, priority and memory nodes that were requested for the workers; as JSON."""
         requested = {"cpus": list(self.cpus), "nice": self.nice, "memory_nodes": list(self.memory_nodes)}
         return {name: value for name, value in requested.items() if value}
+
+
+def _with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are given, with those defaults that depend on other values; lists are in order."""
+    unknown = [name for name in given if name not in OPTIONS]
+    if unknown:
+        raise UsageError(f"unknown option {unknown[0]!r}", hint=f"The options are: {', '.join(OPTIONS)}.")
+    values = {name: value for name, value in given.items() if value is not None}
+    for name in ("cpus", "memory_nodes"):
+        values[name] = tuple(sorted(set(values.get(name, ()))))
+        OPTIONS[name].check(values[name])
+    if "max_time_s" not in values and "precision" in values:
+        values["max_time_s"] = MAX_TIME_WITH_PRECISION_S
+    return values
 
 
 def _option(name: str, default: Any, described: Any) -> Option:
