@@ -313,7 +313,7 @@ def _elements(data: bytes) -> int:
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` so that a reader sees the complete file or none, even if this process is killed meanwhile."""
-    temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
+    temporary = f"{os.fspath(path)}.{os.urandom(4).hex()}.tmp"  # not the process ID: hosts may share the folder
     with open(temporary, "wb") as file:
         file.write(data)
     os.replace(temporary, path)

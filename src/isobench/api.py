@@ -173,11 +173,9 @@ def inputs(
         return [model_inputs.of_onnx(chosen, chosen_settings.seed)]
     console = progress or Console(quiet=True)
     environment = _script_environment(chosen, console)
-    found = builds.find(chosen, onnx=False, environment=environment, settings=chosen_settings)
-    if found is None:
-        found = builds.make(
-            chosen, onnx=False, environment=environment, settings=chosen_settings, on_stage=console.stage
-        )
+    found = builds.find_or_make(
+        chosen, onnx=False, environment=environment, settings=chosen_settings, on_stage=console.stage
+    )
     return [model_inputs.of_build(one) for one in found]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from isobench import builds, environments
-from isobench.builds import Build
+from isobench import builds, environments, paths
+from isobench.builds import Build, cache
+from isobench.builds.make import _key
 from isobench.environments import Environment
 from isobench.errors import ModelError
 from isobench.planning.models import Model
@@ -241,3 +243,41 @@ def test_where_drawn_values_can_not_be_right_the_message_names_the_input(tmp_pat
     )
     assert caught.value.message.startswith(f"values that isobench drew may not be valid for the model: {wanted}")
     assert caught.value.hint.startswith("Give the right ones: --fill s=VALUE, or --inputs FILE.")
+
+
+FIND_OR_MAKE = """
+import sys
+from pathlib import Path
+from isobench import builds, environments, paths
+from isobench.planning.models import Model
+from isobench.planning.settings import Settings
+[build] = builds.find_or_make(
+    Model(path=Path(sys.argv[1])),
+    onnx=True,
+    environment=environments.find(environments.spec("ort")),
+    settings=Settings(threads=1, timeout_s=120),
+    on_stage=lambda stage: print(stage, flush=True),
+)
+print(build.id)
+"""
+
+
+def test_processes_that_need_the_same_build_make_it_once(tmp_path: Path) -> None:
+    file = tmp_path / "relu.onnx"
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    command = [sys.executable, "-c", FIND_OR_MAKE, str(file)]
+    # Both wait before one of them may begin.
+    key = _key(Model(path=file), "", True, environment(Model(path=file)), SETTINGS)
+    with cache.lock_of(key, "the build", on_wait=print):
+        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        for process in processes:
+            assert process.stdout.readline().startswith("the build of relu is in use by pid ")
+    outputs = [process.communicate()[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    found, made = sorted(outputs, key=len)
+    assert len(found) == 1, "one finds it in the cache as soon as it has the lock"
+    assert made[0] == "reading the file"
+    assert found[-1] == made[-1]
+    assert list((paths.builds() / "index").glob("*.lock")) == []

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from isobench.builds.build import Binding, Build, Onnx
 from isobench.builds.cache import Dependency
-from isobench.builds.make import find, make
+from isobench.builds.make import find, find_or_make, make
 
-__all__ = ["Binding", "Build", "Dependency", "Onnx", "find", "make"]
+__all__ = ["Binding", "Build", "Dependency", "Onnx", "find", "find_or_make", "make"]

@@ -2,6 +2,7 @@
 
     builds/ID/                   model.onnx, inputs.msgpack, expected.msgpack, build.json
     builds/onnx/                 the user's own ONNX files, each stored once for all of its builds (`onnx_store`)
+    builds/index/KEY.lock        held by the process that is building what the request asks for
     builds/index/KEY.json        KEY: a hash of the request (file, arguments, environment, ...). Holds the resulting
                                  builds, and every file that they depended on, with its hash
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,8 +22,10 @@ from typing import Any
 
 from isobench import paths
 from isobench.builds.build import BUILD_FILE, Build, from_json
+from isobench.failures import FailureKind
 from isobench.planning.models import Model
 from isobench.system import files
+from isobench.system.locks import FileLock
 from isobench.workers import protocol
 
 SCHEMA = "isobench.index/1"
@@ -126,6 +129,12 @@ def remember(index_key: str, builds: Iterable[Build], dependencies: Sequence[Dep
             "builds": [build.to_json() for build in builds],
         },
     )
+
+
+def lock_of(index_key: str, what: str, *, on_wait: Callable[[str], None]) -> FileLock:
+    """The lock on a request: one process builds what it asks for, the others wait, and find it in the cache."""
+    file = _record(index_key).with_suffix(".lock")
+    return FileLock(file, what=what, on_wait=on_wait, failure=FailureKind.RESULT)
 
 
 def forget(build_id: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from isobench import paths
 from isobench.builds import onnx_file
 from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, UNSTABLE_FILE, Build, Onnx, content_id
-from isobench.builds.cache import key, look_up, remember, store
+from isobench.builds.cache import key, lock_of, look_up, remember, store
 from isobench.builds.workers import run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError
@@ -62,11 +62,27 @@ def derive(
         }
     )
     known = look_up(index_key, build.model)
-    if known:
-        # The same values may have come from other files.
-        types = {one.name: one.dtype for one in known[0].input_values}
-        values = tuple(replace(one, dtype=types[one.name]) for one in build.input_values if one.name in types)
-        return replace(known[0], input_values=values, input_set=build.input_set)
+    if not known:
+        with lock_of(index_key, f"what {worker} makes of {build.name}", on_wait=on_stage):
+            known = look_up(index_key, build.model)
+            if not known:
+                derived = _derived(build, worker, options, environment, settings, on_stage)
+                remember(index_key, [derived], [])
+                return derived
+    # The same values may have come from other files.
+    types = {one.name: one.dtype for one in known[0].input_values}
+    values = tuple(replace(one, dtype=types[one.name]) for one in build.input_values if one.name in types)
+    return replace(known[0], input_values=values, input_set=build.input_set)
+
+
+def _derived(
+    build: Build,
+    worker: str | Path,
+    options: Mapping[str, Any],
+    environment: Environment,
+    settings: Settings,
+    on_stage: Callable[[str], None],
+) -> Build:
     run_dir = paths.new_run(Path(worker).stem)
     made = run_dir / "build"
     made.mkdir(parents=True)
@@ -85,7 +101,6 @@ def derive(
     derived = _described(build, made)
     store(derived, made)
     shutil.rmtree(run_dir)
-    remember(index_key, [derived], [])
     return derived
 
 

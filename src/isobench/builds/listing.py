@@ -69,7 +69,7 @@ def remove_build(one: CachedBuild) -> None:
         UsageError: it can't be removed.
     """
     cache.forget(one.id)
-    leaving = one.folder.with_name(f"{one.id}.{os.getpid()}.removed")
+    leaving = one.folder.with_name(f"{one.id}.{os.urandom(4).hex()}.removed")
     try:
         # Renamed first, so that nobody takes half of it for a build.
         one.folder.rename(leaving)

@@ -34,6 +34,33 @@ def find(model: Model, *, onnx: bool, environment: Environment, settings: Settin
     return None
 
 
+def find_or_make(
+    model: Model,
+    *,
+    onnx: bool,
+    environment: Environment,
+    settings: Settings,
+    on_stage: Callable[[str], None],
+    before: Callable[[], None] = lambda: None,
+) -> list[Build]:
+    """The builds of `model`: those in the cache, or else new ones.
+
+    One process makes them, and others that need the same wait for it. `before` is called if they aren't in the cache.
+
+    Raises:
+        LockError: the lock on them can't be taken.
+        ModelError, WorkerError, UsageError: see `make`.
+    """
+    what: dict[str, Any] = {"onnx": onnx, "environment": environment, "settings": settings}
+    found = find(model, **what)
+    if found is not None:
+        return found
+    before()
+    index_key = _key(model, model.hash, onnx, environment, settings)
+    with cache.lock_of(index_key, f"the build of {model.name}", on_wait=on_stage):
+        return find(model, **what) or make(model, **what, on_stage=on_stage)
+
+
 def make(
     model: Model, *, onnx: bool, environment: Environment, settings: Settings, on_stage: Callable[[str], None]
 ) -> list[Build]:
@@ -83,9 +110,7 @@ def _with_given(
     from isobench.builds import from_script, given_inputs
 
     plain = replace(model, inputs=(), fill={})
-    recorded = find(plain, onnx=False, environment=environment, settings=settings) or make(
-        plain, onnx=False, environment=environment, settings=settings, on_stage=on_stage
-    )
+    recorded = find_or_make(plain, onnx=False, environment=environment, settings=settings, on_stage=on_stage)
     try:
         given = {one.hash: given_inputs.of_build(model, one, settings.seed) for one in recorded}
     except UsageError as error:

@@ -60,8 +60,7 @@ def _copied(found: OnnxFile, content: str) -> Path:
     stored = target / _free(ONNX_FILE, found)
     if stored.is_file():
         return stored
-    made = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(made, ignore_errors=True)
+    made = target.with_name(f"{target.name}.{os.urandom(4).hex()}.tmp")
     made.mkdir(parents=True)
     try:
         onnx_file.copy(found, made / stored.name)

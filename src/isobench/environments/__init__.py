@@ -16,7 +16,6 @@
     locking         `isobench env lock`, for conda packages and Python packages
     scripts         a script's own dependencies (PEP 723) -> an environment of its own
     config          isobench's `config.toml`
-    file_lock       one process creates something, the others wait
     redaction       passwords and tokens in addresses
 
 What a warm run needs (specs, store) is imported here; the rest is imported by its callers.

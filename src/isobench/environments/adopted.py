@@ -88,7 +88,6 @@ def adopt(spec: Spec, prefix_or_python: Path, *, progress: Callable[[str], None]
         ProvisionError: it can't be run, or its smoke test fails.
     """
     from isobench.environments import inventory, manifest, provision, verification
-    from isobench.environments.file_lock import FileLock
     from isobench.environments.install_context import InstallContext
 
     python = _interpreter(prefix_or_python)
@@ -112,8 +111,8 @@ def adopt(spec: Spec, prefix_or_python: Path, *, progress: Callable[[str], None]
     environment = replace(environment, identity=identity, folder=folder)
     activation = AdoptedProvider().activation_variables(found.prefix)
     # One lock for all that are adopted under this name: two processes would remove each other's.
-    lock_file = paths.environments() / f"{spec.name}-adopted.lock"
-    with FileLock(lock_file, making=spec.name, progress=progress) as lock:
+    every = paths.environments() / f"{spec.name}-adopted"
+    with provision.lock_of(every, spec.name, on_wait=progress) as lock:
         context = InstallContext(folder=folder, log_file=provision.beside(folder, ".log"), lock=lock, progress=progress)
         context.log_file.unlink(missing_ok=True)
         progress(f"{spec.name}: running its smoke test with {python}")

@@ -16,11 +16,12 @@ from pathlib import Path
 from isobench import paths
 from isobench.environments import inventory, manifest, providers, store, verification
 from isobench.environments.conda import meta
-from isobench.environments.file_lock import FileLock
 from isobench.environments.install_context import InstallContext
 from isobench.environments.specs import Spec, names, unknown
 from isobench.environments.store import Environment
 from isobench.errors import ProvisionError
+from isobench.failures import FailureKind
+from isobench.system.locks import FileLock
 
 _SMOKE_TIMEOUT_S = 600
 
@@ -30,10 +31,11 @@ def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
 
     Raises:
         ProvisionError: it can't be created. Nothing is left of it but a log, which the message names.
+        LockError: its lock can't be taken.
     """
     environment = store.expected(spec)
     folder = environment.folder
-    with FileLock(beside(folder, ".lock"), making=spec.name, progress=progress) as lock:
+    with lock_of(folder, spec.name, on_wait=progress) as lock:
         if not store.is_ready(folder):
             context = InstallContext(folder=folder, log_file=beside(folder, ".log"), lock=lock, progress=progress)
             context.log_file.unlink(missing_ok=True)
@@ -48,6 +50,12 @@ def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
                 if not store.is_ready(folder):
                     shutil.rmtree(folder, ignore_errors=True)
     return environment
+
+
+def lock_of(folder: Path, name: str, *, on_wait: Callable[[str], None]) -> FileLock:
+    """The lock on the folder of an environment, or of all environments that share it."""
+    file = beside(folder, ".lock")
+    return FileLock(file, what=f"the environment {name}", on_wait=on_wait, failure=FailureKind.ENVIRONMENT)
 
 
 def _make(spec: Spec, environment: Environment, context: InstallContext) -> None:
@@ -122,6 +130,7 @@ def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[
     Raises:
         UsageError: there is neither an environment nor a folder of that name.
         ProvisionError: a folder can't be removed.
+        LockError: its lock can't be taken.
     """
     if isinstance(name, Environment):
         folders = [name.folder]
@@ -130,7 +139,7 @@ def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[
         if not folders and name not in names():
             raise unknown(name, sorted({*names(), *(environment.name for environment in store.ready())}))
     for folder in folders:
-        with FileLock(beside(folder, ".lock"), making=folder.name, progress=progress):
+        with lock_of(folder, folder.name, on_wait=progress):
             try:
                 _empty(folder)
                 beside(folder, ".log").unlink(missing_ok=True)

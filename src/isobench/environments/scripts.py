@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from isobench import paths
-from isobench.environments.file_lock import FileLock
 from isobench.environments.specs import LOCK_FILE, REQUIREMENTS_FILE, Spec, platform_name, spec
 from isobench.environments.uv import requirements_lock
 from isobench.errors import ModelError, ProvisionError
+from isobench.failures import FailureKind
 from isobench.system.files import write_atomically
+from isobench.system.locks import FileLock
 
 # The expression is part of the standard, so that all tools see the same blocks.
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
@@ -51,7 +52,9 @@ def for_script(script: Path, base: str, *, progress: Callable[[str], None]) -> S
     folder = paths.locks() / hashlib.sha256("\n".join(parts).encode()).hexdigest()
     lock_file = folder / LOCK_FILE
     if not lock_file.is_file():
-        with FileLock(folder.with_suffix(".lock"), making=f"the lock of {script.name}", progress=progress):
+        what = f"the lock of the dependencies of {script.name}"
+        file = folder.with_suffix(".lock")
+        with FileLock(file, what=what, on_wait=progress, failure=FailureKind.ENVIRONMENT):
             if not lock_file.is_file():
                 progress(f"{script.name}: resolving its dependencies ({', '.join(dependencies)})")
                 _resolve(wanted, folder, base_spec, script, progress)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isobench import results
-from isobench.environments.file_lock import FileLock
 from isobench.errors import UsageError
 from isobench.executors import registry
 from isobench.planning.retry import Retry
@@ -20,6 +19,7 @@ from isobench.results import SavedResult
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
 from isobench.sweeps.outcomes import Machine, Outcomes
+from isobench.system.locks import FileLock
 
 if TYPE_CHECKING:
     from isobench.console import Progress
@@ -93,7 +93,7 @@ def _prepared(
 
 @contextmanager
 def _locked(folder: SweepFolder, progress: Progress) -> Iterator[None]:
-    with FileLock(folder.lock_file, making=folder.sweep.name, progress=progress.stage):
+    with FileLock(folder.lock_file, what=f"the sweep {folder.path.name}", on_wait=progress.stage):
         yield
 
 

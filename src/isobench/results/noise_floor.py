@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from isobench import paths
 from isobench.analysis import ASSUMED_FLOOR, ASSUMED_PAIR_FLOOR
@@ -35,12 +36,19 @@ def floor() -> Floor:
 
 def save(found: Floor) -> None:
     """Store this machine's noise floor for later runs."""
+    from isobench.system.locks import FileLock
+
     file = paths.calibration()
+    # Otherwise, of two machines that share the file and save at the same time, one would lose its floor.
+    with FileLock(file.with_name(f"{file.name}.lock"), what="the calibration"):
+        _save(file, found)
+
+
+def _save(file: Path, found: Floor) -> None:
     try:
         known = dict(protocol.read_json(file, SCHEMA)["machines"])
     except (FileNotFoundError, protocol.ProtocolError, KeyError, TypeError):
         known = {}
-    file.parent.mkdir(parents=True, exist_ok=True)
     protocol.write_json(file, {"schema": SCHEMA, "machines": known | {_machine(): asdict(found)}})
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import os
 import re
-import stat
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from isobench import paths
-from isobench.errors import UsageError
+from isobench.errors import LockError, LockHeldError, UsageError
+from isobench.system.locks import FileLock
 from isobench.workers import machine
 
 CPUS = ("x86", "cpu")
@@ -25,8 +23,6 @@ FAMILIES = (*CPUS, NVIDIA)
 _X86 = {"x86_64", "amd64", "i386", "i686"}
 
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
-_LOOK_AGAIN_S = 0.5
-"""How often a process with a time limit tries the lock; without a limit it sleeps in the kernel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,113 +100,16 @@ def exclusive(
     Raises:
         UsageError: the device wasn't free within `timeout_s`, or the lock file isn't safe to use.
     """
-    import fcntl  # not the filelock package, which takes 60 ms to import and polls
-
     # All families of processors are the same hardware.
-    descriptor = _open_lock(CPUS[0] if device.family in CPUS else device.family)
-    try:
+    name = CPUS[0] if device.family in CPUS else device.family
+    file = paths.devices() / f"{name}.lock"
+    lock = FileLock(file, what=str(device), on_wait=on_wait, timeout_s=timeout_s, keep=True, between_users=True)
+    with ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if timeout_s != 0:
-                on_wait(f"{device} is in use by {_holder(descriptor)}; waiting")
-            if not _wait(descriptor, timeout_s):
-                when = f"was not free within {timeout_s:g} s" if timeout_s else "is not free"
-                raise UsageError(
-                    f"{device} {when}: in use by {_holder(descriptor)}",
-                    hint="Without --no-wait, isobench waits for it.",
-                ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _introduction().encode(), 0)
-        try:
-            yield
-        finally:
-            os.ftruncate(descriptor, 0)
-    finally:
-        os.close(descriptor)
-
-
-def _wait(descriptor: int, timeout_s: float | None) -> bool:
-    """Wait for the lock; was it acquired in time?"""
-    import fcntl
-
-    if timeout_s is None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return True
-    end = time.monotonic() + timeout_s
-    while True:
-        time.sleep(max(0.0, min(_LOOK_AGAIN_S, end - time.monotonic())))
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-        else:
-            return True
-
-
-def _open_lock(family: str) -> int:
-    """Open the family's lock file; if it is missing, create it so that every user can lock and write it."""
-    folder = paths.devices()
-    try:
-        folder.mkdir(mode=0o1777)
-        folder.chmod(0o1777)  # whatever the umask; sticky, so that nobody can remove another user's file
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise _unsafe(f"{folder} can't be created: {error.strerror}") from None
-    if not stat.S_ISDIR(folder.lstat().st_mode):
-        raise _unsafe(f"{folder} must be a folder")
-    file = folder / f"{family}.lock"
-    # First without O_CREAT, which the kernel refuses for another user's file in a folder that everybody may write to.
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        try:
-            descriptor = os.open(file, flags)
-        except FileNotFoundError:
-            descriptor = _create(os.fspath(file), flags)
-    except OSError as error:
-        raise _unsafe(f"{file}: {error.strerror}") from None
-    found = os.fstat(descriptor)
-    # Another user's link would make us write to a file of their choice.
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-        os.close(descriptor)
-        raise _unsafe(f"{file} must be a regular file without other links")
-    return descriptor
-
-
-def _create(file: str, flags: int) -> int:
-    try:
-        descriptor = os.open(file, flags | os.O_CREAT | os.O_EXCL, 0o666)
-    except FileExistsError:  # another process created it meanwhile
-        return os.open(file, flags)
-    os.fchmod(descriptor, 0o666)
-    return descriptor
-
-
-def _unsafe(evidence: str) -> UsageError:
-    return UsageError(
-        f"unsafe device lock: {evidence}",
-        hint="Remove it, or set ISOBENCH_DEVICE_LOCKS to a folder that every user of this machine can write to.",
-    )
-
-
-def _introduction() -> str:
-    """One line about this process for those who wait for it: pid, user, time and command, separated by tabs."""
-    try:
-        import pwd
-
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # in a container, a user may have no name
-        user = str(os.getuid())
-    return "\t".join((str(os.getpid()), user, time.strftime("%H:%M"), os.path.basename(sys.argv[0]) or "python"))  # noqa: PTH119
-
-
-def _holder(descriptor: int) -> str:
-    """The holder as it introduced itself in the lock file; control characters are removed, since it may be anybody."""
-    text = os.pread(descriptor, 500, 0).decode(errors="replace")
-    fields = ["".join(char for char in field if char.isprintable()) for field in text.split("\t")]
-    if len(fields) != 4:  # it holds the lock, but hasn't written yet
-        return "another process"
-    pid, user, since, command = fields
-    return f"pid {pid} ({user}, {command}) since {since}"
+            held.enter_context(lock)
+        except LockHeldError as error:
+            raise UsageError(error.message, hint="Without --no-wait, isobench waits for it.") from None
+        except LockError as error:
+            hint = "Remove it, or set ISOBENCH_DEVICE_LOCKS to a folder that every user of this machine can write to."
+            raise UsageError(f"unsafe device lock: {error.message}", hint=hint) from None
+        yield

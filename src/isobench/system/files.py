@@ -18,7 +18,8 @@ def write_atomically(file: Path, content: str | bytes, *, durable: bool = False)
         OSError: it can't be written; then the old content is still there.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    # Two hosts that share the folder, or two threads, may write it at the same time: a process ID isn't unique.
+    temporary = file.with_name(f"{file.name}.{os.urandom(4).hex()}.tmp")
     try:
         with temporary.open("wb") as stream:
             stream.write(data)

@@ -131,12 +131,16 @@ def builds_of(state: State, work: Work, *, onnx: bool) -> tuple[Build, ...]:
 
     model = state.model
     environment = work.ready(build_environment(model, work))
-    found = builds.find(model, onnx=onnx, environment=environment, settings=state.settings)
-    if found is None:
+
+    def before() -> None:
         work.begin(f"building {model.name}")
         environments.check(environment)
-        found = builds.make(model, onnx=onnx, environment=environment, settings=state.settings, on_stage=work.stage)
-    return tuple(found)
+
+    return tuple(
+        builds.find_or_make(
+            model, onnx=onnx, environment=environment, settings=state.settings, on_stage=work.stage, before=before
+        )
+    )
 
 
 def build_environment(model: Model, work: Work) -> Spec:

@@ -82,10 +82,11 @@ def test_one_makes_it_and_the_others_wait_say_so_and_use_it(
     assert makers.tried() == 1
     environment = environments.find(makers.spec)
     for process in waiting:
-        assert process.log.read_text().splitlines() == [
-            f"waiting for another isobench (pid {first.pid}) that is making tiny",
-            f"tiny: {environment.folder}",
-        ]
+        waited, ready = process.log.read_text().splitlines()
+        assert re.fullmatch(
+            rf"the environment tiny is in use by pid {first.pid} \(.*\) since \d\d:\d\d; waiting", waited
+        )
+        assert ready == f"tiny: {environment.folder}"
     assert first.log.read_text().count("installing 2 packages") == 1
     assert run_python(environment, "import alpha; print(alpha.VERSION)") == "1.0"
     assert world.left() == [environment.folder.name]
@@ -123,7 +124,7 @@ def test_removing_waits_for_the_maker_and_says_so(world: World, makers: Makers) 
     first = makers.start()
     until(lambda: makers.tried() == 1)
     remover = makers.start("remove")
-    until(lambda: says(remover, rf"waiting for another isobench \(pid {first.pid}\) that is making tiny"))
+    until(lambda: says(remover, rf"the environment tiny-\S+ is in use by pid {first.pid} .*; waiting"))
     assert makers.let_go() == [0, 0]
     assert says(remover, f"removed {store.folder_of(makers.spec)}")
     assert world.left() == []
