@@ -7,6 +7,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ def decode(kind: Any, value: Any, where: str, *, is_open: bool = False) -> Any:
     Raises:
         ValueError: it doesn't fit; the message says where.
     """
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
     if is_dataclass(kind):
         return _decode_record(kind, value, where, is_open)
+    origin, arguments = _parts(kind)
     if origin in {types.UnionType, typing.Union}:
         return _decode_union(arguments, value, where, is_open)
     if origin is tuple:
@@ -42,21 +43,42 @@ def decode(kind: Any, value: Any, where: str, *, is_open: bool = False) -> Any:
     return _decode_plain(kind, value, where)
 
 
+@cache
+def _parts(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The origin and the arguments of a generic type."""
+    return typing.get_origin(kind), typing.get_args(kind)
+
+
 def _decode_plain(kind: Any, value: Any, where: str) -> Any:
     if kind is Path:
         return Path(_typed(str, value, where))
     return float(value) if kind is float and type(value) is int else _typed(kind, value, where)
 
 
+class _Member(typing.NamedTuple):
+    kind: Any
+    is_required: bool
+    is_open: bool
+
+
+@cache
+def _members(kind: Any) -> Mapping[str, _Member]:
+    """The members of a record: to resolve its annotations takes longer than to decode it."""
+    hints = typing.get_type_hints(kind)
+    return {
+        entry.name: _Member(
+            kind=hints[entry.name],
+            is_required=entry.default is MISSING and entry.default_factory is MISSING,
+            is_open=bool(entry.metadata.get("open")),
+        )
+        for entry in fields(kind)
+    }
+
+
 def _decode_record(kind: Any, value: Any, where: str, is_open: bool) -> Any:
     given = _typed(dict, value, where)
-    hints = typing.get_type_hints(kind)
-    known = {entry.name: entry for entry in fields(kind)}
-    missing = [
-        name
-        for name, entry in known.items()
-        if name not in given and entry.default is MISSING and entry.default_factory is MISSING
-    ]
+    known = _members(kind)
+    missing = [name for name, member in known.items() if name not in given and member.is_required]
     unknown = [] if is_open else [name for name in given if name not in known]
     problems = [
         f"{what} {', '.join(names)}"
@@ -66,8 +88,8 @@ def _decode_record(kind: Any, value: Any, where: str, is_open: bool) -> Any:
     if problems:
         raise ValueError(f"{where}: {'; '.join(problems)}")
     values = {
-        name: decode(hints[name], given[name], f"{where}.{name}", is_open=is_open or bool(entry.metadata.get("open")))
-        for name, entry in known.items()
+        name: decode(member.kind, given[name], f"{where}.{name}", is_open=is_open or member.is_open)
+        for name, member in known.items()
         if name in given
     }
     try:

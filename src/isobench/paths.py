@@ -8,7 +8,8 @@ $ISOBENCH_HOME/            platformdirs' user data folder unless the variable is
     sweeps/                NAME-TIME/: a folder for each sweep (`sweeps/folder.py`)
     runs/                  run directories of workers that are running, or that failed
     calibration.json       how much identical runs differ on this machine
-    cache/                 what runtimes cache between runs (torch.compile, TensorRT's timings); conda packages
+    cache/                 what runtimes cache between runs (torch.compile, TensorRT's timings); conda packages;
+                           index/: what lists of results need (`results/index.py`)
 
 $ISOBENCH_ENVS/            NAME/: the user's own specs of environments, which override isobench's
 
@@ -79,6 +80,11 @@ def calibration() -> Path:
 
 def cache_of(name: str) -> Path:
     return home() / "cache" / name
+
+
+def index(of_results: str) -> Path:
+    """The index of a folder of results, which is known by a hash of its path."""
+    return cache_of("index") / f"{of_results}.sqlite"
 
 
 def devices() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -75,18 +75,25 @@ class Correctness:
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome of all outputs: the first of wrong, not compared, unjudged and random that any of them has.
+        """The outcome of all outputs."""
+        tensors = [(tensor.shape, tensor.outcome) for tensor in self.tensors]
+        return outcome_of_all(tensors, ok=self.ok, any_compared=self.worst_absolute is not None)
 
-        An empty output counts only where all are empty.
-        """
-        if not self.ok:
-            return Outcome.WRONG
-        compared = [tensor for tensor in self.tensors if math.prod(tensor.shape)]
-        if not compared and self.worst_absolute is None:
-            return Outcome.NOT_COMPARED
-        found = {tensor.outcome for tensor in compared}
-        order = (Outcome.NOT_COMPARED, Outcome.UNJUDGED, Outcome.RANDOM)
-        return next((outcome for outcome in order if outcome in found), Outcome.CORRECT)
+
+def outcome_of_all(
+    tensors: Iterable[tuple[Sequence[int], Outcome | str | None]], *, ok: bool, any_compared: bool
+) -> Outcome:
+    """The first of wrong, not compared, unjudged and random that any output has, each given as its shape and outcome.
+
+    An empty output counts only where all are empty.
+    """
+    if not ok:
+        return Outcome.WRONG
+    found = {outcome for shape, outcome in tensors if math.prod(shape)}
+    if not found and not any_compared:
+        return Outcome.NOT_COMPARED
+    order = (Outcome.NOT_COMPARED, Outcome.UNJUDGED, Outcome.RANDOM)
+    return next((outcome for outcome in order if outcome in found), Outcome.CORRECT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

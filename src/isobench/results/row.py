@@ -1,0 +1,264 @@
+"""Row: what a list of Results needs to know about one of them, read from its file without decoding all of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from isobench import codec
+from isobench.analysis.correctness import outcome_of_all
+from isobench.errors import ResultError
+from isobench.planning.models import Step
+from isobench.results.records import SCHEMA, Measured, Result
+from isobench.results.upgrades import UPGRADES, upgrade
+
+VERSION = 1
+"""Raised whenever a member gets another meaning, so that indexes are made again."""
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One Result in brief. `name` is its folder's name, equal to `id` unless somebody renamed the folder.
+
+    `status` is "measured", "failed" or "unreadable"; then `message` says why, as it does for a failure. `kind` is the
+    failure's. `verdict`, `outputs` and the figures are None unless it was measured. `runtime` is the runtime's name,
+    `label` what the user chose. `case_key`, `sweep`, `task` and `hostname` are "" where they are unknown; `attempt` and
+    `repeat` 0 outside of a sweep. `stats` are the names of the figures that the runtime saved itself.
+    """
+
+    name: str
+    id: str
+    status: str
+    started_at: str = ""
+    duration_s: float | None = None
+    kind: str | None = None
+    message: str = ""
+    verdict: str | None = None
+    outputs: str | None = None
+    mean_s: float | None = None
+    median_s: float | None = None
+    throughput_ips: float | None = None
+    model: str = ""
+    model_path: str = ""
+    model_hash: str = ""
+    altered: str = ""
+    runtime: str = ""
+    label: str = ""
+    device: str = ""
+    case_key: str = ""
+    sweep: str = ""
+    task: str = ""
+    attempt: int = 0
+    repeat: int = 0
+    hostname: str = ""
+    cpu: str = ""
+    script_args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    axes: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stats: tuple[str, ...] = ()
+
+    @property
+    def verdict_or_failure(self) -> str:
+        """`clean`, `noisy` or `invalid`; or that it failed, and how."""
+        return self.verdict or (f"failed: {self.kind}" if self.kind else self.status)
+
+    @property
+    def match(self) -> tuple[str, ...]:
+        """Equal for Results of the same model, runtime and device, which a comparison of folders compares."""
+        env = (f"{name}={value}" for name, value in self.env.items())
+        return (self.model, self.model_hash, self.altered, self.label, self.device, *self.script_args, *env)
+
+
+NAMES = tuple(entry.name for entry in fields(Row))
+
+
+def of(result: Result, name: str = "") -> Row:
+    """The Row of a Result; `name` is that of its folder."""
+    outcome, sweep, host = result.outcome, result.sweep, result.provenance.host
+    figures: dict[str, Any]
+    if isinstance(outcome, Measured):
+        figures = {
+            "verdict": outcome.verdict.status,
+            "outputs": str(outcome.correctness.outcome),
+            "mean_s": outcome.latency.mean_s,
+            "median_s": outcome.latency.median_s,
+            "throughput_ips": outcome.latency.throughput_ips,
+            "stats": tuple(outcome.stats),
+        }
+    else:
+        figures = {"kind": str(outcome.kind), "message": outcome.message}
+    if sweep:
+        figures |= {name: getattr(sweep, name) for name in ("sweep", "task", "attempt", "repeat", "axes", "labels")}
+    return Row(
+        name=name or result.id,
+        id=result.id,
+        status=outcome.status,
+        started_at=result.started_at,
+        duration_s=_duration_s(result.started_at, result.ended_at),
+        model=result.model.name,
+        model_path=result.model.path,
+        model_hash=result.model.hash,
+        altered=result.altered,
+        runtime=result.runtime.name,
+        label=result.runtime.label,
+        device=result.device.device,
+        case_key=result.case_key,
+        hostname=host.hostname if host else "",
+        cpu=(host.cpu.model or "") if host else "",
+        script_args=result.model.script_args,
+        env=result.model.env,
+        **figures,
+    )
+
+
+def unreadable(name: str, error: ResultError) -> Row:
+    """The Row of a Result that can't be read. When it started, its folder's name says."""
+    try:
+        started_at = datetime.strptime(f"{name[:15]}+0000", "%Y%m%dT%H%M%S%z").isoformat(timespec="milliseconds")
+    except ValueError:
+        started_at = ""
+    return Row(name=name, id=name, status=UNREADABLE, started_at=started_at, message=error.message)
+
+
+def read(raw: bytes, name: str) -> Row:
+    """The Row of a `result.json`, with the same values that `of` gives for the decoded Result.
+
+    Only what a Row needs is parsed and checked: 0.1 ms instead of 2.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it isn't as the schema says; decode it to learn why.
+    """
+    return _picked(_thin(raw.decode()), name)
+
+
+def _picked(value: Mapping[str, Any], name: str) -> Row:
+    value = _current(value)
+    outcome, model, runtime, host = value["outcome"], value["model"], value["runtime"], value["provenance"].get("host")
+    figures: dict[str, Any]
+    if outcome["status"] == "measured":
+        figures = _figures(outcome)
+    elif outcome["status"] == "failed":
+        figures = {"kind": outcome["kind"], "message": outcome["message"]}
+    else:
+        raise ValueError(outcome["status"])
+    sweep = value.get("sweep")
+    if sweep:
+        figures |= {
+            "sweep": sweep["sweep"],
+            "task": sweep["task"],
+            "attempt": sweep.get("attempt", 1),
+            "repeat": sweep.get("repeat", 1),
+            "axes": sweep.get("axes", {}),
+            "labels": sweep.get("labels", {}),
+        }
+    found = Row(
+        name=name,
+        id=value["id"],
+        status=outcome["status"],
+        started_at=value["started_at"],
+        duration_s=_duration_s(value["started_at"], value["ended_at"]),
+        model=model["name"],
+        model_path=model["path"],
+        model_hash=model.get("hash", ""),
+        altered=_altered(value.get("steps", ())),
+        runtime=runtime["name"],
+        label=runtime["label"],
+        device=value["device"]["device"],
+        case_key=value.get("case_key", ""),
+        hostname=host["hostname"] if host else "",
+        cpu=(host["cpu"]["model"] or "") if host else "",
+        script_args=tuple(model["script_args"]),
+        env=model.get("env", {}),
+        **figures,
+    )
+    _check(found)
+    return found
+
+
+def _current(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if value["schema"] == SCHEMA:
+        return value
+    if value["schema"] not in UPGRADES:
+        raise ValueError(value["schema"])
+    return upgrade(dict(value))
+
+
+def _figures(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    latency, compared = outcome["latency"], outcome["correctness"]
+    tensors = [(tensor["shape"], tensor.get("outcome")) for tensor in compared["tensors"]]
+    any_compared = compared["worst_absolute"] is not None
+    return {
+        "verdict": outcome["verdict"]["status"],
+        "outputs": str(outcome_of_all(tensors, ok=compared["ok"], any_compared=any_compared)),
+        "mean_s": float(latency["mean_s"]),
+        "median_s": float(latency["median_s"]),
+        "throughput_ips": float(latency["throughput_ips"]),
+        "stats": tuple(outcome["stats"]),
+    }
+
+
+def _altered(steps: Any) -> str:
+    if not any(step.get("alters") for step in steps):
+        return ""
+    decoded: tuple[Step, ...] = codec.decode(tuple[Step, ...], steps, "steps")
+    return ", ".join(str(step) for step in decoded if step.alters)
+
+
+_TEXTS = tuple(entry.name for entry in fields(Row) if entry.type in {"str", "str | None"})
+
+
+def _check(row: Row) -> None:
+    for name in _TEXTS:
+        value = getattr(row, name)
+        if value is not None and type(value) is not str:
+            raise TypeError(name)
+    if not (isinstance(row.env, dict) and isinstance(row.axes, dict) and isinstance(row.labels, dict)):
+        raise TypeError("mappings")
+
+
+def _duration_s(started_at: str, ended_at: str) -> float | None:
+    try:
+        return (datetime.fromisoformat(ended_at) - datetime.fromisoformat(started_at)).total_seconds()
+    except ValueError:
+        return None
+
+
+_PARTS: Mapping[str, Any] = {
+    **dict.fromkeys(("schema", "id", "started_at", "ended_at", "device", "steps", "case_key", "sweep"), True),
+    "model": dict.fromkeys(("name", "path", "hash", "script_args", "env"), True),
+    "runtime": dict.fromkeys(("name", "label"), True),
+    "outcome": dict.fromkeys(("status", "kind", "message", "latency", "verdict", "correctness", "stats"), True),
+    "provenance": {"host": {"hostname": True, "cpu": {"model": True}}},
+}
+"""What is parsed of a Result: True is a whole member, a mapping are its members."""
+
+
+def _thin(text: str) -> Mapping[str, Any]:
+    """The file's JSON without the members that no Row needs; all of it if it isn't written as isobench writes it.
+
+    isobench writes each member on a line of its own, indented by its depth, and no JSON string contains a line break.
+    So members can be taken apart without parsing them: most of a file is the list of packages in the worker's
+    environment.
+    """
+    is_ours = text.startswith('{\n "') and text.endswith("\n}\n")
+    value: Mapping[str, Any] = json.loads(_only(text[:-1], _PARTS, 1) if is_ours else text)
+    return value
+
+
+def _only(text: str, parts: Mapping[str, Any], depth: int) -> str:
+    """An object that is written at that depth, with some of its members; what isn't an object as it is."""
+    if not text.startswith("{\n"):
+        return text
+    found = []
+    for line in text[: text.rfind("\n")].split(f'\n{" " * depth}"')[1:]:
+        name, _, value = line.partition('": ')
+        part = parts.get(name)
+        if part:
+            value = value.removesuffix(",")
+            found.append(f'"{name}":{value if part is True else _only(value, part, depth + 1)}')
+    return f"{{{','.join(found)}}}"
