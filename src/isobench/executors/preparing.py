@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from isobench.errors import IsobenchError, unexpected
-from isobench.executors import frozen
-from isobench.executors.cases import Cases
+from isobench.executors import frozen, making
+from isobench.executors.lookups import Lookups, MissingError, SharedCases
 from isobench.measuring.case import Case
 from isobench.sweeps.journal import What
 from isobench.sweeps.task import Task, keyed
@@ -19,63 +19,118 @@ if TYPE_CHECKING:
 
 
 def prepare(folder: SweepFolder, progress: Progress) -> tuple[Task, ...]:
-    """The tasks of the sweep with their Cases: one for each model that a script calls.
+    """The tasks of the sweep with their Cases, in order: one task for each model that a script calls.
 
-    A task whose Cases can't be prepared has none, and its failed Results are saved at once.
+    A task that can't be prepared has no Cases, and its failed Results are saved at once. Of interleaved Cases, those
+    that can't be prepared become such tasks, and the others stay together.
     """
-    return tuple(made for task in folder.sweep.tasks for made in _prepared(folder, task, progress))
+    preparing = _Preparing(folder, Lookups(progress))
+    preparing.settle()
+    while jobs := preparing.lookups.take():
+        keys = {id(job): key for key, job in jobs.items()}
+        for job, answer in making.make([*jobs.values()], progress):
+            preparing.lookups.learn(keys[id(job)], answer)
+            if isinstance(answer, IsobenchError):
+                progress.note(f"{job.label}: failed: {answer.message}")
+                preparing.settle()  # so that the failed Results are saved at once
+        preparing.settle()
+    return preparing.tasks()
 
 
-def _prepared(folder: SweepFolder, task: Task, progress: Progress) -> Iterator[Task]:
-    plan = replace(task.plan, results=folder.results)
-    [model] = plan.models
-    cases = Cases(plan, progress)
-    groups: dict[str, list[Case]] = {}
-    failures: list[tuple[Case, IsobenchError]] = []
-    for case, found in cases.of(model):
-        error = found
-        if error is None:
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A task that can't be measured, its Case, and why."""
+
+    task: Task
+    case: Case
+    error: IsobenchError
+
+
+class _Preparing:
+    """The tasks of a sweep, some of them prepared."""
+
+    def __init__(self, folder: SweepFolder, lookups: Lookups) -> None:
+        self._folder = folder
+        self.lookups = lookups
+        self._waiting = list(folder.sweep.tasks)
+        self._done: dict[str, list[Task]] = {}
+
+    def tasks(self) -> tuple[Task, ...]:
+        """All of them, in the order of the sweep."""
+        return tuple(task for one in self._folder.sweep.tasks for task in self._done[one.key])
+
+    def settle(self) -> None:
+        """Freeze the tasks that have all that they need, and save the failures of those that never will."""
+        waiting = []
+        for task in self._waiting:
             try:
-                case.prepare(cases.ready)
-            except Exception as reason:  # noqa: BLE001 - whatever it is, the other tasks go on
-                error = unexpected(reason, f"preparing {case.label}")
-        if case.build is not None:
-            groups.setdefault(case.build.hash, []).append(case)
-        if error is not None:
-            failures.append((case, error))
-    failed = {case for case, _ in failures}
-    for hash_, group in groups.items():
-        if all(case in failed for case in group):
-            continue
-        own = task if len(groups) == 1 else _of_model(task, hash_)
-        yield replace(own, cases=tuple(frozen.planned(case) for case in group))
-        failures = [(case, error) for case, error in failures if case not in group]
-    for case, error in failures:
-        yield _failed(folder, task, case, error)
+                found = [*self._settled(task)]
+            except MissingError:
+                waiting.append(task)
+                continue
+            self._done[task.key] = [self._saved(one) if isinstance(one, _Failure) else one for one in found]
+        self._waiting = waiting
+
+    def _settled(self, task: Task) -> Iterator[Task | _Failure]:
+        """The task with its Cases, or the tasks that stand for it.
+
+        Raises:
+            MissingError: something must be made first.
+        """
+        found = self._cases(task)
+        hashes = dict.fromkeys(case.build.hash for case, _ in found if case.build is not None)
+        good = [case for case, error in found if error is None]
+        if len(good) == len(found) and len(hashes) == 1:
+            yield replace(task, cases=tuple(map(frozen.planned, good)))
+            return
+        for case, error in found:
+            if error is not None:
+                yield _Failure(_alone(task, case, several=len(hashes) > 1), case, error)
+        for hash_ in hashes:
+            runtimes = {case.entry.label for case in good if case.build is not None and case.build.hash == hash_}
+            part = _part(task, hash_ if len(hashes) > 1 else "", runtimes)
+            if runtimes and part is not task:  # a smaller task, whose builds must be in the cache by themselves
+                yield from self._settled(part)
+
+    def _cases(self, task: Task) -> list[tuple[Case, IsobenchError | None]]:
+        [model] = task.plan.models
+        cases = SharedCases(replace(task.plan, results=self._folder.results), self.lookups)
+        cases.survey(model)
+        found = [(case, error or self._error(case, cases)) for case, error in cases.of(model)]
+        missing = next((error for _, error in found if isinstance(error, MissingError)), None)
+        if missing is not None:
+            raise missing
+        return found
+
+    def _error(self, case: Case, cases: SharedCases) -> IsobenchError | None:
+        try:
+            case.prepare(cases.ready)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other tasks go on
+            return unexpected(error, f"preparing {case.label}")
+        return None
+
+    def _saved(self, failure: _Failure) -> Task:
+        """The task of a failure, whose Result is saved."""
+        from isobench import results
+
+        task = failure.task
+        failure.case.plan = replace(task.plan, results=self._folder.results)
+        folder = results.save(failure.case.failed(failure.error), root=self._folder.results)
+        self._folder.journal.write(What.ENDED, task=task.key, attempt=task.attempt, results=(folder.name,))
+        return task
 
 
-def _failed(folder: SweepFolder, task: Task, case: Case, error: IsobenchError) -> Task:
-    """The task of one Case that can't be measured, with its failed Result."""
-    from isobench import results
-
-    assert case.entry.choice is not None
-    own = replace(task, plan=replace(task.plan, runtimes=(case.entry.choice,)))
-    if case.build is not None and case.build.hash != task.plan.models[0].hash and case.build.part:
-        own = _of_model(own, case.build.hash)
-    elif own.runtimes != task.runtimes:
-        own = _again_keyed(own, task)
-    case.plan = replace(own.plan, results=folder.results)
-    saved = results.save(case.failed(error), root=folder.results)
-    folder.journal.write(What.ENDED, task=own.key, attempt=own.attempt, results=(saved.name,), note="preparing")
-    return own
+def _alone(task: Task, case: Case, *, several: bool) -> Task:
+    """The task for one Case."""
+    hash_ = case.build.hash if case.build is not None and several else ""
+    return _part(task, hash_, {case.entry.label})
 
 
-def _of_model(task: Task, hash_: str) -> Task:
-    """The task for one of the models that its script calls."""
+def _part(task: Task, hash_: str, runtimes: Sequence[str] | set[str]) -> Task:
+    """The task for the model of that hash ("": the only one) on some of its runtimes; itself, if that is all of it."""
     [model] = task.plan.models
-    return _again_keyed(replace(task, plan=replace(task.plan, models=(replace(model, hash=hash_),))), task)
-
-
-def _again_keyed(task: Task, requested: Task) -> Task:
-    """The changed task with a key of its own, and with that of the requested one."""
-    return replace(keyed(task), requested=requested.requested or requested.key)
+    chosen = tuple(one for one in task.plan.runtimes if str(one) in runtimes)
+    plan = replace(task.plan, models=(replace(model, hash=hash_ or model.hash),), runtimes=chosen)
+    if plan == task.plan:
+        return task
+    return replace(keyed(replace(task, plan=plan)), requested=task.requested or task.key)

@@ -19,7 +19,7 @@ from isobench.results import SavedResult
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
 from isobench.sweeps.outcomes import Machine, Outcomes
-from isobench.system.locks import FileLock
+from isobench.system import locks
 
 if TYPE_CHECKING:
     from isobench.console import Progress
@@ -33,13 +33,14 @@ def run(folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE) -
     The process works in the sweep's working folder meanwhile. Several processes can't run a sweep at once.
 
     Raises:
-        UsageError: another process runs it, the executor can't be used here, or the working folder is gone.
+        LockError: another process runs it.
+        UsageError: the executor can't be used here, or the working folder is gone.
         OSError, ResultError: the sweep's folder can't be written. What lies in it is whole.
     """
     folder = SweepFolder(folder.path.absolute(), folder.sweep)
     executor = registry.make(folder.sweep.executor, folder.sweep.options)
     executor.check()
-    with _locked(folder, progress), _working_folder(folder):
+    with _locked(folder), _working_folder(folder):
         folder.journal.write(What.STARTED, note=f"retry {retry}" if retry is not Retry.NONE else "")
         tasks = folder.tasks()
         left = [*outcomes(folder, executor).left(folder.sweep.tasks if tasks is None else tasks, retry)]
@@ -92,8 +93,9 @@ def _prepared(
 
 
 @contextmanager
-def _locked(folder: SweepFolder, progress: Progress) -> Iterator[None]:
-    with FileLock(folder.lock_file, what=f"the sweep {folder.path.name}", on_wait=progress.stage):
+def _locked(folder: SweepFolder) -> Iterator[None]:
+    what = f"the sweep {folder.path.name}"
+    with locks.FileLock(folder.lock_file, what=what, timeout_s=0):
         yield
 
 

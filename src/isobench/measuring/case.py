@@ -93,6 +93,14 @@ class Case:
         self.build.require()
         if self.entry.build_required:
             self.build.require_onnx()
+        self.find_environment(ready)
+
+    def find_environment(self, ready: Callable[[Spec], Environment]) -> None:
+        """Have `ready` find or create the environment; the build isn't needed for that.
+
+        Raises:
+            IsobenchError: a requirement of the runtime is missing, or the environment can't be created.
+        """
         self.entry.require()  # before anything is installed
         self._environment = self.entry.environment
         if self._environment is None:
