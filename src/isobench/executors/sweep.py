@@ -5,7 +5,6 @@ Nothing of a sweep's state is in this process alone: whoever calls `run` again g
 
 from __future__ import annotations
 
-import random
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import replace
@@ -24,7 +23,7 @@ from isobench.system import locks
 if TYPE_CHECKING:
     from isobench.console import Progress
     from isobench.executors.base import SweepExecutor
-    from isobench.sweeps.task import Sweep, Task
+    from isobench.sweeps.task import Task
 
 
 def run(folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE) -> Iterator[SavedResult]:
@@ -47,7 +46,7 @@ def run(folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE) -
         unprepared = [task for task in left if not task.cases]
         if tasks is None or unprepared:
             tasks = yield from _prepared(folder, executor, tasks or folder.sweep.tasks, unprepared, progress)
-        left = [*outcomes(folder, executor).left(ordered(folder.sweep, tasks), retry)]
+        left = [*outcomes(folder, executor).left(tasks, retry)]
         yield from executor.run(folder, [task for task in left if task.cases], progress)
         if not any(outcomes(folder, executor).left(tasks)):
             folder.journal.write(What.FINISHED)
@@ -56,14 +55,6 @@ def run(folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE) -
 def outcomes(folder: SweepFolder, executor: SweepExecutor) -> Outcomes:
     """The Results that count: where tasks aren't sent to other machines, only those of this one."""
     return Outcomes.read(folder, machine=None if executor.detaches else Machine.here())
-
-
-def ordered(sweep: Sweep, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks in the sweep's order: as they are, or random by its seed."""
-    found = list(tasks)
-    if sweep.order == "random":
-        random.Random(sweep.seed).shuffle(found)  # noqa: S311 - an order that can be reproduced
-    return found
 
 
 def _prepared(
