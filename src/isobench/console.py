@@ -44,6 +44,11 @@ class Console:
         self._what = ""
         self._started = 0.0
 
+    @property
+    def overwrites(self) -> bool:
+        """Is it a terminal, whose last line is overwritten?"""
+        return self._rewrites
+
     def begin(self, what: str) -> None:
         """The next piece of work starts."""
         self._what = what

@@ -33,6 +33,26 @@ def count(number: int) -> str:
     return str(number)
 
 
+def duration(seconds: float) -> str:
+    """A time as people say it: 2.1 s, 45 s, 12 min, 3 h 20 min."""
+    return f"{seconds:.1f} s" if seconds < 9.95 else about(seconds)
+
+
+def about(seconds: float) -> str:
+    """A time that is only estimated, to whole seconds, minutes, or hours and minutes."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def plural(number: int, word: str) -> str:
+    """1 case, 2 cases."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def threads(number: int) -> str:
     """1 thread, 2 threads."""
     return f"{number} thread{'s' if number > 1 else ''}"

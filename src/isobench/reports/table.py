@@ -102,13 +102,19 @@ def _energy(outcome: Measured) -> str:
 
 
 def _table(shown: Sequence[Column], rows: Sequence[Row]) -> list[str]:
-    """A line for each row, columns as wide as their widest cell; a heading and a rule above."""
-    cells = [[column.heading for column in shown], *([column.cell(row) for column in shown] for row in rows)]
+    """A line for each row; a heading and a rule above."""
+    cells = [[column.cell(row) for column in shown] for row in rows]
+    return grid([column.heading for column in shown], cells, left=[column.left for column in shown])
+
+
+def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[bool]) -> list[str]:
+    """A line for each row, columns as wide as their widest cell; the headings and a rule above."""
+    cells = [list(headings), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(
-            f"{cell:<{width}}" if column.left else f"{cell:>{width}}"
-            for column, cell, width in zip(shown, line, widths, strict=True)
+            f"{cell:<{width}}" if to_the_left else f"{cell:>{width}}"
+            for cell, width, to_the_left in zip(line, widths, left, strict=True)
         ).rstrip()
         for line in cells
     ]

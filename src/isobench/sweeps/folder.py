@@ -103,6 +103,11 @@ class SweepFolder:
         files.write_atomically(self.path / TASKS_FILE, json.dumps(value), durable=True)
 
 
+def results_in(folder: Path) -> Path:
+    """The folder of results in a sweep's folder; any other folder as it is."""
+    return folder / "results" if (folder / SWEEP_FILE).exists() else folder
+
+
 def _named(name: str) -> Path:
     from isobench.system.names import by_prefix
 

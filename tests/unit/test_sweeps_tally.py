@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import sample_sweeps
+
+from isobench.failures import FailureKind
+from isobench.planning.retry import Retry
+from isobench.results.row import Row
+from isobench.sweeps.estimate import History
+from isobench.sweeps.outcomes import Outcomes
+from isobench.sweeps.tally import Tally
+from isobench.sweeps.task import Task
+
+TASKS = [sample_sweeps.task("net", case_key=f"k{batch}", axes={"batch": batch}) for batch in range(4)]
+
+
+def row(task: Task, *, status: str = "measured", duration_s: float = 2.0) -> Row:
+    return Row(name="a", id="a", status=status, task=task.key, duration_s=duration_s)
+
+
+def tally(path: Path, retry: Retry = Retry.NONE, history: History | None = None) -> Tally:
+    """Of a sweep of four cases: one is measured, one failed."""
+    folder = sample_sweeps.folder(path, *TASKS)
+    sample_sweeps.save(folder, TASKS[0])
+    sample_sweeps.save(folder, TASKS[1], sample_sweeps.failed(FailureKind.CRASH))
+    return Tally(TASKS, Outcomes.read(folder), retry, history or History())
+
+
+def test_what_has_a_result_is_done_and_the_rest_is_left(tmp_path: Path) -> None:
+    found = tally(tmp_path)
+    assert (found.total, found.done, found.failed, found.left) == (4, 2, 1, 2)
+
+
+def test_a_failure_that_is_tried_again_is_left_and_not_counted_as_failed(tmp_path: Path) -> None:
+    found = tally(tmp_path, Retry.FAILED)
+    assert (found.done, found.failed, found.left) == (1, 0, 3)
+    found.add(row(TASKS[1]))
+    assert (found.done, found.failed, found.left) == (2, 0, 2)
+
+
+def test_a_second_attempt_at_a_case_counts_once(tmp_path: Path) -> None:
+    found = tally(tmp_path)
+    for _ in range(2):
+        found.add(row(TASKS[2], status="failed"))
+    assert (found.done, found.left) == (3, 1)
+
+
+def test_guesses_are_scaled_by_how_far_off_they_were(tmp_path: Path) -> None:
+    found = tally(tmp_path)
+    before_s = found.left_s
+    found.add(row(TASKS[2], duration_s=before_s))  # half of the guess was for this case: it was off by a factor of two
+    assert found.left_s == before_s
+
+
+def test_a_case_that_fails_at_once_says_nothing_about_those_that_are_left(tmp_path: Path) -> None:
+    found = tally(tmp_path)
+    before_s = found.left_s
+    found.add(row(TASKS[2], status="failed", duration_s=0.0))
+    assert found.left_s == before_s / 2
+
+
+def test_what_was_measured_before_in_the_same_way_is_not_scaled(tmp_path: Path) -> None:
+    known = Row(name="a", id="a", status="measured", case_key="k3", duration_s=5.0)
+    found = tally(tmp_path, history=History([known]))
+    found.add(row(TASKS[2], duration_s=1000.0))
+    assert found.left_s == 5.0
