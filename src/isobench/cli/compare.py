@@ -105,13 +105,14 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
     """Comparisons of saved results; None if `what` are models. `whole`: all results of the first must be compared."""
     from isobench import results
     from isobench.results import compare
+    from isobench.sweeps.folder import results_in
 
     if any(Path(name.partition("::")[0]).suffix in MODEL_SUFFIXES for name in what):
         return None
     sides: list[list[Result]] = []
     left_out = []
     for name in what:
-        folder = Path(name)
+        folder = results_in(Path(name))
         if folder.is_dir() and not (folder / results.RESULT_FILE).exists():
             every = list(results.load_all(folder))
             left_out += [one.message for one in every if isinstance(one, ResultError)]
@@ -147,8 +148,9 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
 
 def _placed(result: Result, name: str) -> SavedResult:
     from isobench import results
+    from isobench.sweeps.folder import results_in
 
-    inside = Path(name) / result.id
+    inside = results_in(Path(name)) / result.id
     return results.SavedResult(result=result, folder=inside if inside.is_dir() else results.folder_of(name))
 
 

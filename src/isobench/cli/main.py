@@ -29,6 +29,7 @@ COMMANDS = {
     "remove": "isobench.cli.results:remove",
     "report": "isobench.cli.report:report",
     "show": "isobench.cli.results:show",
+    "sweep": "isobench.cli.sweep:sweep",
 }
 
 
@@ -54,6 +55,7 @@ def cli() -> None:
     \b
     isobench run -r ort -r torch-eager model.py    measure a script's models on two runtimes
     isobench run model.onnx --dim batch=8          measure an ONNX file on the default runtime, ort
+    isobench sweep suite.toml                      measure everything that a suite asks for; resume, retry
     isobench compare a.py b.py                     is the second faster?
     isobench discover model.py                     list the models that a script calls
     isobench inputs model.onnx -o x.npz            save the inputs that it is measured with

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
+from isobench.cli.folders import RESULTS
 from isobench.errors import UsageError
-
-FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 
 @click.command()
-@click.argument("folders", nargs=-1, type=FOLDER, metavar="[FOLDER]...")
+@click.argument("folders", nargs=-1, type=RESULTS, metavar="[FOLDER]...")
 @click.option("--csv", is_flag=True, required=True, expose_value=False, help="Write CSV, one row for each result.")
 @click.option(
     "-o",
@@ -23,7 +22,8 @@ FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 def report(folders: tuple[Path, ...], output: Path | None) -> None:
     """Write results as one table.
 
-    FOLDER is a folder of results (`isobench run --output FOLDER`) or of one result.  [default: $ISOBENCH_HOME/results]
+    FOLDER is a folder of results (`isobench run --output FOLDER`) or of one result, or a sweep (its folder or name).
+    [default: $ISOBENCH_HOME/results]
 
     Latencies are in milliseconds; docs/result-schema.md describes each column. A result that can't be read has a row
     that says so.

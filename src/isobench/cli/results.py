@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+from isobench.cli.folders import RESULTS
 
 
 @click.command("list")
-@click.option("--from", "root", type=FOLDER, help="The folder of results.  [default: $ISOBENCH_HOME/results]")
+@click.option("--from", "root", type=RESULTS, help="The folder of results.  [default: $ISOBENCH_HOME/results]")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def list_(root: Path | None, as_json: bool) -> None:
     """List results, the oldest first."""
@@ -36,7 +36,7 @@ def list_(root: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", metavar="ID")
-@click.option("--from", "root", type=FOLDER, help="The folder of results.  [default: $ISOBENCH_HOME/results]")
+@click.option("--from", "root", type=RESULTS, help="The folder of results.  [default: $ISOBENCH_HOME/results]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def show(name: str, root: Path | None, as_json: bool) -> None:
     """Show one result in full.
@@ -57,7 +57,7 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="ID...")
-@click.option("--from", "root", type=FOLDER, help="The folder of results.  [default: $ISOBENCH_HOME/results]")
+@click.option("--from", "root", type=RESULTS, help="The folder of results.  [default: $ISOBENCH_HOME/results]")
 def remove(names: tuple[str, ...], root: Path | None) -> None:
     """Remove results with their samples and logs.
 

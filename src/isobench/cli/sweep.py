@@ -1,0 +1,315 @@
+"""`isobench sweep`: measure a suite, and go on with a sweep that was started. `sweep_watch` has the other commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from isobench.cli import sweep_watch
+from isobench.cli.parameters import environment_options
+from isobench.cli.run import WRONG_OUTPUTS
+from isobench.errors import UsageError
+
+if TYPE_CHECKING:
+    from isobench.planning.retry import Retry
+    from isobench.sweeps.folder import SweepFolder
+    from isobench.sweeps.tally import Tally
+    from isobench.sweeps.task import Sweep
+
+START = "start"
+RETRY = click.Choice(["none", "infrastructure", "failed", "all"])
+MOST_ROWS = 40
+"""Of so many results, the summary has a table."""
+UNFINISHED = 1
+INTERRUPTED = 130
+"""Exit codes: not every case has a result; Ctrl-C."""
+
+
+class _Suites(click.Group):
+    """A group whose first word may also be a suite file, or an option: then it starts a sweep."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = [START, *args]
+        return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, START if cmd_name.endswith(".toml") else cmd_name)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "[OPTIONS] SUITE.toml")
+        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS] [FOLDER]", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        options = [one for one in self.commands[START].get_params(ctx) if isinstance(one, click.Option)]
+        records = [one.get_help_record(ctx) for one in options]
+        with formatter.section("Commands, for a sweep that was started"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(limit=100))
+                    for name, command in self.commands.items()
+                    if not command.hidden
+                ]
+            )
+        with formatter.section("Options of SUITE.toml"):
+            formatter.write_dl([one for one in records if one])
+
+
+@click.group(cls=_Suites)
+def sweep() -> None:
+    """Measure everything that a suite asks for.
+
+    \b
+    isobench sweep suite.toml --dry-run     what would be measured, and how long it would take
+    isobench sweep suite.toml               measure it; each result is saved at once
+    isobench sweep status                   what is done, failed and left
+    isobench sweep resume                   measure what is left, after Ctrl-C, a crash or a power cut
+    isobench sweep retry                    measure again what failed
+
+    FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
+    """  # noqa: D301 - \b makes click keep the lines
+
+
+def _pairs(_context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name:
+            raise UsageError(f"{option.opts[0]} must be KEY=VALUE, got {text!r}")
+        options[name.strip().replace("-", "_")] = value if equals else True
+    return options
+
+
+@sweep.command(START, hidden=True)
+@click.argument("suite", type=click.Path(path_type=Path), metavar="SUITE.toml", required=False)
+@click.option("--dry-run", is_flag=True, help="Print the cases and how long they will take, and stop.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="The sweep's folder.  [default: $ISOBENCH_HOME/sweeps/NAME-TIME]",
+)
+@click.option("--name", default="", metavar="NAME", help="The sweep's name.  [default: the suite's]")
+@click.option(
+    "--executor", metavar="NAME", help="Where to measure: local, slurm, or a plugin's.  [default: the suite's]"
+)
+@click.option(
+    "--slurm",
+    "slurm_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="An option of Slurm, such as partition=gpu; goes over [slurm] in the suite. Can be repeated.",
+)
+@click.option(
+    "--executor-option",
+    "executor_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="The same for any executor. Can be repeated.",
+)
+@click.option(
+    "--attempts",
+    type=int,
+    metavar="N",
+    help="Try a case that often whose node or process is lost.  [default: the suite's, or 2]",
+)
+@click.option("--wait/--no-wait", default=True, help="Wait for a device that is in use, or fail.  [default: wait]")
+@click.option("--json", "as_json", is_flag=True, help="Print the cases or, at the end, the outcome as JSON.")
+@click.option("--print-schema", is_flag=True, help="Print the JSON Schema of suite files, for editors, and stop.")
+@environment_options
+def start(
+    suite: Path | None,
+    dry_run: bool,
+    output: Path | None,
+    name: str,
+    executor: str | None,
+    slurm_options: dict[str, Any],
+    executor_options: dict[str, Any],
+    attempts: int | None,
+    wait: bool,
+    as_json: bool,
+    print_schema: bool,
+) -> int:
+    """Measure everything that SUITE.toml asks for."""
+    if print_schema:
+        from isobench import paths
+
+        click.echo((paths.PACKAGE / "planning" / "suite.schema.json").read_text(encoding="utf-8"), nl=False)
+        return 0
+    if suite is None:
+        raise UsageError("no suite was given", hint="isobench sweep SUITE.toml; isobench sweep -h lists the commands.")
+    if slurm_options and executor is None:
+        executor = "slurm"
+    planned = _planned(suite, name, executor, slurm_options | executor_options, attempts, wait=wait)
+    if dry_run:
+        from isobench.cli import sweep_dry_run
+
+        sweep_dry_run.show(planned, as_json=as_json)
+        return 0
+    _note_unfinished(planned)
+    from isobench import paths
+    from isobench.reports import plans
+    from isobench.sweeps import finding
+    from isobench.sweeps.folder import SweepFolder
+
+    folder = SweepFolder.create(planned, output.absolute() if output else paths.sweeps() / planned.name)
+    click.echo(f"sweep {finding.reference(folder)}: {plans.heading(planned)}", err=True)
+    return carry_out(folder, as_json=as_json)
+
+
+@sweep.command()
+@sweep_watch.FOLDER
+@click.option("--retry", type=RETRY, default="none", show_default=True, help="Measure these again, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def resume(name: str | None, retry: str, as_json: bool) -> int:
+    """Measure what is left of a sweep.
+
+    FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
+
+    A case is done when it has a whole result in the sweep's folder, measured or failed.
+    """
+    return carry_out(sweep_watch.chosen(name), retry=retry, as_json=as_json)
+
+
+@sweep.command("retry")
+@sweep_watch.FOLDER
+@click.option(
+    "--retry",
+    type=RETRY,
+    default="failed",
+    show_default=True,
+    help="infrastructure: what failed because of the machine or the network; failed: all that failed; all: everything.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def retry_(name: str | None, retry: str, as_json: bool) -> int:
+    """Measure again what failed, and what is left.
+
+    FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
+    """
+    return carry_out(sweep_watch.chosen(name), retry=retry, as_json=as_json)
+
+
+for command in (sweep_watch.status, sweep_watch.cancel, sweep_watch.attach):
+    sweep.add_command(command)
+
+
+def carry_out(folder: SweepFolder, *, retry: str = "none", as_json: bool = False) -> int:
+    """Measure what is left of a sweep, print what became of it, and return the exit code."""
+    from isobench.cli.sweep_progress import SweepProgress
+    from isobench.console import Console
+    from isobench.executors import sweep as carrying
+    from isobench.planning.retry import Retry
+    from isobench.results import row
+
+    chosen = Retry(retry)
+    progress = SweepProgress(Console(), _Counting(folder, chosen))
+    try:
+        for saved in carrying.run(folder, progress, retry=chosen):
+            progress.ended(row.of(saved.result, saved.folder.name))
+    except KeyboardInterrupt:
+        progress.clear()
+        sweep_watch.interrupted(folder)
+        return INTERRUPTED
+    progress.clear()
+    return _outcome(folder, as_json=as_json)
+
+
+class _Counting:
+    """Makes the tally of a sweep once its tasks are known."""
+
+    def __init__(self, folder: SweepFolder, retry: Retry) -> None:
+        from isobench.executors import sweep as carrying
+
+        self._folder = folder
+        self._retry = retry
+        self._outcomes = carrying.outcomes(folder, sweep_watch.executor_of(folder))
+
+    def __call__(self) -> Tally | None:
+        from isobench.sweeps import history
+        from isobench.sweeps.tally import Tally
+
+        tasks = self._folder.tasks()
+        if tasks is None:
+            return None
+        return Tally(tasks, self._outcomes, self._retry, history.stored())
+
+
+def _outcome(folder: SweepFolder, *, as_json: bool) -> int:
+    """Print the summary; the exit code is that of the first failure."""
+    from isobench import results
+    from isobench.failures import FailureKind, exit_code
+    from isobench.reports import sweeps
+    from isobench.sweeps import finding
+
+    found = sweep_watch.read(folder)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(sweeps.status_json(folder, found), indent=1))
+    else:
+        shown = found.measured if len(found.measured) <= MOST_ROWS else ()
+        loaded = [results.load(one.name, root=folder.results) for one in shown]
+        click.echo(sweeps.summary(found, loaded))
+        click.echo(f"\nresults in {folder.results}")
+        name = finding.reference(folder)
+        sweep_watch.show_commands(
+            [
+                *sweep_watch.next_steps(folder, found),
+                *[("why the first failed", f"isobench show {one.name} --from {name}") for one in found.failed[:1]],
+                ("every result", f"isobench list --from {name}"),
+                ("as one table", f"isobench report --csv {name}"),
+            ]
+        )
+    if found.failed:
+        return exit_code(FailureKind(str(found.failed[0].kind)))
+    if found.left:
+        return UNFINISHED
+    return WRONG_OUTPUTS if found.verdicts.get("wrong") else 0
+
+
+def _planned(
+    suite: Path, name: str, executor: str | None, options: dict[str, Any], attempts: int | None, *, wait: bool
+) -> Sweep:
+    from isobench.planning import suite_file
+    from isobench.preflight import sweep as preflight
+
+    if suite.suffix != ".toml" and not suite.exists():
+        from isobench.system.names import did_you_mean
+
+        close = did_you_mean(str(suite), sweep.commands)
+        raise UsageError(f"{suite} is neither a suite file nor a command{close}", hint="isobench sweep -h")
+    planned = preflight.sweep(
+        suite_file.load(suite),
+        name=name,
+        executor=executor,
+        options=options,
+        attempts=attempts,
+        note=lambda text: click.echo(f"note: {text}", err=True),
+    )
+    return planned if wait else _without_waiting(planned)
+
+
+def _without_waiting(planned: Sweep) -> Sweep:
+    from dataclasses import replace
+
+    from isobench.sweeps.task import keyed
+
+    tasks = (keyed(replace(task, plan=replace(task.plan, wait=False))) for task in planned.tasks)
+    return replace(planned, tasks=tuple(tasks))
+
+
+def _note_unfinished(planned: Sweep) -> None:
+    """A sweep of the same suite may be meant: its resume command is printed."""
+    from isobench.sweeps import finding
+
+    earlier = finding.unfinished(planned.suite_sha256)
+    if earlier is not None:
+        click.echo(
+            f"note: {earlier.path.name} of the same suite isn't finished; go on with it: "
+            f"isobench sweep resume {finding.reference(earlier)}",
+            err=True,
+        )

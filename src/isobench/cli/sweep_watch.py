@@ -1,0 +1,158 @@
+"""`isobench sweep status`, `cancel` and `attach`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from isobench.errors import UsageError
+from isobench.reports.format import aligned, plural
+
+if TYPE_CHECKING:
+    from isobench.executors.base import SweepExecutor
+    from isobench.sweeps.folder import SweepFolder
+    from isobench.sweeps.status import Status
+
+FOLDER = click.argument("name", required=False, metavar="[FOLDER]")
+
+
+def chosen(name: str | None) -> SweepFolder:
+    """The sweep that a user names: by its folder, its name or the beginning of it; else the newest one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from isobench.sweeps import finding
+    from isobench.sweeps.folder import SweepFolder
+
+    if name:
+        return SweepFolder.find(name)
+    folder = finding.newest()
+    click.echo(f"the newest sweep: {folder.path.name}", err=True)
+    return folder
+
+
+def executor_of(folder: SweepFolder) -> SweepExecutor:
+    """The executor that the sweep was started with."""
+    from isobench.executors import registry
+
+    return registry.make(folder.sweep.executor, folder.sweep.options)
+
+
+def read(folder: SweepFolder) -> Status:
+    """How far a sweep is."""
+    from isobench.executors import sweep as carrying
+    from isobench.sweeps import status
+
+    executor = executor_of(folder)
+    return status.read(folder, carrying.outcomes(folder, executor), executor.pending(folder))
+
+
+@click.command()
+@FOLDER
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(name: str | None, as_json: bool) -> None:
+    """Show what is done, failed, running and left.
+
+    FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
+    """
+    from isobench.reports import sweeps
+
+    folder = chosen(name)
+    found = read(folder)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(sweeps.status_json(folder, found), indent=1))
+        return
+    click.echo(sweeps.status_text(folder, found))
+    show_commands(next_steps(folder, found))
+
+
+@click.command()
+@FOLDER
+def cancel(name: str | None) -> None:
+    """Stop a sweep that is running; what is measured stays.
+
+    FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
+    """
+    from isobench.sweeps.journal import What
+
+    folder = chosen(name)
+    stopped = executor_of(folder).cancel(folder)
+    folder.journal.write(What.CANCELLED)
+    found = read(folder)
+    click.echo(f"cancelled: {plural(stopped, 'case')} stopped; {_done(found)}")
+    if found.left:
+        click.echo(_resume(folder))
+
+
+@click.command()
+@FOLDER
+def attach(name: str | None) -> int:
+    """Follow a sweep that runs on a cluster.
+
+    FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
+    """
+    from isobench.cli.sweep import carry_out
+    from isobench.system import locks
+
+    folder = chosen(name)
+    if not executor_of(folder).detaches:
+        holder = locks.holder(folder.lock_file)
+        if holder is None:
+            raise UsageError(f"no process works on {folder.path.name}", hint=_resume(folder))
+        raise UsageError(
+            f"only the process that runs {folder.path.name} shows its progress: {holder.in_words}",
+            hint=f"How far it is: isobench sweep status {_reference(folder)}",
+        )
+    return carry_out(folder)
+
+
+def next_steps(folder: SweepFolder, found: Status) -> list[tuple[str, str]]:
+    """What can be done about cases that failed or are left: in words, and the command."""
+    if found.running or found.holder:
+        return []
+    steps = []
+    retry = f"isobench sweep retry {_reference(folder)}"
+    if found.left:
+        steps.append((f"measure what is left ({found.left})", f"isobench sweep resume {_reference(folder)}"))
+    if found.infrastructure:
+        steps.append((f"retry infrastructure failures ({found.infrastructure})", f"{retry} --retry infrastructure"))
+    if len(found.failed) > found.infrastructure:
+        steps.append((f"retry all failures ({len(found.failed)})", retry))
+    return steps
+
+
+def show_commands(steps: Sequence[tuple[str, str]]) -> None:
+    """Print commands, each after what it is for."""
+    if steps:
+        click.echo("\n" + "\n".join(aligned(steps)))
+
+
+def _done(found: Status) -> str:
+    return f"{len(found.measured)} of {found.total} cases are measured, {found.left} left"
+
+
+def _resume(folder: SweepFolder) -> str:
+    return f"go on: isobench sweep resume {_reference(folder)}"
+
+
+def _reference(folder: SweepFolder) -> str:
+    from isobench.sweeps import finding
+
+    return finding.reference(folder)
+
+
+def interrupted(folder: SweepFolder) -> None:
+    """What to do after Ctrl-C."""
+    found: Any = read(folder)
+    if executor_of(folder).detaches and found.running:
+        click.echo(f"\nthe sweep goes on without this process: {_done(found)}", err=True)
+        for word, what in (("attach", "follow it"), ("cancel", "stop it")):
+            click.echo(f"{what}: isobench sweep {word} {_reference(folder)}", err=True)
+        return
+    click.echo(f"\ninterrupted; {_done(found)}", err=True)
+    click.echo(_resume(folder), err=True)
