@@ -6,6 +6,8 @@ MODEL    ?= examples/models/resnet.py
 RUNTIMES ?= ort torch-eager torch-compiled
 ENVS     ?= ort torch
 TESTS    ?= tests
+# Processes that run tests; each file of tests runs in one of them.
+PROCESSES ?= 2
 BENCH    ?= overhead bias host_time repeatability comparisons conda deep_networks
 
 # How environments are installed: conda, venv, container, adopted, or auto (conda if its channel answers, else venv).
@@ -32,7 +34,7 @@ run: $(HOST)  ## benchmark MODEL on RUNTIMES, each in its own environment
 	$(BIN)/isobench run $(addprefix -r ,$(RUNTIMES)) $(MODEL)
 
 test: lint  ## what CI runs: lint, then unit and integration tests
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) $(TESTS)
 
 lint: $(HOST) $(DEV)  ## ruff (format and rules), mypy --strict, import-linter
 	$(BIN)/ruff format --check .

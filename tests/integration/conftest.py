@@ -46,11 +46,12 @@ def torch_python(provisioned: Callable[[str], Environment]) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An ISOBENCH_HOME of the test's own, which shares nothing but the environments (and uv's and torch's caches)."""
+    """An ISOBENCH_HOME of the test's own, which shares the environments and what torch.compile compiled."""
     home = tmp_path / "home"
-    home.mkdir()
-    (STORED / "environments").mkdir(parents=True, exist_ok=True)
-    (home / "environments").symlink_to(STORED / "environments")
+    (home / "cache").mkdir(parents=True)
+    for name in ("environments", "cache/torch-compiled"):
+        (STORED / name).mkdir(parents=True, exist_ok=True)
+        (home / name).symlink_to(STORED / name)
     monkeypatch.setenv("ISOBENCH_HOME", str(home))
     return home
 

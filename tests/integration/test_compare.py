@@ -141,7 +141,7 @@ def test_missing_results_fail_a_comparison_that_allows_nothing_slower(tmp_path: 
 
 def test_the_noise_floor_of_a_calibrated_machine_is_used_from_then_on(tmp_path: Path, home: Path) -> None:
     model = chain(tmp_path, "chain", 4)
-    done = isobench("calibrate", model, "--runs", "3", "--pairs", "3", "--min-time", "0.1", "--threads", "1")
+    done = isobench("calibrate", model, "--runs", "3", "--pairs", "3", *QUICK)
     assert done.returncode == 0, done.stderr
     assert "identical runs differ by" in done.stdout
     saved = json.loads((home / "calibration.json").read_text())

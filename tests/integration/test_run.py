@@ -31,6 +31,8 @@ pytestmark = pytest.mark.integration
 SCRIPTS = Path(__file__).parents[1] / "samples" / "scripts"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
 ALL = ["-r", "ort", "-r", "torch-eager", "-r", "torch-compiled"]
+# Beside other tests, the search for undisturbed time would take its ten seconds each time.
+BRIEF = ("--max-time", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +60,7 @@ def isobench_(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def measured(*arguments: str | Path, code: int = 0) -> list[dict[str, Any]]:
-    done = isobench_("run", "--json", *arguments)
+    done = isobench_("run", "--json", *BRIEF, *arguments)
     assert done.returncode == code, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
@@ -106,7 +108,7 @@ def test_a_result_records_machine_runtime_and_model(model: Path) -> None:
 
 
 def test_the_table_shows_latency_correctness_and_verdict(model: Path, home: Path) -> None:
-    done = isobench_("run", model, "--dim", "rows=3")
+    done = isobench_("run", *BRIEF, model, "--dim", "rows=3")
     assert done.returncode == 0, done.stderr
     for text in ("small file::", "(x=float32[3, 4])", "mean ms", "median ms", "\u00b1", "p99 ms", "inf/s", "correct"):
         assert text in done.stdout
@@ -174,7 +176,7 @@ def test_a_script_whose_weights_differ_from_those_of_its_build_is_not_compared_a
 
 
 def test_wrong_outputs_make_a_result_invalid_and_set_the_exit_code() -> None:
-    done = isobench_("run", "-r", "torch-eager", "-r", "ort", SCRIPTS / "never_the_same_outputs.py")
+    done = isobench_("run", *BRIEF, "-r", "torch-eager", "-r", "ort", SCRIPTS / "never_the_same_outputs.py")
     assert done.returncode == 7
     eager, ort = (line for line in done.stdout.splitlines() if line.startswith(("torch-eager ", "ort ")))
     assert "WRONG" in eager
@@ -184,7 +186,7 @@ def test_wrong_outputs_make_a_result_invalid_and_set_the_exit_code() -> None:
 
 
 def test_a_torch_runtime_refuses_an_onnx_file_with_the_reason(model: Path) -> None:
-    done = isobench_("run", "-r", "torch-eager", "-r", "ort", model, "--dim", "rows=3")
+    done = isobench_("run", *BRIEF, "-r", "torch-eager", "-r", "ort", model, "--dim", "rows=3")
     assert done.returncode == 3
     assert "torch-eager can't run small file.onnx: it runs the PyTorch module of a script" in done.stdout
     assert "-r ort" in done.stdout
@@ -192,7 +194,7 @@ def test_a_torch_runtime_refuses_an_onnx_file_with_the_reason(model: Path) -> No
 
 
 def test_a_model_that_fails_does_not_stop_the_others(model: Path) -> None:
-    done = isobench_("run", SCRIPTS / "raises.py", model, "--dim", "rows=3")
+    done = isobench_("run", *BRIEF, SCRIPTS / "raises.py", model, "--dim", "rows=3")
     assert done.returncode == 3
     assert "ort: raises.py raised KeyError: 'out'" in done.stdout
     assert "correct" in done.stdout
@@ -235,7 +237,7 @@ def test_a_model_that_takes_too_long_is_stopped() -> None:
 
 def test_results_are_saved_in_the_given_folder_listed_and_shown(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "of mine"
-    assert isobench_("run", model, "--dim", "rows=3", "--output", folder).returncode == 0
+    assert isobench_("run", *BRIEF, model, "--dim", "rows=3", "--output", folder).returncode == 0
     [result] = list(folder.iterdir())
     listed = isobench_("list", "--from", folder)
     assert result.name in listed.stdout
@@ -261,7 +263,7 @@ def test_a_modified_environment_is_refused(model: Path, home: Path, tmp_path: Pa
     assert isobench_("env", "create", "ort").returncode == 0
     folder = Path(isobench_("env", "path", "ort").stdout.strip())
     (folder / "lib" / "python3.11" / "site-packages" / "sneaky.py").write_text("print('hello')\n")
-    done = isobench_("run", model, "--dim", "rows=3")
+    done = isobench_("run", *BRIEF, model, "--dim", "rows=3")
     assert done.returncode == 4
     assert "the ort environment was modified" in done.stdout
     assert "sneaky.py was added and belongs to no package" in done.stdout
@@ -269,7 +271,7 @@ def test_a_modified_environment_is_refused(model: Path, home: Path, tmp_path: Pa
 
 
 def test_an_interrupt_stops_everything_and_saved_results_stay(model: Path, home: Path) -> None:
-    arguments = ["run", str(model), str(SCRIPTS / "never_ends.py"), "--dim", "rows=3"]
+    arguments = ["run", *BRIEF, str(model), str(SCRIPTS / "never_ends.py"), "--dim", "rows=3"]
     host = subprocess.Popen(
         [sys.executable, "-m", "isobench", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -375,7 +377,7 @@ def test_precision_adds_runs_until_it_is_reached_or_reports_that_it_was_not(mode
 
 
 def test_by_default_a_fast_model_is_timed_long_enough_to_be_repeatable(model: Path) -> None:
-    [result] = measured(model, "--dim", "rows=3")
+    [result] = json.loads(isobench_("run", "--json", model, "--dim", "rows=3").stdout)
     clean_s = result["outcome"]["latency"]["iterations"] * result["outcome"]["latency"]["mean_s"]
     assert result["outcome"]["latency"]["iterations"] > 1000
     assert clean_s > 0.25, "half a second, less the time between iterations"
@@ -383,8 +385,8 @@ def test_by_default_a_fast_model_is_timed_long_enough_to_be_repeatable(model: Pa
 
 def test_the_second_run_starts_only_the_worker_that_measures() -> None:
     script = f"{EXAMPLES / 'two_models.py'}::e01e279c"
-    assert "building" in isobench_("run", script).stderr
-    assert "building" not in isobench_("run", script).stderr
+    assert "building" in isobench_("run", *BRIEF, script).stderr
+    assert "building" not in isobench_("run", *BRIEF, script).stderr
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:

@@ -29,7 +29,7 @@ from pathlib import Path
 from isobench.system.locks import FileLock
 lock = FileLock(Path(sys.argv[1]), what="it", on_wait=lambda line: print(line, flush=True))
 with lock as descriptor:
-    print("held", lock.kind, "filelock" in sys.modules, flush=True)
+    print("held", "soft" if lock.is_soft else "flock", "filelock" in sys.modules, flush=True)
     sys.stdin.read()
 """
 FILELOCK = """
@@ -382,7 +382,7 @@ def test_a_folder_without_permission_is_reported(tmp_path: Path) -> None:
 
 def test_locks_work_in_a_folder_of_this_machine(tmp_path: Path) -> None:
     assert locks.works(tmp_path / "new") == ""
-    assert lock_checks.check(tmp_path) is locks.Kind.FLOCK
+    assert lock_checks.check(tmp_path) is lock_checks.Kind.FLOCK
     assert list(tmp_path.iterdir()) == [tmp_path / "new"]
 
 

@@ -79,9 +79,16 @@ def cancel(name: str | None) -> None:
     FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
     """
     from isobench.sweeps.journal import What
+    from isobench.system import locks
 
     folder = chosen(name)
-    stopped = executor_of(folder).cancel(folder)
+    executor = executor_of(folder)
+    if not executor.detaches and locks.holder(folder.lock_file) is None:
+        raise UsageError(
+            f"no process works on {folder.path.name}",
+            hint=f"What became of it: isobench sweep status {_reference(folder)}",
+        )
+    stopped = executor.cancel(folder)
     folder.journal.write(What.CANCELLED)
     found = read(folder)
     click.echo(f"cancelled: {plural(stopped, 'case')} stopped; {_done(found)}")

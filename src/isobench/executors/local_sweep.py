@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isobench.errors import UsageError
 from isobench.executors import frozen
 from isobench.executors.local import LocalExecutor
-from isobench.measuring.case import Case
 from isobench.sweeps.journal import What
+from isobench.system import locks
 
 if TYPE_CHECKING:
     from isobench.console import Progress
+    from isobench.measuring.case import Case
     from isobench.results import SavedResult
     from isobench.sweeps.folder import SweepFolder
     from isobench.sweeps.task import Task
+
+PATIENCE_S = 5.0
+"""How long a process has to end after a signal."""
 
 
 def run_task(folder: SweepFolder, task: Task, *, attempt: int = 1, progress: Progress) -> Iterator[SavedResult]:
     """Measure a task on this machine, its Results in the sweep's folder; each is saved before it is yielded.
 
-    What this attempt has measured already isn't measured again. A Case that isn't what it was when the task was frozen
-    fails.
+    A Case that this attempt has measured already, before its process was lost, isn't measured again. Interleaved Cases
+    are measured together or not at all. A Case that isn't what it was when the task was frozen fails.
     """
-    from dataclasses import replace
+    from isobench.results import index
+
+    rows = index.rows(folder.results, task=task.key)
+    stored = {row.label: row.name for row in rows if row.attempt == attempt}
+    yield from _measured(folder, task.at(attempt), stored, progress)
+
+
+def _measured(folder: SweepFolder, task: Task, stored: Mapping[str, str], progress: Progress) -> Iterator[SavedResult]:
+    """The Results of a task's Cases that have none; `stored` are those that there are, by the runtime's label."""
 
     def before(case: Case) -> SavedResult | None:
+        name = stored.get(case.entry.label)
+        if name is not None:
+            from isobench import results
+
+            return results.SavedResult(result=results.load(name, root=folder.results), folder=folder.results / name)
         frozen.check(case, task)
         return None
 
-    current = task.at(attempt)
-    plan = replace(current.plan, results=folder.results)
-    folder.journal.write(What.RUNNING, task=task.key, attempt=attempt)
-    ids: list[str] = []
+    plan = replace(task.plan, results=folder.results)
+    folder.journal.write(What.RUNNING, task=task.key, attempt=task.attempt)
+    names: list[str] = []
     for saved in LocalExecutor(before=before).run(plan, progress):
-        ids.append(saved.folder.name)
-        yield saved
-    folder.journal.write(What.ENDED, task=task.key, attempt=attempt, results=tuple(ids))
+        names.append(saved.folder.name)
+        if saved.folder.name not in stored.values():
+            yield saved
+    folder.journal.write(What.ENDED, task=task.key, attempt=task.attempt, results=tuple(names))
 
 
 class LocalSweepExecutor:
@@ -63,20 +85,59 @@ class LocalSweepExecutor:
     def run(self, folder: SweepFolder, tasks: Sequence[Task], progress: Progress) -> Iterator[SavedResult]:
         """Measure the tasks in their order."""
         for task in tasks:
-            yield from run_task(folder, task, attempt=task.attempt, progress=progress)
+            yield from _measured(folder, task, {}, progress)
 
     def pending(self, folder: SweepFolder) -> Mapping[str, str]:
-        """The task that a process on this machine measures now."""
-        from isobench.executors import local_process
-
-        return local_process.running(folder)
+        """The task that a process measures now."""
+        holder = locks.holder(folder.lock_file)
+        if holder is None:
+            return {}
+        found: dict[str, str] = {}
+        for event in folder.journal.events():
+            if event.pid == holder.pid and holder.host in {"", event.host}:
+                if event.what is What.RUNNING:
+                    found[event.task] = f"measured by {holder.in_words}"
+                else:
+                    found.pop(event.task, None)
+        return found
 
     def cancel(self, folder: SweepFolder) -> int:
         """Stop the process that works on the sweep; the number of tasks that it was measuring.
 
         Raises:
-            UsageError: there is none, or it can't be stopped from here.
+            UsageError: it runs on another host, belongs to another user, or doesn't end.
         """
-        from isobench.executors import local_process
+        holder = locks.holder(folder.lock_file)
+        if holder is None:
+            return 0
+        if not holder.is_here or not holder.pid:
+            raise UsageError(
+                f"{folder.path.name} is worked on by {holder.in_words}", hint="Interrupt it there, with Ctrl-C."
+            )
+        stopped = len(self.pending(folder))
+        try:
+            _stop(holder.pid)
+        except PermissionError:
+            raise UsageError(f"{folder.path.name}: not permitted to stop {holder.in_words}") from None
+        return stopped
 
-        return local_process.stop(folder)
+
+def _stop(pid: int) -> None:
+    """Interrupt a process as Ctrl-C does; one that ignores it, because it was started in the background, terminate.
+
+    Raises:
+        PermissionError: it belongs to another user.
+        UsageError: it doesn't end.
+    """
+    with suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            ending = select.poll()
+            ending.register(descriptor, select.POLLIN)
+            for one in (signal.SIGINT, signal.SIGTERM):
+                signal.pidfd_send_signal(descriptor, one)
+                if ending.poll(PATIENCE_S * 1000):
+                    return
+        finally:
+            os.close(descriptor)
+        raise UsageError(f"pid {pid} doesn't end", hint=f"Kill it: kill -KILL {pid}. No result is lost.")

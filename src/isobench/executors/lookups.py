@@ -37,7 +37,8 @@ class Lookups:
         self._found: dict[str, object] = {}
         self._errors: dict[str, IsobenchError] = {}
         self._missing: dict[str, Job] = {}
-        self._begun: set[str] = set()
+        self._at_work: set[str] = set()
+        self._ended: set[str] = set()
 
     def once(self, key: str, look: Callable[[], _Found]) -> _Found:
         """What `look` has returned for this key, or the error that it has raised, the first time.
@@ -60,9 +61,10 @@ class Lookups:
 
     def lacks(self, key: str, job: Job) -> IsobenchError:
         """The error of a look-up that needs a job."""
-        if key in self._begun:
+        if key in self._ended:
             return IsobenchError(f"{job.label} succeeded, but nothing is found")
-        self._missing.setdefault(key, job)
+        if key not in self._at_work:
+            self._missing.setdefault(key, job)
         return MissingError(f"{job.label} isn't done yet")
 
     def take(self) -> dict[str, Job]:
@@ -73,11 +75,13 @@ class Lookups:
             # A build with an ONNX file is used by the runtimes that need none, too.
             made = {_key_of_build(job) for job in missing.values() if isinstance(job, BuildJob) and job.onnx}
             first = {key: job for key, job in missing.items() if not (_has_no_onnx(job) and _key_of_build(job) in made)}
-        self._begun.update(first)
+        self._at_work.update(first)
         return first
 
     def learn(self, key: str, answer: Made | IsobenchError) -> None:
         """Remember what a job has made, or why it failed. An environment is looked for again."""
+        self._at_work.discard(key)
+        self._ended.add(key)
         if isinstance(answer, IsobenchError):
             self._errors[key] = answer
         elif answer.builds:

@@ -68,7 +68,8 @@ class _Preparing:
             except MissingError:
                 waiting.append(task)
                 continue
-            self._done[task.key] = [self._saved(one) if isinstance(one, _Failure) else one for one in found]
+            made = [self._saved(one) if isinstance(one, _Failure) else one for one in found]
+            self._done[task.key] = [replace(one, requested=task.key if one.key != task.key else "") for one in made]
         self._waiting = waiting
 
     def _settled(self, task: Task) -> Iterator[Task | _Failure]:
@@ -133,4 +134,4 @@ def _part(task: Task, hash_: str, runtimes: Sequence[str] | set[str]) -> Task:
     plan = replace(task.plan, models=(replace(model, hash=hash_ or model.hash),), runtimes=chosen)
     if plan == task.plan:
         return task
-    return replace(keyed(replace(task, plan=plan)), requested=task.requested or task.key)
+    return keyed(replace(task, plan=plan))

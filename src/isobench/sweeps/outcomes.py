@@ -45,6 +45,7 @@ class Outcome:
     runtime: str
     case_key: str
     attempt: int
+    started_at: str
     kind: FailureKind | None
     hostname: str
     cpu: str
@@ -54,11 +55,13 @@ class Outcomes:
     """The Results of a sweep, by task and runtime, the newest of each."""
 
     def __init__(self, found: Iterable[Outcome], attempts: Mapping[str, int]) -> None:
-        """`found` comes newest first; `attempts` are the highest that the journal knows."""
+        """`attempts` are the highest that the journal knows."""
         self._of: dict[str, dict[str, Outcome]] = defaultdict(dict)
         self._attempts = dict(attempts)
         for one in found:
-            self._of[one.task].setdefault(one.runtime, one)
+            newest = self._of[one.task].setdefault(one.runtime, one)
+            if (one.attempt, one.started_at) > (newest.attempt, newest.started_at):
+                self._of[one.task][one.runtime] = one
             self._attempts[one.task] = max(one.attempt, self._attempts.get(one.task, 0))
 
     @classmethod
@@ -123,25 +126,19 @@ def _is_of(one: Outcome, machine: Machine, hosts: _Hosts) -> bool:
 
 
 def _results(folder: SweepFolder) -> Iterator[Outcome]:
-    """Every whole Result of the sweep, the newest first."""
-    import json
+    """Every whole Result of the sweep."""
+    from isobench.results import index
 
-    from isobench import results
-
-    for file in reversed(results.files(folder.results)):
-        try:
-            value = json.loads(file.read_bytes())
-            place, outcome = value["sweep"], value["outcome"]
-            host = value["provenance"]["host"]
+    for row in index.rows(folder.results):
+        if row.task:
             yield Outcome(
-                id=value["id"],
-                task=place["task"],
-                runtime=value["runtime"]["label"],
-                case_key=value["case_key"],
-                attempt=place["attempt"],
-                kind=None if outcome["status"] == "measured" else FailureKind(outcome["kind"]),
-                hostname=host["hostname"] if host else "",
-                cpu=(host["cpu"]["model"] or "") if host else "",
+                id=row.name,
+                task=row.task,
+                runtime=row.label,
+                case_key=row.case_key,
+                attempt=row.attempt,
+                started_at=row.started_at,
+                kind=FailureKind(row.kind) if row.kind else None,
+                hostname=row.hostname,
+                cpu=row.cpu,
             )
-        except (KeyError, TypeError, ValueError):
-            continue  # not whole, or not of a sweep

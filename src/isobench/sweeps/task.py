@@ -35,7 +35,7 @@ class Task:
 
     A task that was requested names a script, which may call several models; once its build is made, a task stands for
     each of them, with its `cases`. `cases` is empty where the build failed. `plan.sweep` is the task's place.
-    `requested` is the key of the task that was requested, where that is another: of a script with several models.
+    `requested` is the key of the task that it was made of, where that is another: of a script with several models.
     """
 
     plan: Plan

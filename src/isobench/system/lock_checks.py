@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 from isobench.errors import LockError
 from isobench.system import process
-from isobench.system.locks import FileLock, Kind
+from isobench.system.locks import FileLock
+
+
+class Kind(StrEnum):
+    """How a lock excludes others."""
+
+    FLOCK = "flock"
+    """By the kernel; it ends with its holder, and with the children that inherited its descriptor."""
+    SOFT = "soft"
+    """By the existence of the file. One of a dead process on this host is removed; one of another host never is."""
+
 
 _SECOND = """
 import sys
@@ -39,6 +50,7 @@ def check(folder: Path) -> Kind:
     probe = folder / f".lock-{os.uname().nodename}-{os.getpid()}-{os.urandom(3).hex()}"
     lock = FileLock(probe, what=str(probe), timeout_s=0)
     with lock:
+        kind = Kind.SOFT if lock.is_soft else Kind.FLOCK
         try:
             second = process.capture([sys.executable, "-c", _SECOND, os.fspath(probe)], env=os.environ)
         except OSError as error:
@@ -49,7 +61,7 @@ def check(folder: Path) -> Kind:
             hint="Use a folder on another file system.",
         )
     _refuse_local_only(folder)
-    return lock.kind
+    return kind
 
 
 def _refuse_local_only(folder: Path) -> None:

@@ -4,20 +4,20 @@
     PID, HOST, [START]                                   two or three: a soft lock, as filelock writes it
 
 filelock takes the whole second line for the host. It never removes a lock of another host, so a process for which flock
-doesn't work respects one for which it does. `is_marker` serves the other direction.
+doesn't work respects one for which it does. `locks.is_marker` serves the other direction.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from isobench.system.locks import TIME, is_marker, user_name
+
 _MOST_BYTES = 1000
-_TIME = "%Y-%m-%d %H:%M"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,29 +47,6 @@ class Holder:
         return f"pid {self.pid}{host}" + (f" ({about})" if about else "") + (f" since {since}" if since else "")
 
 
-def introduce(descriptor: int) -> None:
-    """Write who we are into the file of a lock that we hold."""
-    fields = (os.uname().nodename, _user(os.getuid()), time.strftime(_TIME), _command())
-    host, *about = ("".join(char for char in field if char.isprintable()) for field in fields)
-    with suppress(OSError):  # of a full disk: the lock holds all the same
-        os.ftruncate(descriptor, 0)
-        text = "\t".join((f"{os.getpid()}\n{host}", *about)) + "\n"
-        os.pwrite(descriptor, text.encode(errors="replace"), 0)
-
-
-def _command() -> str:
-    return os.path.basename(sys.argv[0]) or "python"  # noqa: PTH119
-
-
-def _user(number: int) -> str:
-    try:
-        import pwd
-
-        return pwd.getpwuid(number).pw_name
-    except KeyError:  # in a container, a user may have no name
-        return str(number)
-
-
 def introduction(descriptor: int) -> Holder | None:
     """What the holder wrote, or None; if it has only just taken the lock, it gets a moment to write."""
     for _ in range(10):
@@ -94,13 +71,7 @@ def read(descriptor: int) -> Holder | None:
             return Holder(pid=int(pid), user=user, since=since, command=command)
         if is_marker(descriptor):
             about = os.fstat(descriptor)
-            since = time.strftime(_TIME, time.localtime(about.st_mtime))
+            since = time.strftime(TIME, time.localtime(about.st_mtime))
             # filelock appends a container's namespace to its name.
-            return Holder(pid=int(pid), host=fields[0].partition("?")[0], user=_user(about.st_uid), since=since)
+            return Holder(pid=int(pid), host=fields[0].partition("?")[0], user=user_name(about.st_uid), since=since)
     return None
-
-
-def is_marker(descriptor: int) -> bool:
-    """Is it filelock's marker of a soft lock?"""
-    text = os.pread(descriptor, _MOST_BYTES, 0)
-    return bool(text) and re.fullmatch(rb"[0-9]+\n[^\t\n]+\n([0-9]+\n)?", text) is not None

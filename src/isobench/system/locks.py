@@ -8,6 +8,7 @@ another (see `lock_holders`).
 flock is called here as filelock's FileLock calls it, on the same file, so that the two exclude each other. filelock is
 imported for soft locks only: its import takes 80 ms, more than a command should wait for, and would disturb the
 measurement that it waits for more than hours of polling do. And filelock has no wait that sleeps in the kernel.
+`lock_holders`, too, is imported only where somebody has to wait.
 """
 
 from __future__ import annotations
@@ -15,36 +16,28 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobench.errors import LockError, LockHeldError
 from isobench.failures import FailureKind
-from isobench.system import lock_holders
-from isobench.system.lock_holders import Holder
 
 if TYPE_CHECKING:
     import filelock
+
+    from isobench.system.lock_holders import Holder
 
 _NO_FLOCK = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 _LOOK_AGAIN_S = 1.0
 """How often a process looks that can't sleep in the kernel: rarely, since somebody may be measuring."""
 _FIRST_LOOK_S = 0.05
 _OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+TIME = "%Y-%m-%d %H:%M"
 _MOVE_HOME = "Set ISOBENCH_HOME to a folder that you can write to."
-
-
-class Kind(StrEnum):
-    """How a lock excludes others."""
-
-    FLOCK = "flock"
-    """By the kernel; it ends with its holder, and with the children that inherited its descriptor."""
-    SOFT = "soft"
-    """By the existence of the file. One of a dead process on this host is removed; one of another host never is."""
 
 
 class FileLock:
@@ -85,9 +78,9 @@ class FileLock:
         self._soft: filelock.SoftFileLock | None = None
 
     @property
-    def kind(self) -> Kind:
-        """How it excludes others; known once it is held."""
-        return Kind.SOFT if self._soft else Kind.FLOCK
+    def is_soft(self) -> bool:
+        """Is it held as a soft lock?"""
+        return self._soft is not None
 
     def __enter__(self) -> int:
         self._end_s = time.monotonic() + (self._timeout_s or 0)
@@ -115,8 +108,8 @@ class FileLock:
                 # The one that we waited for may have removed the file; a lock on that excludes nobody.
                 if not _is_at(self._file, descriptor):
                     continue
-                if not lock_holders.is_marker(descriptor):
-                    lock_holders.introduce(descriptor)
+                if not is_marker(descriptor):
+                    _introduce(descriptor)
                     keep_open = True
                     return descriptor
             except OSError as error:
@@ -140,7 +133,7 @@ class FileLock:
         """
         if _try(descriptor):
             return
-        holder = lock_holders.introduction(descriptor)
+        holder = _introduction(descriptor)
         if holder is None and _try(descriptor):  # somebody had only looked: see `holder`
             return
         self._report(holder)
@@ -155,7 +148,7 @@ class FileLock:
             if _try(descriptor):
                 return
             pause_s = min(2 * pause_s, _LOOK_AGAIN_S)
-        raise self._held(lock_holders.introduction(descriptor))
+        raise self._held(_introduction(descriptor))
 
     def _acquired_softly(self) -> int:
         import filelock
@@ -185,7 +178,7 @@ class FileLock:
         with suppress(OSError):
             descriptor = os.open(self._file, os.O_RDONLY | _OPEN_FLAGS)
             try:
-                return lock_holders.introduction(descriptor)
+                return _introduction(descriptor)
             finally:
                 os.close(descriptor)
         return None
@@ -255,6 +248,9 @@ def holder(file: Path) -> Holder | None:
     """
     import fcntl
 
+    from isobench.system import lock_holders
+
+    unknown = lock_holders.Holder()
     try:
         descriptor = os.open(file, os.O_RDONLY | _OPEN_FLAGS)
     except FileNotFoundError:
@@ -263,17 +259,17 @@ def holder(file: Path) -> Holder | None:
         raise LockError(f"{file} can't be read: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        if not lock_holders.is_marker(descriptor):
+        if not is_marker(descriptor):
             return None
     except (BlockingIOError, PermissionError):
-        return lock_holders.introduction(descriptor) or Holder()
+        return _introduction(descriptor) or unknown
     except OSError as error:
         if error.errno not in _NO_FLOCK:
             raise LockError(f"{file} can't be read: {error.strerror}") from None
     finally:
         seen = lock_holders.read(descriptor)
         os.close(descriptor)
-    return (seen or Holder()) if _is_held_softly(file) else None
+    return (seen or unknown) if _is_held_softly(file) else None
 
 
 def works(folder: Path) -> str:
@@ -335,8 +331,44 @@ def _is_at(file: Path, descriptor: int) -> bool:
     return os.path.samestat(named, os.fstat(descriptor))
 
 
+def _introduce(descriptor: int) -> None:
+    """Write who we are into the file of a lock that we hold."""
+    fields = (os.uname().nodename, user_name(os.getuid()), time.strftime(TIME), _command())
+    host, *about = ("".join(filter(str.isprintable, field)) for field in fields)
+    text = "\t".join((f"{os.getpid()}\n{host}", *about)) + "\n"
+    with suppress(OSError):  # of a full disk: the lock holds all the same
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(errors="replace"), 0)
+
+
+def _command() -> str:
+    return os.path.basename(sys.argv[0]) or "python"  # noqa: PTH119
+
+
+def user_name(number: int) -> str:
+    """The name of a user, or the number: in a container, a user may have no name."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def is_marker(descriptor: int) -> bool:
+    """Is the file filelock's marker of a soft lock?"""
+    lines = os.pread(descriptor, 1000, 0).split(b"\n")
+    return len(lines) in {3, 4} and lines[0].isdigit() and b"\t" not in lines[1]
+
+
+def _introduction(descriptor: int) -> Holder | None:
+    from isobench.system import lock_holders
+
+    return lock_holders.introduction(descriptor)
+
+
 def _in_words(found: Holder | None) -> str:
-    return (found or Holder()).in_words
+    return found.in_words if found else "another process"
 
 
 def _advice(found: Holder | None, file: Path) -> str:

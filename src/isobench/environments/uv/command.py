@@ -110,6 +110,7 @@ def environment() -> tuple[dict[str, str], list[str]]:
     env.setdefault("UV_LINK_MODE", "copy")  # see installing.py
     env["UV_NO_PROGRESS"] = "1"
     env["NO_COLOR"] = "1"
+    env["UV_NO_WRAP"] = "1"  # a long path would be moved to a line of its own, and its message not be recognised
     return env, arguments
 
 
