@@ -171,6 +171,7 @@ RECORDS = {
     "clock": facts.Clock,
     "python": facts.Python,
     "container": facts.ContainerFacts,
+    "batch": facts.BatchJob,
 }
 """The record that each section of docs/result-schema.md describes. (Settings and columns are generated.)"""
 

@@ -148,7 +148,11 @@ class Case:
             blocks_s = [run.used_blocks_s() for run in runs]
             measured = replace(measured, input_sets=input_sets.compare(names, blocks_s, floor=measured.noise_floor))
         assert self._provenance is not None
-        self._provenance = replace(self._provenance, worker=last.measurement.outputs.process)
+        from isobench.system import batch
+
+        self._provenance = replace(
+            self._provenance, worker=last.measurement.outputs.process, batch=batch.ended(self._provenance.batch)
+        )
         return self._result(measured, version=last.version, device_name=last.device_name)
 
     def _make_key(self) -> CaseKey:
@@ -214,14 +218,14 @@ class Case:
             environments.check(self._environment)
         from isobench.measuring.case_records import model_record
         from isobench.results import Provenance
-        from isobench.system import provenance
+        from isobench.system import batch, provenance
 
         container = None
         if self._environment is not None and self._environment.image:
             from isobench.environments.container import running
 
             container = running.record(self._environment)
-        self._provenance = Provenance(host=provenance.host(), container=container)
+        self._provenance = Provenance(host=provenance.host(), container=container, batch=batch.begun())
         from isobench.analysis import correctness
         from isobench.workers import protocol
 

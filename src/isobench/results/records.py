@@ -15,7 +15,7 @@ from isobench.failures import FailureKind, Phase
 from isobench.planning.models import InputValues, Step, TensorSpec
 from isobench.planning.plan import SweepPlace
 from isobench.planning.settings import Settings
-from isobench.system.facts import ContainerFacts, Git, Host
+from isobench.system.facts import BatchJob, ContainerFacts, Git, Host
 
 SCHEMA = "isobench.result/3"
 
@@ -205,12 +205,14 @@ class Failed:
 class Provenance:
     """Facts about the machine (`host`), the last run's process (`worker`), and the container that it ran in.
 
-    None and empty where the Case failed before they were known.
+    `batch` is the job of a batch system that measured, None outside of any. None and empty where the Case failed before
+    they were known.
     """
 
     host: Host | None = None
     worker: Mapping[str, Any] = field(default_factory=dict)
     container: ContainerFacts | None = None
+    batch: BatchJob | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

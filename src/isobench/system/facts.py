@@ -120,6 +120,35 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchJob:
+    """The job of a batch system that measured; "" and None are what it didn't say.
+
+    `array_job_id` and `array_task` are those of a job array, `features` the node's, `exclusive`: no other job was
+    allowed on the node. `others_at_begin` and `others_at_end` are the jobs that ran on the node beside it ("1234_5 (8
+    CPUs)"), before and after the measurement; None where nobody asked.
+    """
+
+    system: str
+    job_id: str
+    array_job_id: str = ""
+    array_task: str = ""
+    cluster: str = ""
+    node: str = ""
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    features: tuple[str, ...] = ()
+    exclusive: bool | None = None
+    others_at_begin: tuple[str, ...] | None = None
+    others_at_end: tuple[str, ...] | None = None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The jobs that were seen beside it."""
+        return tuple(dict.fromkeys((*(self.others_at_begin or ()), *(self.others_at_end or ()))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerFacts:
     """The engine and the image that a worker ran in; `id` and `libc` are the image's."""
 
