@@ -28,6 +28,7 @@ COMMANDS = {
     "sequence": "isobench.cli.sequence:sequence",
     "remove": "isobench.cli.results:remove",
     "report": "isobench.cli.report:report",
+    "run-case": "isobench.cli.run_case:run_case",
     "show": "isobench.cli.results:show",
     "sweep": "isobench.cli.sweep:sweep",
 }

@@ -1,0 +1,112 @@
+"""Why a job ended without a Result.
+
+Slurm remembers some of it for some minutes; the job's log, and what isobench wrote to the journal on the node, stay.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from isobench.errors import IsobenchError
+from isobench.executors.slurm import records
+from isobench.executors.slurm.records import Attempt, Submission
+from isobench.failures import FailureKind
+from isobench.sweeps.folder import SweepFolder
+from isobench.sweeps.journal import What
+from isobench.system import slurm
+
+_WHY = re.compile(
+    r"slurmstepd: error: \*\*\* (?:JOB|STEP) \S+ ON (?P<node>\S+) CANCELLED AT \S+(?: DUE TO (?P<why>.+?))? \*\*\*"
+)
+_STATES = {"TIME LIMIT": "TIMEOUT", "NODE FAILURE": "NODE_FAIL", "PREEMPTION": "PREEMPTED"}
+_WORDS = {
+    "TIMEOUT": "its time limit was reached",
+    "OUT_OF_MEMORY": "it used more memory than it had requested",
+    "NODE_FAIL": "its node failed",
+    "BOOT_FAIL": "its node failed to boot",
+    "PREEMPTED": "a job of higher priority took its node",
+    "CANCELLED": "somebody cancelled it",
+    "DEADLINE": "its deadline had passed",
+    "COMPLETED": "it ended, but wrote no result",
+    "FAILED": "isobench failed on the node",
+    "": "Slurm no longer remembers why",
+}
+_FINAL = {"TIMEOUT": FailureKind.TIMEOUT, "OUT_OF_MEMORY": FailureKind.OUT_OF_MEMORY}
+"""What would happen again on every node."""
+REFUSED = "refused: "
+"""How the note begins that `isobench run-case` writes to the journal when it can't measure on its node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an attempt ended. `refusal` is the error that isobench on the node reported, None where it reported none."""
+
+    job: str
+    node: str
+    state: str
+    evidence: str
+    refusal: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Would another attempt end in the same way?"""
+        return self.state in _FINAL
+
+    @property
+    def sentence(self) -> str:
+        """The ending in words."""
+        where = f" on {self.node}" if self.node else ""
+        why = self.refusal.partition("\n")[0] or _WORDS.get(self.state, f"its state is {self.state}")
+        return f"job {self.job}{where} ended without a result: {why}"
+
+    def error(self, tries: int, time_limit: int | None) -> IsobenchError:
+        """The failure of a task that isn't tried again."""
+        if self.state == "TIMEOUT":
+            limit = f"of {time_limit} min" if time_limit else "of its partition"
+            return IsobenchError(
+                f"the time limit {limit} was reached: job {self.job} on {self.node or 'its node'}",
+                kind=FailureKind.TIMEOUT,
+                details=self.evidence,
+                hint="Give a longer one in [slurm] of the suite or by --slurm time=MINUTES, and retry the failed ones.",
+            )
+        if self.state == "OUT_OF_MEMORY":
+            return IsobenchError(
+                self.sentence,
+                kind=FailureKind.OUT_OF_MEMORY,
+                details=self.evidence,
+                hint="Request more with --slurm memory=SIZE, and retry the failed ones.",
+            )
+        times = "once" if tries == 1 else f"{tries} times"
+        return IsobenchError(
+            f"lost {times}; {self.sentence}",
+            kind=FailureKind.LOST,
+            details=self.evidence,
+            hint="Measure it again: isobench sweep retry FOLDER --retry infrastructure",
+        )
+
+
+def of(folder: SweepFolder, submission: Submission, attempt: Attempt, job: slurm.Job | None, node: str) -> Ending:
+    """How an attempt ended whose job neither runs nor waits. `node` is where it was last seen, "" if unknown."""
+    log = records.log(folder, submission, attempt.job)
+    said = _WHY.search(log)
+    state = job.state if job else ""
+    if said and said["why"]:
+        state = next((name for words, name in _STATES.items() if words in said["why"]), state)
+    elif said and not state:
+        state = "CANCELLED"
+    node = (job.node if job else "") or node or (said["node"] if said else "")
+    lines = [f"Slurm: {state}{f', reason {job.reason}' if job and job.reason else ''}"] if state else []
+    code = slurm.exit_code(attempt.job) if job else ""
+    lines += [f"exit code {code}"] if code else []
+    refusal = _refusal(folder, attempt)
+    lines += [refusal or log]
+    return Ending(job=attempt.job, node=node, state=state, evidence="\n".join(filter(None, lines)), refusal=refusal)
+
+
+def _refusal(folder: SweepFolder, attempt: Attempt) -> str:
+    """The error that `isobench run-case` reported from the node, "" if it reported none."""
+    for event in folder.journal.events():
+        if event.what is What.LOST and event.job == attempt.job and event.note.startswith(REFUSED):
+            return event.note.removeprefix(REFUSED)
+    return ""
