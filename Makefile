@@ -27,7 +27,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run test lint docs envs bench gpu-check locks clean podman help again
+.PHONY: run test lint docs envs bench gpu-check locks clean podman slurm help again
 
 run: $(HOST)  ## benchmark MODEL on RUNTIMES, each in its own environment
 	$(BIN)/isobench env create $(ENVS)
@@ -58,6 +58,11 @@ gpu-check: $(HOST)  ## run every runtime on the NVIDIA GPU, three models; ADOPT=
 podman:  ## install podman if possible; without it, the container tests are skipped
 	@command -v podman || timeout 120 apt-get install --yes --no-install-recommends podman runc >/dev/null 2>&1 || \
 	    echo "podman can't be installed: the container tests will be skipped"
+
+slurm:  ## install Slurm and munge if possible; without them, the tests on a cluster of this machine are skipped
+	@PATH="$$PATH:/usr/sbin" command -v slurmctld && PATH="$$PATH:/usr/sbin" command -v munged || \
+	    timeout 120 apt-get install --yes --no-install-recommends slurm-wlm munge >/dev/null 2>&1 || \
+	    echo "Slurm can't be installed: its tests will be skipped"
 
 locks: $(HOST)  ## rewrite requirements.txt and requirements-dev.txt, the hashed locks of the host
 	$(BIN)/$(COMPILE) requirements.in --output-file requirements.txt

@@ -1,0 +1,270 @@
+"""Sweeps on a real Slurm: slurmctld and two slurmd, both of them this machine under two names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slurm_world
+
+from isobench import api, results
+from isobench.console import Console
+from isobench.environments import Environment
+from isobench.errors import UsageError
+from isobench.executors import sweep as engine
+from isobench.executors.slurm import SlurmExecutor, records
+from isobench.failures import FailureKind
+from isobench.planning.plan import SweepPlace
+from isobench.results import Failed, Measured, Result
+from isobench.sweeps.folder import SweepFolder
+from isobench.sweeps.journal import What
+from isobench.sweeps.task import Sweep, Task, keyed
+from isobench.system import devices
+
+SCRIPTS = Path(__file__).parents[2] / "samples" / "scripts"
+WATCH = """
+import sys
+from isobench.console import Console
+from isobench.executors import sweep
+from isobench.sweeps.folder import SweepFolder
+for saved in sweep.run(SweepFolder.find(sys.argv[1]), Console()):
+    print(saved.folder.name, flush=True)
+"""
+QUICK = {"iterations": 100}
+LONG = {"min_time_s": 60.0, "max_time_s": 60.0}
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(bool(slurm_world.reason_to_skip()), reason=slurm_world.reason_to_skip() or "it is there"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[slurm_world.Slurm]:
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder, slurm_world.running(Path(folder)) as slurm:
+        yield slurm
+
+
+@pytest.fixture
+def slurm(
+    cluster: slurm_world.Slurm,
+    home: Path,
+    provisioned: Callable[[str], Environment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[slurm_world.Slurm]:
+    """The cluster, idle before and after each test."""
+    provisioned("ort")
+    monkeypatch.setenv("ISOBENCH_DEVICE_LOCKS", str(tmp_path / "locks"))
+    monkeypatch.delenv("HOME", raising=False)
+    for name, value in cluster.variables.items():
+        monkeypatch.setenv(name, value)
+    for node in slurm_world.NODES:
+        cluster.revive(node)
+    yield cluster
+    cluster.run("scancel", f"--user={os.getuid()}")
+
+
+def write_onnx(path: Path) -> Path:
+    import onnx
+    from onnx import TensorProto, helper
+
+    shape = helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 8])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 8])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [shape], [output])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def tasks(number: int, model: Path, *, runtime: str = "ort", **settings: Any) -> tuple[Task, ...]:
+    plan = api.plan([str(model)], runtimes=[runtime], **settings)
+    places = [SweepPlace(sweep="night", task="", axes={"number": number}) for number in range(number)]
+    return tuple(keyed(Task(plan=replace(plan, sweep=place))) for place in places)
+
+
+def a_sweep(path: Path, of: tuple[Task, ...], *, executor: str = "slurm", **options: Any) -> SweepFolder:
+    chosen = {"poll": 1, **options} if executor == "slurm" else {}
+    sweep = Sweep(
+        name="night",
+        created_at="2026-11-28T20:00:00+00:00",
+        isobench="test",
+        suite="suite.toml",
+        suite_sha256="",
+        working_folder=path.parent,
+        tasks=of,
+        executor=executor,
+        options=chosen,
+    )
+    return SweepFolder.create(sweep, path)
+
+
+def outcomes(folder: SweepFolder) -> list[Result]:
+    return [one for one in results.load_all(folder.results) if isinstance(one, Result)]
+
+
+def unfinished(folder: SweepFolder) -> dict[str, str]:
+    """The tasks that a node is at work on, and which one."""
+    done = {result.sweep.task for result in outcomes(folder) if result.sweep}
+    at_work = SlurmExecutor(folder.sweep.options).pending(folder)
+    running = {key: words.split()[2] for key, words in at_work.items() if words.startswith("running on ")}
+    return {key: node for key, node in running.items() if key not in done}
+
+
+def events(folder: SweepFolder, what: What) -> list[Any]:
+    return [event for event in folder.journal.events() if event.what is what]
+
+
+def watcher(folder: SweepFolder) -> subprocess.Popen[str]:
+    """Another process that works on the sweep."""
+    return subprocess.Popen(
+        [sys.executable, "-c", WATCH, str(folder.path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def members(value: Any, at: str = "") -> set[str]:
+    """The paths of all members of a JSON value; the items of a list have one."""
+    if isinstance(value, dict):
+        return {at}.union(*(members(item, f"{at}.{name}") for name, item in value.items()))
+    if isinstance(value, list):
+        return {at}.union(*(members(item, f"{at}[]") for item in value))
+    return {at}
+
+
+def test_a_night_of_twelve_with_a_crash_and_two_lost_nodes_has_every_result(
+    slurm: slurm_world.Slurm, provisioned: Callable[[str], Environment], tmp_path: Path
+) -> None:
+    provisioned("torch")
+    eleven = tasks(11, write_onnx(tmp_path / "relu.onnx"), **QUICK)
+    crash = tasks(1, SCRIPTS / "crashes_when_measured.py", runtime="torch-eager", **QUICK)
+    folder = a_sweep(tmp_path / "sweep", (*crash, *eleven))
+    arrived = engine.run(folder, Console())
+    yielded = [next(arrived)]
+    with devices.exclusive(devices.Device.parse("cpu")):  # whoever measures next waits for it, in the middle of a task
+        slurm.until("both nodes are at work", lambda: set(unfinished(folder).values()) == {"n1", "n2"})
+        hit = unfinished(folder)
+        slurm.kill_node("n2")
+        slurm.run("scontrol", "update", "NodeName=n1", "State=DOWN", "Reason=test")
+        slurm.until("n1 has lost its job", lambda: "n1" not in unfinished(folder).values())
+    yielded.append(next(arrived))
+    slurm.revive("n2")
+    yielded += arrived
+    found = outcomes(folder)
+    assert len(found) == len(yielded) == 12
+    assert {result.sweep.task for result in found if result.sweep} == {task.key for task in (*crash, *eleven)}
+    [failed] = [result for result in found if isinstance(result.outcome, Failed)]
+    assert isinstance(failed.outcome, Failed)
+    assert failed.outcome.kind is FailureKind.CRASH
+    nodes = [result.provenance.batch.node for result in found if result.provenance.batch]
+    assert set(nodes) == {"n1", "n2"}
+    assert len(nodes) == 12
+    lost = {event.task: event.note for event in events(folder, What.LOST)}
+    assert set(lost) == set(hit)
+    assert all(f"on {node} ended without a result: its node failed" in lost[key] for key, node in hit.items())
+    assert {result.sweep.task for result in found if result.sweep and result.sweep.attempt == 2} == set(hit)
+    assert events(folder, What.FINISHED)
+    assert max(len(one.attempts) for one in records.read(folder)) == 5  # the cluster's MaxArraySize
+
+
+def test_a_result_from_a_node_is_like_a_local_one_and_says_what_ran_beside_it(
+    slurm: slurm_world.Slurm, tmp_path: Path
+) -> None:
+    [task] = tasks(1, write_onnx(tmp_path / "relu.onnx"), **QUICK)
+    [local] = [one.result for one in engine.run(a_sweep(tmp_path / "local", (task,), executor="local"), Console())]
+    script = tmp_path / "neighbour.sh"
+    script.write_text("#!/bin/sh\nexec sleep 600\n")
+    options = ["--nodelist=n1", "--ntasks=1", "--job-name=neighbour", "--output=/dev/null"]
+    neighbour = slurm.run("sbatch", "--parsable", *options, str(script)).strip()
+    slurm.until("the neighbour runs", lambda: f"{neighbour} neighbour RUNNING n1" in slurm.jobs())
+    folder = a_sweep(tmp_path / "sweep", (task,), nodelist="n1", cpus=1, prepare="node")
+    [result] = [one.result for one in engine.run(folder, Console())]
+    slurm.run("scancel", neighbour)
+    assert isinstance(result.outcome, Measured)
+    assert result.case_key == local.case_key
+    batch, host = result.provenance.batch, result.provenance.host
+    assert batch
+    assert host
+    assert (batch.system, batch.node, batch.partition, batch.exclusive) == ("slurm", "n1", "main", False)
+    assert "n1-only" in batch.features
+    assert batch.others_at_begin == batch.others_at_end == (f"{neighbour} (1 CPUs)",)
+    assert len(host.affinity) == 1
+    ours, theirs = members(result.to_json()), members(local.to_json())
+    further = {path for path in ours - theirs if not path.startswith(".provenance.batch")}
+    # One CPU and two differ in how noise shows, which has members of its own where there is some.
+    assert {path for path in further ^ (theirs - ours) if not path.startswith(".outcome")} == set()
+
+
+def test_an_interrupted_sweep_goes_on_is_attached_to_and_cancelled_alone(
+    slurm: slurm_world.Slurm, tmp_path: Path
+) -> None:
+    folder = a_sweep(tmp_path / "sweep", tasks(2, write_onnx(tmp_path / "relu.onnx"), **LONG))
+    script = tmp_path / "foreign.sh"
+    script.write_text("#!/bin/sh\nexec sleep 600\n")
+    foreign = slurm.run("sbatch", "--parsable", "--begin=now+1hour", "--output=/dev/null", str(script)).strip()
+    executor = SlurmExecutor(folder.sweep.options)
+    with watcher(folder) as first:
+        slurm.until("both run", lambda: slurm.jobs().count("RUNNING") == 2)
+        first.send_signal(signal.SIGINT)
+        first.wait(60)
+    at_work = executor.pending(folder)
+    assert set(at_work) == {task.key for task in folder.sweep.tasks}
+    assert all(words.startswith("running on n") for words in at_work.values())
+    with watcher(folder) as second:
+        assert second.stdout
+        shown = next(line for line in second.stdout if "2 running on n1, n2" in line)
+        assert executor.cancel(folder) == 2
+        shown += second.stdout.read()
+    assert "the sweep was cancelled" in shown
+    slurm.until("nothing runs", lambda: "RUNNING" not in slurm.jobs() and not executor.pending(folder))
+    assert foreign in slurm.jobs()
+    assert not outcomes(folder)
+    assert len(events(folder, What.SUBMITTED)) == len(events(folder, What.CANCELLED)) == 2
+
+
+def test_jobs_of_a_process_that_was_killed_while_it_submitted_are_found_by_their_name(
+    slurm: slurm_world.Slurm, tmp_path: Path
+) -> None:
+    folder = a_sweep(tmp_path / "sweep", tasks(2, write_onnx(tmp_path / "relu.onnx"), **QUICK))
+    attempts = tuple(records.Attempt(task=task.key, attempt=1) for task in folder.sweep.tasks)
+    unknown = records.new(folder, attempts, ())
+    records.write(folder, unknown)
+    script = tmp_path / "orphan.sh"
+    script.write_text("#!/bin/sh\nexec sleep 600\n")
+    options = [f"--job-name={unknown.name}", "--array=0-1", "--output=/dev/null"]
+    orphan = slurm.run("sbatch", "--parsable", *options, str(script)).strip()
+    found = [saved.result for saved in engine.run(folder, Console())]
+    assert [result.sweep.attempt for result in found if result.sweep] == [1, 1]
+    slurm.until("the orphan is gone", lambda: orphan not in [line.partition("_")[0] for line in slurm.active()])
+
+
+def test_a_job_that_always_fails_is_a_lost_result_and_its_evidence_is_in_it(
+    slurm: slurm_world.Slurm, tmp_path: Path
+) -> None:
+    [task] = tasks(1, write_onnx(tmp_path / "relu.onnx"), **QUICK)
+    folder = a_sweep(tmp_path / "sweep", (task,), setup="echo no such module >&2; exit 3")
+    [result] = [saved.result for saved in engine.run(folder, Console())]
+    assert isinstance(result.outcome, Failed)
+    assert result.sweep
+    assert (result.outcome.kind, result.sweep.attempt) == (FailureKind.LOST, 2)
+    assert "lost 2 times" in result.outcome.message
+    assert "exit code 3:0" in result.outcome.details
+    assert "no such module" in result.outcome.details
+    nodes = {event.note.partition(" on ")[2].partition(" ")[0] for event in events(folder, What.LOST)}
+    assert nodes == {"n1", "n2"}  # the second attempt avoids the first one's node
+
+
+def test_a_sweep_whose_nodes_all_refuse_is_stopped(slurm: slurm_world.Slurm, tmp_path: Path) -> None:
+    model = write_onnx(tmp_path / "relu.onnx")
+    changed = f"echo >> {tmp_path}/sweep/sweep.json"  # the nodes see another one than was submitted
+    folder = a_sweep(tmp_path / "sweep", tasks(6, model, **QUICK), at_once=2, setup=changed)
+    with pytest.raises(UsageError, match=r"isobench can't measure on the nodes: .* holds another sweep"):
+        list(engine.run(folder, Console()))
+    assert not outcomes(folder)
+    assert not SlurmExecutor(folder.sweep.options).pending(folder)
