@@ -3,7 +3,7 @@
 $ISOBENCH_HOME/            platformdirs' user data folder unless the variable is set
     environments/          NAME-PROVIDER-IDENTITY/, beside it .lock, .log and .tmp during its installation
     locks/                 locks resolved for the dependencies of scripts
-    builds/                builds of models, content-addressed; index/ maps requests to builds
+    builds/                builds of models, content-addressed; index/ maps requests to builds, and has their locks
     results/               ID/result.json, samples beside it
     sweeps/                NAME-TIME/: a folder for each sweep (`sweeps/folder.py`)
     runs/                  run directories of workers that are running, or that failed

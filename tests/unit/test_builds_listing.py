@@ -11,7 +11,7 @@ import pytest
 from sample_results import make, save
 
 from isobench import paths
-from isobench.builds import build
+from isobench.builds import build, cache
 from isobench.cli.main import main
 
 
@@ -116,3 +116,15 @@ def test_an_onnx_file_that_builds_share_counts_once_and_goes_with_the_last(
     (paths.builds() / "onnx" / "of-a-model-that-was-never-built").mkdir()
     run(capsys, "cache", "remove", "--all")
     assert list((paths.builds() / "onnx").iterdir()) == []
+
+
+def test_unused_onnx_files_stay_while_somebody_builds(capsys: pytest.CaptureFixture[str]) -> None:
+    unused = paths.builds() / "onnx" / "ab12.tmp"
+    unused.mkdir(parents=True)
+    with cache.lock_of("0123", "the build of net", on_wait=print):
+        code, _, err = run(capsys, "cache", "remove", "--all")
+        assert code == 0
+        assert err.startswith(f"unused ONNX files stay, because pid {os.getpid()} ")
+        assert unused.is_dir()
+    assert run(capsys, "cache", "remove", "--all") == (0, "", "")
+    assert not unused.exists()

@@ -332,6 +332,21 @@ def test_a_soft_lock_and_a_hard_one_exclude_each_other(start: Start, file: Path,
     assert line(again).startswith("held")
 
 
+def test_what_a_killed_holder_left_where_flock_does_not_work_any_more_can_be_removed(
+    start: Start, file: Path, no_flock: dict[str, str]
+) -> None:
+    hard = start(HOLD, file)
+    line(hard)
+    hard.kill()
+    hard.wait()
+    soft = start(HOLD, file, env=no_flock)
+    said = line(soft)
+    assert said.startswith(f"it is in use by pid {hard.pid} ")
+    assert said.endswith(f"; waiting. If that process has ended, remove {file}")
+    file.unlink()
+    assert line(soft) == "held soft True"
+
+
 def test_a_kept_file_is_empty_afterwards(file: Path) -> None:
     with FileLock(file, what="it", keep=True):
         assert file.read_text().startswith(f"{os.getpid()}\n{HOST}\t")

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isobench import paths
 from isobench.builds.build import BUILD_FILE, Build, from_json
@@ -27,6 +27,9 @@ from isobench.planning.models import Model
 from isobench.system import files
 from isobench.system.locks import FileLock
 from isobench.workers import protocol
+
+if TYPE_CHECKING:
+    from isobench.system.lock_holders import Holder
 
 SCHEMA = "isobench.index/1"
 LARGE_BYTES = 1 << 20
@@ -135,6 +138,13 @@ def lock_of(index_key: str, what: str, *, on_wait: Callable[[str], None]) -> Fil
     """The lock on a request: one process builds what it asks for, the others wait, and find it in the cache."""
     file = _record(index_key).with_suffix(".lock")
     return FileLock(file, what=what, on_wait=on_wait, failure=FailureKind.RESULT)
+
+
+def builder() -> Holder | None:
+    """A process that is building something, if there is one."""
+    from isobench.system import locks
+
+    return next(filter(None, map(locks.holder, (paths.builds() / "index").glob("*.lock"))), None)
 
 
 def forget(build_id: str) -> None:

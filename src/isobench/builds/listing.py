@@ -74,7 +74,7 @@ def remove_build(one: CachedBuild) -> None:
         # Renamed first, so that nobody takes half of it for a build.
         one.folder.rename(leaving)
         shutil.rmtree(leaving)
-        if one.onnx_folder and not _is_used(one.onnx_folder):
+        if one.onnx_folder and not _is_used(one.onnx_folder) and not cache.builder():
             shutil.rmtree(one.onnx_folder)
     except OSError as error:
         raise UsageError(
@@ -83,11 +83,17 @@ def remove_build(one: CachedBuild) -> None:
         ) from None
 
 
-def remove_unused() -> None:
-    """Remove stored ONNX files that no Build uses: of models that couldn't be built, and of interrupted copies."""
+def remove_unused() -> str:
+    """Remove stored ONNX files that no Build uses: of models that couldn't be built, and of interrupted copies.
+
+    While somebody builds they may be about to be used, and stay; returns who it is, in words, "" if nobody does.
+    """
+    if builder := cache.builder():
+        return builder.in_words
     for folder in onnx_store.folder().glob("*"):
         if not _is_used(folder):
             shutil.rmtree(folder, ignore_errors=True)
+    return ""
 
 
 def _described(folder: Path) -> CachedBuild:

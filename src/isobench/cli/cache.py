@@ -72,8 +72,8 @@ def remove(names: tuple[str, ...], everything: bool) -> None:
     for one in listing.list_builds() if everything else [listing.find_build(name) for name in dict.fromkeys(names)]:
         listing.remove_build(one)
         click.echo(f"removed {one.folder}")
-    if everything:
-        listing.remove_unused()
+    if everything and (builder := listing.remove_unused()):
+        click.echo(f"unused ONNX files stay, because {builder} is building", err=True)
 
 
 def _size(size_bytes: int) -> str:

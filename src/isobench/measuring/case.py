@@ -353,8 +353,11 @@ class Case:
 
 
 def _new_id(started: datetime, name: str, runtime: str) -> str:
-    """An id that sorts by time, names model and runtime, is unique, and is safe as a file's name."""
-    return f"{started:%Y%m%dT%H%M%S}-{_slug(name, '.')}-{_slug(runtime, '.@_')}-{os.urandom(2).hex()}"
+    """An id that sorts by time, names model and runtime, is unique, and is safe as a file's name.
+
+    Hundreds of nodes may begin the same Case in the same second.
+    """
+    return f"{started:%Y%m%dT%H%M%S}-{_slug(name, '.')}-{_slug(runtime, '.@_')}-{os.urandom(4).hex()}"
 
 
 def _slug(text: str, further: str) -> str:

@@ -37,6 +37,7 @@ _LOOK_AGAIN_S = 1.0
 _FIRST_LOOK_S = 0.05
 _OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 TIME = "%Y-%m-%d %H:%M"
+"""The form of the time at which a holder took the lock."""
 _MOVE_HOME = "Set ISOBENCH_HOME to a folder that you can write to."
 
 
@@ -157,17 +158,18 @@ class FileLock:
         try:
             if not _try_softly(soft):
                 holder = self._marker()
-                self._report(holder)
+                self._report(holder, _advice(holder, self._file))
                 left_s = self._end_s - time.monotonic()
                 if self._timeout_s is None:
                     soft.acquire(poll_interval=_LOOK_AGAIN_S)
                 elif left_s > 0:
                     soft.acquire(timeout=left_s, poll_interval=min(_LOOK_AGAIN_S, left_s))
                 else:
-                    raise self._held(holder)
+                    raise self._held(holder, _advice(holder, self._file))
             descriptor = os.open(self._file, os.O_RDONLY | _OPEN_FLAGS)
         except filelock.Timeout:
-            raise self._held(self._marker()) from None
+            holder = self._marker()
+            raise self._held(holder, _advice(holder, self._file)) from None
         except OSError as error:
             soft.release()
             raise self._failed(f"{self._file} can't be locked: {error.strerror}") from None
@@ -183,18 +185,17 @@ class FileLock:
                 os.close(descriptor)
         return None
 
-    def _report(self, holder: Holder | None) -> None:
+    def _report(self, holder: Holder | None, advice: str = "") -> None:
         if self._timeout_s == 0 or self._reported:
             return
         self._reported = True
-        advice = _advice(holder, self._file)
         self._on_wait(f"{self._what} is in use by {_in_words(holder)}; waiting{f'. {advice}' if advice else ''}")
 
-    def _held(self, holder: Holder | None) -> LockHeldError:
+    def _held(self, holder: Holder | None, advice: str = "") -> LockHeldError:
         when = f"was not free within {self._timeout_s:g} s" if self._timeout_s else "is not free"
         return LockHeldError(
             f"{self._what} {when}: in use by {_in_words(holder)}",
-            hint=_advice(holder, self._file) or "Wait until that process has ended, or end it.",
+            hint=advice or "Wait until that process has ended, or end it.",
             kind=self._failure,
         )
 
@@ -372,5 +373,6 @@ def _in_words(found: Holder | None) -> str:
 
 
 def _advice(found: Holder | None, file: Path) -> str:
-    """What to do about a holder on another host, which nobody here can see."""
-    return "" if found is None or found.is_here else f"If that process has ended, remove {file}"
+    """What to do about the file of a soft lock whose holder can't be seen from here."""
+    seen = found is not None and found.is_here and os.path.exists(f"/proc/{found.pid}")  # noqa: PTH110
+    return "" if seen else f"If that process has ended, remove {file}"
