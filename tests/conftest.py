@@ -27,6 +27,7 @@ MEASURING = {
     "test_run.py",
     "test_sequences.py",
     "test_suites.py",
+    "test_sweep_command.py",
     "test_sweeps.py",
     "test_variants.py",
 }

@@ -10,7 +10,7 @@ import click
 from isobench.cli import sweep_watch
 from isobench.cli.parameters import environment_options
 from isobench.cli.run import WRONG_OUTPUTS
-from isobench.errors import UsageError
+from isobench.errors import LockHeldError, UsageError
 
 if TYPE_CHECKING:
     from isobench.planning.retry import Retry
@@ -204,12 +204,18 @@ def carry_out(folder: SweepFolder, *, retry: str = "none", as_json: bool = False
     from isobench.executors import sweep as carrying
     from isobench.planning.retry import Retry
     from isobench.results import row
+    from isobench.sweeps import finding
 
     chosen = Retry(retry)
     progress = SweepProgress(Console(), _Counting(folder, chosen))
     try:
         for saved in carrying.run(folder, progress, retry=chosen):
             progress.ended(row.of(saved.result, saved.folder.name))
+    except LockHeldError as error:
+        progress.clear()
+        name = finding.reference(folder)
+        error.hint = f"How far it is: isobench sweep status {name}; to stop it: isobench sweep cancel {name}"
+        raise
     except KeyboardInterrupt:
         progress.clear()
         sweep_watch.interrupted(folder)

@@ -96,7 +96,7 @@ class LocalSweepExecutor:
         for event in folder.journal.events():
             if event.pid == holder.pid and holder.host in {"", event.host}:
                 if event.what is What.RUNNING:
-                    found[event.task] = f"measured by {holder.in_words}"
+                    found[event.task] = f"pid {holder.pid}" + ("" if holder.is_here else f" on {holder.host}")
                 else:
                     found.pop(event.task, None)
         return found
