@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isobench import paths
 from isobench.console import Console, Progress
 from isobench.errors import UsageError
 from isobench.executors.local import LocalExecutor
 from isobench.planning import selection
 from isobench.planning.models import Model
 from isobench.planning.plan import Plan
+from isobench.planning.retry import Retry
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import BUILD_OPTIONS, OPTIONS, Settings
 from isobench.preflight.plan import fitting, plan
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from isobench.environments import Environment
     from isobench.executors.base import Executor
     from isobench.results import Result, SavedResult
+    from isobench.sweeps.task import Sweep
 
 
 def sequence(
@@ -80,9 +83,99 @@ def sequence(
     return executor.run_sequence(tools, chosen, chosen_settings, plans, progress or Console(quiet=True))
 
 
-def measure(of: Plan, progress: Progress | None = None, *, executor: Executor | None = None) -> Iterator[SavedResult]:
-    """Measure a plan's Cases, by default on this machine; each Result is saved before it is yielded."""
-    return (executor or LocalExecutor()).run(of, progress or Console(quiet=True))
+def measure(
+    of: Plan,
+    progress: Progress | None = None,
+    *,
+    executor: Executor | None = None,
+    resume: bool = False,
+    retry: Retry | str = Retry.NONE,
+) -> Iterator[SavedResult]:
+    """Measure a plan's Cases, by default on this machine; each Result is saved before it is yielded.
+
+    With `resume`, a Case that has a Result of this machine in the plan's folder of results isn't measured again: that
+    Result is yielded. `retry` says which Cases are measured all the same (`Retry`): "infrastructure", "failed", "all".
+
+    Raises:
+        UsageError: there is no such retry, or one without `resume`; or another executor is to resume.
+    """
+    again, shown = _retry(retry), progress or Console(quiet=True)
+    if resume and executor is not None:
+        raise UsageError("only the local executor resumes a plan", hint="Leave out `executor`, or use a sweep.")
+    if not resume:
+        if again is not Retry.NONE:
+            raise UsageError(f"--retry {again} is for Cases that were measured before", hint="Give --resume, too.")
+        return (executor or LocalExecutor()).run(of, shown)
+    return _resumed(of, shown, again)
+
+
+def _resumed(of: Plan, progress: Progress, retry: Retry) -> Iterator[SavedResult]:
+    from isobench.executors.resuming import MeasuredBefore
+
+    with MeasuredBefore(of.results or paths.results(), retry, progress) as before:
+        yield from LocalExecutor(before=before, unbuilt=before).run(of, progress)
+
+
+def _retry(given: Retry | str) -> Retry:
+    try:
+        return Retry(given)
+    except ValueError:
+        raise UsageError(f"no retry {str(given)!r}", hint=f"Use one of {', '.join(Retry)}.") from None
+
+
+def sweep(
+    suite: str | Path | Sweep,
+    *,
+    output: Path | None = None,
+    name: str = "",
+    executor: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    attempts: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[SavedResult]:
+    """Measure a suite (a `suite.toml`), or a Sweep that `preflight.sweep` made of one; yields each Result once saved.
+
+    Everything is checked when this is called, and the sweep's folder is written: `output`, or one in
+    $ISOBENCH_HOME/sweeps. `name` is the sweep's. `executor`, its `options` and `attempts` replace those of the suite. A
+    sweep that is interrupted goes on with `resume`.
+
+    Raises:
+        UsageError: the suite is invalid, the executor is unknown, or the folder holds a sweep already.
+        LockError: another process works on the sweep.
+    """
+    from isobench.executors import sweep as carrying
+    from isobench.sweeps.folder import SweepFolder
+    from isobench.sweeps.task import Sweep
+
+    shown = progress or Console(quiet=True)
+    if isinstance(suite, Sweep):
+        planned = suite
+    else:
+        from isobench.planning import suite_file
+        from isobench.preflight import sweep as checking
+
+        planned = checking.sweep(
+            suite_file.load(suite), name=name, executor=executor, options=options, attempts=attempts, note=shown.note
+        )
+    folder = SweepFolder.create(planned, (output or paths.sweeps() / planned.name).absolute())
+    return carrying.run(folder, shown)
+
+
+def resume(
+    sweep: str | Path, *, retry: Retry | str = Retry.NONE, progress: Progress | None = None
+) -> Iterator[SavedResult]:
+    """Go on with a sweep: its folder, its name, or the beginning of that. What is measured isn't measured again.
+
+    `retry` says which Cases are measured again although they have a Result (`Retry`).
+
+    Raises:
+        UsageError: there is no such sweep or retry.
+        LockError: another process works on it.
+    """
+    from isobench.executors import sweep as carrying
+    from isobench.sweeps.folder import SweepFolder
+
+    return carrying.run(SweepFolder.find(sweep), progress or Console(quiet=True), retry=_retry(retry))
 
 
 def benchmark(model: str | Path, *, runtime: str | RuntimeChoice = "", device: str = "x86", **options: Any) -> Result:
@@ -192,6 +285,7 @@ def _script_environment(model: Model, progress: Progress) -> Environment:
 __all__ = [
     "Model",
     "Plan",
+    "Retry",
     "RuntimeChoice",
     "Settings",
     "benchmark",
@@ -200,5 +294,7 @@ __all__ = [
     "inputs",
     "measure",
     "plan",
+    "resume",
     "sequence",
+    "sweep",
 ]

@@ -18,6 +18,7 @@ from isobench.cli.parameters import (
     settings_options,
 )
 from isobench.cli.words import DEVICE, RT_ARGS, RUNTIMES, WordsCommand
+from isobench.planning.retry import Retry
 
 if TYPE_CHECKING:
     from isobench.results import SavedResult
@@ -39,6 +40,13 @@ WRONG_OUTPUTS = 7
 @input_options
 @click.option("--label", "labels", multiple=True, metavar="KEY::VALUE", help="Only scripts that carry this label.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Save results in this folder.")
+@click.option("--resume", is_flag=True, help="Don't measure again what has a result of this machine: show that.")
+@click.option(
+    "--retry",
+    type=click.Choice([str(retry) for retry in Retry]),
+    default=str(Retry.NONE),
+    help="With --resume: measure again what failed because of the machine (infrastructure), what failed, or all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def run(
     models: tuple[str, ...],
@@ -50,6 +58,8 @@ def run(
     script_args: tuple[str, ...],
     labels: tuple[str, ...],
     output: Path | None,
+    resume: bool,
+    retry: str,
     as_json: bool,
     **settings: Any,
 ) -> int:
@@ -78,7 +88,7 @@ def run(
         **settings,
     )
     console = Console()
-    saved = list(api.measure(plan, console))
+    saved = list(api.measure(plan, console, resume=resume, retry=retry))
     console.clear()
     return show(saved, as_json=as_json)
 

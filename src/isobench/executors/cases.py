@@ -65,10 +65,13 @@ class Cases(Bench):
         self.device = registry.device(plan.device)
         self.entries = tuple(registry.get(choice, self.device) for choice in plan.runtimes)
 
-    def of(self, model: Model) -> Iterator[Found]:
-        """The Cases of a model, each with its build, or with the reason why it can't be measured."""
+    def of(self, model: Model, entries: Sequence[Entry] | None = None) -> Iterator[Found]:
+        """The Cases of a model, each with its build, or with the reason why it can't be measured.
+
+        `entries` are some of the plan's runtimes (None: all).
+        """
         able = []
-        for entry in self.entries:
+        for entry in self.entries if entries is None else entries:
             refused = refusal(entry, model)
             if refused is None:
                 able.append(entry)

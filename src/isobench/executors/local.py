@@ -5,7 +5,7 @@ An error of one Case becomes its Result; the others continue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -38,10 +38,14 @@ _NOT_CACHED = IsobenchError("nothing is built here")
 
 
 class LocalExecutor:
-    """Measures on this machine; `before` may have a Result of a Case already."""
+    """Measures on this machine.
 
-    def __init__(self, *, before: Before | None = None) -> None:
+    `before` may have a Result of a Case already; `unbuilt` is asked in the same way before the Case is built.
+    """
+
+    def __init__(self, *, before: Before | None = None, unbuilt: Before | None = None) -> None:
         self._before = before
+        self._unbuilt = unbuilt
 
     def run(self, plan: Plan, progress: Progress) -> Iterator[SavedResult]:
         """Measure the plan's Cases, model by model or interleaved; each Result is saved before it is yielded."""
@@ -50,7 +54,12 @@ class LocalExecutor:
             yield from work.interleaved()
             return
         for model in plan.models:
-            for case, error in work.of(model):
+            entries = list(work.entries)
+            if self._unbuilt is not None:
+                stored = [self._unbuilt(work.case(entry, model)) for entry in entries]
+                yield from work.shown(stored)
+                entries = [entry for entry, known in zip(entries, stored, strict=True) if known is None]
+            for case, error in work.of(model, entries) if entries else ():
                 yield work.failed(case, error) if error else work.measured(case)
 
     def failed(self, plan: Plan, error: IsobenchError, progress: Progress) -> Iterator[SavedResult]:
@@ -129,7 +138,8 @@ class _Work(Cases):
         try:
             stored = self._ready(case)
             if stored is not None:
-                return stored
+                [shown] = self.shown([stored])
+                return shown
             self.progress.begin(case.label)
             with self._measuring(case):
                 result = case.measure()
@@ -165,14 +175,14 @@ class _Work(Cases):
             try:
                 if error is not None:
                     raise error
-                known = self._ready(case)
+                found = self._ready(case)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other Cases go on
                 yield self.failed(case, unexpected(error, f"preparing {case.label}"))
             else:
                 ready.append(case)
-                stored += [known] if known is not None else []
+                stored += [found] if found is not None else []
         if stored and len(stored) == len(ready):
-            yield from stored
+            yield from self.shown(stored)
             return
         self.progress.begin(" and ".join(case.label for case in ready))
         with self._measuring(*ready):
@@ -182,6 +192,15 @@ class _Work(Cases):
             saved = self.failed(case, outcome) if isinstance(outcome, IsobenchError) else self._save(outcome, case)
             self.progress.note(f"{case.label}: {_status(saved.result)}")
             yield saved
+
+    def shown(self, stored: Iterable[SavedResult | None]) -> Iterator[SavedResult]:
+        """The stored Results among these, each reported."""
+        for one in stored:
+            if one is not None:
+                result = one.result
+                when = f"{result.outcome.status} before, on {result.started_at[:10]}"
+                self.progress.note(f"{result.model.name} on {result.runtime.label}: {when}")
+                yield one
 
     def _ready(self, case: Case) -> SavedResult | None:
         """Prepare the Case; its stored Result, if it needs no measuring."""
