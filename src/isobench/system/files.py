@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 SMALL_BYTES = 1 << 18
 """Up to this size Python's own SHA-256 is quicker than to load OpenSSL's (4 ms)."""
@@ -53,16 +57,22 @@ def sha256_of(content: bytes) -> str:
 
     What is hashed before the worker starts (locks, keys) is small, and users wait for it.
     """
-    if "hashlib" not in sys.modules and len(content) <= SMALL_BYTES:
-        for name in ("_sha2", "_sha256"):  # of Python 3.12, and before
-            try:
-                digest: str = import_module(name).sha256(content).hexdigest()
-            except ImportError:
-                continue
-            return digest
+    if "hashlib" not in sys.modules and len(content) <= SMALL_BYTES and (ours := _own_sha256()) is not None:
+        digest: str = ours(content).hexdigest()
+        return digest
     import hashlib
 
     return hashlib.sha256(content).hexdigest()
+
+
+@cache
+def _own_sha256() -> Callable[[bytes], Any] | None:
+    """Python's own SHA-256, which needs no OpenSSL."""
+    for name in ("_sha2", "_sha256"):  # of Python 3.12, and before
+        with suppress(ImportError):
+            found: Callable[[bytes], Any] = import_module(name).sha256
+            return found
+    return None
 
 
 def _sync_folder(folder: Path) -> None:
