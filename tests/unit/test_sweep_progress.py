@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pty
 import select
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sample_sweeps
@@ -15,6 +17,7 @@ from isobench.cli.sweep_progress import SweepProgress
 from isobench.console import Console
 from isobench.planning.retry import Retry
 from isobench.results.row import Row
+from isobench.sweeps import tally as tally_module
 from isobench.sweeps.estimate import History
 from isobench.sweeps.outcomes import Outcomes
 from isobench.sweeps.tally import Tally
@@ -23,7 +26,10 @@ TASKS = [sample_sweeps.task("net", case_key=f"k{batch}", axes={"batch": batch}) 
 
 
 @pytest.fixture
-def tally(tmp_path: Path) -> Tally:
+def tally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tally:
+    """Of a sweep whose cases take ten seconds each, one after the other, as a clock says that is set by hand."""
+    times = itertools.count(0, 1000)
+    monkeypatch.setattr(tally_module, "time", SimpleNamespace(monotonic=lambda: next(times)))
     folder = sample_sweeps.folder(tmp_path / "night", *TASKS)
     history = History([row(number) for number in range(12)])
     return Tally(TASKS, Outcomes.read(folder), Retry.NONE, history)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isobench.failures import INFRASTRUCTURE
 from isobench.planning.retry import Retry
+from isobench.results import index
 from isobench.results.row import Row
 from isobench.sweeps import history
 from isobench.sweeps.estimate import Estimate
@@ -34,7 +35,8 @@ class Status:
     """How far a sweep is. `rows` are the Results that count, one a case; `total` and `left` are numbers of cases.
 
     `prepared`: all environments and builds are made; before, `total` may change, since a script may call several
-    models. `estimate` is of what is left. `holder` is the process that works on it, in words; "" if there is none.
+    models. `estimate` is of what is left, if as many run side
+    by side as now. `holder` is the process that works on it, in words; "" if there is none.
     """
 
     total: int
@@ -80,32 +82,22 @@ def read(folder: SweepFolder, outcomes: Outcomes, pending: Mapping[str, str]) ->
     prepared = folder.tasks()
     tasks = folder.sweep.tasks if prepared is None else prepared
     events = folder.journal.events()
-    rows = {row.id: row for row in _rows(folder)}
+    rows = {row.id: row for row in index.rows(folder.results)}
     found = [(task, outcomes.of(task)) for task in tasks]
     counted = [rows[one.id] for _, each in found for one in each if one is not None and one.id in rows]
     left = [*outcomes.left(tasks, Retry.NONE)]
+    running = tuple(_running(tasks, pending, events))
+    estimate = history.stored(rows.values()).of(left) if left else Estimate()
     return Status(
         total=sum(len(each) for _, each in found),
         left=sum(one is None for _, each in found for one in each),
         prepared=prepared is not None,
         rows=tuple(counted),
-        running=tuple(_running(tasks, pending, events)),
+        running=running,
         attempts=_attempts(events),
         holder=holder.in_words if holder else "",
-        estimate=history.stored(reversed(rows.values())).of(left) if left else Estimate(),
+        estimate=replace(estimate, seconds=estimate.seconds / max(1, sum(bool(one.since) for one in running))),
     )
-
-
-def _rows(folder: SweepFolder) -> Iterator[Row]:
-    """The Results of the sweep in brief, the oldest first; those that aren't whole are left out."""
-    from isobench import results
-    from isobench.results import row
-
-    for file in results.files(folder.results):
-        try:
-            yield row.read(file.read_bytes(), file.parent.name)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
 
 
 def _running(tasks: Sequence[Task], pending: Mapping[str, str], events: Sequence[Event]) -> Iterator[Running]:
