@@ -17,6 +17,7 @@ pytestmark = pytest.mark.integration
 OVERHEAD = Path(__file__).parents[2] / "benchmarks" / "overhead.py"
 DEEP_NETWORKS = OVERHEAD.with_name("deep_networks.py")
 GPU_CHECK = OVERHEAD.with_name("gpu_check.py")
+KILLS = OVERHEAD.with_name("kills.py")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--control"]])
@@ -50,6 +51,21 @@ def test_a_deep_network_is_right_on_every_runtime_and_wrong_in_fewer_bits(
     )
     [judged] = [line for line in done.stdout.splitlines() if line.startswith("all ")]
     assert judged.split()[1:] == ["0", "of", "1"] * 4 + ["1", "of", "1"] * 3
+
+
+def test_a_sweep_whose_host_is_killed_in_every_phase_is_completed_without_a_doubled_or_missing_result(
+    home: Path, provisioned: Callable[[str], Environment], tmp_path: Path
+) -> None:
+    provisioned("ort")
+    settings = ["--kills", "6", "--models", "2"]
+    done = subprocess.run(
+        [sys.executable, str(KILLS), *settings], check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "build" / "kills.json").read_text())
+    assert sum(report["phases"].values()) == 6
+    assert report["phases"]["preparing"] >= 1
+    assert len(report["phases"]) >= 2
 
 
 @pytest.mark.skipif(nvidia.present(), reason="there is a GPU: make gpu-check")

@@ -210,7 +210,8 @@ def _chosen_arguments(result: Result) -> tuple[str, str]:
 
 
 def _machine(result: Result) -> str:
-    return result.provenance.machine or "?"
+    host = result.provenance.host
+    return f"{host.hostname} ({host.cpu.model or '?'})" if host else "?"
 
 
 def _environment(result: Result) -> str:
