@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from isobench import api
+from isobench import api, codec
 from isobench.cli.calibrate import calibrate
 from isobench.cli.compare import compare
 from isobench.cli.run import run
@@ -80,3 +81,9 @@ def test_the_table_for_the_documentation_has_a_row_for_each_option() -> None:
     table = settings.markdown_table()
     assert table.count("\n") == len(OPTIONS) + 1
     assert "| `--min-time SECONDS` | `min_time_s` | 0.5 | at least 0 |" in table
+
+
+def test_a_whole_number_of_seconds_is_the_same_setting_after_it_was_stored() -> None:
+    given = Settings.of(min_time_s=130, max_time_s=200)
+    stored = codec.decode(Settings, json.loads(json.dumps(codec.encode(given))), "settings")
+    assert repr(codec.encode(stored)) == repr(codec.encode(given))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,3 +73,9 @@ def test_without_slurm_the_executor_says_what_is_missing(monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(UsageError, match="no sbatch, squeue, scontrol, scancel on PATH"):
         SlurmExecutor({}).check()
+
+
+def test_the_documentation_has_every_option_with_its_meaning() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "slurm.md").read_text(encoding="utf-8")
+    rows = text.partition("<!-- options -->")[2].partition("<!-- end -->")[0].splitlines()[3:]
+    assert rows == [f"| `{name}` | {kind} | {meaning} |" for name, kind, meaning in table()]

@@ -150,6 +150,7 @@ def start(
 
         sweep_dry_run.show(planned, as_json=as_json)
         return 0
+    sweep_watch.executor(planned).check()
     _note_unfinished(planned)
     from isobench import paths
     from isobench.reports import plans

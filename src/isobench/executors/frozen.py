@@ -51,4 +51,9 @@ def _parts(case: Case) -> dict[str, str]:
 
 
 def _words(changed: list[str], before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    return "; ".join(f"{name} changed ({before[name] or 'none'}, now {now[name] or 'none'})" for name in changed)
+    return "; ".join(
+        f"{name} changed ({before.get(name) or 'none'}, now {now.get(name) or 'none'})"
+        if name in now
+        else f"{name} changed"
+        for name in changed
+    )

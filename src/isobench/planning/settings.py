@@ -231,6 +231,9 @@ def _with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("cpus", "memory_nodes"):
         values[name] = tuple(sorted(set(values.get(name, ()))))
         OPTIONS[name].check(values[name])
+    for name, value in values.items():
+        if OPTIONS[name].kind in ("seconds", "percent") and type(value) is int:
+            values[name] = float(value)  # as it is read from a stored Plan: the CaseKey must not differ
     if "max_time_s" not in values and "precision" in values:
         values["max_time_s"] = MAX_TIME_WITH_PRECISION_S
     return values

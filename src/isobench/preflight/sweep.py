@@ -88,12 +88,12 @@ class _Preflight:
         targets = self._targets(where)
         self._refuse_errors()
         combinations = expand(suite, targets, self._reach)
-        threads = self._options.get("cpus") if self._executor != LOCAL else None
+        cpus = str(self._options.get("cpus", "")) if self._executor != LOCAL else ""
         filler = Filler(
             suite,
             self._roles,
             is_here=self._executor == LOCAL,
-            threads=threads if type(threads) is int and threads > 0 else None,
+            threads=int(cpus) if cpus.isdigit() and int(cpus) else None,
         )
         ready = self._without_twins(self._ready(filler, combinations, where))
         self._refuse_errors()

@@ -29,6 +29,7 @@ def details(result: Result, folder: Path) -> str:
         ("expected from", model.reference),
         ("runtime", f"{result.runtime.name} {result.runtime.version} {pairs(result.runtime.arguments)}".rstrip()),
         ("machine", _machine(result)),
+        ("batch job", _batch(result)),
     ]
     if result.environment:
         facts += _environment(result.environment)
@@ -178,6 +179,15 @@ def _commit(result: Result) -> str:
     if git is None or not git.commit:
         return ""
     return f"commit {git.commit[:12]}" + (" with changes" if git.dirty else "")
+
+
+def _batch(result: Result) -> str:
+    job = result.provenance.batch
+    if job is None:
+        return ""
+    name = f"{job.array_job_id}_{job.array_task}" if job.array_job_id else job.job_id
+    whole = {True: ", the whole node", False: ", a part of the node", None: ""}[job.exclusive]
+    return f"{job.system} {name} on {job.node or 'an unknown node'}, partition {job.partition or 'unknown'}{whole}"
 
 
 def _machine(result: Result) -> str:

@@ -34,6 +34,7 @@ def _model_table(results: Sequence[Result]) -> str:
     shown = [column for column in columns.RUN_TABLE if baseline_s is not None or column is not columns.SPEED_UP]
     rows = [Row(result=result, baseline_s=baseline_s) for result in results]
     notes = list(dict.fromkeys(note for result in results for note in result.model.notes))
+    notes += [*_machines(results), *_neighbours(results)]
     notes += [note for result in results for note in _notes(result)]
     return "\n".join([_title(results), "", *_table(shown, rows), *([""] if notes else []), *notes])
 
@@ -58,6 +59,25 @@ def _title(results: Sequence[Result]) -> str:
     title += "".join(f"\n{text}" for text in [brief(model, results[0].settings.seed)] if text)
     where = f"{device.device}" + (f" ({device.name})" if device.name else "")
     return f"{title}\non {where}, {threads(results[0].settings.threads)}"
+
+
+def _machines(results: Sequence[Result]) -> Iterable[str]:
+    """That rows come from several machines, if they do."""
+    measured: dict[str, list[str]] = {}
+    for result in results:
+        if isinstance(result.outcome, Measured) and result.provenance.machine:
+            measured.setdefault(result.provenance.machine, []).append(result.runtime.label)
+    if len(measured) > 1:
+        where = "; ".join(f"{', '.join(dict.fromkeys(labels))} on {machine}" for machine, labels in measured.items())
+        yield f"measured on several machines, which differ, too: {where}"
+
+
+def _neighbours(results: Sequence[Result]) -> Iterable[str]:
+    """The jobs of a batch system that ran beside a measurement."""
+    for result in results:
+        job = result.provenance.batch
+        if job and job.others:
+            yield f"{result.runtime.label}: other jobs were seen on {job.node} beside it: {', '.join(job.others)}"
 
 
 def _notes(result: Result) -> Iterable[str]:

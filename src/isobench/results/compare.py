@@ -210,8 +210,7 @@ def _chosen_arguments(result: Result) -> tuple[str, str]:
 
 
 def _machine(result: Result) -> str:
-    host = result.provenance.host
-    return f"{host.hostname} ({host.cpu.model or '?'})" if host else "?"
+    return result.provenance.machine or "?"
 
 
 def _environment(result: Result) -> str:

@@ -214,6 +214,14 @@ class Provenance:
     container: ContainerFacts | None = None
     batch: BatchJob | None = None
 
+    @property
+    def machine(self) -> str:
+        """The machine in words, "" where it is unknown: its name (a batch system's own one) and its CPU."""
+        if self.host is None:
+            return ""
+        name = (self.batch.node if self.batch else "") or self.host.hostname
+        return f"{name} ({self.host.cpu.model or 'unknown CPU'})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:

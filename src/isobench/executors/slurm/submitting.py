@@ -6,9 +6,10 @@ its time; that is off, because isobench decides what runs again. Its states and 
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ def _recorded(folder: SweepFolder, submission: Submission) -> Iterator[None]:
 
     records.write(folder, submission)
     try:
-        yield
+        with redirect_stderr(io.StringIO()):  # submitit also prints what sbatch says
+            yield
     except (FailedJobError, FailedSubmissionError) as error:
         reason = _reason(error)
         if any(words in reason for words in _UNREACHABLE):

@@ -233,16 +233,24 @@ class Watch:
 def pending(folder: SweepFolder) -> dict[str, str]:
     """The tasks that are at work or wait for it: key -> in words.
 
-    Raises:
-        SlurmUnreachableError: squeue failed.
+    Where Slurm doesn't answer, every task that was submitted and has no Result may be at work.
     """
-    jobs = {job.id: job for job in slurm.jobs(prefix=records.prefix(folder)) if job.is_active}
-    return {
-        attempt.task: _words(jobs[attempt.job])
-        for submission in records.read(folder)
-        for attempt in submission.attempts
-        if attempt.job in jobs
-    }
+    submissions = [one for one in records.read(folder) if not one.is_void]
+    attempts = {attempt.task: attempt for one in submissions for attempt in one.attempts if attempt.job}
+    try:
+        jobs = {job.id: job for job in slurm.jobs(prefix=records.prefix(folder)) if job.is_active}
+    except slurm.SlurmUnreachableError:
+        arrivals = Arrivals(folder)
+        for _ in arrivals.new():
+            pass
+        tasks = {task.key: task for task in folder.tasks() or ()}
+        left = [
+            one
+            for one in attempts.values()
+            if one.task in tasks and not arrivals.are_complete(tasks[one.task], after=one.settled)
+        ]
+        return {one.task: f"perhaps running (job {one.job}): Slurm doesn't answer" for one in left}
+    return {one.task: _words(jobs[one.job]) for one in attempts.values() if one.job in jobs}
 
 
 def cancel(folder: SweepFolder) -> int:
