@@ -8,9 +8,9 @@ from pathlib import Path
 from sample_results import make, measured
 
 from isobench.reports import columns, table
-from isobench.reports.column import Row
+from isobench.reports.column import Line
 from isobench.reports.columns import CSV, LISTING, RUN_TABLE
-from isobench.results import Failed, Result
+from isobench.results import Failed, Result, row
 
 
 def with_label(label: str) -> Result:
@@ -33,15 +33,15 @@ def test_each_column_of_a_table_has_a_heading_of_its_own() -> None:
 
 
 def test_one_column_prints_a_value_for_people_and_for_programs() -> None:
-    row = Row(result=make(outcome=measured(4.0, ok=False)))
-    assert (columns.MEAN.cell(row), columns.MEAN.field(row)) == ("4.000", "4")
-    assert (columns.OUTPUTS.cell(row), columns.OUTPUTS.field(row)) == ("WRONG", "wrong")
+    line = Line.of(make(outcome=measured(4.0, ok=False)))
+    assert (columns.MEAN.cell(line), columns.MEAN.field(line)) == ("4.000", "4")
+    assert (columns.OUTPUTS.cell(line), columns.OUTPUTS.field(line)) == ("WRONG", "wrong")
 
 
 def test_what_does_not_apply_is_a_dash_in_tables_and_empty_in_the_csv() -> None:
-    row = Row(result=make(outcome=Failed(kind="crash", message="it crashed")))
-    assert (columns.MEAN.cell(row), columns.MEAN.field(row)) == ("-", "")
-    assert (columns.ERROR.field(row), columns.VERDICT_OR_FAILURE.cell(row)) == ("crash", "failed: crash")
+    line = Line.of(make(outcome=Failed(kind="crash", message="it crashed")))
+    assert (columns.MEAN.cell(line), columns.MEAN.field(line)) == ("-", "")
+    assert (columns.ERROR.field(line), columns.VERDICT_OR_FAILURE.cell(line)) == ("crash", "failed: crash")
 
 
 def test_tables_and_their_notes_call_a_runtime_as_the_user_chose_it() -> None:
@@ -49,7 +49,7 @@ def test_tables_and_their_notes_call_a_runtime_as_the_user_chose_it() -> None:
     text = table.run_table([noisy, make()])
     assert "ort:spinning=false" in text.splitlines()[5]
     assert "ort:spinning=false: noisy: others used the machine" in text
-    assert "ort:spinning=false" in table.listing([noisy, make()])
+    assert "ort:spinning=false" in table.listing([row.of(noisy), row.of(make())])
 
 
 def test_the_speed_up_is_over_torch_eager_without_arguments_where_that_was_measured() -> None:

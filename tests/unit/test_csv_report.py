@@ -17,7 +17,10 @@ from isobench.results import Failed
 
 
 def rows(*places: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(csv_report.text(csv_report.gather(places)))))
+    written = io.StringIO()
+    with csv_report.Source(places) as source:
+        csv_report.write(source, written)
+    return list(csv.DictReader(io.StringIO(written.getvalue())))
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sample_results import HOST, make, measured
 
 from isobench import paths, results
+from isobench.errors import ResultError
 from isobench.failures import FailureKind
 from isobench.planning.models import Step
 from isobench.planning.plan import SweepPlace
@@ -96,3 +106,190 @@ def test_a_folder_whose_result_is_written_later_is_looked_at_again(root: Path) -
     assert index.count(root) == 0
     hidden.rename(folder / results.RESULT_FILE)
     assert index.count(root) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"schema": "isobench.result/99"}',
+        '{\n "schema": "isobench.result/3"\n}\n',
+        None,
+    ],
+)
+def test_an_unreadable_result_has_a_row_with_the_reason_that_reading_it_gives(root: Path, content: str | None) -> None:
+    folder = results.save(named(1), root=root)
+    file = folder / results.RESULT_FILE
+    text = file.read_text()
+    file.write_text(text.replace('"mean_s": ', '"mean_s": "x') if content is None else content)
+    with pytest.raises(ResultError) as caught:
+        results.load(str(folder))
+    [found] = index.rows(root, status="unreadable")
+    assert (found.id, found.started_at) == (folder.name, "2026-01-01T00:00:01.000+00:00")
+    assert (found.message, found.kind) == (caught.value.message, "result")
+    file.write_text(text)
+    [found] = index.rows(root)
+    assert found.status == "measured"
+
+
+def test_a_change_is_noticed_though_the_clock_went_back(root: Path) -> None:
+    file = results.save(named(1), root=root) / results.RESULT_FILE
+    assert [one.model for one in index.rows(root)] == ["net"]
+    file.write_text(file.read_text().replace('"name": "net"', '"name": "ten"'))
+    os.utime(file, ns=(0, 0))
+    assert [one.model for one in index.rows(root)] == ["ten"]
+
+
+def test_names_that_are_no_utf_8_are_read_and_shown_as_they_are(root: Path) -> None:
+    path = os.fsdecode(b"/models/\xff.py")
+    folder = results.save(make(model=replace(make().model, name="\udcff", path=path)), root=root)
+    folder = folder.rename(root / os.fsdecode(b"\xfe"))
+    for _ in range(2):
+        [found] = index.rows(root)
+        assert (found.name, found.model, found.model_path) == (folder.name, "\udcff", path)
+
+
+@pytest.fixture
+def many(root: Path) -> Path:
+    """A folder with an index of 120 results."""
+    text = (results.save(named(0), root=root) / results.RESULT_FILE).read_text()
+    for number in range(1000, 1119):
+        name = named(0).id[:-4] + str(number)
+        (root / name).mkdir()
+        (root / name / results.RESULT_FILE).write_text(text.replace(named(0).id, name))
+    assert index.count(root) == 120
+    return root
+
+
+def stored() -> Path:
+    [file] = paths.index("x").parent.glob("*.sqlite")
+    return file
+
+
+def newest_first(root: Path) -> list[str]:
+    return sorted((folder.name for folder in root.iterdir()), reverse=True)
+
+
+def is_whole(root: Path) -> bool:
+    return [one.name for one in index.rows(root)] == newest_first(root)
+
+
+def filled(start: float, end: float, byte: bytes) -> Callable[[Path], None]:
+    def write(file: Path) -> None:
+        content = file.read_bytes()
+        first, last = round(start * len(content)), round(end * len(content))
+        file.write_bytes(content[:first] + byte * (last - first) + content[last:])
+
+    return write
+
+
+def old_version(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript("DROP TABLE results; CREATE TABLE results (name); PRAGMA user_version = 7")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        Path.unlink,
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_text("no database " * 1000),
+        lambda file: os.truncate(file, file.stat().st_size // 2),
+        lambda file: os.truncate(file, 5000),
+        filled(0, 1, b"\0"),
+        filled(0.5, 0.9, b"\0"),
+        filled(0.1, 0.6, b"\xff"),
+        filled(0.02, 0.9, b"{"),
+        old_version,
+    ],
+)
+def test_an_index_that_is_missing_corrupted_or_of_another_version_is_rebuilt(
+    many: Path, spoil: Callable[[Path], object]
+) -> None:
+    spoil(stored())
+    assert is_whole(many)
+    with closing(sqlite3.connect(stored())) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT count(*) FROM results").fetchone() == (120,)
+
+
+def test_an_index_that_is_corrupted_while_it_is_open_is_rebuilt(many: Path) -> None:
+    with index.Index(many) as found:
+        filled(0, 1, b"\0")(stored())
+        assert [one.name for one in found.rows(found.names())] == newest_first(many)
+
+
+def test_another_process_that_hangs_while_it_writes_delays_nobody_for_long(
+    many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "BUSY_S", 0.05)
+    for lock in ("IMMEDIATE", "EXCLUSIVE"):
+        with closing(sqlite3.connect(stored(), isolation_level=None)) as other:
+            other.execute(f"BEGIN {lock}")
+            shutil.rmtree(next(many.iterdir()))
+            assert is_whole(many)
+    assert is_whole(many)
+
+
+def test_where_no_index_can_be_stored_there_is_one_all_the_same(many: Path) -> None:
+    stored().unlink()
+    stored_in = paths.index("x").parent
+    stored_in.rmdir()
+    stored_in.write_text("a file")
+    assert is_whole(many)
+
+
+def child(code: str, root: Path, **options: Any) -> subprocess.Popen[str]:
+    start = "import os, sys\nfrom pathlib import Path\nfrom isobench.results import index\nroot = Path(sys.argv[1])\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", start + code, root], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def test_a_home_that_is_read_only_is_read(many: Path, tmp_path: Path) -> None:
+    """By another user if need be, because root may write anywhere."""
+    code = "import hashlib\nif os.geteuid() == 0:\n    os.setgid(65534)\n    os.setuid(65534)\nprint(index.count(root))"
+    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):  # pytest's own are for one user
+        folder.chmod(folder.stat().st_mode | 0o055)
+    cached = stored().parent
+    stored().chmod(0o444)
+    cached.chmod(0o555)
+    try:
+        for count in (120, 121):
+            assert child(code, many).communicate(timeout=60) == (f"{count}\n", "")
+            results.save(named(count - 119), root=many)
+        content = stored().read_bytes()
+        assert child(code, many).communicate(timeout=60) == ("122\n", "")
+        assert stored().read_bytes() == content
+    finally:
+        cached.chmod(0o755)
+
+
+def test_several_processes_that_find_no_index_all_answer_and_leave_one(many: Path) -> None:
+    stored().unlink()
+    code = "index.CHUNK = 20\nprint(*[one.name for one in index.rows(root)])"
+    readers = [child(code, many) for _ in range(4)]
+    outputs = {reader.communicate(timeout=60) for reader in readers}
+    assert outputs == {(" ".join(newest_first(many)) + "\n", "")}
+    assert is_whole(many)
+
+
+def test_a_reader_that_is_killed_at_any_time_leaves_an_index_that_is_used(many: Path) -> None:
+    code = """
+index.CHUNK = 5
+print("goes", flush=True)
+while True:
+    index._remove(next(index.paths.index("x").parent.glob("*.sqlite"), Path("none")))
+    index.count(root)
+"""
+    generator = random.Random(0)
+    for _ in range(4):
+        reader = child(code, many)
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "goes\n"
+        time.sleep(generator.random() / 5)
+        reader.kill()
+        reader.communicate()
+        shutil.rmtree(next(many.iterdir()))
+        assert is_whole(many)

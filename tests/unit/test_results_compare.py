@@ -14,7 +14,19 @@ from sample_results import BLOCK, HOST, make, measured
 
 from isobench.errors import ResultError
 from isobench.failures import FailureKind
-from isobench.results import Failed, Measured, Provenance, Result, SavedResult, Turns, compare, noise_floor
+from isobench.planning.plan import SweepPlace
+from isobench.results import (
+    Failed,
+    Measured,
+    Provenance,
+    Result,
+    Row,
+    SavedResult,
+    Turns,
+    compare,
+    noise_floor,
+    row,
+)
 from isobench.results.noise_floor import Floor
 
 Runs = Sequence[Sequence[float]]
@@ -220,12 +232,26 @@ def test_another_runtimes_arguments_and_environment_are_its_own() -> None:
     assert [*compare._differences(PLAIN, other)] == []
 
 
+def rows(*found: Result) -> list[Row]:
+    return [row.of(one) for one in found]
+
+
 def test_one_model_on_one_runtime_and_device_is_compared_with_its_like_the_newest_of_each_side() -> None:
-    ours = [make(id="old"), make(id="new"), make("torch-eager", id="eager"), make("trt", id="trt")]
-    failed = make("trt", outcome=Failed(kind="crash", message="it crashed"))
+    ours = rows(make(id="2-new"), make(id="1-old"), make("torch-eager", id="eager"), make("trt", id="trt"))
+    failed = make("trt", outcome=Failed(kind=FailureKind.CRASH, message="it crashed"))
     on_gpu = make("torch-eager")
     on_gpu = replace(on_gpu, device=replace(on_gpu.device, device="nvidia"))
-    theirs = [make(id="theirs"), failed, on_gpu]
-    assert [(one.id, other.id) for one, other in compare.match(ours, theirs)] == [("new", "theirs")]
-    assert [result.id for result in compare.unmatched(ours, theirs)] == ["eager", "trt"]
+    theirs = rows(make(id="theirs"), failed, on_gpu)
+    assert [(one.id, other.id) for one, other in compare.match(ours, theirs)] == [("2-new", "theirs")]
+    assert [one.id for one in compare.unmatched(ours, theirs)] == ["eager", "trt"]
     assert compare.unmatched(ours, ours) == []
+
+
+def test_two_sweeps_are_compared_point_by_point_and_a_sweep_with_a_folder_by_its_newest_results() -> None:
+    def of_threads(threads: int, night: str) -> Result:
+        return make(id=f"{night}-{threads}", sweep=SweepPlace(sweep=night, task="t", axes={"threads": threads}))
+
+    first = rows(of_threads(1, "a"), of_threads(2, "a"))
+    second = rows(of_threads(2, "b"), of_threads(1, "b"))
+    assert [(one.id, other.id) for one, other in compare.match(first, second)] == [("a-1", "b-1"), ("a-2", "b-2")]
+    assert [(one.id, other.id) for one, other in compare.match(first, rows(make(id="c")))] == [("a-2", "c")]

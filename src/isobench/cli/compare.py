@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +19,12 @@ from isobench.cli.parameters import (
     settings_options,
 )
 from isobench.cli.words import DEVICE, MODEL_SUFFIXES, RT_ARGS, RUNTIMES, WordsCommand
+from isobench.console import Console
 from isobench.errors import ResultError, UsageError
 from isobench.planning.settings import COMPARE_DEFAULTS
 
 if TYPE_CHECKING:
-    from isobench.results import Result, SavedResult
+    from isobench.results import Row, SavedResult
     from isobench.results.compare import Comparison
 
 HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager, or -r ort -r ort:spinning=false."
@@ -68,14 +71,13 @@ def compare(
     isobench compare model.py -r ort -r ort:spinning=false  one model with two settings of a runtime
     isobench compare model.py -r ort -r ort@mine            one model in two environments (isobench env list)
     isobench compare ID_1 ID_2                              two results (ids, folders, result.json)
-    isobench compare baseline/ results/                     two folders of results, each model on each runtime
+    isobench compare baseline/ results/                     two folders of results or sweeps, each model on each runtime
 
     Interleaved: each round measures a block of each, in random order, and blocks of the same round are compared.
     """  # noqa: D301 - click keeps the lines after \b
     found = _of_results(what, anyway, whole=limit is not None) if len(what) == 2 and not runtimes else None
     if found is None:
         from isobench import api
-        from isobench.console import Console
         from isobench.runtimes.keywords import from_words
 
         console = Console()
@@ -103,27 +105,18 @@ def compare(
 
 def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Comparison] | None:
     """Comparisons of saved results; None if `what` are models. `whole`: all results of the first must be compared."""
-    from isobench import results
     from isobench.results import compare
-    from isobench.sweeps.folder import results_in
 
     if any(Path(name.partition("::")[0]).suffix in MODEL_SUFFIXES for name in what):
         return None
-    sides: list[list[Result]] = []
-    left_out = []
-    for name in what:
-        folder = results_in(Path(name))
-        if folder.is_dir() and not (folder / results.RESULT_FILE).exists():
-            every = list(results.load_all(folder))
-            left_out += [one.message for one in every if isinstance(one, ResultError)]
-            sides.append([one for one in every if not isinstance(one, ResultError)])
-        else:
-            sides.append([results.load(name)])
-    alone = all(len(side) == 1 for side in sides)
-    pairs = [(sides[0][0], sides[1][0])] if alone else compare.match(*sides)
+    left_out: list[str] = []
+    sides = [_side(name, left_out) for name in what]
+    alone = all(len(side.rows) == 1 for side in sides)
+    rows = (sides[0].rows, sides[1].rows)
+    pairs = [(rows[0][0], rows[1][0])] if alone else compare.match(*rows)
     left_out += [
-        f"{one.model.name}::{one.model.hash} on {one.runtime.label} is not measured in {what[1]}"
-        for one in ([] if alone else compare.unmatched(*sides))
+        f"{one.model}::{one.model_hash} on {one.label} is not measured in {what[1]}"
+        for one in ([] if alone else compare.unmatched(*rows))
     ]
     if left_out and whole and not anyway:
         raise ResultError(
@@ -135,7 +128,7 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
         click.echo(f"warning: {line}", err=True)
     if not pairs:
         raise ResultError(f"{what[0]} and {what[1]} have no model and runtime in common")
-    found = [compare.compare(_placed(one, what[0]), _placed(other, what[1])) for one, other in pairs]
+    found = [compare.compare(sides[0].saved(one), sides[1].saved(other)) for one, other in pairs]
     different = [line for one in found for line in one.differences]
     if different and not anyway:
         raise ResultError(
@@ -146,12 +139,43 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
     return found
 
 
-def _placed(result: Result, name: str) -> SavedResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """What one word names: one Result, or the newest of each Case in a folder of results or of a sweep."""
+
+    root: Path
+    rows: Sequence[Row]
+
+    def saved(self, row: Row) -> SavedResult:
+        from isobench import results
+
+        folder = self.root / row.name
+        return results.SavedResult(result=results.load(str(folder / results.RESULT_FILE)), folder=folder)
+
+
+def _side(name: str, left_out: list[str]) -> _Side:
+    """Whatever can't be read is added to `left_out`."""
     from isobench import results
+    from isobench.results import row
+    from isobench.results.index import Index
+    from isobench.results.wanted import Wanted
     from isobench.sweeps.folder import results_in
 
-    inside = results_in(Path(name)) / result.id
-    return results.SavedResult(result=result, folder=inside if inside.is_dir() else results.folder_of(name))
+    place = Path(name)
+    if not place.is_dir() or (place / results.RESULT_FILE).exists():
+        found = results.folder_of(name)
+        return _Side(root=found.parent, rows=[row.of(results.load(name), found.name)])
+    root = results_in(place)
+    console = Console()
+    with Index(root, console.stage) as index:
+        console.clear()
+        unreadable = index.names(Wanted(status=row.UNREADABLE))
+        left_out += [one.message for one in index.rows(unreadable)]
+        names = index.names()
+        if len(names) - len(unreadable) == 1:  # whatever it is, it is meant
+            names = [name for name in names if name not in unreadable]
+            return _Side(root=root, rows=list(index.rows(names)))
+        return _Side(root=root, rows=index.newest_of_each())
 
 
 def _of_two(saved: list[SavedResult]) -> Comparison:

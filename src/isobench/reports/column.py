@@ -1,4 +1,4 @@
-"""What a column and a row of a report are; `columns` declares the columns."""
+"""What a column and a line of a report are; `columns` declares the columns."""
 
 from __future__ import annotations
 
@@ -7,31 +7,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isobench.results import Result
+from isobench.results import Result, Row, row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Line:
     """One Result, with what its columns are made of besides.
 
-    `baseline_s` is the baseline's median latency in seconds, None where that is unknown; `folder` holds the Result.
+    Every line has the Result in brief. `result` is None where that is all that is known: in a list, which reads no
+    whole Results, and where a Result can't be read. `baseline_s` is the baseline's median latency in seconds, None
+    where that is unknown; `folder` holds the Result.
     """
 
-    result: Result
+    brief: Row
+    result: Result | None = None
     baseline_s: float | None = None
     folder: Path | None = None
+
+    @classmethod
+    def of(cls, result: Result, *, baseline_s: float | None = None, folder: Path | None = None) -> Line:
+        """The line of a whole Result."""
+        return cls(brief=row.of(result), result=result, baseline_s=baseline_s, folder=folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column. `get` returns its value, None where it is unknown or doesn't apply.
+    """One column. `get` returns its value, None where it is unknown or doesn't apply; a list needs it from `brief`.
 
     `name` is its name in the CSV, `heading` its heading in tables; either is "" where it has none. `about` is its line
     in the documentation, `unit` that of the printed value. `table` and `csv` print a value; `left` aligns it in tables.
     """
 
     about: str
-    get: Callable[[Row], Any]
+    get: Callable[[Line], Any]
     name: str = ""
     heading: str = ""
     unit: str = ""
@@ -39,12 +47,12 @@ class Column:
     csv: Callable[[Any], object] = lambda value: value
     left: bool = False
 
-    def cell(self, row: Row) -> str:
+    def cell(self, line: Line) -> str:
         """The value as tables print it."""
-        value = self.get(row)
+        value = self.get(line)
         return "-" if value is None else self.table(value)
 
-    def field(self, row: Row) -> object:
+    def field(self, line: Line) -> object:
         """The value as the CSV holds it."""
-        value = self.get(row)
+        value = self.get(line)
         return "" if value is None else self.csv(value)

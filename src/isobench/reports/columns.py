@@ -9,52 +9,67 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from isobench.reports.column import Column, Row
+from isobench.reports.column import Column, Line
 from isobench.reports.format import milliseconds, pairs, percent, rate
-from isobench.results import EnvironmentRecord, Failed, Measured, Result
+from isobench.results import EnvironmentRecord, Failed, Measured, Result, Row
 
 BASELINE = "torch-eager"
 
 
+def _brief(about: str, get: Callable[[Row], Any], **more: Any) -> Column:
+    """A column for which a Result in brief is enough, so that lists can show it; "" is an unknown value."""
+
+    def of(line: Line) -> Any:
+        value = get(line.brief)
+        return None if value == "" else value
+
+    return Column(about=about, get=of, **more)
+
+
 def _result(about: str, get: Callable[[Result], Any], **more: Any) -> Column:
-    return Column(about=about, get=lambda row: get(row.result), **more)
+    return Column(about=about, get=lambda line: get(line.result) if line.result else None, **more)
 
 
 def _measured(about: str, get: Callable[[Measured], Any], **more: Any) -> Column:
     """A column that failed Results leave empty."""
 
-    def of(row: Row) -> Any:
-        return get(row.result.outcome) if isinstance(row.result.outcome, Measured) else None
+    def of(line: Line) -> Any:
+        outcome = line.result.outcome if line.result else None
+        return get(outcome) if isinstance(outcome, Measured) else None
 
     return Column(about=about, get=of, **more)
 
 
+IN_MILLISECONDS: dict[str, Any] = {"unit": "ms", "table": milliseconds, "csv": lambda value: f"{value * 1000:.9g}"}
+"""How a column of seconds is printed."""
+
+
 def _latency(about: str, get_s: Callable[[Measured], float | None], **more: Any) -> Column:
     """Seconds, printed in milliseconds."""
-    return _measured(about, get_s, unit="ms", table=milliseconds, csv=lambda value: f"{value * 1000:.9g}", **more)
+    return _measured(about, get_s, **IN_MILLISECONDS, **more)
 
 
 def _failed(about: str, get: Callable[[Failed], Any], **more: Any) -> Column:
     """A column that only failed Results fill."""
 
-    def of(row: Row) -> Any:
-        return get(row.result.outcome) if isinstance(row.result.outcome, Failed) else None
+    def of(line: Line) -> Any:
+        outcome = line.result.outcome if line.result else None
+        return get(outcome) if isinstance(outcome, Failed) else None
 
     return Column(about=about, get=of, **more)
 
 
 def _environment(about: str, get: Callable[[EnvironmentRecord], Any], **more: Any) -> Column:
-    def of(row: Row) -> Any:
-        return get(row.result.environment) if row.result.environment else None
+    def of(line: Line) -> Any:
+        environment = line.result.environment if line.result else None
+        return get(environment) if environment else None
 
     return Column(about=about, get=of, **more)
 
 
-def _speed_up(row: Row) -> float | None:
-    outcome = row.result.outcome
-    if row.baseline_s is None or isinstance(outcome, Failed):
-        return None
-    return row.baseline_s / outcome.latency.median_s
+def _speed_up(line: Line) -> float | None:
+    median_s = line.brief.median_s
+    return None if line.baseline_s is None or median_s is None else line.baseline_s / median_s
 
 
 def _iterations(outcome: Measured) -> str:
@@ -68,41 +83,39 @@ def _threads(result: Result) -> int:
     return outcome.runs[0].threads_asked(settings) if isinstance(outcome, Measured) else settings.threads
 
 
-def _verdict(result: Result) -> str:
-    outcome = result.outcome
-    return outcome.verdict.status if isinstance(outcome, Measured) else f"failed: {outcome.kind}"
-
-
 def _labels(result: Result) -> str:
     return pairs({name: ",".join(values) for name, values in result.model.labels.items()})
 
 
 # What both tables and the CSV show.
-MODEL = _result(
+MODEL = _brief(
     "the label `name`, or the file's name; with the class where a script has several models",
-    lambda result: result.model.name,
+    lambda row: row.model,
     name="model_name",
     heading="model",
     left=True,
 )
-RUNTIME = _result(
+RUNTIME = _brief(
     "the runtime as the user chose it: `ort` or `ort:spinning=false`",
-    lambda result: result.runtime.label,
+    lambda row: row.label,
     name="runtime_label",
     heading="runtime",
     left=True,
 )
-DEVICE = _result(
-    "`family[::part[::config]]`", lambda result: result.device.device, name="device_type", heading="device", left=True
+DEVICE = _brief("`family[::part[::config]]`", lambda row: row.device, name="device_type", heading="device", left=True)
+MEAN = _brief(
+    "mean latency of the used blocks",
+    lambda row: row.mean_s,
+    name="mean_latency",
+    heading="mean ms",
+    **IN_MILLISECONDS,
 )
-MEAN = _latency(
-    "mean latency of the used blocks", lambda outcome: outcome.latency.mean_s, name="mean_latency", heading="mean ms"
-)
-MEDIAN = _latency(
+MEDIAN = _brief(
     "median latency of the used blocks",
-    lambda outcome: outcome.latency.median_s,
+    lambda row: row.median_s,
     name="median_latency_ms",
     heading="median ms",
+    **IN_MILLISECONDS,
 )
 P99 = _latency(
     "99th percentile of the latency of the used blocks",
@@ -110,27 +123,24 @@ P99 = _latency(
     name="p99_latency_ms",
     heading="p99 ms",
 )
-THROUGHPUT = _measured(
+THROUGHPUT = _brief(
     "the inverse of the mean latency, whatever the batch size",
-    lambda outcome: outcome.latency.throughput_ips,
+    lambda row: row.throughput_ips,
     name="throughput",
     heading="inf/s",
     unit="inferences per second",
     table=rate,
     csv=lambda value: f"{value:.9g}",
 )
-OUTPUTS = _measured(
+OUTPUTS = _brief(
     "`correct`, `wrong`, `random` (not compared), `unjudged` or `not-compared`",
-    lambda outcome: outcome.correctness.outcome,
+    lambda row: row.outputs,
     name="outputs",
     heading="outputs",
-    table=lambda outcome: "WRONG" if outcome == "wrong" else str(outcome),
-    csv=str,
+    table=lambda outputs: "WRONG" if outputs == "wrong" else str(outputs),
     left=True,
 )
-RESULT_ID = _result(
-    "the result's id: `isobench show ID`", lambda result: result.id, name="result_id", heading="id", left=True
-)
+RESULT_ID = _brief("the result's id: `isobench show ID`", lambda row: row.id, name="result_id", heading="id", left=True)
 
 # What only tables show: there a Result that failed says so in the verdict's place.
 HALF_WIDTH = _measured(
@@ -148,19 +158,22 @@ SPEED_UP = Column(
 ITERATIONS_USED = _measured(
     "the number of used iterations; and of all, where some were set aside", _iterations, heading="iterations"
 )
-VERDICT_OR_FAILURE = _result(
-    "`clean`, `noisy` or `invalid`; or that it failed, and the kind of failure", _verdict, heading="verdict", left=True
+VERDICT_OR_FAILURE = _brief(
+    "`clean`, `noisy` or `invalid`; or that it failed, and the kind of failure; or `unreadable`",
+    lambda row: row.verdict_or_failure,
+    heading="verdict",
+    left=True,
 )
 
-# Columns of the CSV that rows of unreadable results have, too.
-STATUS = _result(
+# What the CSV has of unreadable results, too.
+STATUS = _brief(
     "`measured`, `failed`, or `unreadable`: a corrupted `result.json`, or one of another version",
-    lambda result: result.outcome.status,
+    lambda row: row.status,
     name="status",
 )
-ERROR = _failed("the kind of failure; of an unreadable result: `result`", lambda outcome: outcome.kind, name="error")
-ERROR_MESSAGE = _failed("the error's message", lambda outcome: outcome.message, name="error_message")
-FOLDER = Column(name="folder", about="the folder that holds the result", get=lambda row: row.folder)
+ERROR = _brief("the kind of failure; of an unreadable result: `result`", lambda row: row.kind, name="error")
+ERROR_MESSAGE = _brief("the error's message", lambda row: row.message, name="error_message")
+FOLDER = Column(name="folder", about="the folder that holds the result", get=lambda line: line.folder)
 
 RUN_TABLE = (
     RUNTIME,
@@ -177,7 +190,7 @@ RUN_TABLE = (
 """`isobench run`: a table for each model, a row for each runtime."""
 
 LISTING = (RESULT_ID, MODEL, RUNTIME, DEVICE, MEAN, THROUGHPUT, VERDICT_OR_FAILURE)
-"""`isobench list`: a row for each Result."""
+"""`isobench list`: a row for each Result, and nothing that a Result in brief doesn't have."""
 
 CSV = (
     # A reader of TurnkeyML's reports finds its own columns first, by their names there.

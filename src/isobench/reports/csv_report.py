@@ -3,71 +3,94 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Self, TextIO
 
 from isobench import results
 from isobench.errors import ResultError
 from isobench.reports import columns
-from isobench.reports.column import Column, Row
-from isobench.results import Measured, SavedResult
+from isobench.reports.column import Line
+from isobench.results import row
+from isobench.results.index import Index, Report
+from isobench.results.wanted import Wanted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
-    """A `result.json` that can't be read, and why: it gets a row, too."""
-
-    folder: Path
-    error: ResultError
-
-
-def gather(places: Iterable[Path]) -> list[SavedResult | Unreadable]:
+class Source:
     """The Results in folders of results (or in a Result's own folder), each once, in the order of the folders.
+
+    Only those that are `wanted` count, and of each folder the newest `limit` (0: all). Use it with `with`.
 
     Raises:
         ResultError: one of the folders holds no result.
     """
-    found: dict[Path, SavedResult | Unreadable] = {}
-    for place in places:
-        files = [place / results.RESULT_FILE] if (place / results.RESULT_FILE).exists() else results.files(place)
-        if not files:
+
+    def __init__(
+        self,
+        places: Sequence[Path],
+        wanted: Wanted | None = None,
+        *,
+        limit: int = 0,
+        progress: Report | None = None,
+    ) -> None:
+        self._several = len(places) > 1
+        self._wanted, self._limit = wanted or Wanted(), limit
+        self._open = ExitStack()
+        self._indexes = [self._open.enter_context(self._index(place, progress)) for place in places]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def stats(self) -> list[str]:
+        """The names of the figures that runtimes saved themselves."""
+        return sorted({name for index in self._indexes for name in index.stats(self._wanted)})
+
+    def lines(self) -> Iterator[Line]:
+        """A line for each Result, the oldest of a folder first; one that can't be read has a line that says so."""
+        seen: set[str] = set()
+        for index in self._indexes:
+            root = os.path.realpath(index.root)
+            for name in reversed(index.names(self._wanted, limit=self._limit)):
+                folder = os.path.realpath(f"{root}/{name}") if self._several else f"{root}/{name}"
+                if folder in seen:
+                    continue
+                if self._several:
+                    seen.add(folder)
+                yield _line(Path(folder), name)
+
+    @staticmethod
+    def _index(place: Path, progress: Report | None) -> Index:
+        if (place / results.RESULT_FILE).exists():
+            place = place.resolve()
+            return Index(place.parent, only=[place.name])
+        index = Index(place, progress)
+        if not index.count():
+            index.close()
             raise ResultError(f"no results in {place}", hint="isobench run --output FOLDER writes results there.")
-        for file in files:
-            folder = file.resolve().parent
-            if folder in found:
-                continue
-            try:
-                found[folder] = SavedResult(result=results.load(str(file)), folder=folder)
-            except ResultError as error:
-                found[folder] = Unreadable(folder=folder, error=error)
-    return list(found.values())
+        return index
 
 
-def text(found: Sequence[SavedResult | Unreadable]) -> str:
-    """The table with its header. The last columns are the figures that runtimes saved themselves."""
-    outcomes = [one.result.outcome for one in found if isinstance(one, SavedResult)]
-    saved = {name for outcome in outcomes if isinstance(outcome, Measured) for name in outcome.stats}
-    every = [*columns.CSV, *(columns.stat(name) for name in sorted(saved))]
-    written = io.StringIO()
-    writer = csv.DictWriter(written, [column.name for column in every], restval="", lineterminator="\n")
-    writer.writeheader()
-    for one in found:
-        writer.writerow(_unreadable(one) if isinstance(one, Unreadable) else _fields(one, every))
-    return written.getvalue()
+def _line(folder: Path, name: str) -> Line:
+    try:
+        return Line.of(results.load(str(folder / results.RESULT_FILE)), folder=folder)
+    except ResultError as error:
+        return Line(brief=row.unreadable(name, error), folder=folder)
 
 
-def _fields(saved: SavedResult, every: Sequence[Column]) -> dict[str, object]:
-    row = Row(result=saved.result, folder=saved.folder)
-    return {column.name: column.field(row) for column in every}
+def write(source: Source, stream: TextIO, on_line: Callable[[Line], object] | None = None) -> None:
+    """Write the table with its header. The last columns are the figures that runtimes saved themselves.
 
-
-def _unreadable(one: Unreadable) -> dict[str, object]:
-    return {
-        columns.STATUS.name: "unreadable",
-        columns.ERROR.name: one.error.kind,
-        columns.ERROR_MESSAGE.name: one.error.message,
-        columns.RESULT_ID.name: one.folder.name,
-        columns.FOLDER.name: one.folder,
-    }
+    One Result at a time is in memory; `on_line` is called with each line.
+    """
+    every = [*columns.CSV, *(columns.stat(name) for name in source.stats())]
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([column.name for column in every])
+    for line in source.lines():
+        if on_line:
+            on_line(line)
+        writer.writerow([column.field(line) for column in every])

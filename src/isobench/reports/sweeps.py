@@ -7,8 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from isobench.console import printable
-from isobench.reports.column import Column
-from isobench.reports.column import Row as ResultRow
+from isobench.reports.column import Column, Line
 from isobench.reports.columns import (
     HALF_WIDTH,
     MEAN,
@@ -150,15 +149,12 @@ def _table(results: Sequence[Result]) -> list[str]:
     axes = list(dict.fromkeys(name for place in places if place for name in place.axes))
     repeats = any(place and place.repeat > 1 for place in places)
     columns = [MODEL, RUNTIME, *map(_axis, axes), *([_REPEAT] if repeats else []), *_FIGURES]
-    cells = [[column.cell(ResultRow(result=one)) for column in columns] for one in results]
+    cells = [[column.cell(Line.of(one)) for column in columns] for one in results]
     return grid([column.heading for column in columns], cells, left=[column.left for column in columns])
 
 
 def _axis(name: str) -> Column:
-    def get(row: ResultRow) -> Any:
-        return row.result.sweep.axes.get(name) if row.result.sweep else None
-
-    return Column(about="a value of the matrix", heading=name, get=get)
+    return Column(about="a value of the matrix", heading=name, get=lambda line: line.brief.axes.get(name))
 
 
 def _failures(status: Status) -> list[str]:
@@ -199,6 +195,4 @@ def _local_time(text: str) -> str:
 
 _VERDICTS = {"wrong": "with wrong outputs", "invalid": "invalid"}
 _FIGURES = (MEAN, MEDIAN, HALF_WIDTH, THROUGHPUT, OUTPUTS, VERDICT_OR_FAILURE)
-_REPEAT = Column(
-    about="the repetition of the case", heading="repeat", get=lambda row: row.result.sweep and row.result.sweep.repeat
-)
+_REPEAT = Column(about="the repetition of the case", heading="repeat", get=lambda line: line.brief.repeat or None)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from isobench.analysis import Summary
 from isobench.console import printable
 from isobench.reports import columns
-from isobench.reports.column import Column, Row
+from isobench.reports.column import Column, Line
 from isobench.reports.columns import BASELINE
 from isobench.reports.format import count, figure, indented, milliseconds, threads
 from isobench.reports.inputs import brief, sets
-from isobench.results import Failed, Measured, Result
+from isobench.results import Failed, Measured, Result, Row
 
 
 def run_table(results: Sequence[Result]) -> str:
@@ -24,15 +24,15 @@ def run_table(results: Sequence[Result]) -> str:
     return printable("\n\n".join(_model_table(group) for group in groups.values()))
 
 
-def listing(results: Iterable[Result]) -> str:
+def listing(rows: Iterable[Row]) -> str:
     """A line for each Result, for `isobench list`."""
-    return printable("\n".join(_table(columns.LISTING, [Row(result=result) for result in results])))
+    return printable("\n".join(_table(columns.LISTING, (Line(brief=row) for row in rows))))
 
 
 def _model_table(results: Sequence[Result]) -> str:
     baseline_s = _baseline_s(results)
     shown = [column for column in columns.RUN_TABLE if baseline_s is not None or column is not columns.SPEED_UP]
-    rows = [Row(result=result, baseline_s=baseline_s) for result in results]
+    rows = [Line.of(result, baseline_s=baseline_s) for result in results]
     notes = list(dict.fromkeys(note for result in results for note in result.model.notes))
     notes += [*_machines(results), *_neighbours(results)]
     notes += [note for result in results for note in _notes(result)]
@@ -121,7 +121,7 @@ def _energy(outcome: Measured) -> str:
     return f"; {outcome.gpu.energy_per_inference_j:.3g} J per inference"
 
 
-def _table(shown: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+def _table(shown: Sequence[Column], rows: Iterable[Line]) -> list[str]:
     """A line for each row; a heading and a rule above."""
     cells = [[column.cell(row) for column in shown] for row in rows]
     return grid([column.heading for column in shown], cells, left=[column.left for column in shown])

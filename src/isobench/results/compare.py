@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from isobench import analysis, results
 from isobench.analysis import Ratio
 from isobench.errors import ResultError
-from isobench.results import Measured, Result, SavedResult, noise_floor
+from isobench.results import Measured, Result, Row, SavedResult, noise_floor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,33 +89,33 @@ def log_ratios(first: SavedResult, second: SavedResult) -> list[float]:
     return [analysis.middle([math.log(after / before) for before, after in rounds]) for rounds in pairs]
 
 
-def match(first: Iterable[Result], second: Iterable[Result]) -> list[tuple[Result, Result]]:
-    """Pairs of Results of the same model, runtime and device; of several on one side, the newest."""
-    ours, theirs = _newest(first), _newest(second)
+def match(first: Sequence[Row], second: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Pairs of Results of the same model, runtime and device; of several on one side, the newest.
+
+    Two sweeps' Results are of the same point of the matrix, too.
+    """
+    ours, theirs = _newest(first, second)
     return [(ours[key], theirs[key]) for key in ours if key in theirs]
 
 
-def unmatched(first: Iterable[Result], second: Iterable[Result]) -> list[Result]:
+def unmatched(first: Sequence[Row], second: Sequence[Row]) -> list[Row]:
     """The Results of the first side that have no counterpart on the second."""
-    ours, theirs = _newest(first), _newest(second)
+    ours, theirs = _newest(first, second)
     return [ours[key] for key in ours if key not in theirs]
 
 
-def _newest(side: Iterable[Result]) -> dict[tuple[str, ...], Result]:
-    return {_key(result): result for result in side if isinstance(result.outcome, Measured)}
-
-
-def _key(result: Result) -> tuple[str, ...]:
-    model = result.model
-    return (
-        model.name,
-        model.hash,
-        result.altered,
-        result.runtime.label,
-        result.device.device,
-        *model.script_args,
-        *(f"{name}={value}" for name, value in model.env.items()),
-    )
+def _newest(*sides: Sequence[Row]) -> list[dict[tuple[object, ...], Row]]:
+    """The newest measured Result of each Case on each side."""
+    with_axes = all(any(row.axes for row in side) for side in sides)
+    found: list[dict[tuple[object, ...], Row]] = []
+    for side in sides:
+        newest: dict[tuple[object, ...], Row] = {}
+        for row in side:
+            key = (*row.match, *(sorted(map(str, row.axes.items())) if with_axes else ()))
+            if row.status == "measured" and (key not in newest or newest[key].name < row.name):
+                newest[key] = row
+        found.append(newest)
+    return found
 
 
 def _measured(result: Result) -> Measured:

@@ -9,6 +9,7 @@ statement or the storing of `CHUNK` Rows, so that any number of processes may us
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sqlite3
@@ -30,8 +31,10 @@ from isobench.results.row import NAMES, Row
 from isobench.results.wanted import Wanted
 from isobench.system import files
 
-CHUNK = 1000
-"""Rows that are read before they are stored, or looked up, together."""
+CHUNK = 500
+"""Rows that are read, stored and looked up together; some builds of SQLite take no more than 999 parameters."""
+MOST_INDEXES = 100
+"""So many folders have a stored index; then the one that was changed least recently makes room."""
 SMALL = 100
 """With fewer results than this, the index is made in memory: to read them takes no longer than to open a database."""
 BUSY_S = 5.0
@@ -48,8 +51,10 @@ _TABLES = (
 _VERSION = zlib.crc32(repr((_TABLES, rows_.VERSION)).encode()) >> 1
 """In `user_version`, which has a sign: another version is another table, or another meaning of its columns."""
 _STORE = f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(_COLUMNS))})"
-_FOREIGN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-"""Errors for which the file itself isn't to blame: it stays as it is."""
+MISSING = (FileNotFoundError, NotADirectoryError)
+NOT_ALLOWED = (0, 0)
+"""The stamp of a file that can't be looked at."""
+_IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 Report = Callable[[str], None]
 
@@ -57,11 +62,13 @@ Report = Callable[[str], None]
 class Index:
     """The Results of one folder. `Index(root)` brings the index up to date; use it with `with`.
 
-    `progress` is called while many files are read, at most once a second.
+    `only` names some of its folders, which are then all that there is. `progress` is called while many files are read,
+    at most once a second.
     """
 
-    def __init__(self, root: Path | None = None, progress: Report | None = None) -> None:
+    def __init__(self, root: Path | None = None, progress: Report | None = None, *, only: Sequence[str] = ()) -> None:
         self.root = root or paths.results()
+        self._only = only
         self._progress = progress
         self._file = paths.index(files.sha256_of(os.fsencode(os.path.realpath(self.root)))[:24])
         self._connection = self._opened()
@@ -76,11 +83,19 @@ class Index:
         """Close the database."""
         self._connection.close()
 
-    def names(self, wanted: Wanted | None = None) -> list[str]:
-        """The names of the folders of the Results that are wanted, newest first."""
+    def names(self, wanted: Wanted | None = None, *, limit: int = 0) -> list[str]:
+        """The names of the folders of the Results that are wanted, newest first, at most `limit` (0: all)."""
         condition, values = (wanted or Wanted()).condition()
-        found = self._ask(f"SELECT name FROM results WHERE {condition} ORDER BY name DESC", values)
+        found = self._ask(
+            f"SELECT name FROM results WHERE {condition} ORDER BY name DESC LIMIT ?", [*values, limit or -1]
+        )
         return [_text(name) for (name,) in found]
+
+    def count(self, wanted: Wanted | None = None) -> int:
+        """The number of Results that are wanted."""
+        condition, values = (wanted or Wanted()).condition()
+        [(number,)] = self._ask(f"SELECT count(*) FROM results WHERE {condition}", values)
+        return int(number)
 
     def rows(self, names: Sequence[str], wanted: Wanted | None = None) -> Iterator[Row]:
         """The Rows of these names, in their order, each after a look at its file.
@@ -88,64 +103,62 @@ class Index:
         One that was removed meanwhile is left out; so is one whose file has changed so that it isn't `wanted` any more.
         """
         condition, values = (wanted or Wanted()).condition()
-        for start in range(0, len(names), CHUNK // 4):
-            some = names[start : start + CHUNK // 4]
+        for start in range(0, len(names), CHUNK):
+            some = names[start : start + CHUNK]
             self._renew(some)
-            marks = ", ".join("?" * len(some))
-            statement = f"SELECT {', '.join(NAMES)} FROM results WHERE name IN ({marks}) AND {condition}"
-            found = {one.name: one for one in map(_row, self._ask(statement, [*map(_bound, some), *values]))}
+            statement = f"SELECT {', '.join(NAMES)} FROM results WHERE name IN ({_marks(some)}) AND {condition}"
+            found = {one.name: one for one in self._ask(statement, [*map(_stored, some), *values], _row)}
             yield from (found[name] for name in some if name in found)
 
     def newest_of_each(self) -> list[Row]:
-        """Of the measured Results with the same `Row.match`, the newest; those first that were first measured first."""
-        same = "model, model_hash, altered, label, device, script_args, env"
+        """Of the measured Results with the same `Row.match` and `axes`, the newest; in the order of their oldest."""
+        same = "model, model_hash, altered, label, device, script_args, env, axes"
         found = self._ask(
             f"SELECT max(name) FROM results WHERE status = 'measured' GROUP BY {same} ORDER BY min(name)", []
         )
         return list(self.rows([_text(name) for (name,) in found], Wanted(status="measured")))
 
-    def stats(self) -> list[str]:
-        """The names of all figures that runtimes saved themselves, sorted."""
-        found = self._ask("SELECT DISTINCT stats FROM results", [])
+    def stats(self, wanted: Wanted | None = None) -> list[str]:
+        """The names of all figures that the runtimes of the wanted Results saved themselves, sorted."""
+        condition, values = (wanted or Wanted()).condition()
+        found = self._ask(f"SELECT DISTINCT stats FROM results WHERE {condition}", values)
         return sorted({name for (names,) in found for name in json.loads(_text(names))})
 
-    def _ask(self, statement: str, values: Sequence[Any]) -> list[Any]:
+    def _ask(self, statement: str, values: Sequence[Any], read: Callable[[Sequence[Any]], Any] = tuple) -> list[Any]:
         """Everything that a query finds. Nothing is left open, so that no reader holds up one that stores Rows."""
-        try:
-            return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error:  # the file was corrupted, or removed with the folder that held it
-            self.close()
-            self._connection = self._opened()
-        try:
-            return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error:
-            self.close()
-            self._connection = self._in_memory()
-            return self._connection.execute(statement, values).fetchall()
+        for recover in (self._opened, functools.partial(self._in_memory, from_files=True)):
+            try:
+                return [read(row) for row in self._connection.execute(statement, values).fetchall()]
+            except (sqlite3.Error, ValueError, TypeError) as error:  # another process is writing, or it is corrupted
+                self._connection.close()
+                if not _is_in_use(error):
+                    _remove(self._file)
+                self._connection = recover()
+        return [read(row) for row in self._connection.execute(statement, values).fetchall()]
 
     def _opened(self) -> sqlite3.Connection:
-        if _has_fewer(self.root, SMALL):
-            return self._in_memory()
+        if self._only or _has_fewer(self.root, SMALL):
+            return self._in_memory(from_files=True)
         for _ in range(2):
             try:
                 return self._up_to_date(_in_file(self._file))
             except (sqlite3.Error, OSError) as error:
-                code = getattr(error, "sqlite_errorcode", None)
-                if code is None or code & 0xFF in _FOREIGN:
+                if _is_in_use(error):
                     break
                 _remove(self._file)
         return self._in_memory()
 
-    def _in_memory(self) -> sqlite3.Connection:
-        """An index for this process alone, from the one in the file as far as that can be read."""
-        connection = _prepared(sqlite3.connect(":memory:", isolation_level=None))
-        with suppress(sqlite3.Error, OSError):
-            place = f"{self._file.as_uri()}?mode=ro"
-            if self._file.exists():
-                with closing(sqlite3.connect(place, uri=True, timeout=BUSY_S)) as stored:
+    def _in_memory(self, *, from_files: bool = False) -> sqlite3.Connection:
+        """An index for this process, from the stored one as far as that can be read unless it is made `from_files`."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        if not from_files:
+            with suppress(sqlite3.Error, OSError):
+                place = f"{self._file.as_uri()}?mode=ro"
+                with closing(sqlite3.connect(place, uri=True, timeout=BUSY_S, isolation_level=None)) as stored:
+                    stored.execute("BEGIN")  # or else `backup` would wait for a writer without an end
                     if _version(stored) == _VERSION:
                         stored.backup(connection)
-        return self._up_to_date(connection)
+        return self._up_to_date(_prepared(connection))
 
     def _up_to_date(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         try:
@@ -157,13 +170,12 @@ class Index:
 
     def _update(self, connection: sqlite3.Connection) -> None:
         """Add the Results that are new in the folder, and remove those that are gone."""
-        new = _folders(self.root)
+        new = set(self._only) or _folders(self.root)
         gone = []
         for (stored,) in connection.execute("SELECT name FROM results"):
-            name = _text(stored)
-            if name in new:
-                new.remove(name)
-            else:
+            try:
+                new.remove(stored if type(stored) is str else _text(stored))
+            except KeyError:
                 gone.append((stored,))
         if gone:
             _write(connection, "DELETE FROM results WHERE name = ?", gone)
@@ -178,10 +190,8 @@ class Index:
 
     def _add(self, connection: sqlite3.Connection, names: Sequence[str]) -> None:
         """Read Results, and store their Rows; those that another process has stored meanwhile aren't read again."""
-        marks = ", ".join("?" * len(names))
-        known = connection.execute(
-            f"SELECT name FROM results WHERE name IN ({marks})", [*map(_bound, names)]
-        ).fetchall()
+        statement = f"SELECT name FROM results WHERE name IN ({_marks(names)})"
+        known = connection.execute(statement, [*map(_stored, names)]).fetchall()
         stored = {_text(name) for (name,) in known}
         found = [read for name in names if name not in stored and (read := _read(self.root, name))]
         if found:
@@ -189,10 +199,9 @@ class Index:
 
     def _renew(self, names: Sequence[str]) -> None:
         """Read those again whose file has changed since it was read, and remove those whose file is gone."""
-        marks = ", ".join("?" * len(names))
-        statement = f"SELECT name, mtime_ns, size_bytes FROM results WHERE name IN ({marks})"
+        statement = f"SELECT name, mtime_ns, size_bytes FROM results WHERE name IN ({_marks(names)})"
         changed = []
-        for stored, mtime_ns, size_bytes in self._ask(statement, [*map(_bound, names)]):
+        for stored, mtime_ns, size_bytes in self._ask(statement, [*map(_stored, names)]):
             if _stamp(self.root, _text(stored)) != (mtime_ns, size_bytes):
                 changed.append((stored,))
         if not changed:
@@ -200,7 +209,7 @@ class Index:
         found = [read for (name,) in changed if (read := _read(self.root, _text(name)))]
         try:
             self._replace(changed, found)
-        except sqlite3.Error:
+        except sqlite3.Error:  # a database that only this process sees can be written to
             self.close()
             self._connection = self._in_memory()
             self._replace(changed, found)
@@ -218,17 +227,20 @@ def rows(root: Path | None = None, *, limit: int = 0, progress: Report | None = 
     """
     which = Wanted(**wanted)
     with Index(root, progress) as index:
-        yield from islice(index.rows(index.names(which), which), limit or None)
+        yield from index.rows(index.names(which, limit=limit), which)
 
 
 def count(root: Path | None = None, *, progress: Report | None = None, **wanted: str) -> int:
     """The number of Results that are wanted."""
     with Index(root, progress) as index:
-        return len(index.names(Wanted(**wanted)))
+        return index.count(Wanted(**wanted))
 
 
 def _in_file(file: Path) -> sqlite3.Connection:
     file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        for old in sorted(file.parent.glob("*.sqlite"), key=_changed_ns)[: 1 - MOST_INDEXES]:
+            _remove(old)
     # Whoever uses the index at the same time waits; a power cut may corrupt it, and then it is rebuilt.
     connection = sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)
     try:
@@ -259,6 +271,16 @@ def _version(connection: sqlite3.Connection) -> int:
     return version
 
 
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _is_in_use(error: Exception) -> bool:
+    """Whether the file itself isn't to blame: another process writes to it, or this one may not."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, OSError) or (code is not None and code & 0xFF in _IN_USE)
+
+
 def _write(connection: sqlite3.Connection, statement: str, values: Sequence[Sequence[Any]]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -277,6 +299,13 @@ def _remove(file: Path) -> None:
             one.unlink(missing_ok=True)
 
 
+def _changed_ns(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _folders(root: Path) -> set[str]:
     try:
         return set(os.listdir(root))  # noqa: PTH208 - pathlib's makes a Path of each
@@ -293,31 +322,39 @@ def _has_fewer(root: Path, number: int) -> bool:
 
 
 def _stamp(root: Path, name: str) -> tuple[int, int] | None:
-    """What a file that has changed differs in: whatever the clock says, and even if it went back."""
+    """The stamp of a Result's file; None if the folder holds none (any more)."""
     try:
-        status = os.stat(f"{root}/{name}/{store.RESULT_FILE}")  # noqa: PTH116 - pathlib's is slower
-    except OSError:
+        return _stamp_of(os.stat(f"{root}/{name}/{store.RESULT_FILE}"))  # noqa: PTH116 - pathlib's is slower
+    except MISSING:
         return None
+    except OSError:
+        return NOT_ALLOWED
+
+
+def _stamp_of(status: os.stat_result) -> tuple[int, int]:
+    """What differs in a file that has changed. It is compared for equality, so that no clock has to be right."""
     return status.st_mtime_ns, status.st_size
 
 
 def _read(root: Path, name: str) -> list[Any] | None:
     """The values of a Result's Row in the database; None if the folder holds none (yet)."""
     file = f"{root}/{name}/{store.RESULT_FILE}"
-    stamp = _stamp(root, name)
-    if stamp is None:
-        return None
     try:
         with open(file, "rb") as stream:  # noqa: PTH123 - pathlib's is slower
-            found = rows_.read(stream.read(), name)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            stamp = _stamp_of(os.fstat(stream.fileno()))
+            raw = stream.read()
+    except MISSING:
+        return None
+    except OSError:
+        stamp, raw = NOT_ALLOWED, b""
+    try:
+        found = rows_.read(raw, name)
+    except (ValueError, KeyError, TypeError, AttributeError):
         try:
             found = rows_.of(store.load(file), name)
         except ResultError as error:
             found = rows_.unreadable(name, error)
-    values = {entry: getattr(found, entry) for entry in NAMES}
-    values |= {entry: json.dumps(values[entry]) for entry in _ENCODED}
-    return [*map(_bound, values.values()), *stamp]
+    return [*map(_stored, map(found.__getattribute__, NAMES)), *stamp]
 
 
 def _row(stored: Sequence[Any]) -> Row:
@@ -327,14 +364,20 @@ def _row(stored: Sequence[Any]) -> Row:
     return Row(**values)
 
 
-def _bound(value: Any) -> Any:
-    """The value as the database takes it: a text that isn't UTF-8 (the name of a file may not be) as its bytes."""
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return value.encode(errors="surrogatepass")
-    return value
+def _stored(value: Any) -> Any:
+    """The value as the database holds it: tuples and mappings as JSON, a text that isn't UTF-8 as its bytes."""
+    if isinstance(value, str):
+        return value if value.isascii() else _utf8(value)
+    return json.dumps(value) if isinstance(value, tuple | dict) else value
+
+
+def _utf8(text: str) -> str | bytes:
+    """A file's name may be no UTF-8, and a model's name and path are made of it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass")
+    return text
 
 
 def _text(value: Any) -> Any:

@@ -24,10 +24,10 @@ UNREADABLE = "unreadable"
 class Row:
     """One Result in brief. `name` is its folder's name, equal to `id` unless somebody renamed the folder.
 
-    `status` is "measured", "failed" or "unreadable"; then `message` says why, as it does for a failure. `kind` is the
-    failure's. `verdict`, `outputs` and the figures are None unless it was measured. `runtime` is the runtime's name,
-    `label` what the user chose. `case_key`, `sweep`, `task` and `hostname` are "" where they are unknown; `attempt` and
-    `repeat` 0 outside of a sweep. `stats` are the names of the figures that the runtime saved itself.
+    `status` is "measured", "failed" or "unreadable"; `kind` and `message` say why it isn't measured. `verdict`,
+    `outputs` and the figures are None unless it is. `runtime` is the runtime's name, `label` what the user chose. Texts
+    are "" where they are unknown; `attempt` and `repeat` are 0 outside of a sweep. `stats` are the names of the figures
+    that the runtime saved itself.
     """
 
     name: str
@@ -64,8 +64,8 @@ class Row:
 
     @property
     def verdict_or_failure(self) -> str:
-        """`clean`, `noisy` or `invalid`; or that it failed, and how."""
-        return self.verdict or (f"failed: {self.kind}" if self.kind else self.status)
+        """`clean`, `noisy` or `invalid`; or that it failed, and how; or `unreadable`."""
+        return self.verdict or (f"failed: {self.kind}" if self.status == "failed" else self.status)
 
     @property
     def match(self) -> tuple[str, ...]:
@@ -122,7 +122,9 @@ def unreadable(name: str, error: ResultError) -> Row:
         started_at = datetime.strptime(f"{name[:15]}+0000", "%Y%m%dT%H%M%S%z").isoformat(timespec="milliseconds")
     except ValueError:
         started_at = ""
-    return Row(name=name, id=name, status=UNREADABLE, started_at=started_at, message=error.message)
+    return Row(
+        name=name, id=name, status=UNREADABLE, started_at=started_at, kind=str(error.kind), message=error.message
+    )
 
 
 def read(raw: bytes, name: str) -> Row:
@@ -229,36 +231,46 @@ def _duration_s(started_at: str, ended_at: str) -> float | None:
 
 
 _PARTS: Mapping[str, Any] = {
-    **dict.fromkeys(("schema", "id", "started_at", "ended_at", "device", "steps", "case_key", "sweep"), True),
-    "model": dict.fromkeys(("name", "path", "hash", "script_args", "env"), True),
+    **dict.fromkeys(("id", "started_at", "ended_at"), True),
+    "model": dict.fromkeys(("name", "path", "script_args", "hash", "env"), True),
     "runtime": dict.fromkeys(("name", "label"), True),
-    "outcome": dict.fromkeys(("status", "kind", "message", "latency", "verdict", "correctness", "stats"), True),
+    "device": True,
+    "outcome": dict.fromkeys(("kind", "message", "latency", "verdict", "correctness", "stats", "status"), True),
     "provenance": {"host": {"hostname": True, "cpu": {"model": True}}},
+    **dict.fromkeys(("steps", "case_key", "sweep", "schema"), True),
 }
-"""What is parsed of a Result: True is a whole member, a mapping are its members."""
+"""What is parsed of a Result, in the file's order: True is a whole member, a mapping are its members."""
 
 
 def _thin(text: str) -> Mapping[str, Any]:
     """The file's JSON without the members that no Row needs; all of it if it isn't written as isobench writes it.
 
     isobench writes each member on a line of its own, indented by its depth, and no JSON string contains a line break.
-    So members can be taken apart without parsing them: most of a file is the list of packages in the worker's
+    So members can be found without parsing what is between them: most of a file is the list of packages in the worker's
     environment.
     """
     is_ours = text.startswith('{\n "') and text.endswith("\n}\n")
-    value: Mapping[str, Any] = json.loads(_only(text[:-1], _PARTS, 1) if is_ours else text)
+    value: Mapping[str, Any] = json.loads(_only(text, 0, len(text) - 1, _PARTS, "\n") if is_ours else text)
     return value
 
 
-def _only(text: str, parts: Mapping[str, Any], depth: int) -> str:
-    """An object that is written at that depth, with some of its members; what isn't an object as it is."""
-    if not text.startswith("{\n"):
-        return text
-    found = []
-    for line in text[: text.rfind("\n")].split(f'\n{" " * depth}"')[1:]:
-        name, _, value = line.partition('": ')
-        part = parts.get(name)
-        if part:
-            value = value.removesuffix(",")
-            found.append(f'"{name}":{value if part is True else _only(value, part, depth + 1)}')
+def _only(text: str, start: int, end: int, parts: Mapping[str, Any], indent: str) -> str:
+    """The object at text[start:end], with some of its members; what isn't an object as it is."""
+    if not text.startswith("{\n", start):
+        return text[start:end]
+    indent += " "
+    last = text.rfind("\n", start, end)
+    found, at = [], start
+    for name, part in parts.items():
+        key = f'{indent}"{name}": '
+        place = text.find(key, at, last)
+        if place < 0:
+            place = text.find(key, start, at)  # its place is another one, or it isn't there
+        if place < 0:
+            continue
+        begin = place + len(key)
+        at = text.find(f'{indent}"', begin, last)
+        stop = last if at < 0 else at - 1  # a comma
+        at = last if at < 0 else at
+        found.append(f'"{name}":{text[begin:stop] if part is True else _only(text, begin, stop, part, indent)}')
     return f"{{{','.join(found)}}}"

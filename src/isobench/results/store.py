@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from array import array
 from collections.abc import Iterator, Sequence
@@ -112,7 +113,17 @@ def load_all(root: Path | None = None) -> Iterator[Result | ResultError]:
 
 def files(root: Path) -> list[Path]:
     """Every `result.json` in a folder of results, the oldest first."""
-    return sorted(root.glob(f"*/{RESULT_FILE}"))
+    return [root / name / RESULT_FILE for name in _names(root)]
+
+
+def _names(root: Path, prefix: str = "") -> list[str]:
+    """The names of the folders that hold a Result, sorted. Only of those with the prefix more than the name is read."""
+    try:
+        names = os.listdir(root)  # noqa: PTH208 - pathlib's makes a Path of each: seconds for 100,000
+    except OSError:
+        return []
+    found = sorted(name for name in names if name.startswith(prefix))
+    return [name for name in found if os.path.exists(f"{root}/{name}/{RESULT_FILE}")]  # noqa: PTH110 - pathlib's is slower
 
 
 def samples_ns(result: Result, folder: Path) -> list[array[int]]:
@@ -170,11 +181,11 @@ def _find(name: str, root: Path) -> Path:
         return path
     if (path / RESULT_FILE).exists():
         return path / RESULT_FILE
-    found = by_prefix(name, files(root), lambda file: file.parent.name)
+    found = by_prefix(name, _names(root, name), str)
     if len(found) == 1:
-        return found[0]
+        return root / found[0] / RESULT_FILE
     if found:
-        several = ", ".join(file.parent.name for file in found[-5:])
+        several = ", ".join(found[-5:])
         newest = ", the newest of them" if len(found) > 5 else ""
         raise ResultError(f"{name} matches {len(found)} results{newest}: {several}", hint="Give more of the id.")
     raise ResultError(f"no result {name!r} in {root}", hint="List all results: isobench list")
