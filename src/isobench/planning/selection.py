@@ -15,6 +15,10 @@ SUFFIXES = (".py", ".onnx", ".ort")
 _LABELS = r"#+\s*labels(?:(:)|\s|$)(.*)"
 
 
+class LabelError(UsageError):
+    """None of the models carries the labels that were given."""
+
+
 def select(
     names: Sequence[str],
     *,
@@ -62,7 +66,7 @@ def select(
                 ),
             )
     if not chosen:
-        raise UsageError(
+        raise LabelError(
             f"no model has the label {' and '.join(labels)}",
             hint="Labels are on the first line of a script: # labels: name::bert task::nlp",
         )

@@ -177,14 +177,11 @@ def all_of(path: Path, errors: Sequence[SuiteError]) -> SuiteError:
     """Several errors of a file as one; a single one as it is."""
     if len(errors) == 1:
         return errors[0]
-    lines = [one.message.removeprefix(f"{path.name}, ") for one in errors]
-    hints = dict.fromkeys(one.hint for one in errors if one.hint)
-    return SuiteError(
-        f"{path.name} has {len(errors)} errors",
-        details="\n".join(lines),
-        hint=next(iter(hints)) if len(hints) == 1 else "",
-        kind=errors[0].kind,
-    )
+    lines = []
+    for one in errors:
+        lines.append(one.message.removeprefix(f"{path.name}, "))
+        lines += [f"  hint: {one.hint}"] if one.hint else []
+    return SuiteError(f"{path.name} has {len(errors)} errors", details="\n".join(lines), kind=errors[0].kind)
 
 
 __all__ = ["AS_WRITTEN", "RANDOM", "SCHEMA", "Axis", "Condition", "Given", "Suite", "SuiteError", "SuiteModel"]

@@ -14,12 +14,12 @@ from isobench.planning import suite_keys, suite_values, toml_lines
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import OPTIONS
 from isobench.planning.suite import Axis, Condition, Given, Suite, SuiteError, SuiteModel, SuiteRuntime, all_of
-from isobench.planning.suite_forms import AXES, Problems, Record, unknown_key
+from isobench.planning.suite_forms import Problems
+from isobench.planning.suite_tables import AXES, Record
 from isobench.planning.toml_lines import Place
 from isobench.system import files
 
 _MOST_BYTES = 2**24
-_RESERVED = ("model", "runtime", "device", "repeat")
 _LINE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 _TWICE = (
     "Cannot overwrite a value",
@@ -109,12 +109,15 @@ class _Reader:
         """
         tables = {name: self._value[name] for name in self._executors if name in self._value}
         rest = {name: value for name, value in self._value.items() if name not in tables}
-        self._refuse_unknown(rest)
-        found = (
-            Record(suite_keys.TOP).read({k: v for k, v in rest.items() if k in _TOP_NAMES}, (), self._problems) or {}
-        )
+        further = tuple(f"[{name}]" for name in self._executors)
+        form = Record(suite_keys.TOP, hints=suite_keys.TOP_HINTS, further=further)
+        found = form.read(rest, (), self._problems) or {}
         options = {
-            name: suite_keys.EXECUTOR.read(table, (name,), self._problems) or {} for name, table in tables.items()
+            name: {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in (suite_keys.EXECUTOR.read(table, (name,), self._problems) or {}).items()
+            }
+            for name, table in tables.items()
         }
         if "device" in found and "devices" in found:
             self._problems.add(("devices",), "device and devices are both given", "Keep one of them.")
@@ -143,12 +146,6 @@ class _Reader:
         )
         self._raise()
         return suite
-
-    def _refuse_unknown(self, value: Mapping[str, Any]) -> None:
-        for key in value:
-            if key not in _TOP_NAMES:
-                known = [*_TOP_NAMES, *(f"[{name}]" for name in self._executors)]
-                self._problems.add((key,), unknown_key(key, known))
 
     def _raise(self) -> None:
         """Raise the errors that were found so far."""
@@ -196,7 +193,7 @@ class _Reader:
     def _axes(self, found: Mapping[str, Axis]) -> dict[str, Axis]:
         for axis in found.values():
             if axis.name in _RESERVED:
-                self._problems.add(axis.place, f"an axis can't be called {axis.name!r}", _OTHER_WAYS.get(axis.name, ""))
+                self._problems.add(axis.place, f"an axis can't be called {axis.name!r}", _RESERVED[axis.name])
         return dict(found)
 
     def _condition(self, place: Place, found: dict[str, Any]) -> Condition:
@@ -211,13 +208,12 @@ class _Reader:
         )
 
 
-_TOP_NAMES = tuple(key.name for key in suite_keys.TOP)
-_OTHER_WAYS = {
+_RESERVED = {name: hint for name, hint in suite_keys.ABOVE.items() if name != "name"} | {
     "model": "Models are listed in models.",
     "runtime": "Runtimes are listed in runtimes.",
-    "device": "Devices are listed in devices.",
-    "repeat": "repeat = N measures each task N times.",
+    "schema": suite_keys.ABOVE["models"],
 }
+"""Names that an axis can't have, with what to do instead."""
 
 
 def _given(found: Mapping[str, Any], place: Place) -> Given:

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from isobench.errors import UsageError
 from isobench.planning import suite_values
 from isobench.planning.settings import Option
-from isobench.planning.suite import Axis
 from isobench.planning.suite_values import shown
 from isobench.planning.toml_lines import Place
 
 Json = dict[str, Any]
-
-AXES = "axes"
-"""The key of the axes among what `Record.read` returns."""
 
 
 @dataclass(slots=True)
@@ -57,41 +52,36 @@ class Form(Protocol):
         """The JSON Schema of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """A key of a table: its name, what its value may be, and what it means."""
-
-    name: str
-    form: Form
-    about: str
-    required: bool = False
-    default: Any = None
-
-
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text; an integer is taken for its digits. `pattern` is a regular expression, `wanted` says it in words."""
+    """A text. `pattern` is a regular expression, `wanted` says it in words.
+
+    Where `digits`, an integer is taken for its digits, and an empty text is allowed. Other numbers, true and false
+    must be in quotes: their spelling is lost.
+    """
 
     wanted: str = "text"
     pattern: str = ""
+    digits: bool = False
 
     def read(self, value: Any, place: Place, problems: Problems) -> str | None:
-        if type(value) is int:
-            value = str(value)
+        if self.digits and type(value) is int:
+            return str(value)
         if not isinstance(value, str):
-            scalar = isinstance(value, int | float)
-            hint = f'Put it into quotes, spelled as you mean it: "{shown(value)}".' if scalar else ""
+            is_scalar = isinstance(value, int | float)
+            hint = f'Put it into quotes, spelled as you mean it: "{shown(value)}".' if is_scalar else ""
             problems.must_be(place, self.wanted, value, hint)
             return None
-        if "\0" in value or (self.pattern and not re.fullmatch(self.pattern, value)):
+        is_empty = not self.digits and not value.strip()
+        if is_empty or "\0" in value or (self.pattern and not re.fullmatch(self.pattern, value)):
             problems.must_be(place, self.wanted, value)
             return None
         return value
 
     def schema(self) -> Json:
-        return (
-            {"type": "string", "pattern": f"^(?:{self.pattern})$"} if self.pattern else {"type": ["string", "integer"]}
-        )
+        if self.pattern:
+            return {"type": "string", "pattern": f"^(?:{self.pattern})$"}
+        return {"type": ["string", "integer"]} if self.digits else {"type": "string", "minLength": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +157,16 @@ class Several:
         return {"anyOf": [inner, {"type": "array", "items": inner, "minItems": 1}]}
 
 
+_WORD = Text(digits=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """The arguments of a script: a list of words, or one text that is split as a shell does."""
 
     def read(self, value: Any, place: Place, problems: Problems) -> tuple[str, ...] | None:
         if isinstance(value, list):
-            words = [Text().read(one, (*place, count), problems) for count, one in enumerate(value)]
+            words = [_WORD.read(one, (*place, count), problems) for count, one in enumerate(value)]
             return tuple(word for word in words if word is not None)
         if not isinstance(value, str):
             problems.must_be(place, 'text such as "--batch-size 8", or a list of words', value)
@@ -185,7 +178,7 @@ class Words:
             return None
 
     def schema(self) -> Json:
-        return {"anyOf": [{"type": "string"}, {"type": "array", "items": Text().schema()}]}
+        return {"anyOf": [{"type": "string"}, {"type": "array", "items": _WORD.schema()}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,139 +250,3 @@ class OptionValue:
 
 def _limits(option: Option) -> tuple[tuple[str, float | None], ...]:
     return ("minimum", option.least), ("maximum", option.most)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table with keys of the user's own, whose values have one form.
-
-    `argument`: the keys are arguments of a runtime, where `-` stands for `_`.
-    """
-
-    form: Form
-    wanted: str = "a table"
-    argument: bool = False
-
-    def read(self, value: Any, place: Place, problems: Problems) -> dict[str, Any] | None:
-        """The values by key."""
-        if not isinstance(value, Mapping):
-            problems.must_be(place, self.wanted, value)
-            return None
-        found: dict[str, Any] = {}
-        for key, inner in value.items():
-            name = key.replace("-", "_") if self.argument else key
-            where = (*place, key)
-            if not name.strip() or (self.argument and not name.isidentifier()):
-                problems.add(where, f"{named(place)} has a key that can't be a name: {shown(key)}")
-            elif name in found:
-                problems.add(where, f"{named(where)} is given twice: - and _ are the same in names of arguments")
-            else:
-                found[name] = self.form.read(inner, where, problems)
-        return found
-
-    def schema(self) -> Json:
-        return {"type": "object", "additionalProperties": self.form.schema()}
-
-
-@dataclass(frozen=True, slots=True)
-class Axes:
-    """A table of axes, each with its values, or one value. `ort.spinning` may be written plainly, as a nested table."""
-
-    def read(self, value: Any, place: Place, problems: Problems) -> dict[str, Axis] | None:
-        """The axes by name."""
-        if not isinstance(value, Mapping):
-            problems.must_be(place, "a table of axes such as { batch = [1, 8] }", value)
-            return None
-        found: dict[str, Axis] = {}
-        for name, inner, where in _flat(value, place):
-            if not re.fullmatch(_AXIS, name):
-                problems.add(where, f"{shown(name)} can't be the name of an axis: use letters, digits, - and _")
-            values = Several(Scalar(), "value").read(inner, where, problems)
-            if values and name in found:
-                problems.add(where, f"the axis {name} is given twice")
-            elif values:
-                found[name] = Axis(name=name, values=values, place=where)
-        return found
-
-    def schema(self) -> Json:
-        inner = Several(Scalar(), "value").schema()
-        nested = {"type": "object", "additionalProperties": inner}
-        return {"type": "object", "additionalProperties": {"anyOf": [*inner["anyOf"], nested]}}
-
-
-_AXIS = r"[^\W\d][\w-]*(?:@[\w.-]+)?(?:\.[\w-]+)?"
-
-
-def _flat(value: Mapping[str, Any], place: Place, prefix: str = "") -> Iterator[tuple[str, Any, Place]]:
-    """The values in a table by their dotted keys, each with its place."""
-    for key, inner in value.items():
-        if isinstance(inner, Mapping) and not prefix:
-            yield from _flat(inner, (*place, key), f"{key}.")
-        else:
-            yield f"{prefix}{key}", inner, (*place, key)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A table with known keys. `axes`: all other keys are axes."""
-
-    keys: tuple[Key, ...]
-    axes: bool = False
-
-    def read(self, value: Any, place: Place, problems: Problems) -> dict[str, Any] | None:
-        """The values by key; those that are missing are left out."""
-        if not isinstance(value, Mapping):
-            problems.must_be(place, f"a table with the keys {', '.join(key.name for key in self.keys)}", value)
-            return None
-        known = {key.name: key for key in self.keys}
-        others = {name: inner for name, inner in value.items() if name not in known}
-        for name in [] if self.axes else others:
-            problems.add((*place, name), unknown_key(name, list(known)))
-        for key in self.keys:
-            if key.required and key.name not in value:
-                what = named(place) or "the suite"
-                problems.add(place, f"{what} has no {key.name!r}", f"{key.name}: {key.about}")
-        found = {
-            name: known[name].form.read(inner, (*place, name), problems)
-            for name, inner in value.items()
-            if name in known
-        }
-        return found | ({AXES: Axes().read(others, place, problems)} if self.axes else {})
-
-    def schema(self) -> Json:
-        found: Json = {
-            "type": "object",
-            "properties": {key.name: described(key) for key in self.keys},
-            "additionalProperties": Axes().schema()["additionalProperties"] if self.axes else False,
-        }
-        required = [key.name for key in self.keys if key.required]
-        return found | ({"required": required} if required else {})
-
-
-@dataclass(frozen=True, slots=True)
-class TextOr:
-    """A text, or a table."""
-
-    text: Form
-    table: Form
-
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
-        return (self.table if isinstance(value, Mapping) else self.text).read(value, place, problems)
-
-    def schema(self) -> Json:
-        return {"anyOf": [self.text.schema(), self.table.schema()]}
-
-
-def described(key: Key) -> Json:
-    """A key's schema with its description and default."""
-    found = {"description": key.about, **key.form.schema()}
-    return found | ({"default": key.default} if key.default is not None else {})
-
-
-def unknown_key(key: str, known: list[str]) -> str:
-    """The message for a key that isn't known; in another case, or with _ for -, it is recognized."""
-    from isobench.system.names import did_you_mean
-
-    plain = key.lower().replace("_", "-")
-    meant = f"; did you mean {plain}?" if plain in known else did_you_mean(plain, known)
-    return f"unknown key {shown(key)}{meant}; the keys are {', '.join(known)}"

@@ -7,25 +7,11 @@ from functools import cache
 from isobench.planning import suite_values
 from isobench.planning.settings import OPTIONS
 from isobench.planning.suite import AS_WRITTEN, RANDOM, SCHEMA
-from isobench.planning.suite_forms import (
-    Axes,
-    Choice,
-    Integer,
-    Key,
-    OptionValue,
-    Record,
-    Scalar,
-    Several,
-    Shape,
-    Switch,
-    Table,
-    Text,
-    TextOr,
-    Words,
-)
+from isobench.planning.suite_forms import Choice, Integer, OptionValue, Scalar, Several, Shape, Switch, Text, Words
+from isobench.planning.suite_tables import Axes, Key, Record, Table, TextOr
 
 ARGUMENTS = Table(Scalar(), "a table of arguments such as { spinning = false }", argument=True)
-TEXTS = Table(Text(), 'a table of texts such as { name = "text" }')
+TEXTS = Table(Text(digits=True), 'a table of texts such as { name = "text" }')
 
 GIVEN = (
     Key(
@@ -105,6 +91,24 @@ def _conditions(about: str, name: str) -> Key:
     return Key(name=name, form=Several(form, "table"), about=about)
 
 
+ABOVE = dict.fromkeys(
+    (
+        "name",
+        "models",
+        "runtimes",
+        "device",
+        "devices",
+        "repeat",
+        "order",
+        "order-seed",
+        "interleave",
+        "executor",
+        "attempts",
+    ),
+    "It is a key of the top level: write it above the first [table].",
+)
+"""What is said about a key that stands in a table because the table's header is above it."""
+
 SETTINGS = Key(
     name="settings",
     form=Record(
@@ -116,7 +120,8 @@ SETTINGS = Key(
                 default=option.default if option.default != () else None,
             )
             for option in OPTIONS.values()
-        )
+        ),
+        hints=ABOVE,
     ),
     about="How each case is built and measured: the options of isobench run, without dashes in front.",
 )
@@ -125,7 +130,7 @@ TOP = (
     Key(name="schema", form=Choice((SCHEMA,)), about="The format of the file, and its version.", required=True),
     Key(
         name="name",
-        form=Text('letters, digits, ".", "_" and "-"', r"[^\W_][\w.\-]*"),
+        form=Text('made of letters, digits, ".", "_" and "-"', r"[A-Za-z0-9][A-Za-z0-9._\-]*"),
         about="The name of the suite; its sweeps are called NAME-TIME. Default: the file's name.",
     ),
     Key(
@@ -179,6 +184,16 @@ TOP = (
     ),
 )
 """The keys of the top level. Beside them there may be a table for each executor: [slurm]."""
+
+TOP_HINTS = {
+    suite_values.name(option): "It is a setting: write it under [settings]." for option in OPTIONS.values()
+} | {
+    "rt-arg": "Arguments of all runtimes are rt-args.",
+    "args": "Arguments of all runtimes are rt-args; those of one are in its own table.",
+    "label": "select-labels chooses scripts by their labels; labels are put into the results.",
+    "order-by": "The order is as-written or random.",
+}
+"""What is said about some keys that don't belong to the top level."""
 
 EXECUTOR = Table(Scalar(), "a table of the executor's options")
 

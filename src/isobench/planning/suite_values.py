@@ -55,7 +55,9 @@ def filled(text: str, values: Mapping[str, Any]) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """A value as the words of a command have it: 8, 0.5, true, text."""
+    """A value as the words of a command have it: 8, 0.5, true, text; a list as 1,2."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(as_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -37,14 +37,17 @@ class Target:
     axes: Mapping[str, Axis]
     place: Place
 
-    def is_meant(self, condition: Condition, folder_name: str) -> bool:
-        """Does a condition's model, runtime and device match? A pattern that isn't given matches everything."""
+    def is_meant(self, condition: Condition, folder_name: str, *labels: str) -> bool:
+        """Does a condition's model, runtime and device match? A pattern that isn't given matches everything.
+
+        `labels` are further names of the runtime.
+        """
         path = str(self.model.path)
         models = {self.model.name, self.model.path.name, path, str(self.model), path.removeprefix(folder_name)}
         models.add(str(self.model).removeprefix(folder_name))
         return (
             _matches(condition.models, models)
-            and _matches(condition.runtimes, names_of(self.runtime.choice))
+            and _matches(condition.runtimes, names_of(self.runtime.choice) | set(labels))
             and _matches(condition.devices, {self.device, self.device.partition("::")[0]})
         )
 
@@ -60,12 +63,15 @@ class Combination:
 
 
 def expand(
-    suite: Suite, targets: Sequence[Target], reach: Callable[[Target, Iterable[str]], set[str]]
+    suite: Suite,
+    targets: Sequence[Target],
+    reach: Callable[[Target, Iterable[str]], set[str]],
+    label: Callable[[Combination], str],
 ) -> list[Combination]:
     """The combinations of the matrix in order, without those that are excluded, and then those that are included.
 
     The order: models as written, then the matrix (its last axis changes fastest), and the runtimes side by side.
-    `reach` returns which of some axes a target uses.
+    `reach` returns which of some axes a target uses, `label` what a combination's runtime is called in results.
 
     Raises:
         SuiteError: there are none; or too many; or an `exclude` or `include` has no effect.
@@ -76,7 +82,7 @@ def expand(
         raise suite.error(("matrix",), f"the matrix has {count:,} combinations; a suite may have {MOST:,}")
     for group in _groups(targets):
         made += _in_order(group, {}, ())
-    kept = _without_excluded(suite, made)
+    kept = _without_excluded(suite, made, label)
     kept += _included(suite, targets, reach)
     if not kept:
         raise suite.error(("exclude",), f"nothing is left to measure: all {len(made)} combinations are excluded")
@@ -108,23 +114,24 @@ def _in_order(group: Sequence[Target], further: Mapping[str, Axis], place: Place
     return [combination for _, combination in sorted(found, key=lambda one: one[0])]
 
 
-def _without_excluded(suite: Suite, made: Sequence[Combination]) -> list[Combination]:
-    folder = f"{suite.folder}/"
-    kept = list(made)
+def _without_excluded(
+    suite: Suite, made: Sequence[Combination], label: Callable[[Combination], str]
+) -> list[Combination]:
+    excluded: set[int] = set()
     for condition in suite.exclude:
         _check_axes(suite, condition, made)
-        left = [one for one in kept if not _is_excluded(one, condition, folder)]
-        if len(left) == len(kept) and not any(_is_excluded(one, condition, folder) for one in made):
+        matching = {id(one) for one in made if _is_excluded(one, condition, f"{suite.folder}/", label)}
+        if not matching:
             raise _without_effect(suite, condition, made)
-        kept = left
-    return kept
+        excluded |= matching
+    return [one for one in made if id(one) not in excluded]
 
 
-def _is_excluded(one: Combination, condition: Condition, folder: str) -> bool:
+def _is_excluded(one: Combination, condition: Condition, folder: str, label: Callable[[Combination], str]) -> bool:
     for name, axis in condition.axes.items():
         if name not in one.values or not any(is_same(one.values[name], value) for value in axis.values):
             return False
-    return one.target.is_meant(condition, folder)
+    return one.target.is_meant(condition, folder, *([label(one)] if condition.runtimes else []))
 
 
 def _check_axes(suite: Suite, condition: Condition, made: Sequence[Combination]) -> None:

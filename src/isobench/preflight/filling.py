@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from isobench.errors import ModelError, UsageError
+from isobench.errors import IsobenchError, ModelError, UsageError
 from isobench.planning import script_variables, selection, suite_values
 from isobench.planning.models import Model
 from isobench.planning.runtime_choice import RuntimeChoice
@@ -16,16 +17,11 @@ from isobench.planning.suite import Suite
 from isobench.planning.toml_lines import Place
 from isobench.preflight import plan
 from isobench.preflight.expansion import Combination
+from isobench.preflight.onnx_files import OnnxFiles
 from isobench.preflight.roles import Kind, Role
 from isobench.runtimes.keywords import keywords
 from isobench.runtimes.registry import Entry
 from isobench.system.devices import Device
-
-if TYPE_CHECKING:
-    from isobench.builds.onnx_file import OnnxFile
-
-READ_BYTES = 2**26
-"""Larger `.onnx` files aren't read before they are built: whether their sizes are fixed is seen then."""
 
 
 class Filler:
@@ -42,7 +38,7 @@ class Filler:
         self._models: dict[tuple[Any, ...], Model] = {}
         self._choices: dict[tuple[Any, ...], RuntimeChoice] = {}
         self._settings: dict[tuple[Any, ...], Settings] = {}
-        self._files: dict[Path, OnnxFile | None] = {}
+        self._onnx = OnnxFiles()
         self._fits: set[tuple[Any, ...]] = set()
 
     def model(self, one: Combination) -> Model:
@@ -172,23 +168,13 @@ class Filler:
                 text = ",".join(next(words) if isinstance(part, str) else str(part) for part in parts)
                 shapes |= selection.shapes([f"{key}={text or '[]'}"])
         sized = replace(model, dimensions=dimensions, shapes=shapes)
-        with self._suite.at(given.place("dim") or given.place("shape") or one.target.place):
-            self._check_sizes(sized)
+        try:
+            self._onnx.check(sized)
+        except IsobenchError as error:
+            place, hint = _place_of(error, one), _as_toml(error.hint)
+            message = error.message.removeprefix("--")
+            raise self._suite.error(place, message, hint=hint, kind=error.kind) from None
         return sized
-
-    def _check_sizes(self, model: Model) -> None:
-        """Raises:
-        UsageError: the sizes of the file's inputs aren't fixed, or don't fit it. Files of inputs are for the build.
-        """
-        if model.inputs or any(rule.startswith("@") for rule in model.fill.values()):
-            return
-        from isobench.builds import sizes
-
-        if model.path not in self._files:
-            self._files[model.path] = _read(model)
-        found = self._files[model.path]
-        if found is not None:
-            sizes.settle(found, model.dimensions, {**sizes.batches_of_one(found, model.shapes), **model.shapes})
 
     def _chosen(self, one: Combination, device: Device) -> RuntimeChoice:
         target, suite = one.target, self._suite
@@ -210,9 +196,11 @@ class Filler:
         try:
             plan.runtime(choice, device, self.rt_args(one), interleaved=suite.interleave)
         except UsageError as error:
-            place = next((place for name, (place, _) in added.items() if name in error.message), ())
-            place = place or next((place for place, _ in added.values()), target.runtime.place)
-            with suite.at(place):
+            places: dict[str, Place] = {name: ("rt-args", name) for name in suite.rt_args}
+            places |= {name: (*target.runtime.place, "args", name) for name in target.runtime.choice.arguments}
+            places |= {name: place for name, (place, _) in added.items()}
+            words = set(re.findall(r"\w+", error.message))
+            with suite.at(next((place for name, place in places.items() if name in words), target.runtime.place)):
                 raise error from None
         return choice
 
@@ -243,8 +231,9 @@ class Filler:
             made = Settings.of(**values) if self._is_here else Settings.for_other_machine(**values)
             plan.check_interleaved(made, interleaved=self._suite.interleave)
         except UsageError as error:
-            flags = {OPTIONS[field].flag: place for field, place in places.items()}
-            with self._suite.at(next((flags[flag] for flag in flags if flag in error.message), ("settings",))):
+            words = set(re.findall(r"[a-z-]+", error.message.replace("--", "")))
+            named = (place for field, place in places.items() if suite_values.name(OPTIONS[field]) in words)
+            with self._suite.at(next(named, ("settings",))):
                 raise error from None
         return made
 
@@ -272,10 +261,19 @@ def _absolute(rule: str, folder: Path) -> str:
     return f"@{folder / rule[1:]}" if rule.startswith("@") else rule
 
 
-def _read(model: Model) -> OnnxFile | None:
-    """The file's signature; None where only the build reads it."""
-    if model.is_ort_format or model.path.stat().st_size > READ_BYTES:
-        return None
-    from isobench.builds import onnx_file
+def _place_of(error: IsobenchError, one: Combination) -> Place:
+    """Where that stands which an `.onnx` file doesn't fit: what the error names, or else the model."""
+    given = one.target.given
+    for member in ("dim", "shape", "fill"):
+        for key in getattr(given, member):
+            if f"--{member} {key}" in error.message or (member == "fill" and repr(key) in error.message):
+                return given.place(member, key)
+    words = (("--fill", "fill"), ("--inputs", "inputs"), ("--shape", "shape"), ("--dim", "dim"))
+    places = [given.place(member) for word, member in words if word in error.message]
+    return next(filter(None, places), one.target.place)
 
-    return onnx_file.read(model.path)
+
+def _as_toml(hint: str) -> str:
+    """A hint with `--dim batch=8` and `--shape x=1,3` as a suite has them: `dim.batch = 8`, `shape.x = [1,3]`."""
+    hint = re.sub(r"--dim ([\w-]+)=(\d+)", r"dim.\1 = \2", hint)
+    return re.sub(r"--shape ([\w-]+)=([\d,]+)", r"shape.\1 = [\2]", hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from itertools import chain
 
 from isobench.planning import suite_values
@@ -12,6 +13,7 @@ from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import OPTIONS
 from isobench.planning.suite import Axis, Suite, SuiteRuntime
 from isobench.planning.toml_lines import Place
+from isobench.runtimes.base import BaseRT
 from isobench.runtimes.keywords import keywords
 from isobench.runtimes.registry import Entry
 from isobench.system.names import did_you_mean
@@ -52,7 +54,12 @@ def names_of(chosen: RuntimeChoice) -> set[str]:
 
 def arguments_of(entry: Entry) -> list[str]:
     """The arguments that a runtime declares."""
-    return [keyword.name for keyword in keywords(entry.cls)[0]]
+    return list(_declared(entry.cls))
+
+
+@cache
+def _declared(runtime: type[BaseRT]) -> tuple[str, ...]:
+    return tuple(keyword.name for keyword in keywords(runtime)[0])
 
 
 def assign(suite: Suite, runtimes: Iterable[tuple[SuiteRuntime, Entry]]) -> dict[str, Role]:

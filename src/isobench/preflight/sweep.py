@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from isobench.environments import choice as provider
-from isobench.errors import IsobenchError, UsageError
+from isobench.errors import UsageError
 from isobench.executors import registry as executors
-from isobench.planning import selection, suite_values
+from isobench.planning import suite_values
 from isobench.planning.models import Model
 from isobench.planning.plan import Plan, SweepPlace
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import Settings
-from isobench.planning.suite import RANDOM, Given, Suite, SuiteError, SuiteModel, SuiteRuntime, all_of
+from isobench.planning.suite import RANDOM, Suite
 from isobench.planning.toml_lines import Place
-from isobench.preflight import plan, roles
-from isobench.preflight.expansion import Combination, Target, expand
-from isobench.preflight.filling import Filler, axes_of
-from isobench.preflight.roles import Kind, Role
+from isobench.preflight import plan
+from isobench.preflight.collected import Errors
+from isobench.preflight.expansion import Combination, expand
+from isobench.preflight.filling import Filler
+from isobench.preflight.targets import Targets
 from isobench.runtimes import registry
-from isobench.runtimes.registry import Entry
 from isobench.sweeps.task import Sweep, Task, keyed
 from isobench.system.devices import Device
 from isobench.version import VERSION
@@ -77,26 +76,21 @@ class _Preflight:
         self._executor = executor
         self._options = {**suite.options.get(executor, {}), **options}
         self._note = note
-        self._errors: list[SuiteError] = []
-        self._roles: dict[str, Role] = {}
+        self._errors = Errors(suite)
 
     def sweep(self, name: str, attempts: int) -> Sweep:
         suite, now = self._suite, datetime.now(UTC)
         self._check_executor()
         provider.wanted()
         where = self._devices()
-        targets = self._targets(where)
-        self._refuse_errors()
-        combinations = expand(suite, targets, self._reach)
-        cpus = str(self._options.get("cpus", "")) if self._executor != LOCAL else ""
-        filler = Filler(
-            suite,
-            self._roles,
-            is_here=self._executor == LOCAL,
-            threads=int(cpus) if cpus.isdigit() and int(cpus) else None,
-        )
+        targets = Targets(suite, where, self._errors, self._note)
+        combinations = expand(suite, targets.all(), targets.used, targets.label)
+        is_here = self._executor == LOCAL
+        cpus = "" if is_here else str(self._options.get("cpus", ""))
+        threads = int(cpus) if cpus.isdigit() and int(cpus) else None
+        filler = Filler(suite, targets.roles, is_here=is_here, threads=threads)
         ready = self._without_twins(self._ready(filler, combinations, where))
-        self._refuse_errors()
+        self._errors.refuse()
         called = name or f"{suite.name}-{now:%Y%m%dT%H%M%S}"
         return Sweep(
             name=called,
@@ -112,22 +106,6 @@ class _Preflight:
             options=self._options,
             attempts=attempts,
         )
-
-    @contextmanager
-    def _collect(self, place: Place) -> Iterator[None]:
-        """Within this, an error is collected, so that those after it are seen as well."""
-        try:
-            with self._suite.at(place):
-                yield
-        except SuiteError as error:
-            if all(error.message != other.message for other in self._errors):
-                self._errors.append(error)
-            if len(self._errors) >= MOST_ERRORS:
-                self._refuse_errors()
-
-    def _refuse_errors(self) -> None:
-        if self._errors:
-            raise all_of(self._suite.path, self._errors)
 
     def _check_executor(self) -> None:
         """Raises:
@@ -156,7 +134,7 @@ class _Preflight:
         names = self._suite.devices or ("x86",)
         for count, text in enumerate(names):
             place = ("devices", count) if ("devices",) in self._suite.lines else ("device",)
-            with self._collect(place):
+            with self._errors.collect(place):
                 if self._executor == LOCAL:
                     found[text] = registry.device(text)
                     plan.check_gpu(found[text])
@@ -164,136 +142,11 @@ class _Preflight:
                     found[text] = Device.parse(text, families=registry.families())
         return found
 
-    def _targets(self, where: Mapping[str, Device]) -> list[Target]:
-        """Every model on every runtime and device, with the axes that are used for it."""
-        suite = self._suite
-        models = self._models()
-        runtimes = {
-            id(entry): self._entries(entry.runtimes if entry.runtimes is not None else suite.runtimes, where)
-            for entry in suite.models
-        }
-        if not self._errors:
-            self._roles = roles.assign(suite, ((one, each) for found in runtimes.values() for one, _, each in found))
-            self._refuse_double_settings()
-        return [
-            self._with_axes(
-                Target(
-                    number=number,
-                    model=model,
-                    given=given,
-                    device=device,
-                    runtime=runtime,
-                    entry=entry,
-                    axes={**suite.matrix, **of.matrix},
-                    place=of.place,
-                )
-            )
-            for number, (of, model, given) in enumerate(models)
-            for device in where
-            for runtime, on, entry in runtimes[id(of)]
-            if on == device
-        ]
-
-    def _models(self) -> list[tuple[SuiteModel, Model, Given]]:
-        """The files that the entries of `models` stand for, each with what is given to it."""
-        found: list[tuple[SuiteModel, Model]] = []
-        unlabelled: list[SuiteError] = []
-        for of in self._suite.models:
-            with self._collect(of.place):
-                try:
-                    chosen = selection.select([of.path], labels=self._suite.select_labels, folder=self._suite.folder)
-                except IsobenchError as error:
-                    if not error.message.startswith("no model has the label"):
-                        raise
-                    unlabelled.append(self._suite.error(("select-labels",), error.message, hint=error.hint))
-                    continue
-                found += [(of, model) for model in chosen]
-        if unlabelled and not found:
-            self._errors.append(unlabelled[0])
-        titled = selection.told_apart([model for _, model in found])
-        return [
-            (of, model, given)
-            for (of, _), model, given in zip(found, titled, self._given([of for of, _ in found], titled), strict=True)
-        ]
-
-    def _given(self, entries: Sequence[SuiteModel], models: Sequence[Model]) -> list[Given]:
-        """What is given to each model: of dimensions and inputs, those that its file has; a script has none."""
-        merged = [of.given.over(self._suite.given) for of in entries]
-        if not any(given.dim or given.shape for given in merged):
-            return merged
-        from isobench.builds import sizes
-
-        used: set[Place] = set()
-        narrowed = []
-        for given, model in zip(merged, models, strict=True):
-            names = ([], []) if model.is_script else sizes.names_in(model) or (list(given.dim), list(given.shape))
-            dim = {name: size for name, size in given.dim.items() if name in names[0]}
-            shape = {name: sizes_ for name, sizes_ in given.shape.items() if name in names[1]}
-            used |= {given.place("dim", name) for name in dim} | {given.place("shape", name) for name in shape}
-            narrowed.append(replace(given, dim=dim, shape=shape))
-        for given in merged:
-            for member, what in (("dim", "dynamic dimension"), ("shape", "input")):
-                for name in getattr(given, member):
-                    if given.place(member, name) not in used:
-                        with self._collect(given.place(member, name)):
-                            raise self._suite.error(
-                                given.place(member, name), f"no .onnx file that it is for has a {what} {name!r}"
-                            )
-        return narrowed
-
-    def _entries(
-        self, runtimes: Sequence[SuiteRuntime], where: Mapping[str, Device]
-    ) -> list[tuple[SuiteRuntime, str, Entry]]:
-        """Each runtime on each device that it supports."""
-        found = []
-        for name, device in where.items():
-            chosen = runtimes
-            if not chosen:
-                with self._collect(("devices",)):
-                    chosen = [SuiteRuntime(choice=RuntimeChoice(name=registry.default(device)), place=())]
-            for one in chosen:
-                known = registry.runtimes().get(one.choice.name)
-                if known and len(where) > 1 and any(map(known.supports, where.values())) and not known.supports(device):
-                    self._note(f"{one.choice} is left out on {name}, which it doesn't support")
-                    continue
-                with self._collect(one.place):
-                    found.append((one, name, registry.get(one.choice, device)))
-        return found
-
-    def _refuse_double_settings(self) -> None:
-        for name, axis in self._suite.matrix.items():
-            role = self._roles[name]
-            if role.kind is Kind.SETTING and role.name in self._suite.settings:
-                with self._collect(axis.place):
-                    raise self._suite.error(
-                        axis.place,
-                        f"the axis {name!r} sets a setting that [settings] sets, too",
-                        hint="Keep one of them.",
-                    )
-
-    def _with_axes(self, target: Target) -> Target:
-        used = self._reach(target, target.axes)
-        return replace(target, axes={name: axis for name, axis in target.axes.items() if name in used})
-
-    def _reach(self, target: Target, names: Iterable[str]) -> set[str]:
-        """Those of some axes that are used for a target."""
-        suite = self._suite
-        chosen = target.runtime.choice
-        values = (*suite.settings.values(), *suite.rt_args.values(), *chosen.arguments.values())
-        texts = {*axes_of(target.model, target.given), *roles.axes_in(roles.texts_in(values))}
-        return {
-            name
-            for name in names
-            if (self._roles[name].kind is Kind.TEXT and name in texts)
-            or self._roles[name].kind is Kind.SETTING
-            or self._roles[name].concerns(chosen, target.entry)
-        }
-
     def _ready(self, filler: Filler, combinations: Iterable[Combination], where: Mapping[str, Device]) -> list[_Ready]:
         """The combinations that are right, with everything that their Plans need."""
         found = []
         for one in combinations:
-            with self._collect(one.place):
+            with self._errors.collect(one.place):
                 made = _Ready(
                     combination=one,
                     model=filler.model(one),
@@ -310,10 +163,9 @@ class _Preflight:
         """Without those that would measure what another one measures."""
         found: dict[str, _Ready] = {}
         for one in ready:
-            found.setdefault(repr((one.choice, *self._shared(one))), one)
-        left_out = (
-            [one for one in ready if all(one is not each for each in found.values())] if len(found) < len(ready) else []
-        )
+            found.setdefault(repr((str(one.choice), *self._shared(one))), one)
+        kept = {id(one) for one in found.values()}
+        left_out = [one for one in ready if id(one) not in kept]
         if left_out:
             first = left_out[0]
             self._note(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench import codec
+from isobench.planning import suite_values
 from isobench.planning.plan import Plan
 from isobench.system import files
 
@@ -72,7 +73,7 @@ class Task:
         what = what or f"{model.name} on {' and '.join(map(str, self.plan.runtimes))}"
         place = self.plan.sweep
         assert place is not None
-        values = [f"{name}={value}" for name, value in place.axes.items()]
+        values = [f"{name}={suite_values.as_text(value)}" for name, value in place.axes.items()]
         values += [f"repeat {place.repeat}"] if place.repeat > 1 else []
         return f"{what} ({', '.join(values)})" if values else what
 
