@@ -1,6 +1,7 @@
-"""Writes the generated tables of docs/result-schema.md: settings, failure kinds, phases, columns of the CSV.
+"""Writes what is generated: the tables of docs/result-schema.md (settings, failure kinds, phases, columns of the CSV),
+and the JSON Schema of suites.
 
-`make docs` runs this; a test fails while a table isn't what this writes.
+`make docs` runs this; a test fails while one of them isn't what this writes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from pathlib import Path
 
 from isobench import failures
-from isobench.planning import settings
+from isobench.planning import settings, suite_schema
 from isobench.reports import columns
 
 FILE = Path(__file__).with_name("result-schema.md")
@@ -41,3 +42,4 @@ def filled(text: str) -> str:
 
 if __name__ == "__main__":
     FILE.write_text(filled(FILE.read_text(encoding="utf-8")), encoding="utf-8")
+    suite_schema.FILE.write_text(suite_schema.made(), encoding="utf-8")
