@@ -7,6 +7,7 @@ what says something, as in many labs.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -207,14 +208,14 @@ def _config(folder: Path, ports: list[int]) -> str:
 
 
 def _free_ports(number: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(number)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nobody listens on, below those that the kernel gives to outgoing connections."""
+    found: list[int] = []
+    while len(found) < number:
+        port = random.randrange(12000, 32000)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def _quietly(is_so: Callable[[], bool]) -> bool:

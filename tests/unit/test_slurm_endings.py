@@ -77,6 +77,17 @@ def test_the_error_that_isobench_reported_on_the_node_is_the_reason(folder: Swee
     assert "Traceback" not in ending.evidence
 
 
+def test_what_submitit_adds_to_the_log_is_left_out(folder: SweepFolder) -> None:
+    log = "relu on ort: measuring\n" + CANCELLED.format(" DUE TO TIME LIMIT")
+    log += (
+        "submitit WARNING (now) - Bypassing signal SIGTERM\nsubmitit ERROR (now) - Submitted job\n" + "  File x\n" * 60
+    )
+    ending = ended(folder, log)
+    assert ending.is_final
+    assert ending.evidence.splitlines()[-1].endswith("DUE TO TIME LIMIT ***")
+    assert "submitit" not in ending.evidence
+
+
 def test_a_job_that_nobody_remembers_is_lost_without_a_reason(folder: SweepFolder) -> None:
     assert ended(folder).sentence == "job 12_3 ended without a result: Slurm no longer remembers why"
 

@@ -30,14 +30,6 @@ from isobench.sweeps.task import Sweep, Task, keyed
 from isobench.system import devices
 
 SCRIPTS = Path(__file__).parents[2] / "samples" / "scripts"
-WATCH = """
-import sys
-from isobench.console import Console
-from isobench.executors import sweep
-from isobench.sweeps.folder import SweepFolder
-for saved in sweep.run(SweepFolder.find(sys.argv[1]), Console()):
-    print(saved.folder.name, flush=True)
-"""
 QUICK = {"iterations": 100}
 LONG = {"min_time_s": 60.0, "max_time_s": 60.0}
 
@@ -122,11 +114,10 @@ def events(folder: SweepFolder, what: What) -> list[Any]:
     return [event for event in folder.journal.events() if event.what is what]
 
 
-def watcher(folder: SweepFolder) -> subprocess.Popen[str]:
-    """Another process that works on the sweep."""
-    return subprocess.Popen(
-        [sys.executable, "-c", WATCH, str(folder.path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def isobench(*words: str | Path) -> subprocess.Popen[str]:
+    """`isobench sweep ...` in another process."""
+    command = [sys.executable, "-m", "isobench", "sweep", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def members(value: Any, at: str = "") -> set[str]:
@@ -209,23 +200,27 @@ def test_an_interrupted_sweep_goes_on_is_attached_to_and_cancelled_alone(
     script.write_text("#!/bin/sh\nexec sleep 600\n")
     foreign = slurm.run("sbatch", "--parsable", "--begin=now+1hour", "--output=/dev/null", str(script)).strip()
     executor = SlurmExecutor(folder.sweep.options)
-    with watcher(folder) as first:
+    with isobench("resume", folder.path) as first:
         slurm.until("both run", lambda: slurm.jobs().count("RUNNING") == 2)
         first.send_signal(signal.SIGINT)
-        first.wait(60)
+        shown, _ = first.communicate(timeout=60)
+    assert "the sweep goes on without this process" in shown
     at_work = executor.pending(folder)
     assert set(at_work) == {task.key for task in folder.sweep.tasks}
     assert all(words.startswith("running on n") for words in at_work.values())
-    with watcher(folder) as second:
+    with isobench("attach", folder.path) as second:
         assert second.stdout
-        shown = next(line for line in second.stdout if "2 running on n1, n2" in line)
-        assert executor.cancel(folder) == 2
+        shown = next(line for line in second.stdout if "2 tasks were submitted already" in line)
+        with isobench("cancel", folder.path) as cancelling:
+            said, _ = cancelling.communicate(timeout=60)
         shown += second.stdout.read()
+    assert "cancelled: 2 cases stopped" in said
     assert "the sweep was cancelled" in shown
     slurm.until("nothing runs", lambda: "RUNNING" not in slurm.jobs() and not executor.pending(folder))
     assert foreign in slurm.jobs()
     assert not outcomes(folder)
-    assert len(events(folder, What.SUBMITTED)) == len(events(folder, What.CANCELLED)) == 2
+    assert len(events(folder, What.SUBMITTED)) == 2
+    assert {event.task for event in events(folder, What.CANCELLED)} == {"", *at_work}
 
 
 def test_jobs_of_a_process_that_was_killed_while_it_submitted_are_found_by_their_name(

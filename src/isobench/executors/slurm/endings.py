@@ -100,8 +100,14 @@ def of(folder: SweepFolder, submission: Submission, attempt: Attempt, job: slurm
     code = slurm.exit_code(attempt.job) if job else ""
     lines += [f"exit code {code}"] if code else []
     refusal = _refusal(folder, attempt)
-    lines += [refusal or log]
+    lines += [refusal or _shown(log)]
     return Ending(job=attempt.job, node=node, state=state, evidence="\n".join(filter(None, lines)), refusal=refusal)
+
+
+def _shown(log: str) -> str:
+    """The lines of a job's log that help: without the traceback of submitit, which only repeats them."""
+    lines = log.partition("submitit ERROR")[0].splitlines()
+    return "\n".join([line for line in lines if not line.startswith("submitit ")][-20:])
 
 
 def _refusal(folder: SweepFolder, attempt: Attempt) -> str:

@@ -107,7 +107,7 @@ def log(folder: SweepFolder, submission: Submission, job: str) -> str:
     """The end of what a job wrote to standard error, Slurm's own messages included."""
     from isobench.system import process
 
-    return process.tail(jobs_folder(folder, submission) / f"{job}_0_log.err")
+    return process.tail(jobs_folder(folder, submission) / f"{job}_0_log.err", lines=200)
 
 
 def cancelled(folder: SweepFolder) -> str:

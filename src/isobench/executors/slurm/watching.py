@@ -65,6 +65,8 @@ class Watch:
         earlier = {saved.folder.name for saved in self._arrivals.new()}
         self._end_strays()
         self._continue_or_wait()
+        if self._at_work:
+            self._progress.note(f"{len(self._at_work)} tasks were submitted already; following them")
         while True:
             yield from self._look(earlier)
             if self._is_cancelled():
@@ -186,8 +188,9 @@ class Watch:
     def _is_gone_for_good(self, key: str, job: slurm.Job | None) -> bool:
         """Has the job ended so long ago that its Result would be here?"""
         since = self._gone_since.setdefault(key, time.monotonic())
-        ended_well = job is None or job.state == "COMPLETED"
-        patience_s = PATIENCE_S if ended_well and key in self._seen_on else self._options.poll
+        # Slurm forgets some minutes after the end, and on some clusters at once.
+        ended_well = job.state == "COMPLETED" if job else key in self._seen_on
+        patience_s = PATIENCE_S if ended_well else self._options.poll
         return time.monotonic() - since >= patience_s
 
     def _ended(self, submission: Submission, attempt: Attempt, job: slurm.Job | None) -> Iterator[SavedResult]:
