@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isobench import paths
 from isobench.errors import IsobenchError, UsageError
 from isobench.executors.slurm import submitting
 from isobench.executors.slurm.arrivals import Arrivals
@@ -115,6 +116,25 @@ def _enter(folder: SweepFolder) -> None:
         ) from None
     if not os.access(folder.results, os.W_OK | os.X_OK):
         raise UsageError(f"{node()} can't write to {folder.results}", hint="Check its owner, and how it is mounted.")
+    home = paths.home()
+    reason = _no_locks(home)
+    if reason:
+        raise UsageError(
+            f"{node()} can't lock files in ISOBENCH_HOME, {home}: {reason}",
+            hint="Environments and builds are made under locks. Choose another folder, such as one on the node's own "
+            "disk: --slurm setup='export ISOBENCH_HOME=/scratch/$USER/isobench'",
+        )
+
+
+def _no_locks(home: Path) -> str:
+    """Why nothing can be locked in the folder, "" if it can."""
+    from isobench.system import locks
+
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    return locks.works(home)
 
 
 @contextmanager
