@@ -23,6 +23,7 @@ from isobench.environments import Environment
 pytestmark = pytest.mark.integration
 
 SCRIPTS = Path(__file__).parents[1] / "samples" / "scripts"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "suites"
 QUICK = "[settings]\niterations = 60\nwarmup = 1\nthreads = 1\n"
 ROWS = 'matrix.rows = [1, 8]\ndim.rows = "{rows}"\n'
 
@@ -85,12 +86,12 @@ def ids(value: dict[str, Any]) -> list[str]:
 def test_each_model_has_a_number_or_a_name_for_what_went_wrong_and_retry_runs_the_rest(lab: Path, home: Path) -> None:
     shutil.copy(SCRIPTS / "crashes_when_measured.py", lab / "crashes.py")
     (lab / "broken.py").write_text("raise ValueError('no weights here')\n")
-    models = 'models = ["broken.py", {path = "crashes.py", runtimes = ["torch-eager"]}, "twice.onnx"]\n'
-    suite = write_suite(lab, f'{models}runtimes = ["ort"]\n{ROWS}')
+    models = 'models = ["broken.py", "crashes.py", {path = "twice.onnx", runtimes = ["ort"]}]\n'
+    suite = write_suite(lab, f'{models}runtimes = ["torch-eager"]\n{ROWS}')
     done = sweep(suite, code=3)
     assert "4 cases: 2 measured, 2 failed" in done.stdout
     assert re.search(r"^twice  ort +1 +0\.0\d+ ", done.stdout, flags=re.MULTILINE)
-    assert "script-error: broken on ort\n    broken.py raised ValueError: no weights here" in done.stdout
+    assert "script-error: broken on torch-eager\n    broken.py raised ValueError: no weights here" in done.stdout
     assert "crash: crashes on torch-eager\n" in done.stdout
     assert "SIGSEGV" in done.stdout
     lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
@@ -174,3 +175,20 @@ def test_a_second_sweep_of_a_suite_names_the_unfinished_one(lab: Path) -> None:
     assert f"isobench sweep resume {unfinished}" in done.stderr
     assert f"isobench report --csv '{lab}/night 2'" in done.stdout
     assert status(str(lab / "night 2"))["measured"] == 2
+
+
+@pytest.mark.parametrize("name", ["first", "threads"])
+def test_the_example_suites_are_measured(name: str, lab: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "examples"
+    shutil.copytree(EXAMPLES.parent / "models", folder / "models")
+    shutil.copytree(EXAMPLES, folder / "suites")
+    suite = folder / "suites" / f"{name}.toml"
+    suite.write_text(suite.read_text().replace("min-time = 0.2", "iterations = 5\nwarmup = 1"))
+    done = sweep(suite, "--output", tmp_path / "out")
+    assert re.match(r"(\d+) cases: \1 measured\b", done.stdout)
+
+
+def test_the_example_of_a_night_is_a_plan(home: Path) -> None:
+    done = sweep(EXAMPLES / "nightly.toml", "--dry-run")
+    assert done.stdout.startswith("nightly.toml: 38 cases of 3 models on 4 runtimes, in random order (seed 20)\n")
+    assert not (home / "sweeps").exists()
