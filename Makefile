@@ -42,7 +42,7 @@ lint: $(HOST) $(DEV)  ## ruff (format and rules), mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(HOST)  ## write what is generated: the tables of docs/result-schema.md, the JSON Schema of suites
+docs: $(HOST)  ## write what is generated: tables of result-schema.md and suites.md, the JSON Schema of suites
 	$(BIN)/python docs/generate.py
 
 envs: $(HOST)  ## create every environment that this machine can use (PROVIDER=conda, venv)

@@ -40,19 +40,17 @@ GIVEN = (
 )
 """What is given to all models, or by a model's own table to its models."""
 
-RUNTIME = Key(
+RUNTIME = Record(
+    (
+        Key(name="name", form=Text(), about="The runtime: ort, openvino, torch-eager, ...", required=True),
+        Key(name="environment", form=Text(), about="The environment that replaces the runtime's own."),
+        Key(name="args", form=ARGUMENTS, about="Arguments of the runtime: { spinning = false }."),
+    )
+)
+RUNTIMES = Key(
     name="runtimes",
     form=Several(
-        TextOr(
-            Text(),
-            Record(
-                (
-                    Key(name="name", form=Text(), about="The runtime: ort, openvino, torch-eager, ...", required=True),
-                    Key(name="environment", form=Text(), about="The environment that replaces the runtime's own."),
-                    Key(name="args", form=ARGUMENTS, about="Arguments of the runtime: { spinning = false }."),
-                )
-            ),
-        ),
+        TextOr(Text(), RUNTIME),
         "runtime",
     ),
     about='Runtimes: "ort", "ort:spinning=false", or tables with name, environment, args.',
@@ -73,7 +71,7 @@ MODEL = Record(
         ),
         *GIVEN,
         MATRIX,
-        RUNTIME,
+        RUNTIMES,
     )
 )
 
@@ -139,7 +137,7 @@ TOP = (
         about="What is measured: scripts, .onnx files, globs and lists of them, as texts or as tables [[models]].",
         required=True,
     ),
-    RUNTIME,
+    RUNTIMES,
     Key(name="device", form=Text(), about="The device, as --device takes it: cpu, x86, nvidia, ...", default="x86"),
     Key(name="devices", form=Several(Text(), "device"), about="Several devices: each task is made for each of them."),
     SETTINGS,
