@@ -555,3 +555,15 @@ def test_a_runtime_is_left_out_on_a_device_that_it_does_not_support(
     found = [(task.plan.device, str(task.plan.runtimes[0])) for task in made.tasks]
     assert found == [("x86", "ort"), ("x86", "openvino"), ("nvidia", "ort")]
     assert notes == ["openvino is left out on nvidia, which it doesn't support"]
+
+
+def test_errors_are_in_the_order_of_their_lines(folder: Path) -> None:
+    error = error_of(folder, 'runtimes = "otr"\ndevice = "npu"\nmodels = ["no.py"]')
+    lines = [line.partition(":")[0] for line in error.details.splitlines() if not line.startswith("  hint")]
+    assert lines == sorted(lines)
+    assert len(lines) >= 2
+
+
+def test_runtimes_of_all_models_are_checked_only_if_a_model_uses_them(folder: Path) -> None:
+    made = swept(folder, 'models = [{ path = "a.py", runtimes = "ort" }, { path = "b.py", runtimes = "torch-eager" }]')
+    assert [runtime for _, runtime, _ in rows(made)] == ["ort", "torch-eager"]

@@ -20,7 +20,12 @@ RANDOM = "random"
 
 
 class SuiteError(UsageError):
-    """Errors of a suite file; the message names the file and the line, or `details` has one line for each error."""
+    """Errors of a suite file; the message names the file and the line, or `details` has one line for each error.
+
+    `line` is that of a single error.
+    """
+
+    line = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +157,9 @@ class Suite:
 
     def error(self, place: Place, message: str, *, hint: str = "", kind: FailureKind | None = None) -> SuiteError:
         """The error for what stands at a place."""
-        return SuiteError(f"{self.path.name}, {self.where(place)}: {message}", hint=hint, kind=kind)
+        error = SuiteError(f"{self.path.name}, {self.where(place)}: {message}", hint=hint, kind=kind)
+        error.line = toml_lines.line(self.lines, place)
+        return error
 
     def where(self, place: Place) -> str:
         """The line of a place in words: "line 12"."""
@@ -174,11 +181,11 @@ class Suite:
 
 
 def all_of(path: Path, errors: Sequence[SuiteError]) -> SuiteError:
-    """Several errors of a file as one; a single one as it is."""
+    """Several errors of a file as one, in the order of their lines; a single one as it is."""
     if len(errors) == 1:
         return errors[0]
     lines = []
-    for one in errors:
+    for one in sorted(errors, key=lambda error: error.line):
         lines.append(one.message.removeprefix(f"{path.name}, "))
         lines += [f"  hint: {one.hint}"] if one.hint else []
     return SuiteError(f"{path.name} has {len(errors)} errors", details="\n".join(lines), kind=errors[0].kind)

@@ -152,8 +152,8 @@ class _Reader:
         if not self._problems.found:
             return
         blank = Suite(path=self._path, sha256="", name="", models=(), lines=self._lines)
-        ordered = sorted(self._problems.found, key=lambda one: toml_lines.line(self._lines, one[0]))
-        raise all_of(self._path, [blank.error(place, message, hint=hint) for place, message, hint in ordered])
+        found = self._problems.found
+        raise all_of(self._path, [blank.error(place, message, hint=hint) for place, message, hint in found])
 
     def _model(self, place: Place, found: str | dict[str, Any]) -> SuiteModel:
         if isinstance(found, str):

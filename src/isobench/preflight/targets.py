@@ -49,9 +49,10 @@ class Targets:
         """
         suite = self._suite
         files = self._files()
+        is_shared = bool(suite.runtimes) or any(entry.runtimes is None for entry in suite.models)
+        of_all = self._runtimes(suite.runtimes) if is_shared else []
         runtimes = {
-            id(entry): self._runtimes(suite.runtimes if entry.runtimes is None else entry.runtimes)
-            for entry in suite.models
+            id(entry): of_all if entry.runtimes is None else self._runtimes(entry.runtimes) for entry in suite.models
         }
         self._errors.refuse()
         self.roles = roles.assign(suite, ((one, entry) for found in runtimes.values() for one, _, entry in found))

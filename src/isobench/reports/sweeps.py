@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from isobench.console import printable
+from isobench.planning import suite_values
 from isobench.reports.column import Column, Line
 from isobench.reports.columns import (
     HALF_WIDTH,
@@ -37,7 +38,7 @@ MOST_RUNNING = 8
 
 def label(row: Row) -> str:
     """The case in words: its model and runtime, and its place in the matrix."""
-    values = [f"{name}={value}" for name, value in row.axes.items()]
+    values = [f"{name}={suite_values.as_text(value)}" for name, value in row.axes.items()]
     values += [f"repeat {row.repeat}"] if row.repeat > 1 else []
     what = f"{row.model} on {row.label}"
     return f"{what} ({', '.join(values)})" if values else what
