@@ -7,6 +7,7 @@ The journal says what was tried and what is at work. Whether a task is done, onl
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -70,19 +71,28 @@ class Journal:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         event = Event(at=now, what=what, host=self._host, pid=os.getpid(), **members)
         self._folder.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(codec.encode(event)) + "\n"
-        file = self._folder / f"{self._host}-{os.getpid()}.jsonl"
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        _append(self._folder / f"{self._host}-{os.getpid()}.jsonl", json.dumps(codec.encode(event)).encode() + b"\n")
         return event
 
     def events(self) -> list[Event]:
         """Every event, the oldest first; a line that a killed process left half-written is left out."""
         found = [event for file in self._folder.glob("*.jsonl") for event in _read(file)]
         return sorted(found, key=lambda event: event.at)
+
+
+def _append(file: Path, line: bytes) -> None:
+    """Append a line to this process's own file, whole or not at all."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    try:
+        before = os.fstat(descriptor).st_size
+        if os.write(descriptor, line) < len(line):  # of a full disk; the next line must not be glued to half of this
+            os.ftruncate(descriptor, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        error.filename = str(file)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def _read(file: Path) -> Iterator[Event]:
