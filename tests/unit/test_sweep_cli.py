@@ -61,6 +61,8 @@ def isobench_(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int,
         (["sweep", "suite.toml", "--slurm", "=gpu"], ["--slurm must be KEY=VALUE, got '=gpu'"]),
         (["sweep", "suite.toml", "--executor", "slrum"], ["unknown executor 'slrum'", "did you mean slurm?"]),
         (["sweep", "suite.toml", "--executor-option", "x=1"], ["the executor local has no option 'x'"]),
+        (["sweep", "suite.toml", "--attempts", "0"], ["--attempts must be at least 1, got 0"]),
+        (["sweep", "suite.toml", "--name", "../x"], ["--name must be the name of a folder, got '../x'", "--output"]),
         (["list", "--from", "day"], ["day is neither a folder of results nor a sweep"]),
     ],
 )

@@ -9,22 +9,14 @@ import click
 
 from isobench.cli import sweep_watch
 from isobench.cli.parameters import environment_options
-from isobench.cli.run import WRONG_OUTPUTS
-from isobench.errors import LockHeldError, UsageError
+from isobench.cli.sweep_run import carry_out
+from isobench.errors import UsageError
 
 if TYPE_CHECKING:
-    from isobench.planning.retry import Retry
-    from isobench.sweeps.folder import SweepFolder
-    from isobench.sweeps.tally import Tally
     from isobench.sweeps.task import Sweep
 
 START = "start"
 RETRY = click.Choice(["none", "infrastructure", "failed", "all"])
-MOST_ROWS = 40
-"""Of so many results, the summary has a table."""
-UNFINISHED = 1
-INTERRUPTED = 130
-"""Exit codes: not every case has a result; Ctrl-C."""
 
 
 class _Suites(click.Group):
@@ -142,6 +134,10 @@ def start(
         return 0
     if suite is None:
         raise UsageError("no suite was given", hint="isobench sweep SUITE.toml; isobench sweep -h lists the commands.")
+    if attempts is not None and attempts < 1:
+        raise UsageError(f"--attempts must be at least 1, got {attempts}")
+    if name.startswith(".") or "/" in name:
+        raise UsageError(f"--name must be the name of a folder, got {name!r}", hint="For a place of its own: --output")
     if slurm_options and executor is None:
         executor = "slurm"
     planned = _planned(suite, name, executor, slurm_options | executor_options, attempts, wait=wait)
@@ -198,86 +194,6 @@ for command in (sweep_watch.status, sweep_watch.cancel, sweep_watch.attach):
     sweep.add_command(command)
 
 
-def carry_out(folder: SweepFolder, *, retry: str = "none", as_json: bool = False) -> int:
-    """Measure what is left of a sweep, print what became of it, and return the exit code."""
-    from isobench.cli.sweep_progress import SweepProgress
-    from isobench.console import Console
-    from isobench.executors import sweep as carrying
-    from isobench.planning.retry import Retry
-    from isobench.results import row
-    from isobench.sweeps import finding
-
-    chosen = Retry(retry)
-    progress = SweepProgress(Console(), _Counting(folder, chosen))
-    try:
-        for saved in carrying.run(folder, progress, retry=chosen):
-            progress.ended(row.of(saved.result, saved.folder.name))
-    except LockHeldError as error:
-        progress.clear()
-        name = finding.reference(folder)
-        error.hint = f"How far it is: isobench sweep status {name}; to stop it: isobench sweep cancel {name}"
-        raise
-    except KeyboardInterrupt:
-        progress.clear()
-        sweep_watch.interrupted(folder)
-        return INTERRUPTED
-    progress.clear()
-    return _outcome(folder, as_json=as_json)
-
-
-class _Counting:
-    """Makes the tally of a sweep once its tasks are known."""
-
-    def __init__(self, folder: SweepFolder, retry: Retry) -> None:
-        from isobench.executors import sweep as carrying
-
-        self._folder = folder
-        self._retry = retry
-        self._outcomes = carrying.outcomes(folder, sweep_watch.executor_of(folder))
-
-    def __call__(self) -> Tally | None:
-        from isobench.sweeps import history
-        from isobench.sweeps.tally import Tally
-
-        tasks = self._folder.tasks()
-        if tasks is None:
-            return None
-        return Tally(tasks, self._outcomes, self._retry, history.stored())
-
-
-def _outcome(folder: SweepFolder, *, as_json: bool) -> int:
-    """Print the summary; the exit code is that of the first failure."""
-    from isobench import results
-    from isobench.failures import FailureKind, exit_code
-    from isobench.reports import sweeps
-    from isobench.sweeps import finding
-
-    found = sweep_watch.read(folder)
-    if as_json:
-        import json
-
-        click.echo(json.dumps(sweeps.status_json(folder, found), indent=1))
-    else:
-        shown = found.measured if len(found.measured) <= MOST_ROWS else ()
-        loaded = [results.load(one.name, root=folder.results) for one in shown]
-        click.echo(sweeps.summary(found, loaded))
-        click.echo(f"\nresults in {folder.results}")
-        name = finding.reference(folder)
-        sweep_watch.show_commands(
-            [
-                *sweep_watch.next_steps(folder, found),
-                *[("why the first failed", f"isobench show {one.name} --from {name}") for one in found.failed[:1]],
-                ("every result", f"isobench list --from {name}"),
-                ("as one table", f"isobench report --csv {name}"),
-            ]
-        )
-    if found.failed:
-        return exit_code(FailureKind(str(found.failed[0].kind)))
-    if found.left:
-        return UNFINISHED
-    return WRONG_OUTPUTS if found.verdicts.get("wrong") else 0
-
-
 def _planned(
     suite: Path, name: str, executor: str | None, options: dict[str, Any], attempts: int | None, *, wait: bool
 ) -> Sweep:
@@ -310,13 +226,17 @@ def _without_waiting(planned: Sweep) -> Sweep:
 
 
 def _note_unfinished(planned: Sweep) -> None:
-    """A sweep of the same suite may be meant: its resume command is printed."""
+    """A sweep of the same suite may be meant: what goes on with it is printed."""
     from isobench.sweeps import finding
+    from isobench.system import locks
 
     earlier = finding.unfinished(planned.suite_sha256)
-    if earlier is not None:
-        click.echo(
-            f"note: {earlier.path.name} of the same suite isn't finished; go on with it: "
-            f"isobench sweep resume {finding.reference(earlier)}",
-            err=True,
-        )
+    if earlier is None:
+        return
+    name, holder = finding.reference(earlier), locks.holder(earlier.lock_file)
+    what = (
+        f"is at work ({holder.in_words}): isobench sweep status {name}"
+        if holder
+        else (f"isn't finished; to go on with it: isobench sweep resume {name}")
+    )
+    click.echo(f"note: {earlier.path.name} of the same suite {what}", err=True)

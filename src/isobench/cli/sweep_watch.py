@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -97,9 +97,9 @@ def cancel(name: str | None) -> None:
     stopped = executor.cancel(folder)
     folder.journal.write(What.CANCELLED)
     found = read(folder)
-    click.echo(f"cancelled: {plural(stopped, 'case')} stopped; {_done(found)}")
+    click.echo(f"cancelled: {plural(stopped, 'case')} stopped; {done(found)}")
     if found.left:
-        click.echo(_resume(folder))
+        click.echo(to_resume(folder))
 
 
 @click.command()
@@ -109,14 +109,14 @@ def attach(name: str | None) -> int:
 
     FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
     """
-    from isobench.cli.sweep import carry_out
+    from isobench.cli.sweep_run import carry_out
     from isobench.system import locks
 
     folder = chosen(name)
     if not executor_of(folder).detaches:
         holder = locks.holder(folder.lock_file)
         if holder is None:
-            raise UsageError(f"no process works on {folder.path.name}", hint=_resume(folder))
+            raise UsageError(f"no process works on {folder.path.name}", hint=to_resume(folder))
         raise UsageError(
             f"only the process that runs {folder.path.name} shows its progress: {holder.in_words}",
             hint=f"How far it is: isobench sweep status {_reference(folder)}",
@@ -145,11 +145,11 @@ def show_commands(steps: Sequence[tuple[str, str]]) -> None:
         click.echo("\n" + "\n".join(aligned(steps)))
 
 
-def _done(found: Status) -> str:
+def done(found: Status) -> str:
     return f"{len(found.measured)} of {found.total} cases are measured, {found.left} left"
 
 
-def _resume(folder: SweepFolder) -> str:
+def to_resume(folder: SweepFolder) -> str:
     return f"go on: isobench sweep resume {_reference(folder)}"
 
 
@@ -157,15 +157,3 @@ def _reference(folder: SweepFolder) -> str:
     from isobench.sweeps import finding
 
     return finding.reference(folder)
-
-
-def interrupted(folder: SweepFolder) -> None:
-    """What to do after Ctrl-C."""
-    found: Any = read(folder)
-    if executor_of(folder).detaches and found.running:
-        click.echo(f"\nthe sweep goes on without this process: {_done(found)}", err=True)
-        for word, what in (("attach", "follow it"), ("cancel", "stop it")):
-            click.echo(f"{what}: isobench sweep {word} {_reference(folder)}", err=True)
-        return
-    click.echo(f"\ninterrupted; {_done(found)}", err=True)
-    click.echo(_resume(folder), err=True)
