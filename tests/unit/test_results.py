@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample_results import BLOCK, make, measured, save
+from sample_results import BLOCK, HOST, make, measured, save
 
 from isobench import results
 from isobench.analysis import GpuBlock, summarize, summarize_gpu
 from isobench.errors import ResultError
 from isobench.reports import details, table
 from isobench.reports.format import milliseconds, rate
-from isobench.results import Failed, Measured, Result
+from isobench.results import Failed, Measured, Provenance, Result
+from isobench.system.facts import BatchJob
 from isobench.workers import protocol
 
 
@@ -166,6 +167,17 @@ def test_a_table_without_torch_eager_compares_with_nothing() -> None:
 @pytest.mark.parametrize(("per_second", "text"), [(12345.6, "12,346"), (41.26, "41.3"), (2.0, "2.00"), (0.25, "0.250")])
 def test_rates_keep_their_digits(per_second: float, text: str) -> None:
     assert rate(per_second) == text
+
+
+def test_the_table_says_that_rows_come_from_several_machines_and_what_ran_beside_them() -> None:
+    job = BatchJob(system="slurm", job_id="17", node="n7", others_at_begin=("40 (8 CPUs)",), others_at_end=())
+    one = make("ort", measured(4.0), provenance=Provenance(host=HOST))
+    same = make("openvino", measured(4.0), provenance=Provenance(host=HOST))
+    other = make("torch-eager", measured(8.0), provenance=Provenance(host=HOST, batch=job))
+    text = table.run_table([one, other])
+    assert "several machines, which differ, too: ort on one (A CPU); torch-eager on n7 (A CPU)" in text
+    assert "torch-eager: other jobs were seen on n7 beside it: 40 (8 CPUs)" in text
+    assert "several machines" not in table.run_table([one, same])
 
 
 def test_what_was_set_aside_is_shown_beside_what_was_used() -> None:

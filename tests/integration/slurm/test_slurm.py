@@ -21,6 +21,8 @@ from isobench.environments import Environment
 from isobench.errors import UsageError
 from isobench.executors import sweep as engine
 from isobench.executors.slurm import SlurmExecutor, records
+from isobench.executors.slurm.nodes import Nodes
+from isobench.executors.slurm.options import Options
 from isobench.failures import FailureKind
 from isobench.planning.plan import SweepPlace
 from isobench.results import Failed, Measured, Result
@@ -28,6 +30,7 @@ from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
 from isobench.sweeps.task import Sweep, Task, keyed
 from isobench.system import devices
+from isobench.system.slurm import SlurmUnreachableError
 
 SCRIPTS = Path(__file__).parents[2] / "samples" / "scripts"
 QUICK = {"iterations": 100}
@@ -127,6 +130,53 @@ def members(value: Any, at: str = "") -> set[str]:
     if isinstance(value, list):
         return {at}.union(*(members(item, f"{at}[]") for item in value))
     return {at}
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"partition": "mian"}, r"no partition 'mian'; did you mean main\?", "Partitions: main"),
+        ({"constraint": "amx"}, "no node of partition main has the feature 'amx'", "loopback, n1-only, n2-only"),
+        ({"nodelist": "n[1-3]"}, "--slurm nodelist: main has no node n3", "sinfo -N"),
+        ({"exclude": "n[1-2]"}, "no node of partition main is left", "sinfo -N"),
+    ],
+)
+def test_options_that_no_node_fits_are_refused_before_anything_is_done(
+    slurm: slurm_world.Slurm, options: dict[str, str], message: str, hint: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
+        SlurmExecutor(options).check()
+    assert hint in refused.value.hint
+
+
+def test_a_node_that_lost_a_task_is_avoided_unless_there_is_no_other(slurm: slurm_world.Slurm) -> None:
+    def excluded(avoided: set[str], **options: str) -> tuple[str, ...]:
+        return Nodes(Options.of(options)).excluded(avoided)
+
+    assert excluded({"n1"}) == ("n1",)
+    assert excluded({"n1", "n2"}) == ()
+    assert excluded({"n1"}, exclude="n2") == ("n2",)
+    assert excluded(set(), nodelist="n1") == ("n2",)
+    slurm.run("scontrol", "update", "NodeName=n2", "State=DRAIN", "Reason=test")
+    assert excluded({"n1"}) == ()
+    slurm.run("scontrol", "update", "NodeName=n2", "State=RESUME")
+
+
+def test_what_sbatch_says_is_the_reason_and_without_slurm_nobody_guesses(
+    slurm: slurm_world.Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [task] = tasks(1, write_onnx(tmp_path / "relu.onnx"), **QUICK)
+    folder = a_sweep(tmp_path / "sweep", (task,), memory="900G")
+    with pytest.raises(UsageError, match="Slurm refused the job") as refused:
+        list(engine.run(folder, Console()))
+    assert "Memory specification can not be satisfied" in refused.value.details
+    executor = SlurmExecutor({})
+    assert executor.pending(folder) == {}
+    records.write(folder, records.new(folder, (records.Attempt(task=task.key, attempt=1, job="99"),), ()))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert executor.pending(folder) == {task.key: "perhaps running (job 99): Slurm doesn't answer"}
+    with pytest.raises(SlurmUnreachableError, match="Slurm doesn't answer: squeue failed"):
+        executor.cancel(folder)
 
 
 def test_a_night_of_twelve_with_a_crash_and_two_lost_nodes_has_every_result(
