@@ -173,3 +173,66 @@ def test_a_new_plugin_passes_its_own_test(site: Path, tmp_path: Path, home: Path
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
     assert "there is a runtime 'my-runtime' already" in output_of(site, "plugin", "new", "my-runtime", code=2)
+
+
+NIGHT_SHIFT = """
+from isobench.errors import UsageError
+from isobench.executors.local_sweep import LocalSweepExecutor
+
+
+class NightShift(LocalSweepExecutor):
+    def __init__(self, options):
+        super().__init__({})
+        if options.get("shift") != "late":
+            raise UsageError(f"no shift {options.get('shift')!r}", hint="The shifts are: late.")
+
+    def run(self, folder, tasks, progress):
+        progress.note(f"the late shift measures {len(tasks)} tasks")
+        yield from super().run(folder, tasks, progress)
+"""
+SETUP_CFG = """
+[metadata]
+name = night-shift
+version = 1.0
+[options]
+py_modules = night_shift
+[options.entry_points]
+isobench.executors =
+    night-shift = night_shift:NightShift
+    day-shift = a_module_that_nobody_has:DayShift
+"""
+SUITE = """
+schema = "isobench.suite/1"
+models = ["small.onnx"]
+device = "shared-cpu"
+executor = "night-shift"
+night-shift.shift = "late"
+[settings]
+iterations = 2
+warmup = 1
+threads = 1
+"""
+
+
+def test_an_executor_of_a_package_works_off_a_sweep_of_a_runtime_that_prepares_its_models_itself(
+    site: Path, model: Path, tmp_path: Path
+) -> None:
+    package = tmp_path / "night-shift"
+    package.mkdir()
+    (package / "night_shift.py").write_text(NIGHT_SHIFT)
+    (package / "setup.cfg").write_text(SETUP_CFG)
+    (package / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools"]\n')
+    install(site, package)
+    suite = model.with_name("night.toml")
+    suite.write_text(SUITE)
+    folder = tmp_path / "night"
+    output_of(site, "sweep", suite, "--output", folder)
+    [file] = (folder / "results").glob("*/result.json")
+    result = json.loads(file.read_text())
+    assert (result["runtime"]["name"], result["outcome"]["status"]) == ("shared-ort", "measured")
+    refused = output_of(site, "sweep", suite, "--executor-option", "shift=early", code=2)
+    assert "no shift 'early'" in refused
+    broken = output_of(site, "sweep", suite, "--executor", "day-shift", code=2)
+    assert "the executor 'day-shift' of night-shift 1.0 can't be loaded: ModuleNotFoundError" in broken
+    unknown = output_of(site, "sweep", suite, "--executor", "nightshift", code=2)
+    assert "unknown executor 'nightshift'; did you mean night-shift?" in unknown
