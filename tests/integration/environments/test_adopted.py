@@ -98,7 +98,7 @@ def test_two_who_adopt_at_once_take_turns(world: World, venv: Path) -> None:
     while not marks.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     adopters.append(world.start("adopt", "tiny", str(other), log=logs[1]))
-    waiting = f"waiting for another isobench (pid {adopters[0].pid})"
+    waiting = f"the environment tiny is in use by pid {adopters[0].pid} "
     while waiting not in logs[1].read_text() and adopters[1].poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     go.touch()

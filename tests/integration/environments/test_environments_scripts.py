@@ -10,7 +10,8 @@ from environment_world import RunPython, World
 
 from isobench import environments, paths
 from isobench.environments import Spec
-from isobench.errors import ModelError, ProvisionError
+from isobench.errors import LockError, ModelError, ProvisionError
+from isobench.failures import FailureKind
 
 pytestmark = pytest.mark.integration
 
@@ -155,8 +156,9 @@ def test_a_damaged_lock_of_the_base_is_refused_with_the_command_that_makes_it(
 def test_a_home_below_a_file_is_reported(world: World, for_script: ForScript, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.root / "file").touch()
     monkeypatch.setenv("ISOBENCH_HOME", str(world.root / "file" / "home"))
-    with pytest.raises(ProvisionError, match="Not a directory") as caught:
+    with pytest.raises(LockError, match="Not a directory") as caught:
         for_script("gamma")
+    assert caught.value.kind == FailureKind.ENVIRONMENT
     assert "ISOBENCH_HOME" in caught.value.hint
 
 
