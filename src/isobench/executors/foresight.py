@@ -48,6 +48,7 @@ class _Stock:
         self.environments: dict[str, None] = {}
         self.builds: dict[str, None] = {}
         self.found: dict[str, tuple[Build, ...] | None] = {}
+        self.ready: dict[Spec, Environment] = {}
 
 
 class _Refusing:
@@ -96,12 +97,14 @@ class _Foresight(Cases):
         """Raises:
         _NotMadeError: it isn't installed.
         """
-        chosen = environments.choose(spec, note=lambda _note: None)
-        found = environments.find(chosen)
-        if found is None:
-            self._stock.environments[chosen.name] = None
-            raise _NotMadeError(chosen.name)
-        return found
+        if spec not in self._stock.ready:
+            chosen = environments.choose(spec, note=lambda _note: None)
+            found = environments.find(chosen)
+            if found is None:
+                self._stock.environments[chosen.name] = None
+                raise _NotMadeError(chosen.name)
+            self._stock.ready[spec] = found
+        return self._stock.ready[spec]
 
     def builds(self, state: State, *, onnx: bool) -> tuple[Build, ...]:
         """Raises:

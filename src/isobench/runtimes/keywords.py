@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +44,8 @@ class Keyword:
         return f"{self.name} ({'; '.join(notes)})" if notes else self.name
 
 
-def keywords(takes: Callable[..., Any]) -> tuple[list[Keyword], bool]:
+@cache
+def keywords(takes: Callable[..., Any]) -> tuple[tuple[Keyword, ...], bool]:
     """The keywords of a class or a function, and whether it takes any other keyword as well."""
     target = takes.__init__ if isinstance(takes, type) else takes  # type: ignore[misc] # a class's own, not an instance's
     try:
@@ -58,7 +60,7 @@ def keywords(takes: Callable[..., Any]) -> tuple[list[Keyword], bool]:
         elif parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
             kind = parameter.annotation if declared else hints.get(parameter.name, Any)
             found.append(Keyword(name=parameter.name, kind=kind, default=parameter.default))
-    return found, open_ended
+    return tuple(found), open_ended
 
 
 def from_words(words: Iterable[str]) -> dict[str, Any]:
