@@ -3,8 +3,8 @@
 cases    a sweep of warm cases (`isobench sweep resume`) against as many bare scripts (bare.py) one after the other, in
          pairs of random, seeded order; the CPU time of the host alone is read at its end
 plan     a suite of 1,000 tasks: read, checked and frozen; `isobench sweep --dry-run`; `isobench sweep status`
-memory   the resident memory of the host after each tenth of a sweep of 500 cases, and the time of each tenth; then
-         `status` and `resume` of that sweep
+memory   the resident memory of the host after each tenth of a sweep of 500 cases, the time of each tenth and the host's
+         share of it; then `status` and `resume` of that sweep
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from isobench.preflight import sweep as preflight
 from isobench.sweeps.folder import SweepFolder
 
 BARE = Path(__file__).with_name("bare.py")
-PARTS = 10
+PARTS = ("cases", "plan", "memory")
+TENTHS = 10
 PLANNED = 1000
 
 # The command `isobench` with the CPU time of its process, without that of its workers, as the last line.
@@ -61,6 +62,7 @@ print(len(sweep.tasks), planned - started, time.perf_counter() - planned)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="(default: all of them)")
     parser.add_argument("--pairs", type=int, default=7, help="(default: 7)")
     parser.add_argument("--cases", type=int, default=20, help="of each of these sweeps (default: 20)")
     parser.add_argument("--memory-cases", type=int, default=500, help="of the longest sweep (default: 500)")
@@ -74,10 +76,14 @@ def main() -> None:
         (root / "home" / "environments").symlink_to(environments)
         os.environ["ISOBENCH_HOME"] = str(root / "home")
         model = models.save("tiny-mlp", root)
-        pairs = _pairs(root, model, python, options)
-        planning = _planning(root)
-        memory = _memory(root, options.memory_cases)
-    common.report("sweeps", {"cases": options.cases, "pairs": pairs, "planning_s": planning, "memory": memory})
+        found: dict[str, object] = {"cases": options.cases}
+        if "cases" in options.parts:
+            found["pairs"] = _pairs(root, model, python, options)
+        if "plan" in options.parts:
+            found["planning_s"] = _planning(root)
+        if "memory" in options.parts:
+            found["memory"] = _memory(root, options.memory_cases)
+    common.report("sweeps", found)
 
 
 def _pairs(root: Path, model: Path, python: Path, options: argparse.Namespace) -> list[dict[str, float]]:
@@ -137,7 +143,8 @@ def _memory(root: Path, cases: int) -> dict[str, list[float]]:
     suite = _suite(root / "long.toml", "tiny-mlp.onnx", "iterations = 1, warmup = 1", repeat=cases)
     folder = SweepFolder.create(preflight.sweep(suite_file.load(suite)), root / "long")
     command = [common.isobench_command(), "sweep", "resume", str(folder.path)]
-    memory_mb, times_s, ends = [], [time.perf_counter()], [cases * part // PARTS for part in range(1, PARTS + 1)]
+    cpu_s = [0.0]
+    memory_mb, times_s, ends = [], [time.perf_counter()], [cases * part // TENTHS for part in range(1, TENTHS + 1)]
     host = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert host.stderr is not None
     ended = 0
@@ -145,16 +152,24 @@ def _memory(root: Path, cases: int) -> dict[str, list[float]]:
         ended += line.startswith("[")
         if ended in ends[len(memory_mb) :][:1]:
             memory_mb.append(_resident_mb(host.pid))
+            cpu_s.append(_cpu_s(host.pid))
             times_s.append(time.perf_counter())
-    if host.wait() or len(memory_mb) != PARTS:
+    if host.wait() or len(memory_mb) != TENTHS:
         sys.exit(f"the sweep of {cases} cases exited with {host.returncode} after {ended}")
-    parts_s = [after - before for before, after in itertools.pairwise(times_s)]
-    print(f"{cases} cases, each tenth: MB {', '.join(f'{one:.1f}' for one in memory_mb)}")
-    print(f"{'':{len(str(cases))}}        seconds {', '.join(f'{one:.1f}' for one in parts_s)}")
+    parts_s, host_s = ([after - before for before, after in itertools.pairwise(each)] for each in (times_s, cpu_s))
+    print(f"{cases} cases, each tenth:")
+    for name, values in (("MB", memory_mb), ("seconds", parts_s), ("host's CPU seconds", host_s)):
+        print(f"  {name:18} {', '.join(f'{one:.1f}' for one in values)}")
     status_s = _seconds([common.isobench_command(), "sweep", "status", str(folder.path)])
     resume_s = _seconds(command)
     print(f"{cases} cases, all done: status {status_s:.2f} s, resume {resume_s:.2f} s")
-    return {"memory_mb": memory_mb, "parts_s": parts_s, "status_s": [status_s], "resume_s": [resume_s]}
+    return {
+        "memory_mb": memory_mb,
+        "parts_s": parts_s,
+        "host_s": host_s,
+        "status_s": [status_s],
+        "resume_s": [resume_s],
+    }
 
 
 def _suite(file: Path, model: str, settings: str, *, repeat: int) -> Path:
@@ -187,6 +202,11 @@ def _seconds(command: list[str]) -> float:
 def _resident_mb(pid: int) -> float:
     text = Path(f"/proc/{pid}/status").read_text()
     return int(text.partition("VmRSS:")[2].split()[0]) / 1000
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _save_dynamic(file: Path) -> None:
