@@ -107,7 +107,7 @@ def test_the_status_shows_what_is_done_and_what_runs(folder: SweepFolder) -> Non
     lines = [line.split(maxsplit=1) for line in text.splitlines()]
     assert lines[0] == ["night"]
     assert ["measured", "1 of 3: 1 clean"] in lines
-    assert ["running", "net on ort (batch=8), pid 7"] in lines
+    assert ["now", "net on ort (batch=8), pid 7"] in lines
     assert any(line[0] == "left" and line[1].startswith("2, about ") for line in lines)
 
 

@@ -11,7 +11,7 @@ from isobench.failures import FailureKind
 from isobench.sweeps import status
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
-from isobench.sweeps.outcomes import Outcomes
+from isobench.sweeps.outcomes import Machine, Outcomes
 from isobench.sweeps.status import Status
 
 TASKS = [sample_sweeps.task("net", case_key=f"k{batch}", axes={"batch": batch}) for batch in range(5)]
@@ -82,6 +82,13 @@ def test_before_it_is_prepared_the_requested_tasks_count(tmp_path: Path) -> None
     made = SweepFolder.create(sample_sweeps.sweep(*TASKS), tmp_path / "night")
     found = read(made)
     assert (found.total, found.left, found.prepared) == (5, 5, False)
+
+
+def test_results_of_another_machine_do_not_count(folder: SweepFolder) -> None:
+    here = Outcomes.read(folder, machine=Machine(hostname="another", cpu="A CPU"))
+    found = status.read(folder, here, {})
+    assert (found.left, found.foreign, len(found.rows)) == (5, 4, 0)
+    assert read(folder).foreign == 0
 
 
 def test_a_look_at_a_sweep_changes_nothing_in_its_folder(folder: SweepFolder) -> None:

@@ -95,9 +95,12 @@ def cancel(name: str | None) -> None:
             hint=f"What became of it: isobench sweep status {_reference(folder)}",
         )
     stopped = executor.cancel(folder)
-    folder.journal.write(What.CANCELLED)
     found = read(folder)
-    click.echo(f"cancelled: {plural(stopped, 'case')} stopped; {done(found)}")
+    if stopped:
+        folder.journal.write(What.CANCELLED)
+    nothing = "nothing was at work" if executor.detaches else "stopped between two cases"
+    what = f"cancelled, {plural(stopped, 'case')} stopped" if stopped else nothing
+    click.echo(f"{what}: {done(found)}")
     if found.left:
         click.echo(to_resume(folder))
 

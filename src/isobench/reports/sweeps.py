@@ -89,6 +89,7 @@ def status_text(folder: SweepFolder, status: Status) -> str:
             ("measured", f"{len(status.measured)} of {status.total}" + (f": {measured}" if measured else "")),
             ("failed", f"{len(status.failed)}" if status.failed else ""),
             ("left", f"{status.left}{left_s}" + ("" if status.prepared else "; its models are not built yet")),
+            ("not counted", f"{status.foreign} results of other machines" if status.foreign else ""),
             ("tried again", f"{again}, up to {max(status.attempts.values())} times" if status.attempts else ""),
             ("at work", status.holder),
             *_running(status),
@@ -102,11 +103,11 @@ def status_text(folder: SweepFolder, status: Status) -> str:
 
 def _running(status: Status) -> list[tuple[str, str]]:
     lines = [
-        ("running", f"{one.label}, {one.where}" + (f", since {_local_time(one.since)}" if one.since else ""))
+        ("now", f"{one.label}, {one.where}" + (f", since {_local_time(one.since)}" if one.since else ""))
         for one in status.running[:MOST_RUNNING]
     ]
     more = len(status.running) - MOST_RUNNING
-    return [*lines, *([("running", f"and {more} more")] if more > 0 else [])]
+    return [*lines, *([("now", f"and {more} more")] if more > 0 else [])]
 
 
 def status_json(folder: SweepFolder, status: Status) -> dict[str, Any]:

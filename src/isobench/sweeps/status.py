@@ -35,8 +35,9 @@ class Status:
     """How far a sweep is. `rows` are the Results that count, one a case; `total` and `left` are numbers of cases.
 
     `prepared`: all environments and builds are made; before, `total` may change, since a script may call several
-    models. `estimate` is of what is left, if as many run side
-    by side as now. `holder` is the process that works on it, in words; "" if there is none.
+    models. Of the cases that are left, `foreign` have Results of other machines, which don't count here. `estimate` is
+    of what is left, if as many run side by side as now. `holder` is the process that works on it, in words; "" if there
+    is none.
     """
 
     total: int
@@ -46,6 +47,7 @@ class Status:
     running: tuple[Running, ...]
     attempts: Mapping[str, int]
     estimate: Estimate
+    foreign: int = 0
     holder: str = ""
 
     @property
@@ -86,11 +88,16 @@ def read(folder: SweepFolder, outcomes: Outcomes, pending: Mapping[str, str]) ->
     found = [(task, outcomes.of(task)) for task in tasks]
     counted = [rows[one.id] for _, each in found for one in each if one is not None and one.id in rows]
     left = [*outcomes.left(tasks, Retry.NONE)]
+    there = {(row.task, row.label) for row in rows.values()}
+    missing = [
+        (task.key, name) for task, each in found for name, one in zip(task.runtimes, each, strict=True) if not one
+    ]
     running = tuple(_running(tasks, pending, events))
     estimate = history.stored(rows.values()).of(left) if left else Estimate()
     return Status(
         total=sum(len(each) for _, each in found),
-        left=sum(one is None for _, each in found for one in each),
+        left=len(missing),
+        foreign=sum(one in there for one in missing),
         prepared=prepared is not None,
         rows=tuple(counted),
         running=running,
