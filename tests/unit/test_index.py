@@ -267,6 +267,17 @@ def test_a_home_that_is_read_only_is_read(many: Path, tmp_path: Path) -> None:
         cached.chmod(0o755)
 
 
+def test_a_node_reads_the_index_and_what_is_new_and_writes_nothing(many: Path) -> None:
+    content = stored().read_bytes()
+    results.save(named(1), root=many)
+    shutil.rmtree(many / named(0).id)
+    assert [one.name for one in index.rows(many, read_only=True)] == newest_first(many)
+    assert stored().read_bytes() == content
+    stored().unlink()
+    assert [one.name for one in index.rows(many, read_only=True)] == newest_first(many)
+    assert not [*paths.index("x").parent.iterdir()]
+
+
 def test_several_processes_that_find_no_index_all_answer_and_leave_one(many: Path) -> None:
     stored().unlink()
     code = "index.CHUNK = 20\nprint(*[one.name for one in index.rows(root)])"

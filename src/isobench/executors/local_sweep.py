@@ -27,15 +27,18 @@ PATIENCE_S = 5.0
 """How long a process has to end after a signal."""
 
 
-def run_task(folder: SweepFolder, task: Task, *, attempt: int = 1, progress: Progress) -> Iterator[SavedResult]:
+def run_task(
+    folder: SweepFolder, task: Task, *, attempt: int = 1, shared: bool = False, progress: Progress
+) -> Iterator[SavedResult]:
     """Measure a task on this machine, its Results in the sweep's folder; each is saved before it is yielded.
 
     A Case that this attempt has measured already, before its process was lost, isn't measured again. Interleaved Cases
-    are measured together or not at all. A Case that isn't what it was when the task was frozen fails.
+    are measured together or not at all. A Case that isn't what it was when the task was frozen fails. `shared`: other
+    nodes measure other tasks at the same time, so none of them writes to a database.
     """
     from isobench.results import index
 
-    rows = index.rows(folder.results, task=task.key)
+    rows = index.rows(folder.results, task=task.key, read_only=shared)
     stored = {row.label: row.name for row in rows if row.attempt == attempt}
     yield from _measured(folder, task.at(attempt), stored, progress)
 

@@ -62,13 +62,22 @@ Report = Callable[[str], None]
 class Index:
     """The Results of one folder. `Index(root)` brings the index up to date; use it with `with`.
 
-    `only` names some of its folders, which are then all that there is. `progress` is called while many files are read,
+    `only` names some of its folders, which are then all that there is. `read_only`: what the stored index lacks is read
+    and not stored, as it must be where many nodes share a file system. `progress` is called while many files are read,
     at most once a second.
     """
 
-    def __init__(self, root: Path | None = None, progress: Report | None = None, *, only: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        root: Path | None = None,
+        progress: Report | None = None,
+        *,
+        only: Sequence[str] = (),
+        read_only: bool = False,
+    ) -> None:
         self.root = root or paths.results()
         self._only = only
+        self._read_only = read_only
         self._progress = progress
         self._file = paths.index(files.sha256_of(os.fsencode(os.path.realpath(self.root)))[:24])
         self._connection = self._opened()
@@ -131,7 +140,7 @@ class Index:
                 return [read(row) for row in self._connection.execute(statement, values).fetchall()]
             except (sqlite3.Error, ValueError, TypeError) as error:  # another process is writing, or it is corrupted
                 self._connection.close()
-                if not _is_in_use(error):
+                if not (self._read_only or _is_in_use(error)):
                     _remove(self._file)
                 self._connection = recover()
         return [read(row) for row in self._connection.execute(statement, values).fetchall()]
@@ -139,7 +148,7 @@ class Index:
     def _opened(self) -> sqlite3.Connection:
         if self._only or _has_fewer(self.root, SMALL):
             return self._in_memory(from_files=True)
-        for _ in range(2):
+        for _ in range(0 if self._read_only else 2):
             try:
                 return self._up_to_date(_in_file(self._file))
             except (sqlite3.Error, OSError) as error:
@@ -219,14 +228,21 @@ class Index:
         _write(self._connection, _STORE, new)
 
 
-def rows(root: Path | None = None, *, limit: int = 0, progress: Report | None = None, **wanted: str) -> Iterator[Row]:
+def rows(
+    root: Path | None = None,
+    *,
+    limit: int = 0,
+    progress: Report | None = None,
+    read_only: bool = False,
+    **wanted: str,
+) -> Iterator[Row]:
     """The Rows of a folder of results that are wanted (`Wanted`), newest first, at most `limit` (0: all).
 
     Raises:
         TypeError: `Wanted` has no such member.
     """
     which = Wanted(**wanted)
-    with Index(root, progress) as index:
+    with Index(root, progress, read_only=read_only) as index:
         yield from index.rows(index.names(which, limit=limit), which)
 
 

@@ -47,7 +47,7 @@ def measure(
 
         exclusive = Options.of(folder.sweep.options).exclusive
         with batch.looking_around(exclusive=exclusive):
-            yield from run_task(folder, task, attempt=attempt, progress=progress)
+            yield from run_task(folder, task, attempt=attempt, shared=True, progress=progress)
 
 
 def prepare(path: Path, *, plan: str, progress: Progress) -> None:
