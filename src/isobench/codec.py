@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,38 +25,51 @@ def decode(kind: Any, value: Any, where: str, *, is_open: bool = False) -> Any:
     Raises:
         ValueError: it doesn't fit; the message says where.
     """
-    if kind is Any:
-        return value
-    if is_dataclass(kind):
-        return _decode_record(kind, value, where, is_open)
-    origin, arguments = _parts(kind)
-    if origin in {types.UnionType, typing.Union}:
-        return _decode_union(arguments, value, where, is_open)
-    if origin is tuple:
-        items = enumerate(_typed(list, value, where))
-        return tuple(decode(arguments[0], item, f"{where}[{n}]", is_open=is_open) for n, item in items)
-    if origin is not None and issubclass(origin, Mapping):
-        members = _typed(dict, value, where).items()
-        return {name: decode(arguments[1], item, f"{where}.{name}", is_open=is_open) for name, item in members}
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return _decode_member(kind, value, where)
-    return _decode_plain(kind, value, where)
+    return _decoder(kind)(value, where, is_open)
 
 
 @cache
-def _parts(kind: Any) -> tuple[Any, tuple[Any, ...]]:
-    """The origin and the arguments of a generic type."""
-    return typing.get_origin(kind), typing.get_args(kind)
+def _decoder(kind: Any) -> Callable[[Any, str, bool], Any]:
+    """The function for a type, given the value, `where` and `is_open`: to find it takes longer than to call it."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return lambda value, _where, _is_open: value
+    if is_dataclass(kind):
+        return partial(_decode_record, kind)
+    if origin in {types.UnionType, typing.Union}:
+        return partial(_decode_union, arguments)
+    if origin is tuple:
+        return partial(_decode_items, arguments[0])
+    if origin is not None and issubclass(origin, Mapping):
+        return partial(_decode_mapping, arguments[1])
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return partial(_decode_member, kind)
+    return partial(_decode_plain, kind)
 
 
-def _decode_plain(kind: Any, value: Any, where: str) -> Any:
+def _decode_items(kind: Any, value: Any, where: str, is_open: bool) -> tuple[Any, ...]:
+    items = _typed(list, value, where)
+    if kind in {str, int, float} and set(map(type, items)) <= {kind}:  # long ones are
+        return tuple(items)
+    decoded = _decoder(kind)
+    return tuple(decoded(item, f"{where}[{place}]", is_open) for place, item in enumerate(items))
+
+
+def _decode_mapping(kind: Any, value: Any, where: str, is_open: bool) -> dict[str, Any]:
+    decoded = _decoder(kind)
+    return {name: decoded(item, f"{where}.{name}", is_open) for name, item in _typed(dict, value, where).items()}
+
+
+def _decode_plain(kind: Any, value: Any, where: str, _is_open: bool) -> Any:
+    if type(value) is kind:
+        return value
     if kind is Path:
         return Path(_typed(str, value, where))
     return float(value) if kind is float and type(value) is int else _typed(kind, value, where)
 
 
 class _Member(typing.NamedTuple):
-    kind: Any
+    decode: Callable[[Any, str, bool], Any]
     is_required: bool
     is_open: bool
 
@@ -67,7 +80,7 @@ def _members(kind: Any) -> Mapping[str, _Member]:
     hints = typing.get_type_hints(kind)
     return {
         entry.name: _Member(
-            kind=hints[entry.name],
+            decode=_decoder(hints[entry.name]),
             is_required=entry.default is MISSING and entry.default_factory is MISSING,
             is_open=bool(entry.metadata.get("open")),
         )
@@ -88,7 +101,7 @@ def _decode_record(kind: Any, value: Any, where: str, is_open: bool) -> Any:
     if problems:
         raise ValueError(f"{where}: {'; '.join(problems)}")
     values = {
-        name: decode(member.kind, given[name], f"{where}.{name}", is_open=is_open or member.is_open)
+        name: member.decode(given[name], f"{where}.{name}", is_open or member.is_open)
         for name, member in known.items()
         if name in given
     }
@@ -107,10 +120,10 @@ def _decode_union(kinds: tuple[Any, ...], value: Any, where: str, is_open: bool)
         options = [kind for kind in options if is_dataclass(kind) and status == _default(kind, "status")]
         if not options:
             raise ValueError(f"{where}.status is {status!r}")
-    return decode(options[0], value, where, is_open=is_open)
+    return _decoder(options[0])(value, where, is_open)
 
 
-def _decode_member(kind: type[Enum], value: Any, where: str) -> Enum:
+def _decode_member(kind: type[Enum], value: Any, where: str, _is_open: bool) -> Enum:
     try:
         return kind(value)
     except ValueError:
