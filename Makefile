@@ -8,7 +8,7 @@ ENVS     ?= ort torch
 TESTS    ?= tests
 # Processes that run tests; each file of tests runs in one of them.
 PROCESSES ?= 2
-BENCH    ?= overhead bias host_time repeatability comparisons conda deep_networks kills sweeps
+BENCH    ?= overhead bias host_time repeatability comparisons conda deep_networks kills sweeps listing
 
 # How environments are installed: conda, venv, container, adopted, or auto (conda if its channel answers, else venv).
 ifdef PROVIDER
@@ -48,7 +48,7 @@ docs: $(HOST)  ## write what is generated: tables of result-schema.md and suites
 envs: $(HOST)  ## create every environment that this machine can use (PROVIDER=conda, venv)
 	$(BIN)/isobench env create --all
 
-bench: $(HOST)  ## benchmark isobench itself (BENCH): overhead, bias, host time, repeatability, comparisons, conda, deep_networks, kills, sweeps; one hour
+bench: $(HOST)  ## benchmark isobench itself (BENCH): overhead, bias, host time, repeatability, comparisons, conda, deep_networks, kills, sweeps, listing; one hour
 	$(BIN)/isobench env create ort
 	for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit; done
 
