@@ -28,7 +28,7 @@ MEASURING = {
     "test_sequences.py",
     "test_suites.py",
     "test_sweep_command.py",
-    "test_sweeps.py",
+    "test_sweep_engine.py",
     "test_variants.py",
 }
 
