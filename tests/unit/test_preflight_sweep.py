@@ -413,6 +413,11 @@ def test_an_enormous_matrix_is_refused_before_it_is_expanded(folder: Path) -> No
     assert error.message == "suite.toml, line 4: the matrix has 100,000,000 combinations; a suite may have 100,000"
 
 
+def test_too_many_repeats_are_refused(folder: Path) -> None:
+    error = error_of(folder, 'models = ["a.py", "b.py"]\nrepeat = 60000')
+    assert error.message == "suite.toml, line 3: these are 120,000 tasks; a suite may have 100,000"
+
+
 def test_the_name_of_a_sweep_has_its_time_or_is_given(folder: Path) -> None:
     made = swept(folder, 'models = "a.py"')
     assert made.name.startswith("suite-2")

@@ -160,6 +160,8 @@ def test_a_dotted_axis_may_be_written_with_or_without_quotes(tmp_path: Path, tex
         ("[matrix]\nbatch = []", 4, "matrix.batch is empty: it must have at least one value, or be left out"),
         ("[matrix]\nbatch = [1,\n{ a = 1 }]", 5, "matrix.batch[2] must be a number, text, true or false, got a table"),
         ("[matrix]\nbatch = [nan]", 4, "matrix.batch[1] must be a number"),
+        ("[matrix]\nbatch = [-inf]", 4, "matrix.batch[1] must be a number"),
+        ("[settings]\nmin-time = inf", 4, "min-time must be finite, got inf"),
         ("[matrix]\n'a b' = [1]", 4, '"a b" can\'t be the name of an axis'),
         ("[matrix]\na.b.c = [1]", 4, "must be a number, text, true or false, got a table"),
         ("[matrix]\nbatch = [1]\nrepeat = 2", 5, "an axis can't be called 'repeat'"),
@@ -224,9 +226,11 @@ def test_all_errors_of_a_file_are_listed_in_the_order_of_its_lines(tmp_path: Pat
     ("text", "line", "message"),
     [
         ("models = [\n'a.py'\n", 2, "Unclosed array"),
-        ("a = 1\na = 2\n", 2, "a key or table is given twice"),
-        ("[a]\nb = 1\n[a]\nc = 1\n", 3, "a key or table is given twice"),
-        ("a = {b = 1, b = 2}\n", 1, "a key or table is given twice"),
+        ("a = 1\na = 2\n", 2, "a is given twice"),
+        ("[a.b]\nc = 1\n[a.b]\nd = 1\n", 3, "a.b is given twice"),
+        ("a = {b = 1, b = 2}\n", 1, "b is given twice"),
+        ("models = ['a.py']\n[[models]]\npath = 'b.py'\n", 2, "models is given twice"),
+        (f"a = {'1' * 5000}\n", 1, "not valid TOML"),
         ("a = 1\nb = yes\n", 2, "not valid TOML: Invalid value"),
         ("models: [a.py]\n", 1, "not valid TOML"),
         ('a = "x\ny"\n', 1, "not valid TOML"),
@@ -236,6 +240,10 @@ def test_what_is_no_toml_is_refused_with_its_line(tmp_path: Path, text: str, lin
     error = refused(tmp_path, text)
     assert error.message.startswith(f"suite.toml, line {line}: ")
     assert message in error.message
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    assert "nested too deeply" in refused(tmp_path, f"a = {'[' * 5000}{']' * 5000}").message
 
 
 def test_yaml_is_recognized(tmp_path: Path) -> None:

@@ -40,9 +40,11 @@ def load(path: str | Path) -> Suite:
     text = _decoded(given, content)
     try:
         value = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        lines = toml_lines.lines(text)
+    except ValueError as error:  # a TOMLDecodeError; or a number of too many digits
         raise _syntax_error(given, text, str(error)) from None
-    lines = toml_lines.lines(text)
+    except RecursionError:
+        raise SuiteError(f"{given.name}: its lists or tables are nested too deeply") from None
     reader = _Reader(given, value, lines, tuple(one.name for one in plugins.executors()))
     return reader.suite(sha256=files.sha256_of(content))
 
@@ -83,7 +85,8 @@ def _syntax_error(path: Path, text: str, reason: str) -> SuiteError:
     what = _LINE.sub("", reason).removesuffix(" (at end of document)")
     hint = ""
     if any(what.startswith(beginning) for beginning in _TWICE):
-        what = f"a key or table is given twice ({what})"
+        keys = re.findall(r"'([^']*)'", what) or [text.splitlines()[line - 1].partition("=")[0].strip()]
+        what = f"{'.'.join(keys)} is given twice"
     elif path.suffix in {".yaml", ".yml", ".json"}:
         hint = f"A suite is a TOML file, {path.name} looks like another format. See docs/suites.md."
     elif what == "Invalid value":

@@ -6,6 +6,7 @@ what is wrong to `Problems` with its place.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -206,7 +207,7 @@ class Scalar:
     def read(self, value: Any, place: Place, problems: Problems) -> Any:
         if isinstance(value, list) and self.lists:
             return tuple(Scalar(lists=False).read(one, (*place, count), problems) for count, one in enumerate(value))
-        if not isinstance(value, bool | int | float | str) or value != value:  # noqa: PLR0124 - nan
+        if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
             problems.must_be(place, "a number, text, true or false", value)
             return None
         return value

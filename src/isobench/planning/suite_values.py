@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -92,6 +93,8 @@ def setting(option: Option, value: Any, *, is_made: bool = False) -> Any:
     """
     try:
         value = _of_kind(option, value, is_made=is_made)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"must be finite, got {value}")
         option.check(value)
     except ValueError as error:
         raise UsageError(f"{name(option)} {error}") from None

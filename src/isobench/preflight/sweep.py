@@ -20,7 +20,7 @@ from isobench.planning.suite import RANDOM, Suite
 from isobench.planning.toml_lines import Place
 from isobench.preflight import plan
 from isobench.preflight.collected import Errors
-from isobench.preflight.expansion import Combination, expand
+from isobench.preflight.expansion import MOST, Combination, expand
 from isobench.preflight.filling import Filler
 from isobench.preflight.targets import Targets
 from isobench.runtimes import registry
@@ -178,6 +178,8 @@ class _Preflight:
         suite = self._suite
         command = plan.command()
         groups = self._interleaved(ready) if suite.interleave else [[one] for one in ready]
+        if len(groups) * suite.repeat > MOST:
+            raise suite.error(("repeat",), f"these are {len(groups) * suite.repeat:,} tasks; a suite may have {MOST:,}")
         tasks = [
             self._task(group, SweepPlace(sweep=called, task="", repeat=repeat), command)
             for repeat in range(1, suite.repeat + 1)
