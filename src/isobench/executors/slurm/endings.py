@@ -60,8 +60,8 @@ class Ending:
         why = self.refusal.partition("\n")[0] or _WORDS.get(self.state, f"its state is {self.state}")
         return f"job {self.job}{where} ended without a result: {why}"
 
-    def error(self, tries: int, time_limit: int | None) -> IsobenchError:
-        """The failure of a task that isn't tried again."""
+    def error(self, tries: int, time_limit: int | None, sweep: str) -> IsobenchError:
+        """The failure of a task that isn't tried again. `sweep` is how commands name the sweep."""
         if self.state == "TIMEOUT":
             limit = f"of {time_limit} min" if time_limit else "of its partition"
             return IsobenchError(
@@ -82,7 +82,7 @@ class Ending:
             f"lost {times}; {self.sentence}",
             kind=FailureKind.LOST,
             details=self.evidence,
-            hint="Measure it again: isobench sweep retry FOLDER --retry infrastructure",
+            hint=f"Measure it again: isobench sweep retry {sweep} --retry infrastructure",
         )
 
 

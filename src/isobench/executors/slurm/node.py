@@ -14,6 +14,7 @@ from isobench.executors.slurm import submitting
 from isobench.executors.slurm.arrivals import Arrivals
 from isobench.executors.slurm.endings import REFUSED
 from isobench.executors.slurm.options import Options
+from isobench.sweeps import finding
 from isobench.sweeps.folder import SWEEP_FILE, SweepFolder
 from isobench.sweeps.journal import What
 
@@ -99,7 +100,8 @@ def _task(folder: SweepFolder, key: str) -> Task:
     found = next((task for task in folder.tasks() or () if task.key == key), None)
     if found is None:
         raise UsageError(
-            f"the sweep in {folder.path} has no task {key}", hint="List them: isobench sweep status FOLDER"
+            f"the sweep in {folder.path} has no task {key}",
+            hint=f"List them: isobench sweep status {finding.reference(folder)}",
         )
     return found
 

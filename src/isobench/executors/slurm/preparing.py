@@ -18,6 +18,7 @@ from isobench.executors.slurm import endings, records, submitting
 from isobench.executors.slurm.nodes import Nodes
 from isobench.executors.slurm.options import Options
 from isobench.failures import FailureKind
+from isobench.sweeps import finding
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.task import Task
 from isobench.system import devices, files, slurm
@@ -106,7 +107,7 @@ def _wait(folder: SweepFolder, submission: records.Submission, options: Options,
                     f"the sweep can't be prepared: {ending.sentence}",
                     kind=FailureKind.LOST,
                     details=ending.evidence,
-                    hint="Nothing was measured. When that is fixed: isobench sweep resume FOLDER",
+                    hint=f"Nothing was measured. When that is fixed: isobench sweep resume {finding.reference(folder)}",
                 )
         time.sleep(options.poll)
 

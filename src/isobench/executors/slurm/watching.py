@@ -18,6 +18,7 @@ from isobench.executors.slurm.arrivals import Arrivals
 from isobench.executors.slurm.nodes import Nodes
 from isobench.executors.slurm.options import Options
 from isobench.executors.slurm.records import Attempt, Submission
+from isobench.sweeps import finding
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
 from isobench.system import slurm
@@ -215,7 +216,9 @@ class Watch:
         from isobench.executors.local import LocalExecutor
 
         plan = replace(task.at(attempt.attempt).plan, results=self._folder.results)
-        for _ in LocalExecutor().failed(plan, ending.error(tries, self._options.time), self._progress):
+        for _ in LocalExecutor().failed(
+            plan, ending.error(tries, self._options.time, finding.reference(self._folder)), self._progress
+        ):
             pass
         yield from self._arrivals.new()
 
@@ -229,7 +232,8 @@ class Watch:
         raise UsageError(
             f"isobench can't measure on the nodes: {ending.sentence}",
             details=ending.evidence,
-            hint="The other jobs are cancelled. When that is fixed: isobench sweep resume FOLDER",
+            hint="The other jobs are cancelled. When that is fixed: "
+            f"isobench sweep resume {finding.reference(self._folder)}",
         )
 
 
