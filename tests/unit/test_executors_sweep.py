@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -59,7 +60,9 @@ class Cluster:
     def run(self, folder: SweepFolder, tasks: Sequence[Task], progress: Progress) -> Iterator[SavedResult]:
         for task in tasks:
             self.working_folders.append(os.getcwd())  # noqa: PTH109 - text
-            result = sample_sweeps.save(folder, task, self.outcomes.get(task.plan.models[0].name, MEASURED))
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            outcome = self.outcomes.get(task.plan.models[0].name, MEASURED)
+            result = sample_sweeps.save(folder, task, outcome, started_at=now)
             yield SavedResult(result=result, folder=folder.results / result.id)
 
     def pending(self, folder: SweepFolder) -> Mapping[str, str]:
@@ -161,6 +164,18 @@ def test_a_failure_of_an_interrupted_preparation_isnt_tried_again(tmp_path: Path
     sample_sweeps.save(folder, folder.sweep.tasks[0], UNINSTALLED)
     assert ran(folder) == [("b", "measured", 1)]
     assert [len(task.cases) for task in folder.tasks() or ()] == [0, 1]
+
+
+def test_a_retry_that_was_interrupted_goes_on_and_the_next_one_begins_again(tmp_path: Path) -> None:
+    folder = night(tmp_path, "a", "b", "c")
+    Cluster.outcomes["b"] = CRASHED
+    assert len(ran(folder)) == 3
+    running = sweep.run(folder, QUIET, retry=Retry.ALL)
+    assert len(list(itertools.islice(running, 2))) == 2
+    running.close()  # type: ignore[attr-defined] # a generator
+    Cluster.outcomes.clear()
+    assert ran(folder, Retry.ALL) == [("b", "measured", 3), ("c", "measured", 2)]
+    assert [name for name, _, _ in ran(folder, Retry.ALL)] == ["a", "b", "c"]
 
 
 def test_tasks_run_in_the_folder_of_the_suite_and_the_caller_is_back_afterwards(tmp_path: Path) -> None:

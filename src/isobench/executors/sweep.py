@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def run(folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE) -> Iterator[SavedResult]:
     """Measure what is left of a sweep, and what `retry` says; each Result lies in its folder before it is yielded.
 
-    The process works in the sweep's working folder meanwhile. Several processes can't run a sweep at once.
+    The process works in the sweep's working folder meanwhile. Several processes can't run a sweep at once. A retry that
+    was interrupted goes on: what it has measured isn't measured again by the same one.
 
     Raises:
         LockError: another process runs it.
@@ -40,16 +41,33 @@ def run(folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE) -
     executor = registry.make(folder.sweep.executor, folder.sweep.options)
     executor.check()
     with _locked(folder), _working_folder(folder):
-        folder.journal.write(What.STARTED, note=f"retry {retry}" if retry is not Retry.NONE else "")
+        since = _began(folder, retry)
+        folder.journal.write(What.STARTED, note=_note(retry))
         tasks = folder.tasks()
-        left = [*outcomes(folder, executor).left(folder.sweep.tasks if tasks is None else tasks, retry)]
+        requested = folder.sweep.tasks if tasks is None else tasks
+        left = [*outcomes(folder, executor).left(requested, retry, since=since)]
         unprepared = [task for task in left if not task.cases]
         if tasks is None or unprepared:
-            tasks = yield from _prepared(folder, executor, tasks or folder.sweep.tasks, unprepared, progress)
-        left = [*outcomes(folder, executor).left(tasks, retry)]
+            tasks = yield from _prepared(folder, executor, requested, unprepared, progress)
+        left = [*outcomes(folder, executor).left(tasks, retry, since=since)]
         yield from executor.run(folder, [task for task in left if task.cases], progress)
         if not any(outcomes(folder, executor).left(tasks)):
             folder.journal.write(What.FINISHED)
+
+
+def _note(retry: Retry) -> str:
+    return f"retry {retry}" if retry is not Retry.NONE else ""
+
+
+def _began(folder: SweepFolder, retry: Retry) -> str:
+    """When the same retry began that was interrupted, and now goes on; "" where there is none."""
+    began = ""
+    for event in folder.journal.events() if retry is not Retry.NONE else ():
+        if event.what is What.FINISHED:
+            began = ""
+        elif event.what is What.STARTED and event.note == _note(retry):
+            began = began or event.at
+    return began
 
 
 def outcomes(folder: SweepFolder, executor: SweepExecutor) -> Outcomes:

@@ -92,10 +92,18 @@ class Outcomes:
         """Those of its Cases whose newest Result failed."""
         return [one for one in self.of(task) if one is not None and one.kind is not None]
 
-    def left(self, tasks: Iterable[Task], retry: Retry = Retry.NONE) -> Iterator[Task]:
-        """The tasks that aren't done, and those that are tried again, each at its next attempt."""
+    def left(self, tasks: Iterable[Task], retry: Retry = Retry.NONE, *, since: str = "") -> Iterator[Task]:
+        """The tasks that aren't done, and those that are tried again, each at its next attempt.
+
+        What was measured after `since` (a time as in Results) isn't tried again: an interrupted retry goes on.
+        """
+
+        def again(one: Outcome) -> bool:
+            measured_since = one.kind is None and since and one.started_at >= since
+            return retry.runs_again(one.kind) and not measured_since
+
         for task in tasks:
-            if any(one is None or retry.runs_again(one.kind) for one in self.of(task)):
+            if any(one is None or again(one) for one in self.of(task)):
                 yield task.at(max(task.attempt, self._attempts.get(task.key, 0) + 1))
 
     def ids(self) -> set[str]:
