@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,23 +95,29 @@ def _sample(folder: Path) -> Path:
 
 def _fill(root: Path, sample: Path, count: int, generator: random.Random) -> None:
     """Copy the result `count` times; the newest copies, which comparisons use, have samples, too."""
-    text = (sample / results.RESULT_FILE).read_text(encoding="utf-8")
-    value: dict[str, Any] = json.loads(text)
     first = datetime(2026, 1, 1, tzinfo=UTC)
     root.mkdir()
     for number in range(count):
         model, runtime = f"net-{generator.randrange(MODELS)}", generator.choice(RUNTIMES)
         started = first + timedelta(seconds=20 * number)
-        value["id"] = f"{started:%Y%m%dT%H%M%S}-{model}-{runtime}-{number % 65536:04x}"
-        value["started_at"] = value["ended_at"] = started.isoformat(timespec="milliseconds")
-        value["model"]["name"] = model
-        value["runtime"]["name"] = value["runtime"]["label"] = runtime
-        value["outcome"]["verdict"]["status"] = generator.choice(("clean", "clean", "noisy"))
-        (root / value["id"]).mkdir()
-        written = json.dumps(value, indent=1) + "\n"
-        (root / value["id"] / results.RESULT_FILE).write_text(written, encoding="utf-8")
+        name = f"{started:%Y%m%dT%H%M%S}-{model}-{runtime}-{number % 65536:04x}"
+        text = _template(sample, model, runtime, generator.choice(("clean", "clean", "noisy")))
+        text = text.replace("NAME", name).replace("TIME", started.isoformat(timespec="milliseconds"))
+        (root / name).mkdir()
+        (root / name / results.RESULT_FILE).write_text(text, encoding="utf-8")
         if count - number <= 40 * MODELS * len(RUNTIMES):
-            shutil.copytree(sample / "run-1", root / value["id"] / "run-1")
+            shutil.copytree(sample / "run-1", root / name / "run-1")
+
+
+@cache
+def _template(sample: Path, model: str, runtime: str, status: str) -> str:
+    """A `result.json` as isobench writes it, with the id NAME, started at TIME."""
+    value: dict[str, Any] = json.loads((sample / results.RESULT_FILE).read_bytes())
+    value |= {"id": "NAME", "started_at": "TIME", "ended_at": "TIME"}
+    value["model"]["name"] = model
+    value["runtime"]["name"] = value["runtime"]["label"] = runtime
+    value["outcome"]["verdict"]["status"] = status
+    return json.dumps(value, indent=1) + "\n"
 
 
 def _commands(many: Path, few: Path, whole: bool) -> list[tuple[str, list[str | Path], int]]:
