@@ -16,12 +16,10 @@ FOLDERS = {"containers", "slurm"}
 MEASURING = {
     "test_base_rt.py",
     "test_benchmarks.py",
-    "test_calls.py",
     "test_compare.py",
     "test_conda_run.py",
     "test_correctness.py",
     "test_from_turnkeyml.py",
-    "test_inputs.py",
     "test_plugins.py",
     "test_resources.py",
     "test_run.py",
