@@ -20,7 +20,6 @@ from isobench.results import (
     Measured,
     Provenance,
     Result,
-    Row,
     SavedResult,
     Turns,
     compare,
@@ -28,6 +27,7 @@ from isobench.results import (
     row,
 )
 from isobench.results.noise_floor import Floor
+from isobench.results.row import Row
 
 Runs = Sequence[Sequence[float]]
 """For each run, the milliseconds of each of its blocks."""

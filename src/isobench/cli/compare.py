@@ -24,8 +24,9 @@ from isobench.errors import ResultError, UsageError
 from isobench.planning.settings import COMPARE_DEFAULTS
 
 if TYPE_CHECKING:
-    from isobench.results import Row, SavedResult
+    from isobench.results import SavedResult
     from isobench.results.compare import Comparison
+    from isobench.results.row import Row
 
 HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager, or -r ort -r ort:spinning=false."
 TOO_SLOW = 8

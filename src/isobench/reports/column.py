@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isobench.results import Result, Row, row
+from isobench.results import Result, row
+from isobench.results.row import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from typing import Any
 
 from isobench.reports.column import Column, Line
 from isobench.reports.format import milliseconds, pairs, percent, rate
-from isobench.results import EnvironmentRecord, Failed, Measured, Result, Row
+from isobench.results import EnvironmentRecord, Failed, Measured, Result
+from isobench.results.row import Row
 
 BASELINE = "torch-eager"
 

@@ -11,7 +11,8 @@ from isobench.reports.column import Column, Line
 from isobench.reports.columns import BASELINE
 from isobench.reports.format import count, figure, indented, milliseconds, threads
 from isobench.reports.inputs import brief, sets
-from isobench.results import Failed, Measured, Result, Row
+from isobench.results import Failed, Measured, Result
+from isobench.results.row import Row
 
 
 def run_table(results: Sequence[Result]) -> str:

@@ -1,8 +1,8 @@
 """Results: the outcome of a Case, with everything that is needed to judge it and to repeat it.
 
 A Result is written as soon as its Case has ended, and never changed. `records` declares its parts, `store` reads and
-writes it (`isobench.codec` checks it), `upgrades` reads earlier schemas, `compare` compares two. A `Row` is a Result in
-brief; `index` holds those of a whole folder.
+writes it (`isobench.codec` checks it), `upgrades` reads earlier schemas, `compare` compares two. A `row.Row` is a
+Result in brief; `index` holds those of a whole folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from isobench.results.records import (
     RuntimeRecord,
     Turns,
 )
-from isobench.results.row import Row
 from isobench.results.store import (
     RESULT_FILE,
     SavedResult,
@@ -47,7 +46,6 @@ __all__ = [
     "ModelRecord",
     "Provenance",
     "Result",
-    "Row",
     "Run",
     "RuntimeRecord",
     "SavedResult",

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from isobench import analysis, results
 from isobench.analysis import Ratio
 from isobench.errors import ResultError
-from isobench.results import Measured, Result, Row, SavedResult, noise_floor
+from isobench.results import Measured, Result, SavedResult, noise_floor
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from isobench.results.row import Row
 
     Array = np.ndarray[Any, Any]
 
