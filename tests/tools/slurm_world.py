@@ -192,7 +192,7 @@ def _config(folder: Path, ports: list[int]) -> str:
         "SchedulerParameters=sched_interval=2,bf_interval=2",
         "ReturnToService=2",
         "SlurmctldTimeout=30",
-        "SlurmdTimeout=5",
+        "SlurmdTimeout=3",
         "KillWait=2",
         "InactiveLimit=0",
         "MinJobAge=60",

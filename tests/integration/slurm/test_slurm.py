@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,10 +118,15 @@ def events(folder: SweepFolder, what: What) -> list[Any]:
     return [event for event in folder.journal.events() if event.what is what]
 
 
-def isobench(*words: str | Path) -> subprocess.Popen[str]:
-    """`isobench sweep ...` in another process."""
+@contextmanager
+def isobench(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """`isobench sweep ...` in another process, which ends with the block."""
     command = [sys.executable, "-m", "isobench", "sweep", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def members(value: Any, at: str = "") -> set[str]:
@@ -186,26 +192,25 @@ def test_a_night_of_twelve_with_a_crash_and_two_lost_nodes_has_every_result(
     eleven = tasks(11, write_onnx(tmp_path / "relu.onnx"), **QUICK)
     crash = tasks(1, SCRIPTS / "crashes_when_measured.py", runtime="torch-eager", **QUICK)
     folder = a_sweep(tmp_path / "sweep", (*crash, *eleven))
-    arrived = engine.run(folder, Console())
-    yielded = [next(arrived)]
-    with devices.exclusive(devices.Device.parse("cpu")):  # whoever measures next waits for it, in the middle of a task
-        slurm.until("both nodes are at work", lambda: set(unfinished(folder).values()) == {"n1", "n2"})
-        hit = unfinished(folder)
-        slurm.kill_node("n2")
-        slurm.run("scontrol", "update", "NodeName=n1", "State=DOWN", "Reason=test")
-        slurm.until("n1 has lost its job", lambda: "n1" not in unfinished(folder).values())
-    yielded.append(next(arrived))
-    slurm.revive("n2")
-    yielded += arrived
+    # Whoever measures waits for the device, so that both nodes are hit in the middle of a task.
+    with isobench("resume", folder.path) as watching:
+        with devices.exclusive(devices.Device.parse("cpu")):
+            slurm.until("both nodes are at work", lambda: len(events(folder, What.RUNNING)) == 2)
+            hit = unfinished(folder)
+            slurm.kill_node("n2")
+            slurm.run("scontrol", "update", "NodeName=n1", "State=DOWN", "Reason=test")
+            slurm.until("n1 has lost its job", lambda: "n1" not in unfinished(folder).values())
+        shown, _ = watching.communicate(timeout=240)
+    assert set(hit.values()) == {"n1", "n2"}
+    assert "12 cases: 11 measured" in shown
     found = outcomes(folder)
-    assert len(found) == len(yielded) == 12
+    assert len(found) == 12
     assert {result.sweep.task for result in found if result.sweep} == {task.key for task in (*crash, *eleven)}
     [failed] = [result for result in found if isinstance(result.outcome, Failed)]
     assert isinstance(failed.outcome, Failed)
     assert failed.outcome.kind is FailureKind.CRASH
     nodes = [result.provenance.batch.node for result in found if result.provenance.batch]
-    assert set(nodes) == {"n1", "n2"}
-    assert len(nodes) == 12
+    assert nodes == ["n1"] * 12  # it is back, and n2 isn't
     lost = {event.task: event.note for event in events(folder, What.LOST)}
     assert set(lost) == set(hit)
     assert all(f"on {node} ended without a result: its node failed" in lost[key] for key, node in hit.items())
