@@ -172,9 +172,8 @@ def _side(name: str, left_out: list[str]) -> _Side:
         console.clear()
         unreadable = index.names(Wanted(status=row.UNREADABLE))
         left_out += [one.message for one in index.rows(unreadable)]
-        names = index.names()
-        if len(names) - len(unreadable) == 1:  # whatever it is, it is meant
-            names = [name for name in names if name not in unreadable]
+        if index.count() - len(unreadable) == 1:  # whatever it is, it is meant
+            names = [name for name in index.names() if name not in unreadable]
             return _Side(root=root, rows=list(index.rows(names)))
         return _Side(root=root, rows=index.newest_of_each())
 
