@@ -7,8 +7,10 @@ from pathlib import Path
 
 import plugin_world
 import pytest
+from click.testing import CliRunner
 
 from isobench import plugins
+from isobench.cli.main import cli
 from isobench.errors import UsageError
 from isobench.executors import registry
 from isobench.executors.local_sweep import LocalSweepExecutor
@@ -50,6 +52,17 @@ def test_an_executor_of_another_package_is_found(tmp_path: Path, monkeypatch: py
     assert vars(made) == {"options": {"queue": "night"}}
     assert "mine" in registry.names()
     assert not [plugin for plugin in plugins.announced() if plugin.name == "mine"]
+
+
+def test_isobench_plugins_lists_executors_and_says_why_one_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, "import a_module_that_nobody_has")
+    printed = CliRunner().invoke(cli, ["plugins"]).output
+    assert "local  (isobench" in printed
+    assert "  executors  local\n" in printed
+    [broken] = [line for line in printed.splitlines() if line.startswith("  broken")]
+    assert "the executor 'mine' of their-cluster 1.0 can't be loaded: ModuleNotFoundError" in broken
 
 
 def test_an_unknown_executor_is_refused_with_the_names_that_there_are() -> None:

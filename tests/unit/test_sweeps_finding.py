@@ -61,6 +61,15 @@ def test_a_sweep_in_another_folder_is_named_by_its_path(tmp_path: Path) -> None:
     assert finding.reference(apart) == f"'{tmp_path}/my sweeps/night'"
 
 
+def test_a_user_without_a_home_can_name_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_cls: type[Path]) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    apart = sample_sweeps.folder(tmp_path / "night", sample_sweeps.task())
+    monkeypatch.setattr(Path, "home", classmethod(nobody))
+    assert finding.reference(apart) == f"{tmp_path}/night"
+
+
 def test_the_results_of_a_sweep_are_in_its_folder() -> None:
     folder = sweep("night", 1)
     assert results_in(folder.path) == folder.results

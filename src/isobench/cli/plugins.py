@@ -14,7 +14,7 @@ def plugins(as_json: bool) -> None:
     """List the installed plugins, what each provides, and why one can't be loaded."""
     from isobench import plugins as found
 
-    described = [_described(plugin) for plugin in found.loaded()]
+    described = [*map(_described, found.loaded()), *map(_described_executor, found.executors())]
     if as_json:
         import json
 
@@ -22,7 +22,7 @@ def plugins(as_json: bool) -> None:
         return
     for one in described:
         click.echo(f"{one['name']}  ({one['distribution']}, {one['module']})")
-        for what in ("runtimes", "tools", "sequences"):
+        for what in ("runtimes", "tools", "sequences", "executors"):
             if one[what]:
                 click.echo(f"  {what:9}  {', '.join(one[what])}")
         for error in one["errors"]:
@@ -51,9 +51,24 @@ def _described(plugin: Any) -> dict[str, Any]:
         "runtimes": [f"{entry.name} ({', '.join(entry.devices)})" for entry in entries],
         "tools": [tool.name for tool in found],
         "sequences": list(named),
+        "executors": [],
         "errors": [*([plugin.error] if plugin.error else []), *errors],
         "traceback": plugin.traceback,
     }
+
+
+def _described_executor(announced: Any) -> dict[str, Any]:
+    from isobench.errors import UsageError
+    from isobench.executors import registry
+
+    described: dict[str, Any] = {name: getattr(announced, name) for name in ("name", "distribution", "module")}
+    described |= {name: [] for name in ("runtimes", "tools", "sequences", "executors", "errors")}
+    described["traceback"] = ""
+    try:
+        registry.executor_class(announced.name)
+    except UsageError as error:
+        return described | {"errors": [error.message], "traceback": error.details}
+    return described | {"executors": [announced.name]}
 
 
 @click.group()

@@ -6,12 +6,12 @@ Nothing of a sweep's state is in this process alone: whoever calls `run` again g
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isobench import results
-from isobench.errors import UsageError
+from isobench.errors import LockError, LockHeldError, UsageError
 from isobench.executors import registry
 from isobench.planning.retry import Retry
 from isobench.results import SavedResult
@@ -103,8 +103,15 @@ def _prepared(
 
 @contextmanager
 def _locked(folder: SweepFolder) -> Iterator[None]:
-    what = f"the sweep {folder.path.name}"
-    with locks.FileLock(folder.lock_file, what=what, timeout_s=0):
+    lock = locks.FileLock(folder.lock_file, what=f"the sweep {folder.path.name}", timeout_s=0)
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock)
+        except LockHeldError:
+            raise
+        except LockError as error:
+            error.hint = f"Make the sweep's folder writable, or copy it: {folder.path}"
+            raise
         yield
 
 

@@ -55,8 +55,11 @@ def reference(folder: SweepFolder) -> str:
 
 def shell_path(path: Path) -> str:
     """The path as it can be pasted into a shell, with `~` for the user's own folder."""
-    own = Path.home()
     text = str(path)
+    try:
+        own = Path.home()
+    except RuntimeError:  # in a container, a user may have none
+        return shlex.quote(text)
     if path.is_relative_to(own) and shlex.quote(text) == text and own != Path("/"):
         return str(Path("~") / path.relative_to(own))
     return shlex.quote(text)
