@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from isobench.console import Progress
     from isobench.measuring.case import Case
     from isobench.results import SavedResult
+    from isobench.results.row import Row
     from isobench.sweeps.folder import SweepFolder
     from isobench.sweeps.task import Task
 
@@ -28,17 +29,18 @@ PATIENCE_S = 5.0
 
 
 def run_task(
-    folder: SweepFolder, task: Task, *, attempt: int = 1, shared: bool = False, progress: Progress
+    folder: SweepFolder, task: Task, *, attempt: int = 1, rows: Iterable[Row] | None = None, progress: Progress
 ) -> Iterator[SavedResult]:
     """Measure a task on this machine, its Results in the sweep's folder; each is saved before it is yielded.
 
     A Case that this attempt has measured already, before its process was lost, isn't measured again. Interleaved Cases
-    are measured together or not at all. A Case that isn't what it was when the task was frozen fails. `shared`: other
-    nodes measure other tasks at the same time, so none of them writes to a database.
+    are measured together or not at all. A Case that isn't what it was when the task was frozen fails. `rows` are the
+    task's Results in brief; without them, they are looked up.
     """
-    from isobench.results import index
+    if rows is None:
+        from isobench.results import index
 
-    rows = index.rows(folder.results, task=task.key, read_only=shared)
+        rows = index.rows(folder.results, task=task.key)
     stored = {row.label: row.name for row in rows if row.attempt == attempt}
     yield from _measured(folder, task.at(attempt), stored, progress)
 
