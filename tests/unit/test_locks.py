@@ -396,7 +396,7 @@ def test_a_folder_without_permission_is_reported(tmp_path: Path) -> None:
 
 
 def test_locks_work_in_a_folder_of_this_machine(tmp_path: Path) -> None:
-    assert locks.works(tmp_path / "new") == ""
+    assert lock_checks.works(tmp_path / "new") == ""
     assert lock_checks.check(tmp_path) is lock_checks.Kind.FLOCK
     assert list(tmp_path.iterdir()) == [tmp_path / "new"]
 
@@ -417,7 +417,8 @@ def test_a_flock_that_excludes_nobody_is_reported(tmp_path: Path, start: Start) 
     (tmp_path / "all_free.c").write_text("int flock(int descriptor, int operation) { return 0; }")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "all_free.c"], check=True)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom isobench.system import locks\nprint(locks.works(Path(sys.argv[1])))"
+        "import sys\nfrom pathlib import Path\nfrom isobench.system import lock_checks\n"
+        "print(lock_checks.works(Path(sys.argv[1])))"
     )
     said = line(start(code, tmp_path, env={"LD_PRELOAD": str(library)}))
     assert said.startswith(f"locks in {tmp_path} exclude nobody")

@@ -190,8 +190,29 @@ def retry_(name: str | None, retry: str, as_json: bool) -> int:
     return carry_out(sweep_watch.chosen(name), retry=retry, as_json=as_json)
 
 
-for command in (sweep_watch.status, sweep_watch.cancel, sweep_watch.attach):
+for command in (sweep_watch.status, sweep_watch.cancel):
     sweep.add_command(command)
+
+
+@sweep.command()
+@sweep_watch.FOLDER
+def attach(name: str | None) -> int:
+    """Follow a sweep that runs on a cluster.
+
+    FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
+    """
+    from isobench.system import locks
+
+    folder = sweep_watch.chosen(name)
+    if not sweep_watch.executor_of(folder).detaches:
+        holder = locks.holder(folder.lock_file)
+        if holder is None:
+            raise UsageError(f"no process works on {folder.path.name}", hint=sweep_watch.to_resume(folder))
+        raise UsageError(
+            f"only the process that runs {folder.path.name} shows its progress: {holder.in_words}",
+            hint=f"How far it is: isobench sweep status {sweep_watch.reference(folder)}",
+        )
+    return carry_out(folder)
 
 
 def _planned(

@@ -1,4 +1,4 @@
-"""`isobench sweep status`, `cancel` and `attach`."""
+"""`isobench sweep status` and `cancel`, and what all commands of sweeps share."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def cancel(name: str | None) -> None:
     if not executor.detaches and locks.holder(folder.lock_file) is None:
         raise UsageError(
             f"no process works on {folder.path.name}",
-            hint=f"What became of it: isobench sweep status {_reference(folder)}",
+            hint=f"What became of it: isobench sweep status {reference(folder)}",
         )
     stopped = executor.cancel(folder)
     found = read(folder)
@@ -105,36 +105,14 @@ def cancel(name: str | None) -> None:
         click.echo(to_resume(folder))
 
 
-@click.command()
-@FOLDER
-def attach(name: str | None) -> int:
-    """Follow a sweep that runs on a cluster.
-
-    FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
-    """
-    from isobench.cli.sweep_run import carry_out
-    from isobench.system import locks
-
-    folder = chosen(name)
-    if not executor_of(folder).detaches:
-        holder = locks.holder(folder.lock_file)
-        if holder is None:
-            raise UsageError(f"no process works on {folder.path.name}", hint=to_resume(folder))
-        raise UsageError(
-            f"only the process that runs {folder.path.name} shows its progress: {holder.in_words}",
-            hint=f"How far it is: isobench sweep status {_reference(folder)}",
-        )
-    return carry_out(folder)
-
-
 def next_steps(folder: SweepFolder, found: Status) -> list[tuple[str, str]]:
     """What can be done about cases that failed or are left: in words, and the command."""
     if found.running or found.holder:
         return []
     steps = []
-    retry = f"isobench sweep retry {_reference(folder)}"
+    retry = f"isobench sweep retry {reference(folder)}"
     if found.left:
-        steps.append((f"measure what is left ({found.left})", f"isobench sweep resume {_reference(folder)}"))
+        steps.append((f"measure what is left ({found.left})", f"isobench sweep resume {reference(folder)}"))
     if found.infrastructure:
         steps.append((f"retry infrastructure failures ({found.infrastructure})", f"{retry} --retry infrastructure"))
     if len(found.failed) > found.infrastructure:
@@ -153,10 +131,11 @@ def done(found: Status) -> str:
 
 
 def to_resume(folder: SweepFolder) -> str:
-    return f"go on: isobench sweep resume {_reference(folder)}"
+    return f"go on: isobench sweep resume {reference(folder)}"
 
 
-def _reference(folder: SweepFolder) -> str:
+def reference(folder: SweepFolder) -> str:
+    """What a user types to name the sweep."""
     from isobench.sweeps import finding
 
     return finding.reference(folder)

@@ -64,6 +64,15 @@ def check(folder: Path) -> Kind:
     return kind
 
 
+def works(folder: Path) -> str:
+    """Why locks in `folder` don't work, "" if they do."""
+    try:
+        check(folder)
+    except LockError as error:
+        return f"{error.message}. {error.hint}".strip()
+    return ""
+
+
 def _refuse_local_only(folder: Path) -> None:
     """Raises:
     LockError: the file system of `folder` is shared between hosts, and its options keep locks within each.

@@ -4,7 +4,7 @@
     PID, HOST, [START]                                   two or three: a soft lock, as filelock writes it
 
 filelock takes the whole second line for the host. It never removes a lock of another host, so a process for which flock
-doesn't work respects one for which it does. `locks.is_marker` serves the other direction.
+doesn't work respects one for which it does. `lock_files.is_marker` serves the other direction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from isobench.system.locks import TIME, is_marker, user_name
+from isobench.system.lock_files import TIME, is_marker, user_name
 
 _MOST_BYTES = 1000
 

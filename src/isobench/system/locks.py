@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from isobench.errors import LockError, LockHeldError
 from isobench.failures import FailureKind
+from isobench.system import lock_files
 
 if TYPE_CHECKING:
     import filelock
@@ -36,8 +36,6 @@ _LOOK_AGAIN_S = 1.0
 """How often a process looks that can't sleep in the kernel: rarely, since somebody may be measuring."""
 _FIRST_LOOK_S = 0.05
 _OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-TIME = "%Y-%m-%d %H:%M"
-"""The form of the time at which a holder took the lock."""
 _MOVE_HOME = "Set ISOBENCH_HOME to a folder that you can write to."
 
 
@@ -109,8 +107,8 @@ class FileLock:
                 # The one that we waited for may have removed the file; a lock on that excludes nobody.
                 if not _is_at(self._file, descriptor):
                     continue
-                if not is_marker(descriptor):
-                    _introduce(descriptor)
+                if not lock_files.is_marker(descriptor):
+                    lock_files.introduce(descriptor)
                     keep_open = True
                     return descriptor
             except OSError as error:
@@ -260,7 +258,7 @@ def holder(file: Path) -> Holder | None:
         raise LockError(f"{file} can't be read: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        if not is_marker(descriptor):
+        if not lock_files.is_marker(descriptor):
             return None
     except (BlockingIOError, PermissionError):
         return _introduction(descriptor) or unknown
@@ -271,17 +269,6 @@ def holder(file: Path) -> Holder | None:
         seen = lock_holders.read(descriptor)
         os.close(descriptor)
     return (seen or unknown) if _is_held_softly(file) else None
-
-
-def works(folder: Path) -> str:
-    """Why locks in `folder` don't work, "" if they do. See `lock_checks.check`, which also says how they work."""
-    from isobench.system import lock_checks
-
-    try:
-        lock_checks.check(folder)
-    except LockError as error:
-        return f"{error.message}. {error.hint}".strip()
-    return ""
 
 
 def _try(descriptor: int) -> bool:
@@ -330,36 +317,6 @@ def _is_at(file: Path, descriptor: int) -> bool:
     except FileNotFoundError:
         return False
     return os.path.samestat(named, os.fstat(descriptor))
-
-
-def _introduce(descriptor: int) -> None:
-    """Write who we are into the file of a lock that we hold."""
-    fields = (os.uname().nodename, user_name(os.getuid()), time.strftime(TIME), _command())
-    host, *about = ("".join(filter(str.isprintable, field)) for field in fields)
-    text = "\t".join((f"{os.getpid()}\n{host}", *about)) + "\n"
-    with suppress(OSError):  # of a full disk: the lock holds all the same
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(errors="replace"), 0)
-
-
-def _command() -> str:
-    return os.path.basename(sys.argv[0]) or "python"  # noqa: PTH119
-
-
-def user_name(number: int) -> str:
-    """The name of a user, or the number: in a container, a user may have no name."""
-    try:
-        import pwd
-
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
-
-
-def is_marker(descriptor: int) -> bool:
-    """Is the file filelock's marker of a soft lock?"""
-    lines = os.pread(descriptor, 1000, 0).split(b"\n")
-    return len(lines) in {3, 4} and lines[0].isdigit() and b"\t" not in lines[1]
 
 
 def _introduction(descriptor: int) -> Holder | None:

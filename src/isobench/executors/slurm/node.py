@@ -130,13 +130,13 @@ def _enter(folder: SweepFolder) -> None:
 
 def _no_locks(home: Path) -> str:
     """Why nothing can be locked in the folder, "" if it can."""
-    from isobench.system import locks
+    from isobench.system import lock_checks
 
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return error.strerror or str(error)
-    return locks.works(home)
+    return lock_checks.works(home)
 
 
 @contextmanager
