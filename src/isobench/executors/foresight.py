@@ -38,7 +38,7 @@ def foresee(tasks: Iterable[Task]) -> Foreseen:
 
 
 class _NotMadeError(IsobenchError):
-    """It isn't there, and nothing is made here."""
+    """It doesn't exist, and nothing is made here."""
 
 
 class _Stock:

@@ -82,11 +82,11 @@ def expand(
         raise suite.error(("matrix",), f"the matrix has {count:,} combinations; a suite may have {MOST:,}")
     for group in _groups(targets):
         made += _in_order(group, {}, ())
-    kept = _without_excluded(suite, made, label)
-    kept += _included(suite, targets, reach)
-    if not kept:
+    remaining = _without_excluded(suite, made, label)
+    remaining += _included(suite, targets, reach)
+    if not remaining:
         raise suite.error(("exclude",), f"nothing is left to measure: all {len(made)} combinations are excluded")
-    return kept
+    return remaining
 
 
 def _groups(targets: Sequence[Target]) -> Iterator[list[Target]]:

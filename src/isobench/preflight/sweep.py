@@ -164,8 +164,8 @@ class _Preflight:
         found: dict[str, _Ready] = {}
         for one in ready:
             found.setdefault(repr((str(one.choice), *self._shared(one))), one)
-        kept = {id(one) for one in found.values()}
-        left_out = [one for one in ready if id(one) not in kept]
+        remaining = {id(one) for one in found.values()}
+        left_out = [one for one in ready if id(one) not in remaining]
         if left_out:
             first = left_out[0]
             self._note(

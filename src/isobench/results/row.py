@@ -265,7 +265,7 @@ def _only(text: str, start: int, end: int, parts: Mapping[str, Any], indent: str
         key = f'{indent}"{name}": '
         place = text.find(key, at, last)
         if place < 0:
-            place = text.find(key, start, at)  # its place is another one, or it isn't there
+            place = text.find(key, start, at)  # its place is another one, or it doesn't exist
         if place < 0:
             continue
         begin = place + len(key)

@@ -20,7 +20,7 @@ from isobench.sweeps.task import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What tells one machine from another: its name, and its CPU's model."""
+    """What distinguishes one machine from another: its name, and its CPU's model."""
 
     hostname: str
     cpu: str
