@@ -117,8 +117,10 @@ def _points(blocks: Sequence[Array]) -> tuple[Array, Array, Array]:
     points, owners, shares = [], [], []
     for number, block in enumerate(blocks):
         count = max(1, round(len(block) / thinner))
-        middles = (np.arange(count) + 0.5) / count
-        points.append(np.sort(block) if count == len(block) else np.quantile(block, middles))
+        ordered = np.sort(block)
+        # Not np.quantile, which partitions the block for each of these points: hundreds of times as slow.
+        middles = (np.arange(count) + 0.5) / count * (len(block) - 1)
+        points.append(ordered if count == len(block) else np.interp(middles, np.arange(len(block)), ordered))
         owners.append(np.full(count, number))
         shares.append(np.full(count, len(block) / count))
     values = np.concatenate(points)
