@@ -17,7 +17,7 @@ from isobench.environments import specs
 from isobench.errors import IsobenchError, WorkerError
 from isobench.executors import jobs, making
 from isobench.executors.jobs import BuildJob, EnvironmentJob, Made, SequenceJob
-from isobench.executors.lookups import Lookups, MissingError
+from isobench.executors.lookups import Lookups, MissingError, key_of
 from isobench.failures import FailureKind, Phase
 from isobench.planning.models import Model, Step
 from isobench.planning.runtime_choice import RuntimeChoice
@@ -161,6 +161,24 @@ def test_a_look_up_that_failed_fails_again_without_looking() -> None:
     for _ in range(2):
         with pytest.raises(IsobenchError, match="it can't be built"):
             lookups.once("onnx", lambda: pytest.fail("looked"))
+
+
+@pytest.mark.parametrize(("phase", "is_tried"), [(Phase.RUNNING_SCRIPT, False), (Phase.EXPORTING, True)])
+def test_a_script_that_fails_before_its_export_isnt_run_again_without_one(phase: Phase, is_tried: bool) -> None:
+    lookups = Lookups(QUIET)
+    lookups.lacks(key_of(BUILD), BUILD)
+    assert lookups.take() == {key_of(BUILD): BUILD}
+    job = replace(BUILD, onnx=False)
+    plain = key_of(job)
+    lookups.lacks(plain, job)
+    crash = WorkerError("it crashed", kind=FailureKind.CRASH, phase=phase)
+    lookups.learn(key_of(BUILD), crash)
+    assert lookups.take() == ({plain: job} if is_tried else {})
+    if is_tried:
+        assert lookups.once(plain, Made) == Made()
+    else:
+        with pytest.raises(WorkerError, match="it crashed"):
+            lookups.once(plain, Made)
 
 
 def children() -> list[int]:

@@ -13,6 +13,7 @@ from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, unexpected
 from isobench.executors.cases import Cases
 from isobench.executors.jobs import BuildJob, EnvironmentJob, Job, Made, SequenceJob
+from isobench.failures import Phase
 from isobench.planning.models import Model
 from isobench.runtimes.registry import Entry
 from isobench.tools.base import State, build_environment
@@ -37,6 +38,7 @@ class Lookups:
         self._found: dict[str, object] = {}
         self._errors: dict[str, IsobenchError] = {}
         self._missing: dict[str, Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._at_work: set[str] = set()
         self._ended: set[str] = set()
 
@@ -64,7 +66,7 @@ class Lookups:
         if key in self._ended:
             return IsobenchError(f"{job.label} succeeded, but nothing is found")
         if key not in self._at_work:
-            self._missing.setdefault(key, job)
+            self._jobs[key] = self._missing.setdefault(key, job)
         return MissingError(f"{job.label} isn't done yet")
 
     def take(self) -> dict[str, Job]:
@@ -84,6 +86,12 @@ class Lookups:
         self._ended.add(key)
         if isinstance(answer, IsobenchError):
             self._errors[key] = answer
+            job = self._jobs.get(key)
+            if isinstance(job, BuildJob) and job.onnx and answer.phase is Phase.RUNNING_SCRIPT:
+                # Not its export failed but the script, which would fail without an export, too, and take as long.
+                plain = key_of(replace(job, onnx=False))
+                self._errors[plain] = answer
+                self._missing.pop(plain, None)
         elif answer.builds:
             self._found[key] = answer
 
@@ -116,7 +124,7 @@ class SharedCases(Cases):
 
     def builds(self, state: State, *, onnx: bool) -> tuple[Build, ...]:
         job = BuildJob(model=state.model, settings=state.settings, onnx=onnx)
-        key = f"{_key_of_build(job)} {onnx}"
+        key = key_of(job)
         return self._lookups.once(key, lambda: self._cached(job, key)).builds
 
     def _cached(self, job: BuildJob, key: str) -> Made:
@@ -142,6 +150,11 @@ class SharedCases(Cases):
 
 def _has_no_onnx(job: Job) -> bool:
     return isinstance(job, BuildJob) and not job.onnx
+
+
+def key_of(job: BuildJob) -> str:
+    """By which the look-up of a build is known."""
+    return f"{_key_of_build(job)} {job.onnx}"
 
 
 def _key_of_build(job: Job) -> str:
