@@ -60,7 +60,7 @@ def test_a_file_is_what_its_name_says_whatever_characters_it_has(folder: Path) -
         select([f"{folder}/x::y/c.onnx"])
 
 
-def test_two_files_of_one_name_are_told_apart_by_their_folders(folder: Path) -> None:
+def test_two_files_of_one_name_are_distinguished_by_their_folders(folder: Path) -> None:
     for where in ("v1/fp32", "v1/fp16", "v2/fp16"):
         (folder / where).mkdir(parents=True)
         (folder / where / "model.onnx").write_bytes(b"")

@@ -70,13 +70,13 @@ def select(
             f"no model has the label {' and '.join(labels)}",
             hint="Labels are on the first line of a script: # labels: name::bert task::nlp",
         )
-    return told_apart(list(chosen.values()))
+    return distinguished(list(chosen.values()))
 
 
-def told_apart(models: Sequence[Model]) -> list[Model]:
-    """The models, with as many of their folders in the names of those that would have the same one as tell them apart.
+def distinguished(models: Sequence[Model]) -> list[Model]:
+    """The models, with as many of their folders in the names of those that would have the same one as distinguish them.
 
-    Several models of one script have the same name; their hashes tell them apart.
+    Several models of one script have the same name; their hashes distinguish them.
     """
     files: dict[str, set[Path]] = {}
     for model in models:

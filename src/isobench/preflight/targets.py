@@ -118,7 +118,7 @@ class Targets:
         if unlabelled and not found and not self._errors:
             with self._errors.collect(("select-labels",)):
                 raise unlabelled[0]
-        titled = selection.told_apart([model for _, model in found])
+        titled = selection.distinguished([model for _, model in found])
         return self._sized(
             [
                 _File(entry=entry, model=model, given=entry.given.over(suite.given))
