@@ -24,7 +24,6 @@ MEASURING = {
     "test_resources.py",
     "test_run.py",
     "test_sequences.py",
-    "test_suites.py",
     "test_sweep_command.py",
     "test_sweep_engine.py",
     "test_variants.py",

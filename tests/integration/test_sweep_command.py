@@ -177,13 +177,16 @@ def test_a_second_sweep_of_a_suite_names_the_unfinished_one(lab: Path) -> None:
     assert status(str(lab / "night 2"))["measured"] == 2
 
 
-@pytest.mark.parametrize("name", ["first", "threads"])
+@pytest.mark.parametrize("name", ["first", "threads", "nightly"])
 def test_the_example_suites_are_measured(name: str, lab: Path, tmp_path: Path) -> None:
     folder = tmp_path / "examples"
     shutil.copytree(EXAMPLES.parent / "models", folder / "models")
     shutil.copytree(EXAMPLES, folder / "suites")
     suite = folder / "suites" / f"{name}.toml"
-    suite.write_text(suite.read_text().replace("min-time = 0.2", "iterations = 5\nwarmup = 1"))
+    quick = (
+        suite.read_text().replace("min-time = 0.2", "iterations = 5\nwarmup = 1").replace("repeat = 2", "repeat = 1")
+    )
+    suite.write_text(quick)
     done = sweep(suite, "--output", tmp_path / "out")
     assert re.match(r"(\d+) cases: \1 measured\b", done.stdout)
 
