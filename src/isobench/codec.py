@@ -141,6 +141,18 @@ def _typed(kind: type, value: Any, where: str) -> Any:
     return value
 
 
+def decode_document(kind: Any, value: Mapping[str, Any], where: str) -> Any:
+    """The record of a whole file, whose member `schema` must be the record's own.
+
+    Raises:
+        ValueError: it has another schema, or doesn't match it.
+    """
+    schema = _default(kind, "schema")
+    if value.get("schema") != schema:
+        raise ValueError(f"{where}.schema must be {schema}, got {value.get('schema')!r}")
+    return decode(kind, dict(value), where)
+
+
 def encode(value: Any) -> Any:
     """Records as JSON values: dataclasses as objects, tuples as lists, paths as text. `decode` is the inverse."""
     if is_dataclass(value) and not isinstance(value, type):

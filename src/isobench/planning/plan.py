@@ -66,7 +66,5 @@ class Plan:
         """
         from isobench import codec
 
-        if value.get("schema") != SCHEMA:
-            raise ValueError(f"plan.schema must be {SCHEMA}, got {value.get('schema')!r}")
-        plan: Plan = codec.decode(cls, dict(value), "plan")
+        plan: Plan = codec.decode_document(cls, value, "plan")
         return plan

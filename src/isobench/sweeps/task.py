@@ -122,7 +122,5 @@ class Sweep:
         Raises:
             ValueError: it has another schema, or doesn't match it.
         """
-        if value.get("schema") != SCHEMA:
-            raise ValueError(f"sweep.schema must be {SCHEMA}, got {value.get('schema')!r}")
-        sweep: Sweep = codec.decode(cls, dict(value), "sweep")
+        sweep: Sweep = codec.decode_document(cls, value, "sweep")
         return sweep
