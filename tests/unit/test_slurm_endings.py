@@ -59,13 +59,16 @@ def test_what_slurm_has_forgotten_the_log_says(folder: SweepFolder, due: str, ki
     assert (ending.node, error.kind, ending.is_final) == ("n7", kind, kind is FailureKind.TIMEOUT)
     assert re.search(words, error.message)
     assert "CANCELLED AT" in error.details
-    assert ending.is_final or error.hint.endswith("isobench sweep retry night --retry infrastructure")
+    way_out = "--slurm time=MINUTES" if ending.is_final else "isobench sweep retry night --retry infrastructure"
+    assert error.hint.endswith(way_out)
 
 
 def test_a_job_that_used_too_much_memory_is_not_tried_again(folder: SweepFolder) -> None:
     ending = ended(folder, state="OUT_OF_MEMORY")
     assert ending.is_final
-    assert ending.error(1, None, "night").kind is FailureKind.OUT_OF_MEMORY
+    error = ending.error(1, None, "night")
+    assert error.kind is FailureKind.OUT_OF_MEMORY
+    assert error.hint.endswith("Start another one with more memory: --slurm memory=SIZE")
 
 
 def test_the_error_that_isobench_reported_on_the_node_is_the_reason(folder: SweepFolder) -> None:

@@ -68,14 +68,14 @@ class Ending:
                 f"the time limit {limit} was reached: job {self.job} on {self.node or 'its node'}",
                 kind=FailureKind.TIMEOUT,
                 details=self.evidence,
-                hint="Give a longer one in [slurm] of the suite or by --slurm time=MINUTES, and retry the failed ones.",
+                hint="A sweep's options don't change. Start another one with a longer limit: --slurm time=MINUTES",
             )
         if self.state == "OUT_OF_MEMORY":
             return IsobenchError(
                 self.sentence,
                 kind=FailureKind.OUT_OF_MEMORY,
                 details=self.evidence,
-                hint="Request more with --slurm memory=SIZE, and retry the failed ones.",
+                hint="A sweep's options don't change. Start another one with more memory: --slurm memory=SIZE",
             )
         times = "once" if tries == 1 else f"{tries} times"
         return IsobenchError(

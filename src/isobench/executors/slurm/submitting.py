@@ -86,7 +86,9 @@ def _recorded(folder: SweepFolder, submission: Submission) -> Iterator[None]:
             raise slurm.SlurmUnreachableError("Slurm doesn't answer: sbatch failed", details=reason) from None
         records.void(folder, submission)
         raise UsageError(
-            "Slurm refused the job", details=reason, hint="Change it in [slurm] of the suite, or by --slurm KEY=VALUE."
+            "Slurm refused the job",
+            details=reason,
+            hint="Start another sweep with what it allows, in [slurm] of the suite or by --slurm KEY=VALUE.",
         ) from None
 
 
