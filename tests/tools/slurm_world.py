@@ -62,9 +62,10 @@ class Slurm:
         """Kill a node's daemon and everything that it started, as a loss of power does."""
         daemon = self._processes.pop(node)
         mine = f"SLURM_CONF={self.config}".encode(), f"SLURMD_NODENAME={node}".encode()
-        jobs = [pid for pid, _ in _parents() if all(variable in _environment(pid) for variable in mine)]
         parents = dict(_parents())
-        for pid in dict.fromkeys([daemon.pid, *(parents[job] for job in jobs if _is_step(parents[job])), *jobs]):
+        jobs = [pid for pid in parents if all(variable in _environment(pid) for variable in mine)]
+        steps = [parents[job] for job in jobs if _is_step(parents[job])]
+        for pid in dict.fromkeys([daemon.pid, *steps, *jobs]):
             for each in [pid, *_descendants(pid)]:
                 with suppress(ProcessLookupError):
                     os.kill(each, signal.SIGKILL)
