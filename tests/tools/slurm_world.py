@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -55,8 +56,9 @@ class Slurm:
             self.start_node(node)
         self.until("both nodes are idle", lambda: all(self.state(node) == "idle" for node in NODES))
 
-    def start_node(self, node: str) -> None:
-        self._start("slurmd", "-D", "-f", str(self.config), "-N", node, name=node)
+    def start_node(self, node: str, *prefix: str) -> None:
+        """Start a node's daemon; `prefix` are a command that runs it: setarch, env."""
+        self._start(*prefix, "slurmd", "-D", "-f", str(self.config), "-N", node, name=node)
 
     def kill_node(self, node: str) -> None:
         """Kill a node's daemon and everything that it started, as a loss of power does."""
@@ -83,6 +85,18 @@ class Slurm:
         if done.returncode:
             raise OSError(f"{' '.join(command)}: {done.stderr.strip()}\n{self.logs()}")
         return done.stdout
+
+    def restart_node(self, node: str, *prefix: str, architecture: str) -> None:
+        """Stop an idle node's daemon, start it as `start_node` does, and wait until it has registered as that."""
+        self.kill_node(node)
+        self.start_node(node, *prefix)
+        self.until(f"{node} is of {architecture}", lambda: self.architecture(node) == architecture)
+        self.revive(node)
+
+    def architecture(self, node: str) -> str:
+        """What a node has registered as."""
+        [found] = re.findall(r"\bArch=(\S+)", self.run("scontrol", "--oneliner", "show", "node", node))
+        return str(found)
 
     def revive(self, node: str) -> None:
         """Start a node's daemon again if it was killed, and wait until the node is idle."""

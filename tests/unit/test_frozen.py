@@ -17,6 +17,7 @@ from isobench.executors.cases import Cases
 from isobench.measuring.case import Case
 from isobench.planning.plan import SweepPlace
 from isobench.sweeps.task import Task, keyed
+from isobench.system import devices
 
 
 @pytest.fixture
@@ -81,6 +82,20 @@ def test_another_platform_has_other_environments(script: Path, monkeypatch: pyte
     script.write_text("two")
     with pytest.raises(UsageError, match=r"began: the model's file changed \([^;]*$"):
         frozen.check(case_of(script)[0], task)
+
+
+def test_a_machine_is_compared_with_what_its_architecture_was_prepared_for(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = frozen_task(script)
+    [here] = task.cases
+    there = replace(here, case_key="0", parts=here.parts | {"the model's weights": "other rounding"})
+    task = replace(task, cases=(there,), by_architecture={"aarch64": (there,), devices.architecture(): (here,)})
+    case, _ = case_of(script)
+    frozen.check(case, task)
+    monkeypatch.setattr(devices, "architecture", lambda: "aarch64")
+    with pytest.raises(UsageError, match="began: the model's weights changed"):
+        frozen.check(case, task)
 
 
 def test_a_model_that_the_script_didnt_call_before_is_refused(script: Path) -> None:

@@ -8,6 +8,7 @@ from isobench.errors import UsageError
 from isobench.measuring.case import Case
 from isobench.planning.case_key import ENVIRONMENT
 from isobench.sweeps.task import PlannedCase, Task
+from isobench.system import devices
 
 PLATFORM = "the platform"
 
@@ -21,10 +22,11 @@ def check(case: Case, task: Task) -> None:
     """Raises:
     UsageError: the Case isn't the one that was frozen; the message says what has changed.
     """
-    frozen = next((one for one in task.cases if one.label == case.label), None)
+    cases = task.by_architecture.get(devices.architecture(), task.cases)
+    frozen = next((one for one in cases if one.label == case.label), None)
     if frozen is None:
         raise UsageError(
-            f"the sweep has no case {case.label}, only {', '.join(one.label for one in task.cases)}: "
+            f"the sweep has no case {case.label}, only {', '.join(one.label for one in cases)}: "
             "the models that the script calls have changed since the sweep began",
             hint="Restore the script and resume, or begin another sweep.",
         )

@@ -37,11 +37,14 @@ class Task:
     A task that was requested names a script, which may call several models; once its build is made, a task stands for
     each of them, with its `cases`. `cases` is empty where the build failed. `plan.sweep` is the task's place.
     `requested` is the key of the task that it was made of, where that is another: of a script with several models.
+    `by_architecture` are its Cases on each architecture that it was prepared for, where the machines that measure have
+    several ("x86_64", "aarch64"): on the others it isn't measured.
     """
 
     plan: Plan
     cases: tuple[PlannedCase, ...] = ()
     requested: str = ""
+    by_architecture: Mapping[str, tuple[PlannedCase, ...]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

@@ -65,11 +65,16 @@ def architecture() -> str:
     return os.uname().machine
 
 
+def may_be_of(device: str, processor: str) -> bool:
+    """Can a machine with a processor of that architecture have the device?"""
+    return device.partition("::")[0] != "x86" or processor in _X86
+
+
 def check_machine(device: Device) -> None:
     """Raises:
     UsageError: `device` is an x86, and this machine's processor isn't one.
     """
-    if device.family == "x86" and architecture() not in _X86:
+    if not may_be_of(str(device), architecture()):
         raise UsageError(
             f"no device {device}: this machine's processor is {architecture()}",
             hint="--device cpu is this machine's processor.",

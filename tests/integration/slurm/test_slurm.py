@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import slurm_world
+from slurm_sweeps import LONG, QUICK, a_sweep, events, isobench, outcomes, tasks, write_onnx
 
-from isobench import api, results
 from isobench.console import Console
 from isobench.environments import Environment
 from isobench.errors import UsageError
@@ -25,85 +19,15 @@ from isobench.executors.slurm import SlurmExecutor, records
 from isobench.executors.slurm.nodes import Nodes
 from isobench.executors.slurm.options import Options
 from isobench.failures import FailureKind
-from isobench.planning.plan import SweepPlace
-from isobench.results import Failed, Measured, Result
+from isobench.results import Failed, Measured
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
-from isobench.sweeps.task import Sweep, Task, keyed
 from isobench.system import devices
 from isobench.system.slurm import SlurmUnreachableError
 
 SCRIPTS = Path(__file__).parents[2] / "samples" / "scripts"
-QUICK = {"iterations": 100}
-LONG = {"min_time_s": 60.0, "max_time_s": 60.0}
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(bool(slurm_world.reason_to_skip()), reason=slurm_world.reason_to_skip() or "it is there"),
-]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[slurm_world.Slurm]:
-    with tempfile.TemporaryDirectory(prefix="slurm-") as folder, slurm_world.running(Path(folder)) as slurm:
-        yield slurm
-
-
-@pytest.fixture
-def slurm(
-    cluster: slurm_world.Slurm,
-    home: Path,
-    provisioned: Callable[[str], Environment],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[slurm_world.Slurm]:
-    """The cluster, idle before and after each test."""
-    provisioned("ort")
-    monkeypatch.setenv("ISOBENCH_DEVICE_LOCKS", str(tmp_path / "locks"))
-    monkeypatch.delenv("HOME", raising=False)
-    for name, value in cluster.variables.items():
-        monkeypatch.setenv(name, value)
-    for node in slurm_world.NODES:
-        cluster.revive(node)
-    yield cluster
-    cluster.run("scancel", f"--user={os.getuid()}")
-
-
-def write_onnx(path: Path) -> Path:
-    import onnx
-    from onnx import TensorProto, helper
-
-    shape = helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 8])
-    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 8])
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [shape], [output])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
-
-
-def tasks(number: int, model: Path, *, runtime: str = "ort", **settings: Any) -> tuple[Task, ...]:
-    plan = api.plan([str(model)], runtimes=[runtime], **settings)
-    places = [SweepPlace(sweep="night", task="", axes={"number": number}) for number in range(number)]
-    return tuple(keyed(Task(plan=replace(plan, sweep=place))) for place in places)
-
-
-def a_sweep(path: Path, of: tuple[Task, ...], *, executor: str = "slurm", **options: Any) -> SweepFolder:
-    chosen = {"poll": 1, **options} if executor == "slurm" else {}
-    sweep = Sweep(
-        name="night",
-        created_at="2026-11-28T20:00:00+00:00",
-        isobench="test",
-        suite="suite.toml",
-        suite_sha256="",
-        working_folder=path.parent,
-        tasks=of,
-        executor=executor,
-        options=chosen,
-    )
-    return SweepFolder.create(sweep, path)
-
-
-def outcomes(folder: SweepFolder) -> list[Result]:
-    return [one for one in results.load_all(folder.results) if isinstance(one, Result)]
+pytestmark = pytest.mark.integration
 
 
 def unfinished(folder: SweepFolder) -> dict[str, str]:
@@ -112,21 +36,6 @@ def unfinished(folder: SweepFolder) -> dict[str, str]:
     at_work = SlurmExecutor(folder.sweep.options).pending(folder)
     running = {key: words.split()[2] for key, words in at_work.items() if words.startswith("running on ")}
     return {key: node for key, node in running.items() if key not in done}
-
-
-def events(folder: SweepFolder, what: What) -> list[Any]:
-    return [event for event in folder.journal.events() if event.what is what]
-
-
-@contextmanager
-def isobench(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """`isobench sweep ...` in another process, which ends with the block."""
-    command = [sys.executable, "-m", "isobench", "sweep", *map(str, words)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def members(value: Any, at: str = "") -> set[str]:

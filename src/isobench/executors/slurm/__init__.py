@@ -44,10 +44,10 @@ class SlurmExecutor:
             )
         if importlib.util.find_spec("submitit") is None:
             raise UsageError("the executor slurm needs submitit", hint="pip install 'isobench[slurm]'")
-        Nodes(self._options).architecture()
+        Nodes(self._options).allowed()
 
     def prepare(self, folder: SweepFolder, progress: Progress) -> tuple[Task, ...]:
-        """Make all environments and builds: here, or in a job where the nodes are of another kind."""
+        """Make all environments and builds: here, and in jobs for the architectures that this machine doesn't have."""
         from isobench.executors.slurm import preparing
 
         return preparing.prepare(folder, self._options, progress)

@@ -13,7 +13,7 @@ from isobench.executors.slurm import records
 from isobench.executors.slurm.records import Attempt, Submission
 from isobench.failures import FailureKind
 from isobench.sweeps.folder import SweepFolder
-from isobench.sweeps.journal import What
+from isobench.sweeps.journal import Journal, What
 from isobench.system import slurm
 
 _WHY = re.compile(
@@ -34,6 +34,8 @@ _WORDS = {
 }
 _FINAL = {"TIMEOUT": FailureKind.TIMEOUT, "OUT_OF_MEMORY": FailureKind.OUT_OF_MEMORY}
 """What would happen again on every node."""
+PATIENCE_S = 90.0
+"""How long what a job has written may take to appear after its end: a network file system shows it late."""
 REFUSED = "refused: "
 """How the note begins that `isobench run-case` writes to the journal when it can't measure on its node."""
 
@@ -86,8 +88,26 @@ class Ending:
         )
 
 
-def of(folder: SweepFolder, submission: Submission, attempt: Attempt, job: slurm.Job | None, node: str) -> Ending:
-    """How an attempt ended whose job neither runs nor waits. `node` is where it was last seen, "" if unknown."""
+def patience_s(job: slurm.Job | None, *, was_seen: bool, poll_s: float) -> float:
+    """How long to wait, after a job's end, for what it has written. `was_seen`: at work, before Slurm forgot it."""
+    # Slurm forgets some minutes after the end, and on some clusters at once.
+    ended_well = job.state == "COMPLETED" if job else was_seen
+    return PATIENCE_S if ended_well else poll_s
+
+
+def of(
+    folder: SweepFolder,
+    submission: Submission,
+    attempt: Attempt,
+    job: slurm.Job | None,
+    node: str,
+    *,
+    journal: Journal | None = None,
+) -> Ending:
+    """How an attempt ended whose job neither runs nor waits. `node` is where it was last seen, "" if unknown.
+
+    `journal` is that to which the job wrote, if it isn't the sweep's.
+    """
     log = records.log(folder, submission, attempt.job)
     said = _WHY.search(log)
     state = job.state if job else ""
@@ -99,7 +119,7 @@ def of(folder: SweepFolder, submission: Submission, attempt: Attempt, job: slurm
     lines = [f"Slurm: {state}{f', reason {job.reason}' if job and job.reason else ''}"] if state else []
     code = slurm.exit_code(attempt.job) if job else ""
     lines += [f"exit code {code}"] if code else []
-    refusal = _refusal(folder, attempt)
+    refusal = _refusal(journal or folder.journal, attempt)
     lines += [refusal or _shown(log)]
     return Ending(job=attempt.job, node=node, state=state, evidence="\n".join(filter(None, lines)), refusal=refusal)
 
@@ -110,9 +130,9 @@ def _shown(log: str) -> str:
     return "\n".join([line for line in lines if not line.startswith("submitit ")][-20:])
 
 
-def _refusal(folder: SweepFolder, attempt: Attempt) -> str:
+def _refusal(journal: Journal, attempt: Attempt) -> str:
     """The error that `isobench run-case` reported from the node, "" if it reported none."""
-    for event in folder.journal.events():
+    for event in journal.events():
         if event.what is What.LOST and event.job == attempt.job and event.note.startswith(REFUSED):
             return event.note.removeprefix(REFUSED)
     return ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 from isobench.errors import UsageError
 from isobench.executors.slurm.options import Options
@@ -47,27 +48,29 @@ class Nodes:
             raise UsageError(f"no node of partition {partition} is left", hint="Check nodelist and exclude: sinfo -N")
         return found
 
-    def architecture(self) -> str:
-        """The architecture of the nodes, "" where none has ever registered.
+    def architectures(self) -> tuple[str, ...]:
+        """The architectures of the nodes, the most frequent first; none where no node has ever registered.
 
-        Raises:
-            UsageError: they have several.
+        One whose nodes are all down is left out, unless all are.
         """
-        found = {node.architecture for node in self.allowed()} - {""}
-        if len(found) > 1:
-            raise UsageError(
-                f"the nodes have several architectures: {', '.join(sorted(found))}",
-                hint="Environments differ between them. Choose one by partition, constraint or nodelist, "
-                "and measure a sweep on each.",
-            )
-        return next(iter(found), "")
+        found = [node for node in self.allowed() if node.architecture]
+        usable = [node.architecture for node in found if node.is_usable]
+        counted = Counter(usable or [node.architecture for node in found])
+        return tuple(sorted(counted, key=lambda name: (-counted[name], name)))
 
-    def excluded(self, avoided: Iterable[str]) -> tuple[str, ...]:
-        """The nodes that a task's job must not use. `avoided` may be used if there are no others."""
+    def excluded(self, avoided: Iterable[str] = (), architectures: Collection[str] = ()) -> tuple[str, ...]:
+        """The nodes that a task's job must not use: those of other architectures, too, if any are given.
+
+        `avoided` may be used if there are no others.
+        """
         options = self._options
         never: tuple[str, ...] = tuple(slurm.expanded(options.exclude)) if options.exclude else ()
-        allowed = self.allowed()
-        if options.nodelist:
+        allowed = [
+            node
+            for node in self.allowed()
+            if not architectures or not node.architecture or node.architecture in architectures
+        ]
+        if options.nodelist or architectures:
             partition = self._partition()
             names = {node.name for node in allowed}
             never += tuple(

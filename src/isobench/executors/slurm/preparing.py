@@ -1,116 +1,169 @@
-"""Makes the environments and builds of a sweep before its array starts: on this machine, or in a job on a node.
+"""Makes the environments and builds of a sweep before its array starts: on this machine, in jobs on nodes, or both.
 
-A node makes them where this machine is of another architecture, and where the option `prepare` says so. The tasks then
-go to the node and come back in files in the sweep's folder.
+Environments differ between architectures, so those of each architecture among the nodes are made on a machine that has
+it. A job prepares a copy of the sweep, in a folder that lies in the sweep's own until its tasks are merged: what one
+architecture can't make is no failure of the sweep if another one can.
 """
 
 from __future__ import annotations
 
-import json
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from isobench import codec
 from isobench.errors import IsobenchError, UsageError
-from isobench.executors.slurm import endings, records, submitting
+from isobench.executors import preparing
+from isobench.executors.slurm import endings, merging, records, submitting
 from isobench.executors.slurm.nodes import Nodes
 from isobench.executors.slurm.options import Options
 from isobench.failures import FailureKind
 from isobench.sweeps import finding
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.task import Task
-from isobench.system import devices, files, slurm
-from isobench.workers import protocol
+from isobench.system import devices, slurm
 
 if TYPE_CHECKING:
     from isobench.console import Progress
-
-SCHEMA = "isobench.slurm-tasks/1"
-_REQUESTED = "requested-tasks"
-_PREPARED = "prepared-tasks"
 
 
 def prepare(folder: SweepFolder, options: Options, progress: Progress) -> tuple[Task, ...]:
     """The tasks to measure, with everything that they need.
 
     Raises:
-        UsageError: Slurm refuses the job, or it ended without success.
+        UsageError: Slurm refuses a job, or no node can have a task's device.
+        IsobenchError: no architecture's job ended with success.
     """
-    there = Nodes(options).architecture()
+    nodes = Nodes(options)
+    architectures = nodes.architectures()
     here = devices.architecture()
-    if options.prepare == "here" or (options.prepare == "" and there in ("", here)):
-        from isobench.executors import preparing
-
+    if options.prepare == "here" or (options.prepare == "" and architectures in ((), (here,))):
         return preparing.prepare(folder, progress)
-    (folder.path / records.FOLDER).mkdir(exist_ok=True)
-    _file(folder, _PREPARED).unlink(missing_ok=True)
-    write(folder, _REQUESTED, folder.sweep.tasks)
-    submission = submitting.submit_preparation(folder, options, Nodes(options).excluded(()))
-    progress.begin(f"preparing in job {submission.attempts[0].job}" + (f" on {there}" if there != here else ""))
+    requested = _requested(folder.sweep.tasks, architectures, progress)
+    where = folder.path / records.FOLDER
+    where.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=where, prefix="preparing-", ignore_cleanup_errors=True) as place:
+        copies = {
+            name: SweepFolder.create(replace(folder.sweep, tasks=tasks), Path(place, name or "node"))
+            for name, tasks in requested.items()
+        }
+        on_nodes = {name: copy for name, copy in copies.items() if options.prepare == "node" or name != here}
+        with _jobs(folder, on_nodes, options, nodes) as jobs:
+            made = {name: preparing.prepare(copies[name], progress) for name in copies.keys() - on_nodes.keys()}
+            made |= _by_jobs(jobs, options, progress, needed=not made)
+        return merging.merged(folder, copies, made, progress)
+
+
+def _requested(tasks: Sequence[Task], architectures: Sequence[str], progress: Progress) -> dict[str, tuple[Task, ...]]:
+    """The tasks to prepare on each architecture ("" where it is unknown): those whose device its machines may have.
+
+    Raises:
+        UsageError: a task has none.
+    """
+    if not architectures:
+        return {"": tuple(tasks)}
+    found = {name: tuple(task for task in tasks if devices.may_be_of(task.plan.device, name)) for name in architectures}
+    hint = "--device cpu is the processor of every node."
+    for task in tasks:
+        if not any(devices.may_be_of(task.plan.device, name) for name in architectures):
+            raise UsageError(f"no device {task.plan.device}: the nodes are {' and '.join(architectures)}", hint=hint)
+    used = [name for name in architectures if found[name]]
+    if used[1:]:
+        progress.note(f"the nodes are of {len(used)} architectures, {' and '.join(sorted(used))}: preparing on each")
+    for name in architectures:
+        if not found[name]:
+            progress.note(f"nothing will be measured on {name}: the sweep is for {tasks[0].plan.device}. {hint}")
+    return {name: found[name] for name in used}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A job that prepares `copy` for the sweep in `folder`."""
+
+    folder: SweepFolder
+    copy: SweepFolder
+    architecture: str
+    submission: records.Submission
+
+    @property
+    def id(self) -> str:
+        return self.submission.attempts[0].job
+
+    def tasks(self, options: Options, progress: Progress) -> tuple[Task, ...]:
+        """Wait until the tasks are there, or the job has ended without them.
+
+        Raises:
+            IsobenchError: it has.
+        """
+        progress.begin(" ".join(filter(None, ["preparing in job", self.id, "on", self.architecture or "a node"])))
+        gone_since: float | None = None
+        node = ""
+        while (tasks := self.copy.tasks()) is None:
+            job = next((job for job in slurm.jobs(prefix=self.submission.name) if job.id == self.id), None)
+            if job and job.is_active:
+                node, gone_since = job.node, None
+                progress.stage(f"{job.state.lower()} {f'on {job.node}' if job.node else job.reason}")
+            else:
+                gone_since = gone_since or time.monotonic()
+                if time.monotonic() - gone_since > endings.patience_s(job, was_seen=bool(node), poll_s=options.poll):
+                    raise self._lost(job, node)
+            time.sleep(options.poll)
+        return tasks
+
+    def _lost(self, job: slurm.Job | None, node: str) -> IsobenchError:
+        [attempt] = self.submission.attempts
+        ending = endings.of(self.folder, self.submission, attempt, job, node, journal=self.copy.journal)
+        return IsobenchError(
+            f"the sweep can't be prepared: {ending.sentence}",
+            kind=FailureKind.LOST,
+            details=ending.evidence,
+            hint=f"Nothing was measured. When that is fixed: isobench sweep resume {finding.reference(self.folder)}",
+        )
+
+
+@contextmanager
+def _jobs(
+    folder: SweepFolder, copies: Mapping[str, SweepFolder], options: Options, nodes: Nodes
+) -> Iterator[list[_Job]]:
+    """A job for each copy, by its architecture; they are cancelled if the block fails."""
+    jobs: list[_Job] = []
     try:
-        _wait(folder, submission, options, progress)
+        for name, copy in copies.items():
+            exclude = nodes.excluded(architectures=[name] if name else [])
+            submission = submitting.submit_preparation(folder, copy, options, exclude)
+            jobs.append(_Job(folder=folder, copy=copy, architecture=name, submission=submission))
+        yield jobs
     except BaseException:
-        slurm.cancel([submission.attempts[0].job])
+        slurm.cancel([job.id for job in jobs])
         raise
     finally:
-        records.void(folder, submission)
-    return read(folder, _PREPARED)
+        for job in jobs:
+            records.void(folder, job.submission)
 
 
-def on_node(folder: SweepFolder, progress: Progress) -> None:
-    """The node's part."""
-    from dataclasses import replace
+def _by_jobs(
+    jobs: Sequence[_Job], options: Options, progress: Progress, *, needed: bool
+) -> dict[str, tuple[Task, ...]]:
+    """The tasks of each job by its architecture; those of a job that is lost are left out.
 
-    from isobench.executors import preparing
-
-    requested = SweepFolder(folder.path, replace(folder.sweep, tasks=read(folder, _REQUESTED)))
-    write(folder, _PREPARED, preparing.prepare(requested, progress))
-
-
-def write(folder: SweepFolder, name: str, tasks: Sequence[Task]) -> None:
-    """Raises:
-    OSError: the file can't be written.
+    Raises:
+        IsobenchError: all are lost, and `needed`.
     """
-    value: dict[str, Any] = {"schema": SCHEMA, "tasks": [codec.encode(task) for task in tasks]}
-    files.write_atomically(_file(folder, name), json.dumps(value), durable=True)
+    made = {}
+    for number, job in enumerate(jobs, 1):
+        try:
+            made[job.architecture] = job.tasks(options, progress)
+        except IsobenchError as error:
+            is_last_hope = needed and not made and number == len(jobs)
+            if error.kind is not FailureKind.LOST or is_last_hope:
+                raise
+            progress.note(f"nothing will be measured on {job.architecture}: {error.message}\n{error.details}")
+    return made
 
 
-def read(folder: SweepFolder, name: str) -> tuple[Task, ...]:
-    """Raises:
-    UsageError: the file is missing or corrupted.
-    """
-    file = _file(folder, name)
-    try:
-        tasks: tuple[Task, ...] = codec.decode(tuple[Task, ...], protocol.read_json(file, SCHEMA)["tasks"], "tasks")
-    except (OSError, KeyError, ValueError, protocol.ProtocolError) as error:
-        raise UsageError(f"{file} can't be read: {error}") from None
-    return tasks
-
-
-def _wait(folder: SweepFolder, submission: records.Submission, options: Options, progress: Progress) -> None:
-    """Until the tasks are there, or the job has ended without them."""
-    [attempt] = submission.attempts
-    gone_since: float | None = None
-    node = ""
-    while not _file(folder, _PREPARED).exists():
-        job = next((job for job in slurm.jobs(prefix=submission.name) if job.id == attempt.job), None)
-        if job and job.is_active:
-            node, gone_since = job.node, None
-            progress.stage(f"{job.state.lower()} {f'on {job.node}' if job.node else job.reason}")
-        else:
-            gone_since = gone_since or time.monotonic()
-            if time.monotonic() - gone_since > options.poll:
-                ending = endings.of(folder, submission, attempt, job, node)
-                raise IsobenchError(
-                    f"the sweep can't be prepared: {ending.sentence}",
-                    kind=FailureKind.LOST,
-                    details=ending.evidence,
-                    hint=f"Nothing was measured. When that is fixed: isobench sweep resume {finding.reference(folder)}",
-                )
-        time.sleep(options.poll)
-
-
-def _file(folder: SweepFolder, name: str) -> Path:
-    return folder.path / records.FOLDER / name
+def on_node(copy: SweepFolder, progress: Progress) -> None:
+    """What the job does on its node."""
+    copy.freeze(preparing.prepare(copy, progress))

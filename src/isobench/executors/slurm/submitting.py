@@ -57,8 +57,8 @@ def submit(
         yield _known(folder, submission, [job.job_id for job in jobs])
 
 
-def submit_preparation(folder: SweepFolder, options: Options, exclude: Sequence[str]) -> Submission:
-    """Submit the one job that makes environments and builds on a node.
+def submit_preparation(folder: SweepFolder, copy: SweepFolder, options: Options, exclude: Sequence[str]) -> Submission:
+    """Submit a job that makes environments and builds on a node, for a copy of the sweep.
 
     Raises:
         UsageError: Slurm refused it.
@@ -66,7 +66,7 @@ def submit_preparation(folder: SweepFolder, options: Options, exclude: Sequence[
     """
     submission = records.new(folder, (Attempt(task="", attempt=1),), tuple(exclude))
     with _recorded(folder, submission):
-        job = _executor(folder, submission, options).submit(_command(folder, options, "run-case", "--prepare"))
+        job = _executor(folder, submission, options).submit(_command(copy, options, "run-case", "--prepare"))
     return _known(folder, submission, [job.job_id])
 
 

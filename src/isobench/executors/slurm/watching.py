@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from isobench.results import SavedResult
     from isobench.sweeps.task import Task
 
-PATIENCE_S = 90.0
-"""How long a Result may take to appear after its job has completed: a network file system shows it late."""
 REFUSALS = 3
 """So many tasks that isobench refused on the nodes, and no Result at all, end the sweep: the others would fail, too."""
 
@@ -122,7 +120,7 @@ class Watch:
         """Submit what waits: an array for each set of nodes that must be avoided."""
         groups: dict[tuple[str, ...], list[Attempt]] = defaultdict(list)
         for attempt in self._waiting:
-            groups[self._nodes.excluded(self._avoided[attempt.task])].append(attempt)
+            groups[self._excluded(attempt.task)].append(attempt)
         for exclude, attempts in groups.items():
             self._progress.stage(f"submitting {len(attempts)} jobs")
             for submission in submitting.submit(self._folder, attempts, self._options, exclude):
@@ -166,10 +164,14 @@ class Watch:
             if not (job and job.state == "PENDING" and submission.exclude and key not in self._may_use_any):
                 continue
             with suppress(slurm.SlurmUnreachableError):
-                exclude = self._nodes.excluded(self._avoided[key])
+                exclude = self._excluded(key)
                 if set(exclude) < set(submission.exclude):
                     slurm.allow(attempt.job, exclude)
                     self._may_use_any.add(key)
+
+    def _excluded(self, key: str) -> tuple[str, ...]:
+        """The nodes that the task must not use."""
+        return self._nodes.excluded(self._avoided[key], self._tasks[key].by_architecture)
 
     def _jobs(self) -> dict[str, slurm.Job] | None:
         """This sweep's jobs by their ids; None where Slurm doesn't answer, which says nothing of the jobs."""
@@ -189,9 +191,7 @@ class Watch:
     def _is_gone_for_good(self, key: str, job: slurm.Job | None) -> bool:
         """Has the job ended so long ago that its Result would be here?"""
         since = self._gone_since.setdefault(key, time.monotonic())
-        # Slurm forgets some minutes after the end, and on some clusters at once.
-        ended_well = job.state == "COMPLETED" if job else key in self._seen_on
-        patience_s = PATIENCE_S if ended_well else self._options.poll
+        patience_s = endings.patience_s(job, was_seen=key in self._seen_on, poll_s=self._options.poll)
         return time.monotonic() - since >= patience_s
 
     def _ended(self, submission: Submission, attempt: Attempt, job: slurm.Job | None) -> Iterator[SavedResult]:
