@@ -162,20 +162,25 @@ def sweep(
 
 
 def resume(
-    sweep: str | Path, *, retry: Retry | str = Retry.NONE, progress: Progress | None = None
+    sweep: str | Path,
+    *,
+    retry: Retry | str = Retry.NONE,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[SavedResult]:
     """Go on with a sweep: its folder, its name, or the beginning of that. What is measured isn't measured again.
 
-    `retry` says which Cases are measured again although they have a Result (`Retry`).
+    `retry` says which Cases are measured again although they have a Result (`Retry`); `options` change options of the
+    sweep's executor, such as {"time": 60} of Slurm's.
 
     Raises:
-        UsageError: there is no such sweep or retry.
+        UsageError: there is no such sweep or retry, or an option isn't allowed.
         LockError: another process works on it.
     """
     from isobench.executors import sweep as carrying
     from isobench.sweeps.folder import SweepFolder
 
-    return carrying.run(SweepFolder.find(sweep), progress or Console(quiet=True), retry=_retry(retry))
+    return carrying.run(SweepFolder.find(sweep), progress or Console(quiet=True), retry=_retry(retry), options=options)
 
 
 def benchmark(model: str | Path, *, runtime: str | RuntimeChoice = "", device: str = "x86", **options: Any) -> Result:

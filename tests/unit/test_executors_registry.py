@@ -18,6 +18,7 @@ from isobench.executors.local_sweep import LocalSweepExecutor
 WHOLE = """
 class Mine:
     detaches = True
+    fixed = frozenset()
     def __init__(self, options): self.options = options
     def check(self): ...
     def prepare(self, folder, progress): ...

@@ -37,6 +37,9 @@ class Cluster:
     """An executor that looks its outcomes up."""
 
     detaches: ClassVar[bool] = True
+    fixed: ClassVar[frozenset[str]] = frozenset({"cpus"})
+    used: ClassVar[list[dict[str, Any]]] = []
+    """The options of each run."""
     outcomes: ClassVar[dict[str, Measured | Failed]] = {}
     """Of a task, by its model's name; others are measured."""
     unprepared: ClassVar[dict[str, Failed]] = {}
@@ -58,6 +61,7 @@ class Cluster:
         return replace(task, cases=sample_sweeps.task(task.plan.models[0].name, case_key="a key").cases)
 
     def run(self, folder: SweepFolder, tasks: Sequence[Task], progress: Progress) -> Iterator[SavedResult]:
+        self.used.append(dict(self.options))
         for task in tasks:
             self.working_folders.append(os.getcwd())  # noqa: PTH109 - text
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -82,7 +86,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     file = tmp_path / "site" / "their_cluster-1.0.dist-info" / "entry_points.txt"
     file.write_text("[isobench.executors]\ncluster = their_cluster:Cluster\n")
     plugins.forget()
-    for members in (Cluster.outcomes, Cluster.unprepared, Cluster.working_folders):
+    for members in (Cluster.outcomes, Cluster.unprepared, Cluster.working_folders, Cluster.used):
         members.clear()
     yield
     plugins.forget()
@@ -200,6 +204,45 @@ def test_one_process_works_on_a_sweep_at_a_time(tmp_path: Path) -> None:
     ):
         list(sweep.run(folder, QUIET))
     assert ran(folder) == [("a", "measured", 1)]
+
+
+def test_options_of_the_executor_are_changed_for_good(tmp_path: Path) -> None:
+    folder = night(tmp_path, "a")
+    assert ran(folder) == [("a", "measured", 1)]
+    list(api.resume(folder.path, retry="all", options={"time": 60}))
+    list(api.resume(folder.path, options={"memory": "2G"}))
+    list(api.resume(folder.path))
+    assert Cluster.used == [{}, {"time": 60}, {"time": 60, "memory": "2G"}, {"time": 60, "memory": "2G"}]
+    assert SweepFolder.find(folder.path).options == {"time": 60, "memory": "2G"}
+    assert not folder.sweep.options  # sweep.json stays, whose hash its jobs compare
+
+
+def test_an_option_that_changes_what_is_measured_stays(tmp_path: Path) -> None:
+    folder = night(tmp_path, "a")
+    with pytest.raises(UsageError, match="keeps its option cpus, which changes what is measured"):
+        list(sweep.run(folder, QUIET, options={"cpus": 4, "time": 60}))
+    assert not folder.options
+
+
+def test_options_of_a_sweep_that_another_process_runs_stay(tmp_path: Path) -> None:
+    folder = night(tmp_path, "a")
+    with locks.FileLock(folder.lock_file, what="the sweep"), pytest.raises(LockError):
+        list(sweep.run(folder, QUIET, options={"time": 60}))
+    assert not folder.options
+
+
+def test_damaged_options_are_named(tmp_path: Path) -> None:
+    folder = night(tmp_path, "a")
+    for content in (
+        "[",
+        "[]",
+        '{"schema": "isobench.options/1", "options": 3}',
+        '{"schema": "other/1", "options": {}}',
+    ):
+        (folder.path / "options.json").write_text(content)
+        with pytest.raises(UsageError, match=r"options\.json is corrupted") as refused:
+            list(sweep.run(folder, QUIET))
+        assert refused.value.hint == f"Delete it, and resume: {folder.path}"
 
 
 def test_a_sweep_runs_and_goes_on_from_python(tmp_path: Path) -> None:

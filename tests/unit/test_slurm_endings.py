@@ -68,7 +68,7 @@ def test_a_job_that_used_too_much_memory_is_not_tried_again(folder: SweepFolder)
     assert ending.is_final
     error = ending.error(1, None, "night")
     assert error.kind is FailureKind.OUT_OF_MEMORY
-    assert error.hint.endswith("Start another one with more memory: --slurm memory=SIZE")
+    assert error.hint == "With more memory: isobench sweep retry night --slurm memory=SIZE"
 
 
 def test_the_error_that_isobench_reported_on_the_node_is_the_reason(folder: SweepFolder) -> None:

@@ -74,6 +74,24 @@ def _pairs(_context: click.Context, option: click.Parameter, texts: tuple[str, .
     return options
 
 
+_SLURM = click.option(
+    "--slurm",
+    "slurm_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="An option of Slurm, such as partition=gpu; goes over those of the suite. Can be repeated.",
+)
+_EXECUTOR_OPTION = click.option(
+    "--executor-option",
+    "executor_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="The same for any executor. Can be repeated.",
+)
+
+
 @sweep.command(START, hidden=True)
 @click.argument("suite", type=click.Path(path_type=Path), metavar="SUITE.toml", required=False)
 @click.option("--dry-run", is_flag=True, help="Print the cases and how long they will take, and stop.")
@@ -87,22 +105,8 @@ def _pairs(_context: click.Context, option: click.Parameter, texts: tuple[str, .
 @click.option(
     "--executor", metavar="NAME", help="Where to measure: local, slurm, or a plugin's.  [default: the suite's]"
 )
-@click.option(
-    "--slurm",
-    "slurm_options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=_pairs,
-    help="An option of Slurm, such as partition=gpu; goes over [slurm] in the suite. Can be repeated.",
-)
-@click.option(
-    "--executor-option",
-    "executor_options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=_pairs,
-    help="The same for any executor. Can be repeated.",
-)
+@_SLURM
+@_EXECUTOR_OPTION
 @click.option(
     "--attempts",
     type=int,
@@ -146,7 +150,9 @@ def start(
 
         sweep_dry_run.show(planned, as_json=as_json)
         return 0
-    sweep_watch.executor(planned).check()
+    from isobench.executors import registry
+
+    registry.make(planned.executor, planned.options).check()
     _note_unfinished(planned)
     from isobench import paths
     from isobench.reports import plans
@@ -162,14 +168,19 @@ def start(
 @sweep_watch.FOLDER
 @click.option("--retry", type=RETRY, default="none", show_default=True, help="Measure these again, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def resume(name: str | None, retry: str, as_json: bool) -> int:
+@_SLURM
+@_EXECUTOR_OPTION
+def resume(
+    name: str | None, retry: str, as_json: bool, slurm_options: dict[str, Any], executor_options: dict[str, Any]
+) -> int:
     """Measure what is left of a sweep.
 
     FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
 
     A case is done when it has a whole result in the sweep's folder, measured or failed.
     """
-    return carry_out(sweep_watch.chosen(name), retry=retry, as_json=as_json)
+    options = slurm_options | executor_options
+    return carry_out(sweep_watch.chosen(name), retry=retry, options=options, as_json=as_json)
 
 
 @sweep.command("retry")
@@ -182,12 +193,17 @@ def resume(name: str | None, retry: str, as_json: bool) -> int:
     help="infrastructure: what failed because of the machine or the network; failed: all that failed; all: everything.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def retry_(name: str | None, retry: str, as_json: bool) -> int:
+@_SLURM
+@_EXECUTOR_OPTION
+def retry_(
+    name: str | None, retry: str, as_json: bool, slurm_options: dict[str, Any], executor_options: dict[str, Any]
+) -> int:
     """Measure again what failed, and what is left.
 
     FOLDER is a sweep's folder, its name, or the beginning of it.  [default: the newest sweep]
     """
-    return carry_out(sweep_watch.chosen(name), retry=retry, as_json=as_json)
+    options = slurm_options | executor_options
+    return carry_out(sweep_watch.chosen(name), retry=retry, options=options, as_json=as_json)
 
 
 for command in (sweep_watch.status, sweep_watch.cancel):

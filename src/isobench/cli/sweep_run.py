@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,8 +23,13 @@ INTERRUPTED = 130
 """Exit codes: not every case has a result; Ctrl-C."""
 
 
-def carry_out(folder: SweepFolder, *, retry: str = "none", as_json: bool = False) -> int:
-    """Measure what is left of a sweep, print what became of it, and return the exit code."""
+def carry_out(
+    folder: SweepFolder, *, retry: str = "none", options: Mapping[str, Any] | None = None, as_json: bool = False
+) -> int:
+    """Measure what is left of a sweep, print what became of it, and return the exit code.
+
+    `options` change those of its executor.
+    """
     from isobench.cli.sweep_progress import SweepProgress
     from isobench.console import Console
     from isobench.executors import sweep as carrying
@@ -34,7 +40,7 @@ def carry_out(folder: SweepFolder, *, retry: str = "none", as_json: bool = False
     chosen = Retry(retry)
     progress = SweepProgress(Console(), _Counting(folder, chosen))
     try:
-        for saved in carrying.run(folder, progress, retry=chosen):
+        for saved in carrying.run(folder, progress, retry=chosen, options=options):
             progress.ended(row.of(saved.result, saved.folder.name))
     except LockHeldError as error:
         progress.clear()

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from isobench.executors.base import SweepExecutor
     from isobench.sweeps.folder import SweepFolder
     from isobench.sweeps.status import Status
-    from isobench.sweeps.task import Sweep
 
 FOLDER = click.argument("name", required=False, metavar="[FOLDER]")
 
@@ -37,14 +36,9 @@ def chosen(name: str | None) -> SweepFolder:
 
 def executor_of(folder: SweepFolder) -> SweepExecutor:
     """The executor that the sweep was started with."""
-    return executor(folder.sweep)
-
-
-def executor(sweep: Sweep) -> SweepExecutor:
-    """A sweep's executor."""
     from isobench.executors import registry
 
-    return registry.make(sweep.executor, sweep.options)
+    return registry.make(folder.sweep.executor, folder.options)
 
 
 def read(folder: SweepFolder) -> Status:

@@ -33,10 +33,12 @@ class Executor(Protocol):
 class SweepExecutor(Protocol):
     """Works off the tasks of a sweep: here (`local`), or on the nodes of a cluster (`slurm`).
 
-    `detaches`: the tasks go on when the process that submitted them is interrupted.
+    `detaches`: the tasks go on when the process that submitted them is interrupted. `fixed` are the options that change
+    what is measured: a sweep that was started keeps them.
     """
 
     detaches: ClassVar[bool]
+    fixed: ClassVar[frozenset[str]]
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Raises:

@@ -71,6 +71,7 @@ class LocalSweepExecutor:
     """Measures on this machine, in this process."""
 
     detaches: ClassVar[bool] = False
+    fixed: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         if options:

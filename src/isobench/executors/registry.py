@@ -9,7 +9,7 @@ from isobench import plugins
 from isobench.errors import UsageError
 from isobench.executors.base import SweepExecutor
 
-MEMBERS = ("detaches", "check", "prepare", "run", "pending", "cancel")
+MEMBERS = ("detaches", "fixed", "check", "prepare", "run", "pending", "cancel")
 
 
 def names() -> list[str]:

@@ -5,10 +5,10 @@ Nothing of a sweep's state is in this process alone: whoever calls `run` again g
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isobench import results
 from isobench.errors import LockError, LockHeldError, UsageError
@@ -26,21 +26,26 @@ if TYPE_CHECKING:
     from isobench.sweeps.task import Task
 
 
-def run(folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE) -> Iterator[SavedResult]:
+def run(
+    folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE, options: Mapping[str, Any] | None = None
+) -> Iterator[SavedResult]:
     """Measure what is left of a sweep, and what `retry` says; each Result lies in its folder before it is yielded.
 
     The process works in the sweep's working folder meanwhile. Several processes can't run a sweep at once. A retry that
-    was interrupted goes on: what it has measured isn't measured again by the same one.
+    was interrupted goes on: what it has measured isn't measured again by the same one. `options` change the executor's,
+    for this and later calls.
 
     Raises:
         LockError: another process runs it.
-        UsageError: the executor can't be used here, or the working folder is gone.
+        UsageError: the executor can't be used here, an option isn't allowed, or the working folder is gone.
         OSError, ResultError: the sweep's folder can't be written. What lies in it is whole.
     """
     folder = SweepFolder(folder.path.absolute(), folder.sweep)
-    executor = registry.make(folder.sweep.executor, folder.sweep.options)
+    executor = _executor(folder, options or {})
     executor.check()
     with _locked(folder), _working_folder(folder):
+        if options:
+            folder.change_options(options)
         since = _began(folder, retry)
         folder.journal.write(What.STARTED, note=_note(retry))
         tasks = folder.tasks()
@@ -53,6 +58,22 @@ def run(folder: SweepFolder, progress: Progress, *, retry: Retry = Retry.NONE) -
         yield from executor.run(folder, [task for task in left if task.cases], progress)
         if not any(outcomes(folder, executor).left(tasks)):
             folder.journal.write(What.FINISHED)
+
+
+def _executor(folder: SweepFolder, changed: Mapping[str, Any]) -> SweepExecutor:
+    """The sweep's executor, with options that are changed now.
+
+    Raises:
+        UsageError: an option isn't allowed, or changes what is measured.
+    """
+    executor = registry.make(folder.sweep.executor, {**folder.options, **changed})
+    fixed = sorted(executor.fixed & changed.keys())
+    if fixed:
+        raise UsageError(
+            f"a sweep that was started keeps its option {fixed[0]}, which changes what is measured",
+            hint="Start another sweep with it.",
+        )
+    return executor
 
 
 def _note(retry: Retry) -> str:

@@ -2,6 +2,7 @@
 
     sweep.json         the frozen plan, as it was requested (`task.Sweep`)
     tasks.json         the tasks once everything is prepared: one for each model that a script calls
+    options.json       options of the executor that were changed since
     journal/           what happened (`journal`)
     results/ID/        the Results
     sweep.lock         held by the process that runs the sweep
@@ -13,7 +14,7 @@ Whether a task is done, the Results say: each names its task (`Result.sweep.task
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from isobench.workers import protocol
 SWEEP_FILE = "sweep.json"
 TASKS_FILE = "tasks.json"
 TASKS_SCHEMA = "isobench.tasks/1"
+OPTIONS_FILE = "options.json"
+OPTIONS_SCHEMA = "isobench.options/1"
 
 
 class SweepFolder:
@@ -80,6 +83,34 @@ class SweepFolder:
     @property
     def lock_file(self) -> Path:
         return self.path / "sweep.lock"
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of the executor: those that the sweep was started with, as changed since.
+
+        Raises:
+            UsageError: the file is corrupted.
+        """
+        return {**self.sweep.options, **self._changed()}
+
+    def change_options(self, options: Mapping[str, Any]) -> None:
+        """Use these options from now on.
+
+        Raises:
+            UsageError: the file is corrupted.
+            OSError: it can't be written.
+        """
+        value = {"schema": OPTIONS_SCHEMA, "options": self._changed() | dict(options)}
+        files.write_atomically(self.path / OPTIONS_FILE, json.dumps(value), durable=True)
+
+    def _changed(self) -> dict[str, Any]:
+        file = self.path / OPTIONS_FILE
+        try:
+            return dict(protocol.read_json(file, OPTIONS_SCHEMA)["options"])
+        except FileNotFoundError:
+            return {}
+        except (OSError, KeyError, TypeError, ValueError, protocol.ProtocolError) as error:
+            raise UsageError(f"{file} is corrupted: {error}", hint=f"Delete it, and resume: {self.path}") from None
 
     def tasks(self) -> tuple[Task, ...] | None:
         """The tasks to measure; None before everything is prepared.

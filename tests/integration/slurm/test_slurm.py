@@ -77,14 +77,25 @@ def test_a_node_that_lost_a_task_is_avoided_unless_there_is_no_other(slurm: slur
     slurm.run("scontrol", "update", "NodeName=n2", "State=RESUME")
 
 
-def test_what_sbatch_says_is_the_reason_and_without_slurm_nobody_guesses(
-    slurm: slurm_world.Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_sbatch_says_is_the_reason_and_a_resume_with_other_options_goes_on(
+    slurm: slurm_world.Slurm, tmp_path: Path
 ) -> None:
     [task] = tasks(1, write_onnx(tmp_path / "relu.onnx"), **QUICK)
     folder = a_sweep(tmp_path / "sweep", (task,), memory="900G")
     with pytest.raises(UsageError, match="Slurm refused the job") as refused:
         list(engine.run(folder, Console()))
     assert "Memory specification can not be satisfied" in refused.value.details
+    assert refused.value.hint == f"With what it allows: isobench sweep resume {folder.path} --slurm KEY=VALUE"
+    [result] = [one.result for one in engine.run(folder, Console(), options={"memory": "1"})]
+    assert isinstance(result.outcome, Measured)
+
+
+def test_without_slurm_nobody_guesses_what_became_of_the_jobs(
+    slurm: slurm_world.Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [task] = tasks(1, write_onnx(tmp_path / "relu.onnx"), **QUICK)
+    folder = a_sweep(tmp_path / "sweep", (task,))
+    folder.freeze((task,))
     executor = SlurmExecutor({})
     assert executor.pending(folder) == {}
     records.write(folder, records.new(folder, (records.Attempt(task=task.key, attempt=1, job="99"),), ()))

@@ -16,6 +16,7 @@ EXECUTOR = """
 from isobench.errors import ModelError, UsageError
 class Mine:
     detaches = True
+    fixed = frozenset()
     def __init__(self, options):
         if "queu" in options: raise UsageError("--mine has no option 'queu'")
     def check(self): ...

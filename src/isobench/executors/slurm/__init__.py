@@ -23,6 +23,7 @@ class SlurmExecutor:
     """Measures on the nodes of a cluster; the jobs go on when this process is interrupted."""
 
     detaches: ClassVar[bool] = True
+    fixed: ClassVar[frozenset[str]] = frozenset({"cpus", "exclusive", "gres"})
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = Options.of(options)

@@ -70,14 +70,14 @@ class Ending:
                 f"the time limit {limit} was reached: job {self.job} on {self.node or 'its node'}",
                 kind=FailureKind.TIMEOUT,
                 details=self.evidence,
-                hint="A sweep's options don't change. Start another one with a longer limit: --slurm time=MINUTES",
+                hint=f"With a longer limit: isobench sweep retry {sweep} --slurm time=MINUTES",
             )
         if self.state == "OUT_OF_MEMORY":
             return IsobenchError(
                 self.sentence,
                 kind=FailureKind.OUT_OF_MEMORY,
                 details=self.evidence,
-                hint="A sweep's options don't change. Start another one with more memory: --slurm memory=SIZE",
+                hint=f"With more memory: isobench sweep retry {sweep} --slurm memory=SIZE",
             )
         times = "once" if tries == 1 else f"{tries} times"
         return IsobenchError(

@@ -46,7 +46,7 @@ def measure(
             progress.note(f"{task.label}: measured already")
             return
 
-        exclusive = Options.of(folder.sweep.options).exclusive
+        exclusive = Options.of(folder.options).exclusive
         with batch.looking_around(exclusive=exclusive):
             yield from run_task(folder, task, attempt=attempt, rows=rows, progress=progress)
 

@@ -17,6 +17,7 @@ from isobench.errors import UsageError
 from isobench.executors.slurm import records
 from isobench.executors.slurm.options import Options
 from isobench.executors.slurm.records import Attempt, Submission
+from isobench.sweeps import finding
 from isobench.sweeps.folder import SWEEP_FILE, SweepFolder
 from isobench.sweeps.journal import What
 from isobench.system import files, slurm
@@ -88,7 +89,7 @@ def _recorded(folder: SweepFolder, submission: Submission) -> Iterator[None]:
         raise UsageError(
             "Slurm refused the job",
             details=reason,
-            hint="Start another sweep with what it allows, in [slurm] of the suite or by --slurm KEY=VALUE.",
+            hint=f"With what it allows: isobench sweep resume {finding.reference(folder)} --slurm KEY=VALUE",
         ) from None
 
 
