@@ -7,17 +7,20 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sample_sweeps
 
+from isobench import environments
 from isobench.console import Console
 from isobench.environments import specs
 from isobench.errors import IsobenchError, WorkerError
 from isobench.executors import jobs, making
 from isobench.executors.jobs import BuildJob, EnvironmentJob, Made, SequenceJob
-from isobench.executors.lookups import Lookups, MissingError, key_of
+from isobench.executors.lookups import Lookups, MissingError, SharedCases, key_of
 from isobench.failures import FailureKind, Phase
 from isobench.planning.models import Model, Step
 from isobench.planning.runtime_choice import RuntimeChoice
@@ -191,3 +194,19 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_the_provider_of_an_environment_is_chosen_once_however_many_tasks_need_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def choose(spec: specs.Spec, *, note: Callable[[str], None]) -> specs.Spec:
+        note(f"{spec.name}: using provider venv: conda channel unreachable")
+        return replace(spec, provider="venv")
+
+    monkeypatch.setattr(environments, "choose", choose)
+    lookups = Lookups(Console())
+    for name in ("a", "b"):
+        shared = SharedCases(sample_sweeps.task(name).plan, lookups)
+        with pytest.raises(MissingError):
+            shared.ready(specs.spec("ort"))
+    assert capsys.readouterr().err.count("conda channel unreachable") == 1

@@ -116,7 +116,8 @@ class SharedCases(Cases):
         return self._lookups.once(key, lambda: self._environment(spec, key))
 
     def _environment(self, spec: Spec, key: str) -> Environment:
-        chosen = environments.choose(spec, note=self.progress.note)
+        choose = partial(environments.choose, spec, note=self.progress.note)
+        chosen = self._lookups.once(f"choice of {spec}", choose)
         found = environments.find(chosen)
         if found is None:
             raise self._lookups.lacks(key, EnvironmentJob(spec=chosen))
