@@ -76,12 +76,13 @@ def test_each_job_that_fails_is_reported_with_its_own_reason(tmp_path: Path) -> 
 
 def test_a_maker_that_is_killed_fails_its_job_alone(tmp_path: Path) -> None:
     some = [unlocked(tmp_path, "one"), unlocked(tmp_path, "two")]
+    before = children()
     killed = []
 
     class Kills(Console):
         def stage(self, text: str) -> None:
             if text == "installing one":
-                killed.extend(children())
+                killed.extend(children() - before)
                 os.kill(killed[0], 9)
 
     found = {job.label: answer for job, answer in making.make(some, Kills(quiet=True))}
@@ -114,11 +115,12 @@ def test_no_maker_is_left_when_its_host_is_killed(tmp_path: Path) -> None:
 
 
 def test_no_maker_is_left_when_the_host_is_interrupted(tmp_path: Path) -> None:
+    before = children()
     seen: list[int] = []
 
     class Interrupts(Console):
         def stage(self, text: str) -> None:
-            seen.extend(children())
+            seen.extend(children() - before)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -184,9 +186,9 @@ def test_a_script_that_fails_before_its_export_isnt_run_again_without_one(phase:
             lookups.once(plain, Made)
 
 
-def children() -> list[int]:
-    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return [int(pid) for pid in listed.split()]
+def children() -> set[int]:
+    """The children of this process: makers, and what an earlier test has left."""
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
 
 
 def is_alive(pid: int) -> bool:

@@ -13,7 +13,7 @@ import slurm_world
 from isobench.environments import Environment
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[slurm_world.Slurm]:
     reason = slurm_world.reason_to_skip()
     if reason:
