@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from isobench import paths
-from isobench.analysis import Block
+from isobench.analysis.noise import Block
 from isobench.errors import WorkerError
 from isobench.failures import FailureKind, Phase
 from isobench.supervisor import worker_process

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from isobench import results
-from isobench.analysis import Block, Interval, Verdict, summarize
 from isobench.analysis.correctness import Correctness
+from isobench.analysis.intervals import Interval
+from isobench.analysis.noise import Block, Verdict
+from isobench.analysis.summary import summarize
 from isobench.planning.models import TensorSpec
 from isobench.planning.settings import Settings
 from isobench.results import (

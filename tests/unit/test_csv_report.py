@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sample_results import make, measured, save
 
-from isobench.analysis import summarize
+from isobench.analysis.summary import summarize
 from isobench.cli.main import main
 from isobench.errors import ResultError
 from isobench.reports import csv_report

@@ -13,8 +13,8 @@ from typing import get_args, get_type_hints
 import click
 import pytest
 
-from isobench import analysis, results
-from isobench.analysis import correctness, input_sets, ratios
+from isobench import results
+from isobench.analysis import correctness, gpu_noise, input_sets, intervals, noise, ratios, summary
 from isobench.cli.main import cli
 from isobench.planning.models import InputValues, Step, TensorSpec
 from isobench.planning.plan import SweepPlace
@@ -145,18 +145,18 @@ RECORDS = {
     "environment": results.EnvironmentRecord,
     "step": Step,
     "outcome, measured": results.Measured,
-    "latency": analysis.Summary,
-    "interval": analysis.Interval,
-    "verdict": analysis.Verdict,
+    "latency": summary.Summary,
+    "interval": intervals.Interval,
+    "verdict": noise.Verdict,
     "correctness": correctness.Correctness,
     "output": correctness.TensorCorrectness,
     "run": results.Run,
     "cold start": results.ColdStart,
     "warm-up": results.Warmup,
-    "block": analysis.Block,
-    "block on a GPU": analysis.GpuBlock,
+    "block": noise.Block,
+    "block on a GPU": gpu_noise.GpuBlock,
     "turns": results.Turns,
-    "gpu": analysis.GpuSummary,
+    "gpu": gpu_noise.GpuSummary,
     "input sets": input_sets.InputSets,
     "set of inputs": input_sets.SetLatency,
     "ratio": ratios.Ratio,

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from isobench.analysis import Block, Warmup, correctness
+from isobench.analysis import correctness
+from isobench.analysis.noise import Block
+from isobench.analysis.warmup import Warmup
 from isobench.measuring import evaluation
 from isobench.measuring.evaluation import CompletedRun
 from isobench.planning.settings import Settings

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from isobench.analysis import Block, GpuBlock, correctness
+from isobench.analysis import correctness
+from isobench.analysis.gpu_noise import GpuBlock
+from isobench.analysis.noise import Block
 from isobench.measuring import evaluation
 from isobench.planning.settings import Settings
 from isobench.supervisor.outputs import Measurement, WorkerOutputs

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from isobench.analysis import Block, GpuBlock, select, summarize_gpu, verdict
+from isobench.analysis.gpu_noise import GpuBlock, summarize_gpu
+from isobench.analysis.noise import Block, select, verdict
 
 HOST = {
     "samples": 10,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import sample_results
 
-from isobench.analysis import Interval
 from isobench.analysis.input_sets import InputSets, SetLatency
+from isobench.analysis.intervals import Interval
 from isobench.analysis.ratios import Ratio
 from isobench.planning.models import InputValues
 from isobench.reports import inputs

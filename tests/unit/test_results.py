@@ -11,7 +11,8 @@ import pytest
 from sample_results import BLOCK, HOST, make, measured, save
 
 from isobench import results
-from isobench.analysis import GpuBlock, summarize, summarize_gpu
+from isobench.analysis.gpu_noise import GpuBlock, summarize_gpu
+from isobench.analysis.summary import summarize
 from isobench.errors import ResultError
 from isobench.reports import details, table
 from isobench.reports.format import milliseconds, rate

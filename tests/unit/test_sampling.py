@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from isobench.analysis import Block
+from isobench.analysis.noise import Block
 from isobench.planning.settings import Settings
 from isobench.supervisor.sampling import Ready, Sampler
 

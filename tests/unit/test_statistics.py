@@ -6,20 +6,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from isobench.analysis import (
-    Block,
-    Verdict,
-    intervals,
-    middle,
-    paired,
-    quantile,
-    select,
-    summarize,
-    unpaired,
-    used_samples,
-    verdict,
-)
-from isobench.analysis.intervals import Interval, _points, replicates, unseen
+from isobench.analysis.intervals import Interval, _points, intervals_of, replicates, unseen
+from isobench.analysis.noise import Block, Verdict, select, used_samples, verdict
+from isobench.analysis.ratios import middle, paired, unpaired
+from isobench.analysis.summary import quantile, summarize
 
 
 def block(**changes: float) -> Block:
@@ -168,7 +158,7 @@ def test_intervals_contain_the_truth_as_often_as_they_claim(runs: int) -> None:
     held = 0
     for seed in range(200):
         samples = simulated(runs, 10, between=0.03, within=0.01, seed=seed)
-        interval = intervals(samples, floor=0.03, seed=seed)["median_s"]
+        interval = intervals_of(samples, floor=0.03, seed=seed)["median_s"]
         held += interval.low <= 1 <= interval.high
     # Nominally 95 %; the standard deviation of 200 tries is 1.5 %.
     assert 0.91 <= held / 200 <= 0.99
@@ -178,20 +168,20 @@ def test_an_interval_from_pooled_iterations_would_be_far_too_narrow() -> None:
     samples = simulated(1, 10, between=0.03, within=0.01, seed=5)
     pooled = np.concatenate(samples[0])
     naive = 1.96 * pooled.std(ddof=1) / math.sqrt(len(pooled))
-    assert intervals(samples)["mean_s"].relative(1.0) > 10 * naive
+    assert intervals_of(samples)["mean_s"].relative(1.0) > 10 * naive
 
 
 def test_more_runs_make_an_interval_narrower_and_the_same_seed_makes_the_same() -> None:
     few, many = (simulated(runs, 5, between=0.03, within=0.01, seed=1) for runs in (2, 20))
-    assert intervals(many)["median_s"].relative(1) < intervals(few)["median_s"].relative(1) / 2
-    assert intervals(few, seed=3) == intervals(few, seed=3)
-    assert intervals(few, seed=3) != intervals(few, seed=4)
+    assert intervals_of(many)["median_s"].relative(1) < intervals_of(few)["median_s"].relative(1) / 2
+    assert intervals_of(few, seed=3) == intervals_of(few, seed=3)
+    assert intervals_of(few, seed=3) != intervals_of(few, seed=4)
 
 
 def test_many_samples_are_thinned_without_moving_the_quantiles() -> None:
     generator = np.random.default_rng(0)
     blocks = [generator.lognormal(0, 0.1, 30_000).tolist() for _ in range(4)]
-    found = intervals([blocks], floor=0.0)
+    found = intervals_of([blocks], floor=0.0)
     for name, share in (("median_s", 0.5), ("p90_s", 0.9), ("p99_s", 0.99)):
         truth = float(np.quantile(np.concatenate(blocks), share))
         assert found[name].low * 0.99 < truth < found[name].high * 1.01

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from isobench.analysis import tensors
@@ -12,6 +12,7 @@ from isobench.analysis.competing import AlongAxis, Competing, OfRows
 from isobench.analysis.differences import Differences, place_of
 from isobench.analysis.spread import OutputSpread, too_unstable, unstable_of
 from isobench.analysis.tolerances import TOLERANCES, UNJUDGED, multiple
+from isobench.record import record
 from isobench.workers.protocol import STRING, Tensor, unpack_strings
 
 LEAST_FOR_MOMENTS = 100
@@ -33,7 +34,7 @@ class Outcome(StrEnum):
     """The runtime returned no outputs, the output is empty, or its type can't be compared."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TensorCorrectness:
     """One output: `worst_relative` is the worst difference divided by the output's largest |expected|.
 
@@ -56,7 +57,7 @@ class TensorCorrectness:
     step: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Correctness:
     """All outputs: their worst differences and lowest cosine; `reasons` say what is wrong, in sentences.
 
@@ -96,7 +97,7 @@ def outcome_of_all(
     return next((outcome for outcome in order if outcome in found), Outcome.CORRECT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Expected:
     """The expected outputs with their spreads; `unstable` are the tensors that `spread.spreads` returned with them.
 

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from typing import Any
+
+from isobench.record import record
 
 SLOWED_SHARE = 0.01
 OTHERS_SHARE = 0.02
@@ -30,7 +32,7 @@ ENQUEUE_SHARE = 0.9
 """A measurement is bound by the host where queueing takes more than this share of an inference."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class GpuBlock:
     """The GPU's part of a block; None is what the GPU doesn't report.
 
@@ -87,7 +89,7 @@ class GpuBlock:
         return bool((self.clock_reasons or 0) & CAPPED_REASON)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class GpuSummary:
     """A measurement's GPU: the time to queue an inference, its energy (waits included), power, clocks, temperature."""
 

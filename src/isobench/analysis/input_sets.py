@@ -9,11 +9,11 @@ slower than the fastest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isobench.analysis.intervals import Interval, intervals
+from isobench.analysis.intervals import Interval, intervals_of
 from isobench.analysis.ratios import Ratio, paired
+from isobench.record import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ LEAST_BLOCKS = 5
 """Fewer blocks say nothing: one disturbance would decide."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SetLatency:
     """The median latency with one set of inputs, and its 95 % interval, in seconds; `name` is of the user's files."""
 
@@ -34,7 +34,7 @@ class SetLatency:
     within: Interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class InputSets:
     """The sets in the order of their samples. `ratio` is that of the slowest to the fastest.
 
@@ -57,7 +57,7 @@ def compare(names: Sequence[str], runs: Sequence[Sequence[Array]], *, floor: flo
     by_set = [[[block[place::count] for block in run] for run in runs] for place in range(count)]
     medians = [float(np.median(np.concatenate([block for run in each for block in run]))) for each in by_set]
     found = tuple(
-        SetLatency(name=name, median_s=median_s, within=intervals(each, floor=floor)["median_s"])
+        SetLatency(name=name, median_s=median_s, within=intervals_of(each, floor=floor)["median_s"])
         for name, median_s, each in zip(names, medians, by_set, strict=True)
     )
     fastest, slowest = by_set[medians.index(min(medians))], by_set[medians.index(max(medians))]

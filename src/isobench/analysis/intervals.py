@@ -14,10 +14,10 @@ the floor itself; with more runs it vanishes faster than 1 / sqrt(R).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isobench.analysis.summary import quantile
+from isobench.record import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ MOST_BLOCKS = 400
 QUANTILES = {"median_s": 0.5, "p90_s": 0.9, "p99_s": 0.99}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Interval:
     """A 95 % interval of one figure, in the figure's own unit."""
 
@@ -50,7 +50,7 @@ class Interval:
         return (self.high - self.low) / 2 / figure
 
 
-def intervals(
+def intervals_of(
     runs: Sequence[Sequence[Sequence[float] | Array]], *, floor: float = ASSUMED_FLOOR, seed: int = 0
 ) -> dict[str, Interval]:
     """Intervals of mean, median, p90 and p99, by their names in `Summary`.

@@ -17,10 +17,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from isobench.analysis.gpu_noise import GpuBlock, gpu_noise, gpu_notes
+from isobench.record import record
 
 OTHERS_CORES = 0.1
 KERNEL_SHARE = 0.005
@@ -37,7 +38,7 @@ FAULT_S = 0.25e-6
 FAULT_SHARE = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Block:
     """Consecutive samples with the noise seen meanwhile; CPU seconds are summed over the CPUs that we may use.
 
@@ -83,7 +84,7 @@ class Block:
         return self.cpu_others_s > allowed_s or stolen or self.throttled_s > resolution_s or gpu
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which blocks the figures are of.
 
@@ -96,7 +97,7 @@ class Selection:
     clean_share: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """How far a measurement can be trusted: "clean", "noisy" or "invalid", and why, in sentences."""
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isobench.analysis.intervals import REPLICATES, Interval, draws, interval, replicates, unseen
+from isobench.record import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ MEDIAN = 1
 """The median's column in `replicates`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Ratio:
     """The second latency over the first: 1.05 is 5 % slower. `within` is a 95 % interval."""
 

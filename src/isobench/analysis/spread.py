@@ -9,11 +9,12 @@ comparison) moves single elements by far more: those are `Unstable`, and no part
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from isobench.analysis import tensors
 from isobench.analysis.tolerances import TOLERANCES
+from isobench.record import record
 from isobench.workers.protocol import STRING, Tensor
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ ALWAYS_JUDGED = 100
 """As many unstable elements are always judged, by what the evaluations showed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class OutputSpread:
     """What rounding does to one output.
 
@@ -67,7 +68,7 @@ class OutputSpread:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """The outputs of one evaluation, after a perturbation by `ulps` units in the last place."""
 

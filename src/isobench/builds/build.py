@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from isobench.analysis.spread import OutputSpread
 from isobench.errors import ModelError
 from isobench.failures import FailureKind
 from isobench.planning.models import InputValues, Model, TensorSpec
+from isobench.record import record
 from isobench.system import files
 
 SCHEMA = "isobench.build/1"
@@ -23,7 +24,7 @@ UNSTABLE_FILE = "unstable.msgpack"
 EXPORT_LOG_FILE = "export.log"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Binding:
     """An input or output of an ONNX file by its `name` there, and the tensor of the Build that belongs to it."""
 
@@ -31,7 +32,7 @@ class Binding:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Onnx:
     """The ONNX file of a Build.
 
@@ -49,7 +50,7 @@ class Onnx:
     file: str = ONNX_FILE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ExportError:
     """Why a model can't be exported to ONNX, with the exporter's traceback."""
 
@@ -57,7 +58,7 @@ class ExportError:
     traceback: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Calling:
     """How a script's model is called, as `workers/calling.py` decided it.
 
@@ -73,7 +74,7 @@ class Calling:
     place: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class BuildFailure:
     """Why a model of a script can't be built, while others of the script can."""
 
@@ -83,7 +84,7 @@ class BuildFailure:
     traceback: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Build:
     """One model, built.
 

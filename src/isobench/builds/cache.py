@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from isobench import paths
 from isobench.builds.build import BUILD_FILE, Build, from_json
 from isobench.failures import FailureKind
 from isobench.planning.models import Model
+from isobench.record import record
 from isobench.system import files
 from isobench.system.locks import FileLock
 from isobench.workers import protocol
@@ -48,7 +49,7 @@ class Kind(StrEnum):
     """The names in it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Dependency:
     """A path that a build depended on, as it was then. `workers/script_files.py` describes those of scripts."""
 
@@ -149,9 +150,9 @@ def builder() -> Holder | None:
 
 def forget(build_id: str) -> None:
     """Remove the index records of a Build, so that the next request for it builds it again."""
-    for record in (paths.builds() / "index").glob("*.json"):
-        if build_id in record.read_text(encoding="utf-8", errors="replace"):
-            record.unlink(missing_ok=True)
+    for entry in (paths.builds() / "index").glob("*.json"):
+        if build_id in entry.read_text(encoding="utf-8", errors="replace"):
+            entry.unlink(missing_ok=True)
 
 
 def store(build: Build, folder: Path) -> None:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isobench.builds import element_types, input_files
 from isobench.builds.input_files import Message, Value
 from isobench.errors import UsageError
 from isobench.planning.models import TensorSpec
+from isobench.record import record
 from isobench.workers import protocol
 
 if TYPE_CHECKING:
     from isobench.builds.element_types import Array
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Part:
     """One tensor of such an input by its own name, `x.0`."""
 

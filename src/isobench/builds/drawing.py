@@ -10,7 +10,7 @@ import math
 import shlex
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from isobench.builds import element_types
@@ -23,6 +23,7 @@ from isobench.builds.input_uses import Use, arrivals, decision, uses_of
 from isobench.builds.settled_graph import view
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
+from isobench.record import record
 from isobench.workers import protocol
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ MOST_OPERANDS = 50
 WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Operand:
     """What an input is to a node that its values arrive at; `role` in words: "indices operand of Gather node_3"."""
 
@@ -45,7 +46,7 @@ class Operand:
     node: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Drawn:
     """The values of one input; `rule` says in words how they were drawn, such as "standard normal".
 

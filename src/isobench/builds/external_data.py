@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from isobench.errors import ModelError
+from isobench.record import record
 from isobench.system.file_kinds import recognize
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ CACHES = ("blobs", ".git/annex/objects", ".dvc/cache")
 """Folders into which the links of a downloaded model lead: of Hugging Face's cache, git-annex and DVC."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ExternalFile:
     """A file with weights: `location` is its name in the ONNX file, relative to that; `path` may be a link."""
 

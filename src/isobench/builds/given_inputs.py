@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from isobench.builds import containers, element_types, filling, input_files
 from isobench.builds.input_files import InputSet, Message, RawBytes, Value
 from isobench.errors import UsageError
 from isobench.planning.models import Model, TensorSpec
+from isobench.record import record
 from isobench.workers import protocol
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from isobench.builds.onnx_file import OnnxFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Given:
     """Values of inputs that fit a model, by its own names; `rules` says of each where it comes from.
 
@@ -174,7 +175,7 @@ def fitted(array: Array, spec: TensorSpec, source: str) -> tuple[protocol.Tensor
     return element_types.to_tensor(spec.name, made), note
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class _Sizes:
     """What the command line says about sizes, so that values which contradict it are refused."""
 

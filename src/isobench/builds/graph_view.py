@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from isobench.record import record
+
 if TYPE_CHECKING:
     import onnx
 
@@ -59,7 +61,7 @@ class Scope:
         return self.opsets.get("" if domain == "ai.onnx" else domain, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Consumer:
     """A node that reads a value, by its input `slot`."""
 
@@ -68,7 +70,7 @@ class Consumer:
     slot: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class GraphView:
     """The main graph, the bodies of each node, and the consumers of each value (by its scope and name)."""
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isobench.builds.element_types import numpy_type
 from isobench.errors import UsageError
+from isobench.record import record
 
 if TYPE_CHECKING:
     from isobench.builds.element_types import Array
@@ -42,14 +43,14 @@ SAFETENSORS = {
 """The types of a safetensors file by its own names, and the protocol's names of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Message:
     """The bytes of a .pb file: what they mean depends on the type of the input (tensor, sequence or optional)."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RawBytes:
     """The bytes of a .bin file: elements of the input's own type, in C order."""
 
@@ -60,7 +61,7 @@ Value = Any
 """An Array, a Message or RawBytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class InputSet:
     """The values of one inference: by name, by place among the model's inputs, or of its only input (`single`).
 

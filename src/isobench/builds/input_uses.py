@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isobench.builds.constants import Constants, evaluate
 from isobench.builds.graph_view import Consumer, GraphView, Scope
+from isobench.record import record
 
 if TYPE_CHECKING:
     import onnx
@@ -55,7 +55,7 @@ PASSING: Mapping[str, tuple[int, ...] | None] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Use:
     """An operator that an input's values arrive at, by its input `slot`, having passed the operators of `path`.
 

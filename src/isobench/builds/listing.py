@@ -6,18 +6,18 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from isobench import paths
 from isobench.builds import build, cache, onnx_store
 from isobench.errors import UsageError
+from isobench.record import record
 from isobench.system.names import by_prefix
 from isobench.workers import protocol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class CachedBuild:
     """One Build on disk, made `made_s` seconds after 1970; `name` is "?" where its description can't be read.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,12 @@ from isobench.builds import element_types, input_files
 from isobench.builds.build import Build
 from isobench.errors import UsageError
 from isobench.planning.models import InputValues, Model
+from isobench.record import record
 from isobench.workers import protocol
 from isobench.workers.protocol import Tensor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ModelInputs:
     """The inputs of one model: each tensor, and where its values come from. `hash` is "" for an `.onnx` file."""
 

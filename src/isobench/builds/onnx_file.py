@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from isobench.builds.external_data import ExternalFile, external_files
 from isobench.builds.onnx_wire import missing_bytes
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
+from isobench.record import record
 from isobench.system import files, forked
 from isobench.system.file_kinds import recognize
 
@@ -28,7 +29,7 @@ CHECK_TIMEOUT_S = 60
 _NOTE_CHARACTERS = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class OnnxFile:
     """An ONNX file. Sizes that aren't fixed are None in `inputs`; `symbols` has their names, input by input.
 

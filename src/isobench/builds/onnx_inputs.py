@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isobench.builds import drawing, element_types, given_inputs, sizes
 from isobench.errors import UsageError
 from isobench.planning.models import InputValues, Model, TensorSpec
+from isobench.record import record
 from isobench.workers import protocol
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ ELEMENTS = 2
 """Elements of a sequence where none are given."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class OnnxInputs:
     """The inputs of one inference. `specs` are those of the graph, whose sizes are fixed.
 

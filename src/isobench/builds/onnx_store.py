@@ -14,7 +14,6 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from isobench import paths
@@ -25,6 +24,7 @@ from isobench.builds.onnx_file import OnnxFile
 from isobench.builds.sizes import Fixed
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
+from isobench.record import record
 from isobench.system import files
 
 
@@ -33,7 +33,7 @@ def folder() -> Path:
     return paths.builds() / "onnx"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class StoredOnnx:
     """A stored file, its SHA-256 with its external data, and the sizes that are fixed in it or by their names."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from isobench.builds import onnx_wire, size_expressions
 from isobench.errors import UsageError
 from isobench.planning.models import Model, TensorSpec
+from isobench.record import record
 
 if TYPE_CHECKING:
     from isobench.builds.onnx_file import OnnxFile
@@ -22,7 +23,7 @@ _MOST_ELEMENTS = 2**56
 _EXAMPLE = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Fixed:
     """How the open sizes are fixed: `named` by the name of a dimension, in all inputs alike; `written` lists the inputs
     whose sizes names can't fix, so that they must be written into the file.

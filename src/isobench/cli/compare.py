@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from isobench.cli.words import DEVICE, MODEL_SUFFIXES, RT_ARGS, RUNTIMES, WordsC
 from isobench.console import Console
 from isobench.errors import ResultError, UsageError
 from isobench.planning.settings import COMPARE_DEFAULTS
+from isobench.record import record
 
 if TYPE_CHECKING:
     from isobench.results import SavedResult
@@ -140,7 +140,7 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class _Side:
     """What one word names: one Result, or the newest of each Case in a folder of results or of a sweep."""
 

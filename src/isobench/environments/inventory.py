@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobench.environments.specs import normalised
+from isobench.record import record
 from isobench.system import files
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _CACHE = "__pycache__"
 _NOT_LOADED = (_CACHE, "include")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Package:
     """One installed package; `name` is normalised."""
 

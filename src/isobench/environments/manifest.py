@@ -6,9 +6,11 @@ It is written last, so an environment is ready if it has one, and compared with 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
+
+from isobench.record import record
 
 SCHEMA = "isobench.environment/2"
 
@@ -17,7 +19,7 @@ class ManifestError(ValueError):
     """It is not a manifest of this schema; the message says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Package:
     """A Python package that uv or pip installed; `name` is normalised."""
 
@@ -26,7 +28,7 @@ class Package:
     record_sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class CondaPackage:
     """A conda package; `record_sha256` is that of its file in `conda-meta`."""
 
@@ -37,7 +39,7 @@ class CondaPackage:
     record_sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Interpreter:
     """The file that is run as Python; of one in an image only the path is known, and its digest decides the rest."""
 
@@ -46,7 +48,7 @@ class Interpreter:
     mtime_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Python:
     """The Python of an environment: its full version ("3.11.9"), its implementation ("CPython", "" if unknown)."""
 
@@ -55,7 +57,7 @@ class Python:
     interpreter: Interpreter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ImagePackage:
     """A Python package that the image contains."""
 
@@ -63,7 +65,7 @@ class ImagePackage:
     version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
     """The image that an environment runs in: its reference, its ID ("sha256:..."), its interpreter and C library.
 
@@ -77,7 +79,7 @@ class ImageFacts:
     packages: tuple[ImagePackage, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Adopted:
     """Where an adopted interpreter lies, which isobench didn't install."""
 
@@ -86,7 +88,7 @@ class Adopted:
     site_packages: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Contents:
     """What is installed. `unowned` maps files of no package to their content, `fingerprints` folders to a digest.
 
@@ -99,7 +101,7 @@ class Contents:
     fingerprints: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What was installed, and from what.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from isobench import paths, plugins
 from isobench.environments import providers
 from isobench.errors import ProvisionError, UsageError
+from isobench.record import record
 from isobench.system import files
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ NO_PACKAGES = "# conda's own packages are all: nothing is laid over them.\n"
 _PINNED = r"(?m)^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Spec:
     """One environment as it should be.
 

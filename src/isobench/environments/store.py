@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from isobench import paths
 from isobench.environments import providers, specs
 from isobench.environments.specs import Spec
 from isobench.errors import ProvisionError
+from isobench.record import record
 
 if TYPE_CHECKING:
     from isobench.environments.manifest import Manifest
@@ -20,7 +20,7 @@ MARKER_FILE = "isobench-environment.json"
 """The manifest. An environment is ready if it has one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Environment:
     """A ready environment: `python` is the interpreter to start, `site_packages` the folder of its packages.
 

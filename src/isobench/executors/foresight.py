@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isobench import codec, environments
@@ -12,6 +12,7 @@ from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError
 from isobench.executors.cases import Cases
 from isobench.planning.plan import Plan
+from isobench.record import record
 from isobench.runtimes.registry import Entry
 from isobench.sweeps.task import PlannedCase, Task
 from isobench.tools.base import State, build_environment
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from isobench.planning.models import Model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Foreseen:
     """The tasks, with their Cases where their builds and environments are there; and the names of what is missing."""
 

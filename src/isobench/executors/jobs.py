@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,9 +14,10 @@ from isobench.failures import FailureKind, Phase
 from isobench.planning.models import Model, Step
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import Settings
+from isobench.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class EnvironmentJob:
     """Install an environment."""
 
@@ -29,7 +29,7 @@ class EnvironmentJob:
         return f"installing {self.spec.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class BuildJob:
     """Build a model; `onnx`: each of its builds must have an ONNX file."""
 
@@ -43,7 +43,7 @@ class BuildJob:
         return f"building {self.model.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SequenceJob:
     """Take a model through the tools of a runtime's own sequence."""
 
@@ -62,7 +62,7 @@ Job = EnvironmentJob | BuildJob | SequenceJob
 _KINDS: Mapping[str, Any] = {one.kind: one for one in (EnvironmentJob, BuildJob, SequenceJob)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Made:
     """The builds that a job has made, and the steps that led to them."""
 

@@ -224,7 +224,7 @@ class Case:
         if self._environment is not None and self._environment.image:
             from isobench.environments.container import running
 
-            container = running.record(self._environment)
+            container = running.container_record(self._environment)
         self._provenance = Provenance(host=provenance.host(), container=container, batch=batch.begun())
         from isobench.analysis import correctness
         from isobench.workers import protocol

@@ -6,14 +6,17 @@ import math
 import os
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from isobench import analysis
-from isobench.analysis import Block, Summary
 from isobench.analysis.correctness import Correctness
+from isobench.analysis.gpu_noise import summarize_gpu
+from isobench.analysis.intervals import intervals_of
+from isobench.analysis.noise import LEAST_CLEAN, Block, used_samples, verdict
+from isobench.analysis.summary import Summary, summarize
 from isobench.planning.settings import Settings
+from isobench.record import record
 from isobench.results import ColdStart, Measured, Run, noise_floor
 from isobench.workers import machine, protocol
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class CompletedRun:
     """A run that was measured to its end: its record, its samples, and how its outputs compare with the expected."""
 
@@ -59,7 +62,7 @@ class CompletedRun:
         return found or [samples_s]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """The figures of runs, and half the width of the median's interval as a share of the median."""
 
@@ -113,7 +116,7 @@ def completed_run(
             group=outputs.group,
             blocks=outputs.blocks,
             used=measurement.selection.used,
-            median_s=analysis.summarize(measurement.used_ns, group=outputs.group).median_s,
+            median_s=summarize(measurement.used_ns, group=outputs.group).median_s,
             threads=outputs.threads,
             peak_memory_bytes=outputs.process.get("peak_memory_bytes"),
             samples_file=f"{folder}/{protocol.SAMPLES_FILE}",
@@ -134,9 +137,9 @@ def evaluate(runs: Sequence[CompletedRun], settings: Settings) -> Evaluation:
     floor = noise_floor.floor()
     used = np.concatenate([np.asarray(run.measurement.used_ns) / run.run.group for run in runs])
     # Iterations are counted apart from samples: runs may differ in how many they time together.
-    latency = _counted(analysis.summarize(used), runs, used_only=True)
+    latency = _counted(summarize(used), runs, used_only=True)
     everything = np.concatenate([np.asarray(run.measurement.samples_ns) / run.run.group for run in runs])
-    intervals = analysis.intervals([run.used_blocks_s() for run in runs], floor=floor.runs, seed=settings.seed)
+    intervals = intervals_of([run.used_blocks_s() for run in runs], floor=floor.runs, seed=settings.seed)
     width = intervals["median_s"].relative(latency.median_s)
     worst = next((run.comparison for run in runs if not run.comparison.ok), runs[0].comparison)
     blocks = [block for run in runs for block in run.run.blocks]
@@ -148,13 +151,13 @@ def evaluate(runs: Sequence[CompletedRun], settings: Settings) -> Evaluation:
     return Evaluation(
         measured=Measured(
             latency=latency,
-            latency_all=_counted(analysis.summarize(everything), runs, used_only=False),
+            latency_all=_counted(summarize(everything), runs, used_only=False),
             intervals=intervals,
             noise_floor=floor.runs,
             floor_source=floor.source,
             set_aside_s=math.fsum(run.measurement.selection.set_aside_s for run in runs),
             clean_share=clean_share,
-            verdict=analysis.verdict(
+            verdict=verdict(
                 blocks,
                 worst.reasons,
                 iterations=latency.iterations,
@@ -175,7 +178,7 @@ def evaluate(runs: Sequence[CompletedRun], settings: Settings) -> Evaluation:
             facts=runs[-1].facts,
             stats=runs[-1].stats,
             end_to_end=_end_to_end(runs),
-            gpu=analysis.summarize_gpu([block.gpu for run in runs for block in run.used_blocks() if block.gpu]),
+            gpu=summarize_gpu([block.gpu for run in runs for block in run.used_blocks() if block.gpu]),
         ),
         width=width,
     )
@@ -191,8 +194,8 @@ def _end_to_end(runs: Sequence[CompletedRun]) -> Summary | None:
     used = array("q")
     for run in runs:
         if run.measurement.end_to_end_ns:
-            used += analysis.used_samples(run.measurement.end_to_end_ns, run.run.blocks, run.run.used)
-    return analysis.summarize(used) if used else None
+            used += used_samples(run.measurement.end_to_end_ns, run.run.blocks, run.run.used)
+    return summarize(used) if used else None
 
 
 def _counted(summary: Summary, runs: Sequence[CompletedRun], *, used_only: bool) -> Summary:
@@ -205,8 +208,8 @@ def _counted(summary: Summary, runs: Sequence[CompletedRun], *, used_only: bool)
 
 def _disturbed(runs: Sequence[CompletedRun], clean_share: float) -> list[str]:
     """Runs whose blocks are all used although others disturbed them: clean runs beside them must not hide it."""
-    disturbed = sum(run.measurement.selection.clean_share < analysis.LEAST_CLEAN for run in runs)
-    if not disturbed or clean_share < analysis.LEAST_CLEAN:  # then the verdict says it of all runs together
+    disturbed = sum(run.measurement.selection.clean_share < LEAST_CLEAN for run in runs)
+    if not disturbed or clean_share < LEAST_CLEAN:  # then the verdict says it of all runs together
         return []
     were = f"{disturbed} of {len(runs)} runs {'was' if disturbed == 1 else 'were'}"
     its = "its" if disturbed == 1 else "their"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from isobench.planning.models import Step
 from isobench.planning.settings import Settings
+from isobench.record import record
 from isobench.system import files
 
 SCHEMA = "isobench.case/1"
@@ -21,7 +22,7 @@ NOT_COUNTED = ("timeout_s",)
 """Settings that change neither what is measured nor how: a run that ends in time is the same with any limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class CaseKey:
     """Everything that the figures depend on; `str` is a hash of it.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from isobench.record import record
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@record(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model as the user named it: a Python script (`script.py`, `script.py::hash`), or an `.onnx` or `.ort` file.
 
@@ -55,7 +57,7 @@ class Model:
         return f"{self.path}::{self.hash}" if self.hash else str(self.path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
     """Name, element type (numpy's or ml_dtypes' name) and shape of one input or output; None is a dynamic size.
 
@@ -77,7 +79,7 @@ class TensorSpec:
         return f"{self.name}: {self.dtype}[{sizes}]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class InputValues:
     """Where the values of one input come from, in words (`rule`): "standard normal", "given: x.npz", "zeros".
 
@@ -99,7 +101,7 @@ class InputValues:
         return cls(**{**value, "shape": tuple(value["shape"])})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Step:
     """One tool that was applied to a Model, with its options; `alters`: it changes what the model computes."""
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from isobench.planning.models import Model
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import Settings
+from isobench.record import record
 
 SCHEMA = "isobench.plan/1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SweepPlace:
     """Where in a sweep a Case stands: the sweep's name, the key of its task, and which attempt at it this is.
 
@@ -29,7 +30,7 @@ class SweepPlace:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Every model on every runtime.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from isobench.errors import UsageError
+from isobench.record import record
 
 HINT = "Write it NAME, NAME@ENVIRONMENT, or NAME:ARGUMENT=VALUE,ARGUMENT=VALUE; a list is ARGUMENT=[1,2]."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RuntimeChoice:
     """The name of a runtime, the environment that replaces its own ("": none does), and arguments for this use of it.
 

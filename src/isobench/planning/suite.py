@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from isobench.failures import FailureKind
 from isobench.planning import toml_lines
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.toml_lines import Place
+from isobench.record import record
 
 SCHEMA = "isobench.suite/1"
 AS_WRITTEN = "as-written"
@@ -28,7 +29,7 @@ class SuiteError(UsageError):
     line = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Axis:
     """One axis of a matrix. Its values are numbers, text, true or false, or tuples of these."""
 
@@ -41,7 +42,7 @@ class Axis:
         return (*self.place, next((count for count, one in enumerate(self.values) if one is value), 0))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Given:
     """What is given to models: by the suite to all of them, or by a model's own table. Text may use `{axis}`.
 
@@ -87,7 +88,7 @@ class Given:
                     yield from (((member, key), one) for one in parts if isinstance(one, str))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SuiteRuntime:
     """A runtime of a suite; the texts among its arguments may use `{axis}`."""
 
@@ -95,7 +96,7 @@ class SuiteRuntime:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SuiteModel:
     """One entry of `models`: a file, a glob or a list, with what is given to its models only.
 
@@ -109,7 +110,7 @@ class SuiteModel:
     runtimes: tuple[SuiteRuntime, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Condition:
     """One table of `exclude` or `include`. Models, runtimes and devices are patterns; () stands for all of them."""
 
@@ -120,7 +121,7 @@ class Condition:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Suite:
     """A suite file, read and checked for its form; whether models and runtimes exist, `isobench.preflight` checks.
 

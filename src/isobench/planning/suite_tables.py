@@ -11,12 +11,13 @@ from isobench.planning.suite import Axis
 from isobench.planning.suite_forms import Form, Json, Problems, Scalar, Several, named
 from isobench.planning.suite_values import shown
 from isobench.planning.toml_lines import Place
+from isobench.record import record
 
 AXES = "axes"
 """The key of the axes among what `Record.read` returns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Key:
     """A key of a table: its name, what its value may be, and what it means."""
 

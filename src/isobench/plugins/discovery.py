@@ -16,12 +16,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from isobench import paths
+from isobench.record import record
 
 GROUP = "[isobench.plugins]"
 EXECUTORS = "[isobench.executors]"
@@ -31,7 +32,7 @@ OWN_PACKAGE = "isobench."
 KEYS = ("runtimes", "tools", "sequences")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Plugin:
     """One entry point. `distribution` is the package that declares it, with its version ("isobench 0.1.0").
 

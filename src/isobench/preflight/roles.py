@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import chain
@@ -13,6 +12,7 @@ from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import OPTIONS
 from isobench.planning.suite import Axis, Suite, SuiteRuntime
 from isobench.planning.toml_lines import Place
+from isobench.record import record
 from isobench.runtimes.base import BaseRT
 from isobench.runtimes.keywords import keywords
 from isobench.runtimes.registry import Entry
@@ -30,7 +30,7 @@ class Kind(StrEnum):
     ARGUMENT = "argument"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Role:
     """What an axis is for. `name` is the setting's field, or the argument; `runtime` (or "") the only one to get it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from isobench.preflight.collected import Errors
 from isobench.preflight.expansion import MOST, Combination, expand
 from isobench.preflight.filling import Filler
 from isobench.preflight.targets import Targets
+from isobench.record import record
 from isobench.runtimes import registry
 from isobench.sweeps.task import Sweep, Task, keyed
 from isobench.system.devices import Device
@@ -56,7 +57,7 @@ def sweep(
     return _Preflight(suite, executor or suite.executor, options or {}, note).sweep(name, attempts or suite.attempts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class _Ready:
     """A combination with everything that its Plan needs."""
 

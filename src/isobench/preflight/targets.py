@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from isobench.errors import IsobenchError
@@ -17,12 +17,13 @@ from isobench.preflight.collected import Errors
 from isobench.preflight.expansion import Combination, Target
 from isobench.preflight.filling import axes_of
 from isobench.preflight.roles import Kind, Role
+from isobench.record import record
 from isobench.runtimes import registry
 from isobench.runtimes.registry import Entry
 from isobench.system.devices import Device
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class _File:
     """One file of an entry of `models`, with what is given to it."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isobench.record import record
 from isobench.results import Result, row
 from isobench.results.row import Row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Line:
     """One Result, with what its columns are made of besides.
 
@@ -31,7 +31,7 @@ class Line:
         return cls(brief=row.of(result), result=result, baseline_s=baseline_s, folder=folder)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column. `get` returns its value, None where it is unknown or doesn't apply; a list needs it from `brief`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from isobench.analysis import Summary
+from isobench.analysis.summary import Summary
 from isobench.console import printable
 from isobench.reports import columns
 from isobench.reports.column import Column, Line

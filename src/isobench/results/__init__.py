@@ -7,7 +7,7 @@ Result in brief; `index` holds those of a whole folder.
 
 from __future__ import annotations
 
-from isobench.analysis import Warmup
+from isobench.analysis.warmup import Warmup
 from isobench.results.records import (
     SCHEMA,
     ColdStart,

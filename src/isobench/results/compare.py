@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isobench import analysis, results
-from isobench.analysis import Ratio
+from isobench import results
+from isobench.analysis import ratios
+from isobench.analysis.ratios import Ratio
 from isobench.errors import ResultError
+from isobench.record import record
 from isobench.results import Measured, Result, SavedResult, noise_floor
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ LEAST_ROUNDS = 3
 """With fewer rounds in which both blocks are clean, all rounds are used."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """The second Result compared with the first. `paired`: they were interleaved, and neighbours in time compared.
 
@@ -68,10 +69,10 @@ def compare(first: SavedResult, second: SavedResult) -> Comparison:
     turns = [each.turns for each in measured]
     paired = turns[0] is not None and turns[1] is not None and turns[0].id == turns[1].id
     if paired:
-        ratio = analysis.paired(_pairs(measured, blocks), floor=floor.pairs, seed=seed)
+        ratio = ratios.paired(_pairs(measured, blocks), floor=floor.pairs, seed=seed)
     else:
         used = [_used(each, runs) for each, runs in zip(measured, blocks, strict=True)]
-        ratio = analysis.unpaired(used[0], used[1], floor=floor.runs, seed=seed)
+        ratio = ratios.unpaired(used[0], used[1], floor=floor.runs, seed=seed)
     least = floor.pairs if paired else floor.runs
     return Comparison(
         first=_name(one, other),
@@ -85,10 +86,10 @@ def compare(first: SavedResult, second: SavedResult) -> Comparison:
 
 
 def log_ratios(first: SavedResult, second: SavedResult) -> list[float]:
-    """The logarithm of the ratio in each pair of processes of two interleaved Results, as `analysis.paired` uses it."""
+    """The logarithm of the ratio in each pair of processes of two interleaved Results, as `ratios.paired` uses it."""
     both = (first, second)
     pairs = _pairs([_measured(one.result) for one in both], [_blocks_s(one) for one in both])
-    return [analysis.middle([math.log(after / before) for before, after in rounds]) for rounds in pairs]
+    return [ratios.middle([math.log(after / before) for before, after in rounds]) for rounds in pairs]
 
 
 def match(first: Sequence[Row], second: Sequence[Row]) -> list[tuple[Row, Row]]:

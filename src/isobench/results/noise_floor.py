@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from isobench import paths
-from isobench.analysis import ASSUMED_FLOOR, ASSUMED_PAIR_FLOOR
+from isobench.analysis.intervals import ASSUMED_FLOOR
+from isobench.analysis.ratios import ASSUMED_PAIR_FLOOR
+from isobench.record import record
 from isobench.workers import protocol
 
 SCHEMA = "isobench.calibration/1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Floor:
     """Relative standard deviations: `runs` between identical runs, `pairs` between the ratios of identical pairs.
 

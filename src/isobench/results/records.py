@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
-from isobench.analysis import Block, GpuSummary, Interval, Summary, Verdict, Warmup
 from isobench.analysis.correctness import Correctness
+from isobench.analysis.gpu_noise import GpuSummary
 from isobench.analysis.input_sets import InputSets
+from isobench.analysis.intervals import Interval
+from isobench.analysis.noise import Block, Verdict
+from isobench.analysis.summary import Summary
+from isobench.analysis.warmup import Warmup
 from isobench.codec import OPEN
 from isobench.errors import ResultError
 from isobench.failures import FailureKind, Phase
 from isobench.planning.models import InputValues, Step, TensorSpec
 from isobench.planning.plan import SweepPlace
 from isobench.planning.settings import Settings
+from isobench.record import record
 from isobench.system.facts import BatchJob, ContainerFacts, Git, Host
 
 SCHEMA = "isobench.result/3"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
     """What was measured. `source_sha256` is of the script or the `.onnx` file; `git` is the checkout that holds it.
 
@@ -53,7 +58,7 @@ class ModelRecord:
     input_sets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RuntimeRecord:
     """What measured it: `arguments` are the runtime's own, all of them, defaults included.
 
@@ -68,7 +73,7 @@ class RuntimeRecord:
     status_stats: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class DeviceRecord:
     """Where it was measured: `family[::part[::config]]`, and the device's name by its maker."""
 
@@ -76,7 +81,7 @@ class DeviceRecord:
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class EnvironmentRecord:
     """The environment. `lock_file` is the path of the lock, `lock_sha256` its hash.
 
@@ -102,7 +107,7 @@ class EnvironmentRecord:
         return bool(self.lock_sha256)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ColdStart:
     """The time before a warm inference, in seconds. `compile_s` is None where nothing is compiled.
 
@@ -116,7 +121,7 @@ class ColdStart:
     start_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Run:
     """One worker process. `used` has a flag for each block: do the figures include it? A sample is `group` iterations.
 
@@ -140,7 +145,7 @@ class Run:
         return int(self.threads.get("requested") or settings.threads)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Turns:
     """How Cases were interleaved: each round of each run has one block of every Case.
 
@@ -154,7 +159,7 @@ class Turns:
     order: tuple[tuple[tuple[int, ...], ...], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Measured:
     """A Case with a measurement.
 
@@ -183,7 +188,7 @@ class Measured:
     status: str = "measured"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Failed:
     """A Case without a measurement. `kind` is for programs, `message`, `hint` and `details` are for people.
 
@@ -201,7 +206,7 @@ class Failed:
     status: str = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Facts about the machine (`host`), the last run's process (`worker`), and the container that it ran in.
 
@@ -223,7 +228,7 @@ class Provenance:
         return f"{name} ({self.host.cpu.model or 'unknown CPU'})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Result:
     """One Case's outcome. `steps` are the tools that the model went through, the measuring last.
 

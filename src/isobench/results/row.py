@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from isobench import codec
 from isobench.analysis.correctness import outcome_of_all
 from isobench.errors import ResultError
 from isobench.planning.models import Step
+from isobench.record import record
 from isobench.results.records import SCHEMA, Measured, Result
 from isobench.results.upgrades import UPGRADES, upgrade
 
@@ -20,7 +21,7 @@ VERSION = 1
 UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Row:
     """One Result in brief. `name` is its folder's name, equal to `id` unless somebody renamed the folder.
 

@@ -6,13 +6,13 @@ import os
 import shutil
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from isobench import paths
 from isobench.codec import decode
 from isobench.errors import ResultError
+from isobench.record import record
 from isobench.results.records import SCHEMA, Measured, Result
 from isobench.results.upgrades import UPGRADES, upgrade
 from isobench.system.names import by_prefix
@@ -21,7 +21,7 @@ from isobench.workers import protocol
 RESULT_FILE = "result.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SavedResult:
     """A Result and the folder that holds it."""
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from isobench.errors import UsageError
+from isobench.record import record
 
 STATUSES = ("measured", "failed", "clean", "noisy", "invalid", "unreadable")
 _VERDICTS = ("clean", "noisy", "invalid")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What is wanted of the Results; "" is everything.
 

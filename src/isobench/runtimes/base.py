@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +11,7 @@ from isobench.errors import WorkerError
 from isobench.failures import FailureKind
 from isobench.planning.models import Model
 from isobench.planning.settings import Settings
+from isobench.record import record
 from isobench.workers import protocol
 
 # Analysis is imported where it is used: the worker is started sooner without it.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from isobench.system.devices import Device
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class MeasuredPerformance:
     """What `BaseRT.benchmark()` returns: latency in milliseconds, throughput in inferences per second."""
 
@@ -56,7 +56,7 @@ class Stats:
         self.values[key] = value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Context:
     """Where and how a runtime measures; set before anything is started.
 

@@ -10,12 +10,12 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from isobench.errors import UsageError
+from isobench.record import record
 
 BOOLS = {
     "true": True,
@@ -30,7 +30,7 @@ BOOLS = {
 _NOTHING = inspect.Parameter.empty
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Keyword:
     """One argument: `kind` is its type, Any without an annotation; `default` is `Parameter.empty` if it has none."""
 

@@ -14,7 +14,7 @@ implements = {"runtimes": {NAME: {
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -23,6 +23,7 @@ from isobench import plugins
 from isobench.errors import IsobenchError, ProvisionError, UsageError, WorkerError
 from isobench.failures import FailureKind
 from isobench.planning.runtime_choice import RuntimeChoice
+from isobench.record import record
 from isobench.system import devices
 from isobench.system.devices import Device
 
@@ -53,7 +54,7 @@ class PreparingSequence(Protocol):
         """The tools that prepare the model for measuring."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A registered runtime; `devices` are those that it supports: family -> part -> configs, in order.
 

@@ -13,7 +13,7 @@ from isobench.workers import protocol
 
 # Sampling and analysis are imported where they are used: the worker is started sooner without them.
 if TYPE_CHECKING:
-    from isobench.analysis import Block
+    from isobench.analysis.noise import Block
     from isobench.environments import Environment
     from isobench.supervisor.sampling import Ready
     from isobench.supervisor.worker_process import Worker

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from isobench.analysis import Block, Selection, Warmup, select, used_samples
+from isobench.analysis.noise import Block, Selection, select, used_samples
+from isobench.analysis.warmup import Warmup
+from isobench.record import record
 from isobench.workers import protocol
 from isobench.workers.protocol import ProtocolError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class WorkerOutputs:
     """The contents of `outputs.json` of a worker that succeeded.
 
@@ -75,7 +77,7 @@ class WorkerOutputs:
         return float(self.process.get("cpu_resolution_s") or 0.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """The samples of one run: nanoseconds of `outputs.group` iterations each.
 

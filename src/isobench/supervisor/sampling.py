@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from isobench.analysis import Block
+from isobench.analysis.noise import Block
 from isobench.planning.settings import Settings
+from isobench.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Ready:
     """A worker's message after its warm-up: blocks of `block_samples` samples should take `block_s`.
 

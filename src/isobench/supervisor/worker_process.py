@@ -27,7 +27,7 @@ from isobench.workers import protocol
 if TYPE_CHECKING:
     import subprocess
 
-    from isobench.analysis import Block
+    from isobench.analysis.noise import Block
     from isobench.environments import Environment
     from isobench.environments.container.running import Container
     from isobench.supervisor.outputs import WorkerOutputs
@@ -111,7 +111,7 @@ class Worker:
         Raises:
             WorkerError: it crashed, reported an error, or time is up.
         """
-        from isobench.analysis import Block
+        from isobench.analysis.noise import Block
 
         self._send(json.dumps({"samples": samples}).encode() + b"\n")
         block = self._receive("block", on_stage)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import repeat
 from typing import Protocol
 
 from isobench.planning.plan import Plan
+from isobench.record import record
 from isobench.sweeps.task import PlannedCase, Task
 
 START_S = 4.0
@@ -59,7 +59,7 @@ class Source(StrEnum):
     """The settings."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """A time in seconds, and how many cases it takes from which source."""
 

@@ -11,13 +11,13 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from isobench import codec
+from isobench.record import record
 
 
 class What(StrEnum):
@@ -40,7 +40,7 @@ class What(StrEnum):
     """Nothing is left to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Event:
     """One line of the journal. `task` is "" for what concerns the whole sweep; `at` is in UTC."""
 

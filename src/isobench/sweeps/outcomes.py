@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from isobench.failures import FailureKind
 from isobench.planning.retry import Retry
+from isobench.record import record
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import Event, What
 from isobench.sweeps.task import Task
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Machine:
     """What distinguishes one machine from another: its name, and its CPU's model."""
 
@@ -36,7 +36,7 @@ class Machine:
         return cls(hostname=os.uname().nodename, cpu=provenance.cpu_model())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """A Result of a sweep, in short. `kind` is None where it was measured."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from isobench.failures import INFRASTRUCTURE
 from isobench.planning.retry import Retry
+from isobench.record import record
 from isobench.results import index
 from isobench.results.row import Row
 from isobench.sweeps import history
@@ -19,7 +20,7 @@ from isobench.sweeps.task import Task
 from isobench.system import locks
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Running:
     """A task that is at work or waits for it. `where` is in words; `since` is in UTC, "" while it waits."""
 
@@ -30,7 +31,7 @@ class Running:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Status:
     """How far a sweep is. `rows` are the Results that count, one a case; `total` and `left` are numbers of cases.
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from isobench import codec
 from isobench.planning import suite_values
 from isobench.planning.plan import Plan
+from isobench.record import record
 from isobench.system import files
 
 SCHEMA = "isobench.sweep/1"
 KEY_DIGITS = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class PlannedCase:
     """A Case before it is measured: its label ("resnet18 on ort"), and its CaseKey.
 
@@ -30,7 +31,7 @@ class PlannedCase:
     parts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Task:
     """What a sweep measures at once: a Plan of one Case, or of Cases that are interleaved.
 
@@ -91,7 +92,7 @@ def keyed(task: Task) -> Task:
     return replace(task, plan=replace(task.plan, sweep=replace(task.plan.sweep, task=key)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Sweep:
     """The frozen plan: what was requested, and how it is carried out.
 

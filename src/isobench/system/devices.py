@@ -7,10 +7,10 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from isobench import paths
 from isobench.errors import LockError, LockHeldError, UsageError
+from isobench.record import record
 from isobench.system.locks import FileLock
 from isobench.workers import machine
 
@@ -25,7 +25,7 @@ _X86 = {"x86_64", "amd64", "i386", "i686"}
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Device:
     """`family[::part[::config]]`, such as `x86`, `nvidia::h100` or `nvidia::h100::mig-1g`; "" where not given."""
 

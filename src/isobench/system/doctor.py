@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from isobench.record import record
 from isobench.system.facts import Cpu, Host, Memory
 from isobench.workers import machine
 
@@ -17,7 +17,7 @@ BUSY_CORES = 0.02
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something that disturbs measurements, and what to do about it; "" where nothing can be done from here."""
 
@@ -25,7 +25,7 @@ class Finding:
     advice: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class BusyProcess:
     """A process that used the CPU: `cores` is the number of cores that it used on average."""
 
@@ -34,7 +34,7 @@ class BusyProcess:
     cores: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Busy:
     """What the machine did while nothing was measured: busy processes, the busiest first, and the stolen time."""
 

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from isobench.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Cache:
     """One of a CPU's caches: its `size` as the kernel writes it ("32K")."""
 
@@ -18,7 +19,7 @@ class Cache:
     size: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Cpu:
     """The processor. `max_mhz`, `now_mhz`, `caches` and `driver` are of one CPU, the first that is online.
 
@@ -44,7 +45,7 @@ class Cpu:
     turbo: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Memory:
     """Of the machine; `limit_bytes` is what this process's control group allows, None: no limit."""
 
@@ -54,7 +55,7 @@ class Memory:
     limit_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """As `uname` reports it."""
 
@@ -63,7 +64,7 @@ class Kernel:
     machine: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Hypervisor:
     """Whether one runs below us, and what the (virtual) hardware says of its maker."""
 
@@ -73,7 +74,7 @@ class Hypervisor:
     product: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Clock:
     """The clock that latencies are measured with: its resolution, and the cost of one reading, in seconds."""
 
@@ -83,7 +84,7 @@ class Clock:
     cost_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Python:
     """An interpreter."""
 
@@ -91,7 +92,7 @@ class Python:
     executable: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Host:
     """This machine, and the process that is isobench.
 
@@ -119,7 +120,7 @@ class Host:
     environment: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class BatchJob:
     """The job of a batch system that measured; "" and None are what it didn't say.
 
@@ -148,7 +149,7 @@ class BatchJob:
         return tuple(dict.fromkeys((*(self.others_at_begin or ()), *(self.others_at_end or ()))))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ContainerFacts:
     """The engine and the image that a worker ran in; `id` and `libc` are the image's."""
 
@@ -160,7 +161,7 @@ class ContainerFacts:
     libc: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Git:
     """A checkout. `branch` is None where its head is detached, `dirty` where git wasn't or couldn't be asked."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import shlex
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from isobench.record import record
 
 HEAD_BYTES = 1 << 16
 _TEXT_BYTES = bytes({7, 8, 9, 10, 12, 13, 27, *range(0x20, 0x100)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class FileKind:
     """What a file is, as the rest of the sentence "FILE is ...", and a way to get a model out of it."""
 

@@ -13,14 +13,14 @@ import os
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 
+from isobench.record import record
 from isobench.system.lock_files import TIME, is_marker, user_name
 
 _MOST_BYTES = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Holder:
     """The process that holds a lock, as it introduced itself; "" and 0 for what isn't known."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from isobench.errors import UsageError
+from isobench.record import record
 from isobench.system.devices import Device
 from isobench.workers import nvml
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class GpuFacts:
     """What NVML reports of one GPU; None where it doesn't.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from isobench.errors import UsageError
+from isobench.record import record
 from isobench.system import process
 from isobench.system.nvidia import GpuFacts
 from isobench.workers import nvml
@@ -27,7 +27,7 @@ EXCLUSIVE = 3
 """NVML_COMPUTEMODE_EXCLUSIVE_PROCESS"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Requirement:
     """One line of the list: what was checked, what was found, and whether that is good enough.
 

@@ -10,10 +10,10 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from isobench.errors import IsobenchError, UsageError
 from isobench.failures import FailureKind
+from isobench.record import record
 
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel")
 
@@ -46,7 +46,7 @@ class SlurmUnreachableError(IsobenchError):
     default_kind = FailureKind.INTERNAL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job, or one task of an array (`id` is "1234_5"), as `squeue` lists it.
 
@@ -67,7 +67,7 @@ class Job:
         return self.state in _ACTIVE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Node:
     """A node as `scontrol` describes it; `architecture` is as the kernel calls it, "" before it has ever registered."""
 

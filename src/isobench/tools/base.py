@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -12,6 +12,7 @@ from isobench import environments, plugins
 from isobench.errors import UsageError
 from isobench.planning.models import Model, Step
 from isobench.planning.settings import Settings
+from isobench.record import record
 from isobench.runtimes.keywords import keywords
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ FACTS = {
 """What a tool may need, in words, and a hint at the tool that provides it. A plugin's tools may add facts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class State:
     """A Model between two tools: its builds, the steps so far, and the results.
 

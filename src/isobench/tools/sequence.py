@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Sequence as Words
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from isobench.errors import UsageError
 from isobench.planning.models import Model, Step
+from isobench.record import record
 from isobench.runtimes.keywords import bind
 from isobench.tools.base import State, Tool, Work
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Sequence:
     """Tools in order: `Sequence(tools=[Discover(), ExportPytorch(opset=17), ConvertFp16()])`."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isobench.builds.constants import Constants
 from isobench.builds.graph_view import Scope, Shape
 from isobench.builds.input_uses import UNKNOWN, Use
+from isobench.record import record
 
 if TYPE_CHECKING:
     import onnx
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHOWN = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Rule:
     """How values are chosen, in words and in one of three ways.
 
@@ -36,7 +36,7 @@ class Rule:
     empty: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class At:
     """An operator's input that a rule is asked for. `known` has the elements that are constants, else UNKNOWN."""
 

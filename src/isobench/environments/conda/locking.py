@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from isobench.environments.conda import engine, provider
 from isobench.environments.specs import Spec
 from isobench.errors import ProvisionError, UsageError
+from isobench.record import record
 from isobench.system.files import write_atomically
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Change:
     """The result of locking: a line for each package that changed; the platforms whose lock was out of date."""
 

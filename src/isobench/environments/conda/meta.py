@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from isobench.record import record
 from isobench.system import files
 
 FOLDER = "conda-meta"
@@ -17,7 +17,7 @@ FOLDER = "conda-meta"
 _NOT_WATCHED = ("include", "share", "man", "pkgs", "envs", FOLDER)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class CondaPackage:
     """One package of a prefix; `file` is its record."""
 

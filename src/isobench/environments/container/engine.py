@@ -11,13 +11,13 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from isobench.environments import config
 from isobench.errors import ProvisionError, UsageError
+from isobench.record import record
 from isobench.system import process
 
 NAMES = ("podman", "docker")
@@ -26,7 +26,7 @@ LABEL = "isobench"
 _ASK_TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Engine:
     """One of `NAMES`; `rootless`: its containers run in a user namespace of an unprivileged user."""
 

@@ -10,11 +10,11 @@ Without such a file, it is `container_image = "..."` in isobench's `config.toml`
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from isobench.environments import config
 from isobench.errors import UsageError
+from isobench.record import record
 
 FILE = "container.toml"
 _KEYS = {"image": str, "python": str, "image_packages": bool}
@@ -22,7 +22,7 @@ _PINNED = re.compile(r"(?:[\w.:/-]+@)?sha256:[0-9a-f]{64}", re.ASCII)
 _EXAMPLE = "docker.io/library/python@sha256:..."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Image:
     """An image by its digest: `reference` is `NAME@sha256:...`, or `sha256:...` where only its ID is known.
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from isobench.environments.container import engine
 from isobench.environments.container.engine import Engine
 from isobench.environments.store import Environment
+from isobench.record import record
 from isobench.system.facts import ContainerFacts
 from isobench.workers import machine
 
@@ -36,7 +36,7 @@ _START_FAILED = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Container:
     """One container: the command line that runs it, and its name, by which it is removed."""
 
@@ -95,7 +95,7 @@ def of(
     )
 
 
-def record(environment: Environment) -> ContainerFacts:
+def container_record(environment: Environment) -> ContainerFacts:
     """The engine and the image, for the result; containers that a killed host left behind are removed on the way.
 
     Raises:

@@ -6,12 +6,12 @@ Slurm remembers some of it for some minutes; the job's log, and what isobench wr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from isobench.errors import IsobenchError
 from isobench.executors.slurm import records
 from isobench.executors.slurm.records import Attempt, Submission
 from isobench.failures import FailureKind
+from isobench.record import record
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import Journal, What
 from isobench.system import slurm
@@ -40,7 +40,7 @@ REFUSED = "refused: "
 """How the note begins that `isobench run-case` writes to the journal when it can't measure on its node."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How an attempt ended. `refusal` is the error that isobench on the node reported, None where it reported none."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
 from isobench.errors import UsageError
+from isobench.record import record
 from isobench.system import names
 
 _DURATION = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d+)(?::(?P<seconds>\d+))?")
@@ -32,7 +33,7 @@ def _option(kind: str, meaning: str, default: Any) -> Any:
     return field(default=default, metadata={"kind": kind, "meaning": meaning})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Options:
     """What a task's job requests, and how the sweep is watched. None and "" leave it to Slurm."""
 

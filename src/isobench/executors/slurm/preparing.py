@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from isobench.executors.slurm import endings, merging, records, submitting
 from isobench.executors.slurm.nodes import Nodes
 from isobench.executors.slurm.options import Options
 from isobench.failures import FailureKind
+from isobench.record import record
 from isobench.sweeps import finding
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.task import Task
@@ -79,7 +80,7 @@ def _requested(tasks: Sequence[Task], architectures: Sequence[str], progress: Pr
     return {name: found[name] for name in used}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class _Job:
     """A job that prepares `copy` for the sweep in `folder`."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from isobench import codec
 from isobench.errors import UsageError
+from isobench.record import record
 from isobench.sweeps.folder import SWEEP_FILE, SweepFolder
 from isobench.system import files
 from isobench.workers import protocol
@@ -24,7 +25,7 @@ FOLDER = "slurm"
 _CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One attempt at a task: a job, or a task of an array. `job` is "" until Slurm has taken it.
 
@@ -38,7 +39,7 @@ class Attempt:
     job: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Submission:
     """An array. `exclude` are nodes that it avoids; `is_void`: it was ended before all its ids were known, or by
     `isobench sweep cancel`, and its attempts don't count.
