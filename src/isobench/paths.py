@@ -1,6 +1,6 @@
 """Every path on disk. No other module puts names of these folders together.
 
-$ISOBENCH_HOME/            platformdirs' user data folder unless the variable is set
+$ISOBENCH_HOME/            unless the variable is set, $XDG_DATA_HOME/isobench, or ~/.local/share/isobench
     environments/          NAME-PROVIDER-IDENTITY/, beside it .lock, .log and .tmp during its installation
     locks/                 locks resolved for the dependencies of scripts
     builds/                builds of models, content-addressed; index/ maps requests to builds, and has their locks
@@ -20,7 +20,6 @@ $ISOBENCH_DEVICE_LOCKS/    the locks that make a device exclusive; one folder fo
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -28,18 +27,12 @@ WORKERS = (PACKAGE / "workers").resolve()
 ENVS = (PACKAGE / "envs").resolve()
 
 
-@cache
-def _default_home() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("isobench"))
-
-
 def home() -> Path:
     """The folder that holds everything isobench keeps."""
     moved = os.environ.get("ISOBENCH_HOME")
     if not moved:
-        return _default_home()
+        data = os.environ.get("XDG_DATA_HOME", "")  # a relative one must be ignored: XDG Base Directory Specification
+        return Path(data if data.startswith("/") else os.path.expanduser("~/.local/share"), "isobench")  # noqa: PTH111
     folder = Path(moved).expanduser().absolute()
     return folder.resolve() if ".." in folder.parts else folder  # so that each path has one name
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from isobench.analysis.correctness import Correctness, Expected, Outcome, compare
-from isobench.analysis.spread import EPS, Evaluation, OutputSpread, alternatives, spreads
+from isobench.analysis.output_spread import EPS, OutputSpread
+from isobench.analysis.spread import Evaluation, alternatives, spreads
 from isobench.workers.protocol import Tensor, pack_strings
 
 RNG = np.random.default_rng(0)

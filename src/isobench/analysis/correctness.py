@@ -10,7 +10,8 @@ from enum import StrEnum
 from isobench.analysis import tensors
 from isobench.analysis.competing import AlongAxis, Competing, OfRows
 from isobench.analysis.differences import Differences, place_of
-from isobench.analysis.spread import OutputSpread, too_unstable, unstable_of
+from isobench.analysis.output_spread import OutputSpread
+from isobench.analysis.spread import too_unstable, unstable_of
 from isobench.analysis.tolerances import TOLERANCES, UNJUDGED, multiple
 from isobench.record import record
 from isobench.workers.protocol import STRING, Tensor, unpack_strings

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from isobench.analysis import tensors
+from isobench.analysis.output_spread import EPS, OutputSpread
 from isobench.analysis.tolerances import TOLERANCES
 from isobench.record import record
 from isobench.workers.protocol import STRING, Tensor
@@ -22,50 +23,12 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7, "int8": 2.0**-10}
-"""One unit in the last place of 1, for each arithmetic; of quantised models, an eighth of a step of 8 bits."""
 OUTLIER = 64.0
 """An element that moves as many times as far as 99 % of the others was decided the other way."""
 MOST_UNSTABLE = 0.1
 """With a larger share of unstable elements, an output can't be judged."""
 ALWAYS_JUDGED = 100
 """As many unstable elements are always judged, by what the evaluations showed."""
-
-
-@record(frozen=True, slots=True, kw_only=True)
-class OutputSpread:
-    """What rounding does to one output.
-
-    `spread` is None where no evaluation succeeded, or where whole numbers have none. `arithmetic` is the narrowest
-    type that the model computes with. `random` says that the model computed something else the second time, `varies`
-    that the shape differed, then or after a perturbation. `unstable` is the number of unstable elements, `not_finite`
-    of NaNs and infinities.
-    `step` is the difference between neighbouring values of a quantised output; 0 for others.
-    """
-
-    name: str
-    arithmetic: str = "float32"
-    evaluations: int = 0
-    spread: float | None = None
-    random: bool = False
-    varies: bool = False
-    unstable: int = 0
-    not_finite: int = 0
-    step: float = 0.0
-
-    @property
-    def amplification(self) -> float | None:
-        """The spread in units of the last place: how many of them one unit becomes."""
-        return None if self.spread is None else self.spread / EPS[self.arithmetic]
-
-    def lowered(self, arithmetic: str) -> OutputSpread:
-        """The spread of the same model in an arithmetic with fewer bits."""
-        if EPS.get(arithmetic, 0.0) <= EPS[self.arithmetic]:
-            return self
-        ratio = EPS[arithmetic] / EPS[self.arithmetic]
-        return replace(
-            self, arithmetic=arithmetic, spread=None if self.spread is None else min(1.0, self.spread * ratio)
-        )
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -98,20 +61,20 @@ def spreads(
             for other in evaluation.outputs
             if other.name == tensor.name and (other.dtype, other.shape) == (tensor.dtype, tensor.shape)
         ]
-        record = OutputSpread(
+        made = OutputSpread(
             name=tensor.name, arithmetic=arithmetic, evaluations=len(moved), step=(steps or {}).get(tensor.name, 0.0)
         )
         if tensor.dtype != STRING:
-            record = replace(record, not_finite=tensors.not_finite(tensors.flat(tensor)))
+            made = replace(made, not_finite=tensors.not_finite(tensors.flat(tensor)))
         other = again.get(tensor.name)
         if other is not None and _differs(tensor, other):
-            record = replace(record, random=True, varies=other.shape != tensor.shape)
+            made = replace(made, random=True, varies=other.shape != tensor.shape)
         elif any(_reshaped(tensor, evaluation) for evaluation in evaluations):
-            record = replace(record, varies=True)
+            made = replace(made, varies=True)
         elif moved and tensor.dtype != STRING:
-            record, elements = _spread(record, tensor, moved)
+            made, elements = _spread(made, tensor, moved)
             unstable += elements
-        found.append(record)
+        found.append(made)
     return found, unstable
 
 

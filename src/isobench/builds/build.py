@@ -8,7 +8,7 @@ from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
-from isobench.analysis.spread import OutputSpread
+from isobench.analysis.output_spread import OutputSpread
 from isobench.errors import ModelError
 from isobench.failures import FailureKind
 from isobench.planning.models import InputValues, Model, TensorSpec

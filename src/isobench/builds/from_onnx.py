@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from isobench import paths
-from isobench.analysis.spread import OutputSpread
+from isobench.analysis.output_spread import OutputSpread
 from isobench.builds import (
     doubtful_inputs,
     given_inputs,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from isobench.analysis.spread import Evaluation, OutputSpread, alternatives, spreads
+from isobench.analysis.output_spread import OutputSpread
+from isobench.analysis.spread import Evaluation, alternatives, spreads
 from isobench.builds.build import EXPECTED_FILE, UNSTABLE_FILE
 from isobench.workers import protocol
 
