@@ -169,8 +169,8 @@ def test_nodes_of_other_architectures_are_excluded_and_those_that_are_down_not_c
     nodes = Nodes(Options())
     assert set(nodes.architectures()) == {"i686", "x86_64"}
     assert nodes.excluded(architectures=["i686"]) == ("n1",)
-    assert nodes.excluded({"n2"}, ["i686"]) == ("n1",)  # it is the only one
-    assert nodes.excluded({"n2"}, ["i686", "x86_64"]) == ("n2",)
+    assert nodes.excluded({"n2"}, architectures=["i686"]) == ("n1",)  # it is the only one
+    assert nodes.excluded({"n2"}, architectures=["i686", "x86_64"]) == ("n2",)
     slurm.run("scontrol", "update", "NodeName=n2", "State=DRAIN", "Reason=test")
     assert nodes.architectures() == ("x86_64",)
     assert Nodes(Options.of({"nodelist": "n2"})).architectures() == ("i686",)
@@ -186,6 +186,7 @@ def test_a_sweep_for_x86_avoids_nodes_that_are_none_and_is_refused_where_there_a
     note = "nothing will be measured on aarch64: the sweep is for x86. --device cpu is the processor of every node."
     assert progress.notes[0] == note
     assert [result.provenance.batch.node for result in found if result.provenance.batch] == ["n1", "n1"]
+    assert (Nodes(Options()).excluded(device="x86"), Nodes(Options()).excluded(device="cpu")) == (("n2",), ())
     with pytest.raises(UsageError, match=r"no device x86: the nodes are aarch64") as refused:
         list(engine.run(a_sweep(tmp_path / "other", two, setup=aarch64, nodelist="n2"), progress))
     assert refused.value.hint == "--device cpu is the processor of every node."

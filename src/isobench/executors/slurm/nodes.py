@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from isobench.errors import UsageError
 from isobench.executors.slurm.options import Options
-from isobench.system import slurm
+from isobench.system import devices, slurm
 
 
 class Nodes:
@@ -58,21 +58,27 @@ class Nodes:
         counted = Counter(usable or [node.architecture for node in found])
         return tuple(sorted(counted, key=lambda name: (-counted[name], name)))
 
-    def excluded(self, avoided: Iterable[str] = (), architectures: Collection[str] = ()) -> tuple[str, ...]:
-        """The nodes that a task's job must not use: those of other architectures, too, if any are given.
+    def excluded(
+        self, avoided: Iterable[str] = (), *, device: str = "", architectures: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """The nodes that a job for `device` must not use: of other architectures, too, if any are given.
 
-        `avoided` may be used if there are no others.
+        `avoided` may be used if there are no others. Nodes that have never registered may have any architecture.
         """
+
+        def fits(node: slurm.Node) -> bool:
+            unknown = node.architecture == ""
+            given = not architectures or node.architecture in architectures
+            return unknown or (given and devices.may_be_of(device, node.architecture))
+
         options = self._options
         never: tuple[str, ...] = tuple(slurm.expanded(options.exclude)) if options.exclude else ()
-        allowed = [
-            node
-            for node in self.allowed()
-            if not architectures or not node.architecture or node.architecture in architectures
-        ]
-        if options.nodelist or architectures:
+        possible = self.allowed()
+        allowed = [node for node in possible if fits(node)]
+        never += tuple(node.name for node in possible if not fits(node))
+        if options.nodelist:
             partition = self._partition()
-            names = {node.name for node in allowed}
+            names = {node.name for node in possible}
             never += tuple(
                 node.name for node in slurm.nodes() if partition in node.partitions and node.name not in names
             )

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isobench.errors import UsageError
 from isobench.executors.slurm import endings, records, submitting
@@ -118,9 +118,13 @@ class Watch:
 
     def _submit(self) -> None:
         """Submit what waits: an array for each set of nodes that must be avoided."""
-        groups: dict[tuple[str, ...], list[Attempt]] = defaultdict(list)
+        alike: dict[Any, list[Attempt]] = defaultdict(list)
         for attempt in self._waiting:
-            groups[self._excluded(attempt.task)].append(attempt)
+            task = self._tasks[attempt.task]
+            alike[frozenset(self._avoided[task.key]), task.plan.device, tuple(task.by_architecture)].append(attempt)
+        groups: dict[tuple[str, ...], list[Attempt]] = defaultdict(list)
+        for attempts in alike.values():
+            groups[self._excluded(attempts[0].task)] += attempts
         for exclude, attempts in groups.items():
             self._progress.stage(f"submitting {len(attempts)} jobs")
             for submission in submitting.submit(self._folder, attempts, self._options, exclude):
@@ -171,7 +175,10 @@ class Watch:
 
     def _excluded(self, key: str) -> tuple[str, ...]:
         """The nodes that the task must not use."""
-        return self._nodes.excluded(self._avoided[key], self._tasks[key].by_architecture)
+        task = self._tasks[key]
+        return self._nodes.excluded(
+            self._avoided[key], device=task.plan.device, architectures=task.by_architecture.keys()
+        )
 
     def _jobs(self) -> dict[str, slurm.Job] | None:
         """This sweep's jobs by their ids; None where Slurm doesn't answer, which says nothing of the jobs."""
