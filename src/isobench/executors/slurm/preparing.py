@@ -67,7 +67,7 @@ def _requested(tasks: Sequence[Task], architectures: Sequence[str], progress: Pr
     if not architectures:
         return {"": tuple(tasks)}
     found = {name: tuple(task for task in tasks if devices.may_be_of(task.plan.device, name)) for name in architectures}
-    hint = "--device cpu is the processor of every node."
+    hint = 'device = "cpu" in the suite is the processor of every node.'
     for task in tasks:
         if not any(devices.may_be_of(task.plan.device, name) for name in architectures):
             raise UsageError(f"no device {task.plan.device}: the nodes are {' and '.join(architectures)}", hint=hint)
