@@ -23,16 +23,20 @@ _set = object.__setattr__
 
 
 def _record(*, frozen: bool, kw_only: bool, slots: bool = False) -> Callable[[_Class], _Class]:
-    """As `dataclasses.dataclass` with these arguments; a record is frozen, and has keywords only."""
+    """As `dataclasses.dataclass` with these arguments; a record is frozen, and has keywords only.
+
+    Of a field's own options, `init=False`, `hash` and `InitVar` aren't supported.
+    """
     assert frozen
     assert kw_only
     return partial(_defined, slots=slots)
 
 
 def _defined(cls: _Class, *, slots: bool) -> _Class:
-    own = {*vars(cls)}
+    own = {name for name, value in vars(cls).items() if (name, value) != ("__hash__", None)}  # so with an __eq__ alone
     made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=True)(cls)
     members = dataclasses.fields(made)
+    assert all(one.init and one.hash is None for one in members)
     made._members = tuple((one.name, one.default, one.default_factory) for one in members)
     made._shown = tuple(one.name for one in members if one.repr)
     made._compared = _getter([one.name for one in members if one.compare])

@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import sample_sweeps
+
 from isobench import api, results
 from isobench.planning.plan import SweepPlace
 from isobench.results import Result
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
-from isobench.sweeps.task import Sweep, Task, keyed
+from isobench.sweeps.task import Task, keyed
 
 QUICK = {"iterations": 100}
 LONG = {"min_time_s": 60.0, "max_time_s": 60.0}
@@ -40,17 +42,7 @@ def tasks(number: int, model: Path, *, runtime: str = "ort", **settings: Any) ->
 
 def a_sweep(path: Path, of: tuple[Task, ...], *, executor: str = "slurm", **options: Any) -> SweepFolder:
     chosen = {"poll": 1, **options} if executor == "slurm" else {}
-    sweep = Sweep(
-        name="night",
-        created_at="2026-11-28T20:00:00+00:00",
-        isobench="test",
-        suite="suite.toml",
-        suite_sha256="",
-        working_folder=path.parent,
-        tasks=of,
-        executor=executor,
-        options=chosen,
-    )
+    sweep = sample_sweeps.sweep(*of, working_folder=path.parent, executor=executor, options=chosen)
     return SweepFolder.create(sweep, path)
 
 

@@ -80,6 +80,16 @@ class Own:
         return "own"
 
 
+@record(frozen=True, slots=True, kw_only=True)
+class OwnEquality:  # noqa: PLW1641 - a record has one
+    """It compares in its own way, and has the hash of its members."""
+
+    value: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OwnEquality) and self.value == other.value
+
+
 def as_dataclass(kind: type) -> Any:
     """The standard dataclass of a record's fields."""
 
@@ -161,6 +171,13 @@ def test_a_mutable_default_is_refused_as_in_a_dataclass() -> None:
             members: list[int] = []  # noqa: RUF012 - it is what is tested
 
 
+def test_options_of_a_field_that_records_do_not_have_are_refused() -> None:
+    for field in (dataclasses.field(init=False, default=1), dataclasses.field(hash=False, default=1)):
+        kind = type("Wrong", (), {"__annotations__": {"x": "int"}, "x": field, "__module__": __name__, "__doc__": ""})
+        with pytest.raises(AssertionError):
+            record(frozen=True, slots=True, kw_only=True)(kind)
+
+
 def test_defaults_of_a_factory_are_not_shared() -> None:
     assert Point(x=1).tags is not Point(x=1).tags
 
@@ -170,6 +187,7 @@ def test_methods_of_its_own_stay() -> None:
     assert Own(value=1) == Own(value=2)
     assert hash(Own(value=1)) == 7
     assert str(Named(x=1, name="a")) == "A"
+    assert len({OwnEquality(value=1), OwnEquality(value=1)}) == 1
 
 
 def test_without_slots_values_can_be_cached() -> None:

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+import sample_sweeps
 
 from isobench.executors.slurm import endings, records
 from isobench.executors.slurm.records import Attempt, Submission
 from isobench.failures import FailureKind
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
-from isobench.sweeps.task import Sweep
 from isobench.system import slurm
 
 ATTEMPT = Attempt(task="0123456789ab", attempt=2, job="12_3")
@@ -22,17 +22,7 @@ CANCELLED = "slurmstepd: error: *** JOB 15 ON n7 CANCELLED AT 2026-11-28T19:24:0
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
     monkeypatch.setenv("PATH", "/nonexistent")  # no scontrol that could remember the job
-    sweep = Sweep(
-        name="night",
-        created_at="2026-11-28T20:00:00+00:00",
-        isobench="0",
-        suite="suite.toml",
-        suite_sha256="",
-        working_folder=tmp_path,
-        tasks=(),
-        executor="slurm",
-    )
-    return SweepFolder.create(sweep, tmp_path / "sweep")
+    return SweepFolder.create(sample_sweeps.sweep(executor="slurm"), tmp_path / "sweep")
 
 
 def ended(folder: SweepFolder, log: str = "", state: str = "") -> endings.Ending:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sample_sweeps
 from click.testing import CliRunner
 
 from isobench import api
@@ -16,7 +17,7 @@ from isobench.executors.slurm import endings, submitting
 from isobench.planning.plan import SweepPlace
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
-from isobench.sweeps.task import Sweep, Task, keyed
+from isobench.sweeps.task import Task, keyed
 
 
 @pytest.fixture
@@ -30,19 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
     script.write_text("")
     plan = api.plan([str(script)], runtimes=["torch-eager"])
     task = keyed(Task(plan=replace(plan, sweep=SweepPlace(sweep="night", task=""))))
-    sweep = Sweep(
-        name="night",
-        created_at="2026-11-28T20:00:00+00:00",
-        isobench="0",
-        suite="suite.toml",
-        suite_sha256="",
-        working_folder=tmp_path / "suite",
-        tasks=(task,),
-        executor="slurm",
-    )
-    made = SweepFolder.create(sweep, tmp_path / "sweep")
-    made.freeze(sweep.tasks)
-    return made
+    return sample_sweeps.folder(tmp_path / "sweep", task, working_folder=tmp_path / "suite", executor="slurm")
 
 
 def refused(folder: SweepFolder, *words: str) -> UsageError:

@@ -187,6 +187,8 @@ def test_a_sweep_for_x86_avoids_nodes_that_are_none_and_is_refused_where_there_a
     assert progress.notes[0] == f"nothing will be measured on aarch64: the sweep is for x86. {hint}"
     assert [result.provenance.batch.node for result in found if result.provenance.batch] == ["n1", "n1"]
     assert (Nodes(Options()).excluded(device="x86"), Nodes(Options()).excluded(device="cpu")) == (("n2",), ())
-    with pytest.raises(UsageError, match=r"no device x86: the nodes are aarch64") as refused:
-        list(engine.run(a_sweep(tmp_path / "other", two, setup=aarch64, nodelist="n2"), progress))
-    assert refused.value.hint == hint
+    for prepare in ("here", "node"):
+        other = a_sweep(tmp_path / prepare, two, setup=aarch64, nodelist="n2", prepare=prepare)
+        with pytest.raises(UsageError, match=r"no device x86: the nodes are aarch64") as refused:
+            list(engine.run(other, progress))
+        assert refused.value.hint == hint

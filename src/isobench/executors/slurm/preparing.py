@@ -39,11 +39,13 @@ def prepare(folder: SweepFolder, options: Options, progress: Progress) -> tuple[
         IsobenchError: no architecture's job ended with success.
     """
     nodes = Nodes(options)
-    architectures = nodes.architectures()
     here = devices.architecture()
-    if options.prepare == "here" or (options.prepare == "" and architectures in ((), (here,))):
+    requested = _requested(folder.sweep.tasks, nodes.architectures(), progress)
+    if options.prepare == "here" or (options.prepare == "" and requested.keys() <= {here, ""}):
         return preparing.prepare(folder, progress)
-    requested = _requested(folder.sweep.tasks, architectures, progress)
+    if len(requested) > 1:
+        names = " and ".join(sorted(requested))
+        progress.note(f"the nodes are of {len(requested)} architectures, {names}: preparing on each")
     where = folder.path / records.FOLDER
     where.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=where, prefix="preparing-", ignore_cleanup_errors=True) as place:
@@ -71,13 +73,10 @@ def _requested(tasks: Sequence[Task], architectures: Sequence[str], progress: Pr
     for task in tasks:
         if not any(devices.may_be_of(task.plan.device, name) for name in architectures):
             raise UsageError(f"no device {task.plan.device}: the nodes are {' and '.join(architectures)}", hint=hint)
-    used = [name for name in architectures if found[name]]
-    if used[1:]:
-        progress.note(f"the nodes are of {len(used)} architectures, {' and '.join(sorted(used))}: preparing on each")
     for name in architectures:
         if not found[name]:
             progress.note(f"nothing will be measured on {name}: the sweep is for {tasks[0].plan.device}. {hint}")
-    return {name: found[name] for name in used}
+    return {name: some for name, some in found.items() if some}
 
 
 @record(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isobench.errors import UsageError
 from isobench.executors.slurm import endings, records, submitting
@@ -118,7 +118,7 @@ class Watch:
 
     def _submit(self) -> None:
         """Submit what waits: an array for each set of nodes that must be avoided."""
-        alike: dict[Any, list[Attempt]] = defaultdict(list)
+        alike: dict[tuple[frozenset[str], str, tuple[str, ...]], list[Attempt]] = defaultdict(list)
         for attempt in self._waiting:
             task = self._tasks[attempt.task]
             alike[frozenset(self._avoided[task.key]), task.plan.device, tuple(task.by_architecture)].append(attempt)
