@@ -8,6 +8,9 @@ ENVS     ?= ort torch
 TESTS    ?= tests
 # Processes that run tests; each file of tests runs in one of them.
 PROCESSES ?= 2
+# How long `make fuzz` takes, in seconds, shared by all fuzzers.
+FUZZ_S   ?= 3600
+FUZZERS   = $(wildcard tests/reliability/test_fuzz_*.py)
 BENCH    ?= overhead bias host_time repeatability comparisons conda deep_networks kills sweeps listing
 
 # How environments are installed: conda, venv, container, adopted, or auto (conda if its channel answers, else venv).
@@ -27,7 +30,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run test lint docs envs bench gpu-check locks clean podman slurm help again
+.PHONY: run test lint docs envs bench fuzz reliability gpu-check locks clean podman slurm help again
 
 run: $(HOST)  ## benchmark MODEL on RUNTIMES, each in its own environment
 	$(BIN)/isobench env create $(ENVS)
@@ -52,6 +55,13 @@ bench: $(HOST)  ## benchmark isobench itself (BENCH): overhead, bias, host time,
 	$(BIN)/isobench env create ort
 	for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit; done
 
+fuzz: $(HOST) $(DEV)  ## all fuzzers for FUZZ_S seconds (3600) in all; a failure names the trial that repeats it
+	each=$$($(BIN)/python -m pytest --quiet --collect-only $(FUZZERS) | grep -c ::) && \
+	    ISOBENCH_FUZZ_S=$$(($(FUZZ_S) * $(PROCESSES) / each)) $(BIN)/python -m pytest --numprocesses $(PROCESSES) $(FUZZERS)
+
+reliability: $(HOST) $(DEV)  ## every trial of tests/reliability, not only a few of each: docs/reliability.md
+	ISOBENCH_TRIALS=all $(BIN)/python -m pytest --numprocesses $(PROCESSES) tests/reliability
+
 gpu-check: $(HOST)  ## run every runtime on the NVIDIA GPU, three models; ADOPT="torch-cuda=/opt/torch/bin/python ..."
 	$(BIN)/python benchmarks/gpu_check.py $(addprefix --adopt ,$(ADOPT))
 
@@ -73,7 +83,7 @@ clean:  ## delete .venv and caches; environments and results (ISOBENCH_HOME) sta
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # Rebuilt as well if the Python of .venv is gone.
 $(LOCKED): requirements.txt $(if $(wildcard $(BIN)/python),,again)

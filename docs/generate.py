@@ -1,4 +1,4 @@
-"""Writes what is generated: the tables of docs/result-schema.md (settings, failure kinds, phases, columns of the CSV),
+"""Writes what is generated: the tables of docs/result-schema.md (settings, endings, phases, columns of the CSV),
 and the JSON Schema of suites, and the tables of their keys in docs/suites.md.
 
 `make docs` runs this; a test fails while one of them isn't what this writes.
@@ -20,11 +20,11 @@ SUITES_FILE = Path(__file__).with_name("suites.md")
 
 def tables() -> dict[str, str]:
     """Each generated block by its name."""
-    kinds = [f"| `{kind}` | {failures.exit_code(kind)} | {failures.MEANINGS[kind]} |" for kind in failures.FailureKind]
+    kinds = [f"| `{kind}` | {failures.exit_code(kind)} | {failures.MEANINGS[kind]} |" for kind in failures.Ending]
     described = [f"| `{one.name}` | {one.unit} | {one.about} |" for one in columns.CSV]
     return {
         "settings": settings.markdown_table(),
-        "failure kinds": "\n".join(["| kind | exit code | meaning |", "| --- | --: | --- |", *kinds]),
+        "endings": "\n".join(["| kind | exit code | meaning |", "| --- | --: | --- |", *kinds]),
         "phases": f"Phases: {', '.join(f'`{phase}`' for phase in failures.Phase)}.",
         "columns": "\n".join(["| column | unit | is |", "| --- | --- | --- |", *described]),
     }

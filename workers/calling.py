@@ -20,7 +20,7 @@ import script_errors
 from harness import Refused
 from module_state import State
 from observed import Observed
-from protocol import FailureKind
+from protocol import Ending
 
 _UNREAD = (types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType)
 _BATCH_NORMS = torch.nn.modules.batchnorm._BatchNorm
@@ -98,7 +98,7 @@ class Subject:
         value = self.returned(*pytrees.copied_call(args, kwargs), seed)
         if isinstance(value, _UNREAD):
             raise Refused(
-                FailureKind.MODEL_ERROR,
+                Ending.MODEL_ERROR,
                 f"{self.model.name} returns a {type(value).__name__}, which computes nothing until it is read",
                 "Return what the model computes from its forward method, or measure a part of it: --max-depth 1",
             )
@@ -164,7 +164,7 @@ def _require_repeatable(model: Observed) -> None:
     for name, leaf in [*pytrees.leaves("args", model.args), *pytrees.leaves("kwargs", model.kwargs)]:
         if isinstance(leaf, Iterator):
             raise Refused(
-                FailureKind.MODEL_ERROR,
+                Ending.MODEL_ERROR,
                 f"the input {name} of {model.name} is a {type(leaf).__name__}, which one call uses up",
                 "Give the model a list, or a tensor.",
             )

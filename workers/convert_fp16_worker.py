@@ -13,7 +13,7 @@ from onnxruntime.transformers import float16
 import protocol
 import tensors
 from harness import Refused, serve, stage
-from protocol import FailureKind, Phase
+from protocol import Ending, Phase
 
 _LARGE_BYTES = 1 << 30
 """Larger models get a second file for their weights: an ONNX file can't be larger than 2 GiB."""
@@ -52,7 +52,7 @@ def _halved(what: str, tensor: protocol.Tensor) -> protocol.Tensor:
     lost = np.isinf(half) & np.isfinite(values)
     if lost.any():
         raise Refused(
-            FailureKind.MODEL_ERROR,
+            Ending.MODEL_ERROR,
             f"the {what} {tensor.name} has the value {values[lost].flat[0]:g}, beyond the range of float16 (65504)",
             "This model can't be measured in float16 with these inputs.",
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import Refused
-from protocol import FailureKind
+from protocol import Ending
 
 NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: the stream doesn't wait for the default one."""
@@ -242,4 +242,4 @@ class Pycuda(Libcuda):
 def no_driver(why: str) -> Refused:
     """The error where CUDA can't be used at all."""
     hint = "Check what is missing: isobench doctor --device nvidia"
-    return Refused(FailureKind.NO_GPU, f"no usable NVIDIA GPU: {why}", hint)
+    return Refused(Ending.DEVICE_MISSING, f"no usable NVIDIA GPU: {why}", hint)

@@ -7,26 +7,29 @@ from typing import Any
 
 import onnxruntime
 
+import causes
 import ort_custom_ops
 import ort_format
 from harness import Refused, serve
-from protocol import FailureKind
+from protocol import Ending
 
 
 def _execute(file: str, custom_op_library: str = "") -> dict[str, Any]:
     if not ort_format.is_ort_format(file):
         raise Refused(
-            FailureKind.MODEL_ERROR, f"{file} isn't in ONNX Runtime's own format", "An ONNX file has the suffix .onnx."
+            Ending.MODEL_ERROR, f"{file} isn't in ONNX Runtime's own format", "An ONNX file has the suffix .onnx."
         )
     options = onnxruntime.SessionOptions()
     ort_custom_ops.register(options, custom_op_library)
     ort_format.accept(options, file)
     try:
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
+    except Exception as error:
         ort_custom_ops.check_known(error, custom_op_library)
+        if causes.lacks(error):
+            raise
         raise Refused(
-            FailureKind.MODEL_ERROR,
+            Ending.MODEL_ERROR,
             f"ONNX Runtime {onnxruntime.__version__} can't load the file: {error}",
             "It may be of another version of ONNX Runtime: convert the .onnx file again, or run that.",
         ) from None

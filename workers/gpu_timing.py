@@ -19,9 +19,10 @@ from typing import Any
 
 import machine
 import nvml
+import protocol
 from cuda_driver import Buffer, Libcuda
 from harness import Refused
-from protocol import FailureKind
+from protocol import Ending
 
 CHUNK = 50
 """Inferences that are queued before they are waited for. Each chunk begins with an untimed one, so that the GPU is busy
@@ -108,7 +109,7 @@ class Samples:
         after = machine.read_cpu()
         evidence = monitor.between(gpu_before, monitor.read()) if monitor and gpu_before else {}
         for file, samples in zip(self._files, (device, end_to_end), strict=True):
-            os.write(file, samples.tobytes())
+            protocol.write_all(file, samples.tobytes())
         return {
             "samples": count,
             "iterations": count,
@@ -171,7 +172,7 @@ def _check_all_was_timed(in_stream_ns: int, leftover_ns: int) -> None:
     """
     if leftover_ns > LEFTOVER_NS and leftover_ns > LEFTOVER_SHARE * in_stream_ns:
         raise Refused(
-            FailureKind.ASYNCHRONOUS,
+            Ending.ASYNCHRONOUS,
             f"the runtime works outside of the timed stream: {leftover_ns / 1e6:.3g} ms of work remained "
             f"when the stream ended after {in_stream_ns / 1e6:.3g} ms",
             "The latency would be wrong. Please report this model to the authors of isobench.",

@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import machine
+import network
 import process_facts
 import protocol
 import resource_limits
@@ -37,6 +38,7 @@ BLOCK_TICKS = 10
 _run_dir = ""
 _control = -1
 _events = -1
+_forked = False
 _started_ns = 0
 _served_ns = 0
 _phase = protocol.Phase.IMPORTING
@@ -47,21 +49,35 @@ _request: dict[str, Any] = {}
 class Refused(Exception):  # noqa: N818 - the name is part of the workers' contract
     """The work can't be done, for a reason that the user can fix: shown as it is, without isobench's traceback.
 
-    `kind` is a `protocol.FailureKind`, or a plugin's own word; `traceback` the user's own, if any.
+    `kind` is a `protocol.Ending`, or a plugin's own word; `traceback` the user's own, if any; `cause` what the kind
+    leaves open, such as the operator of `Ending.UNSUPPORTED_OPERATOR`.
     """
 
-    def __init__(self, kind: str, message: str, hint: str = "", traceback: str = "") -> None:
+    def __init__(self, kind: str, message: str, hint: str = "", traceback: str = "", *, cause: str = "") -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.hint = hint
         self.traceback = traceback
+        self.cause = cause
 
 
 def attach(run_dir: str, *, control: int, events: int, started_ns: int) -> None:
     """Called by launch.py with the run directory and the pipes from and to the host (-1: none)."""
     global _run_dir, _control, _events, _started_ns
     _run_dir, _control, _events, _started_ns = run_dir, control, events, started_ns
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _leave_to_parent() -> None:
+    """In a process that the worker has forked: what it sends and returns isn't the worker's."""
+    global _forked, _events
+    _forked, _events = True, -1
+
+
+def forked() -> bool:
+    """Is this a process that the worker has forked, which goes on in the worker's code?"""
+    return _forked
 
 
 def request() -> dict[str, Any]:
@@ -85,6 +101,16 @@ def stage(phase: str, detail: str = "") -> None:
 def current_stage() -> dict[str, str]:
     """The phase of the work and its detail."""
     return {"phase": _phase, "detail": _detail}
+
+
+def fail(error: dict[str, str]) -> None:
+    """Write the error of this worker as its outputs; send it to the host if it can't be written (to a full disk)."""
+    outputs = {"schema": protocol.OUTPUTS_SCHEMA, "status": "error", "error": error}
+    try:
+        protocol.write_json(_path(protocol.OUTPUTS_FILE), outputs)
+    except OSError:
+        with suppress(OSError):
+            _send({"outputs": outputs})
 
 
 def log_tail(lines: int) -> str:
@@ -112,11 +138,13 @@ def serve(execute: Callable[..., dict[str, Any] | None]) -> None:
     _request = protocol.read_json(_path(protocol.REQUEST_FILE), protocol.REQUEST_SCHEMA)
     stage(protocol.Phase.LOADING)
     value = execute(**_request["arguments"])
+    if _forked:
+        os._exit(0)
     if value is not None:
         protocol.write_json(_path(protocol.OUTPUTS_FILE), {"schema": protocol.OUTPUTS_SCHEMA, "status": "ok", **value})
     elif not os.path.exists(_request["arguments"].get("outputs_file", _path(protocol.OUTPUTS_FILE))):
         raise Refused(
-            protocol.FailureKind.PROTOCOL,
+            protocol.Ending.PROTOCOL,
             "the worker ended without a result",
             "Its _execute must call harness.measure, return a dict, or write outputs_file.",
         )
@@ -212,7 +240,7 @@ def measure(
                 "process": machine.threads(),
             },
             "facts": facts or {},
-            "process": {**process_facts.collect(), **machine.state(), **resource_limits.state()},
+            "process": {**process_facts.collect(), **machine.state(), **resource_limits.state(), **network.state()},
         },
     )
 
@@ -228,7 +256,7 @@ def _rotation(
     wanted = max(1, len((request().get("model") or {}).get("inputs_files", ())))
     if len(calls) != wanted:
         raise Refused(
-            protocol.FailureKind.BAD_ARGUMENT,
+            protocol.Ending.BAD_ARGUMENT,
             f"this runtime measures one set of inputs at a time, got {wanted}",
             "Give one set in each call.",
         )
@@ -236,7 +264,7 @@ def _rotation(
         return None, calls[0], readers
     if request().get("exactly") and iterations % wanted:
         raise Refused(
-            protocol.FailureKind.BAD_ARGUMENT,
+            protocol.Ending.BAD_ARGUMENT,
             f"--iterations must be a multiple of the number of sets of inputs, {wanted}, got {iterations}",
             f"For example: --iterations {-(-iterations // wanted) * wanted}",
         )
@@ -265,7 +293,7 @@ def _requested(samples: int, block_samples: int, block_s: float, group: int) -> 
 def _send(message: dict[str, Any]) -> None:
     """Send a message to the host, which sleeps until then."""
     if _events >= 0:
-        # If the host is gone, the guard is about to kill this process.
+        # If the host is gone, the keeper is about to kill this process.
         with suppress(BrokenPipeError):
             os.write(_events, json.dumps(message).encode() + b"\n")
 
@@ -279,6 +307,8 @@ def _wait_for_go() -> None:
 def _line() -> bytes:
     """The next line from the host. A closed pipe means that the host is gone, or no longer needs this worker."""
     line = b""
+    if _forked:
+        os._exit(0)
     while not line.endswith(b"\n"):
         byte = os.read(_control, 1)
         if not byte:

@@ -6,15 +6,19 @@ The whole contract:
     RUN_DIR/outputs.json     always written last: `"status": "ok"`, or `"status": "error"` with the exception.
                              If it's missing, the process was killed or crashed
     standard input           the control pipe from the host. The line "go" starts the work; if the pipe closes, the host
-                             is gone, and the whole process group is killed
+                             is gone, and the worker is killed with all that it started
     ISOBENCH_EVENTS          the number of a file descriptor for messages to the host, one JSON object per line. In a
                              container it is 1, standard output, because an engine passes no other; what the worker
                              prints is then written to RUN_DIR/worker.log from here
     ISOBENCH_RESOURCES       JSON: the CPUs, priority and memory nodes to use, applied before anything is imported
                              (resource_limits.py)
 
-In a container, the first process (pid 1) isn't the worker, but supervises it: the kernel ends a container with its
-first process, which no signal from inside can end.
+    ISOBENCH_NETWORK         "loopback": take the network away; "none": there is none; else it stays open (network.py)
+    ISOBENCH_TREE            a word that all processes of the worker inherit: the folder of their control group, if it
+                             has one
+
+This process forks the worker and stays as its keeper (keeper.py): it reports how the worker ended and ends what is left
+of its tree. So a worker ends when its process does, whatever its children hold open.
 
 Without ISOBENCH_EVENTS the worker is unsupervised and starts at once, so that it can be run manually.
 """
@@ -28,59 +32,14 @@ import types
 
 STARTED_NS = time.perf_counter_ns()
 
+_SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36  # of linux/prctl.h
 
-def _guard(control: int, alive: int) -> None:
-    """Sleep until the host closes the control pipe, then kill this process group.
 
-    In a separate process, because a worker may be busy in native code for minutes. `alive` closes when the worker ends.
+def _supervise(run_dir: str) -> tuple[int, int, int]:
+    """Take the control pipe from standard input and fork the worker, in which this returns: control, events, grouped.
+
+    `grouped` is a pipe that ends once the worker is in its control group.
     """
-    import select
-    import signal
-
-    poll = select.poll()
-    # No events are requested: a hang-up is always reported, and what the host writes is left for the worker to read.
-    poll.register(control, 0)
-    poll.register(alive, 0)
-    if any(descriptor == control for descriptor, _ in poll.poll()):
-        os.killpg(0, signal.SIGKILL)
-    os._exit(0)
-
-
-def _watch(control: int, events: int) -> None:
-    """In the first process of a container: fork the worker, in which this returns, and end when it ends.
-
-    A signal that killed the worker is reported as an event, because engines change exit codes. If the host is gone, the
-    process ends at once, and with it everything else in the container.
-    """
-    import select
-    import signal
-
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-    worker = os.fork()
-    if worker == 0:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-        return
-
-    def collect(*_: object) -> None:
-        pid = -1
-        while pid:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == worker and os.WIFSIGNALED(status):
-                os.write(events, b'{"killed_by": %d}\n' % os.WTERMSIG(status))
-                os._exit(128 + os.WTERMSIG(status))
-            if pid == worker:
-                os._exit(os.WEXITSTATUS(status))
-
-    signal.signal(signal.SIGCHLD, collect)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-    poll = select.poll()
-    poll.register(control, 0)
-    poll.poll()
-    os._exit(128 + signal.SIGKILL)
-
-
-def _supervise(run_dir: str) -> tuple[int, int, int, int]:
-    """Take the control pipe from standard input and start the guard; return control, events, guard's pid, lifeline."""
     control = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)  # a script that calls input() gets end-of-file, not the host's messages
@@ -93,43 +52,72 @@ def _supervise(run_dir: str) -> tuple[int, int, int, int]:
         os.dup2(log, 2)
         os.close(log)
     os.set_inheritable(events, False)
-    if os.getpid() == 1:
-        _watch(control, events)
-        return control, events, 0, -1
-    alive, lifeline = os.pipe()
-    guard = os.fork()
-    if guard == 0:
-        os.close(lifeline)
-        _guard(control, alive)
-    os.close(alive)
-    return control, events, guard, lifeline
+    _prctl(_SET_CHILD_SUBREAPER, 1)
+    parent = os.getpid()
+    grouped, grouping = os.pipe()
+    worker = os.fork()
+    if worker:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+        import keeper
+
+        os.close(grouped)
+        os._exit(keeper.keep(worker, control, events, os.environ.get("ISOBENCH_TREE", ""), grouping))
+    os.close(grouping)
+    _prctl(_SET_PARENT_DEATH_SIGNAL, 9)
+    if os.getppid() != parent:
+        os._exit(128 + 9)
+    return control, events, grouped
+
+
+def _prctl(option: int, value: int) -> None:
+    """Where Python was built without ctypes, the control group and the host must do."""
+    with contextlib.suppress(ImportError):
+        import ctypes  # numpy imports it, too
+
+        ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), 0, 0, 0)
+
+
+_MOST_TEXT = 1 << 16
+"""Letters of a message or a traceback that are reported; the log has all of it."""
 
 
 def _failure(error: BaseException, harness: types.ModuleType) -> dict[str, str]:
-    """The error for outputs.json: `kind` of a refusal or `type` of an exception, without isobench's own frames.
+    """The error for outputs.json: `kind` and `cause`, and of an exception its `type`, without isobench's own frames.
 
     `harness` is passed on because a user's script may have a module of that name.
     """
     import traceback
 
+    import causes
+    import protocol
+
+    at = harness.current_stage()
     if isinstance(error, harness.Refused):
-        return {
-            "kind": error.kind,
-            "message": error.message,
-            "hint": error.hint,
-            "traceback": error.traceback,
-            **harness.current_stage(),
+        texts = {name: getattr(error, name) for name in ("kind", "cause", "message", "hint", "traceback")}
+    else:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+        lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+        left = f"the worker called sys.exit({error.code!r})" if isinstance(error, SystemExit) else ""
+        kind, cause = causes.of(error, importing=at["phase"] == protocol.Phase.IMPORTING)
+        texts = {
+            "kind": kind,
+            "cause": cause,
+            "type": type(error).__name__,
+            "message": left or str(error),
+            "traceback": "".join(lines),
         }
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
-    left = f"the worker called sys.exit({error.code!r})" if isinstance(error, SystemExit) else ""
-    return {
-        "type": type(error).__name__,
-        "message": left or str(error),
-        "hint": "",
-        "traceback": "".join(lines),
-        **harness.current_stage(),
-    }
+    return {**at, **{name: str(text)[:_MOST_TEXT] for name, text in texts.items()}}
+
+
+def _report(error: BaseException, harness: types.ModuleType) -> None:
+    try:
+        failure = _failure(error, harness)
+    except Exception as another:  # noqa: BLE001 - the user's class may do anything when it is printed
+        name, why = type(error).__name__, f"it can't be printed: {type(another).__name__}"
+        failure = {"kind": "exception", "cause": name, "type": name, "message": why} | harness.current_stage()
+    harness.fail(failure)
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # a script may have replaced or closed the stream
+        print(failure.get("traceback") or failure["message"], file=sys.stderr)  # noqa: T201
 
 
 def _limit_resources(requested: str) -> None:
@@ -146,19 +134,18 @@ def _limit_resources(requested: str) -> None:
     except OSError as error:
         what = f"can't set {resource_limits.describe(json.loads(requested))}: {error.strerror or error}"
         hint = "A priority below 0 and CPUs outside of the control group need privileges."
-        raise harness.Refused(protocol.FailureKind.REFUSED, what, hint) from None
+        raise harness.Refused(protocol.Ending.REFUSED, what, hint) from None
 
 
 def main(worker: str, run_dir: str) -> int:
     """Run the worker script to its end and return the exit code."""
+    control, events, grouped = _supervise(run_dir) if "ISOBENCH_EVENTS" in os.environ else (-1, -1, -1)
     faulthandler.enable()  # where in Python it was, if native code crashes
-    guard, lifeline, control, events = 0, -1, -1, -1
-    if "ISOBENCH_EVENTS" in os.environ:
-        control, events, guard, lifeline = _supervise(run_dir)
     # isobench's own modules precede those of a plugin, whose worker may have siblings, too.
     own, beside = (os.path.dirname(os.path.abspath(file)) for file in (__file__, worker))
     sys.path[:0] = [own] if own == beside else [own, beside]
     import harness
+    import network
     import protocol
 
     harness.attach(run_dir, control=control, events=events, started_ns=STARTED_NS)
@@ -166,20 +153,21 @@ def main(worker: str, run_dir: str) -> int:
     code = 0
     try:
         _limit_resources(os.environ.pop("ISOBENCH_RESOURCES", ""))
+        network.prepare(os.environ.pop("ISOBENCH_NETWORK", ""))
         with open(worker, "rb") as file:
             source = file.read()
+        if grouped >= 0:
+            os.read(grouped, 1)  # what it starts from here on is in its group, too
+            os.close(grouped)
         exec(compile(source, worker, "exec"), {"__name__": "__main__", "__file__": worker})  # noqa: S102
     except BaseException as error:  # noqa: BLE001 - the host reports it, whatever it is
         code = 1
-        failure = _failure(error, harness)
-        print(failure["traceback"] or failure["message"], file=sys.stderr)  # noqa: T201
-        protocol.write_json(
-            os.path.join(run_dir, protocol.OUTPUTS_FILE),
-            {"schema": protocol.OUTPUTS_SCHEMA, "status": "error", "error": failure},
-        )
-    if guard:
-        os.close(lifeline)
-        os.waitpid(guard, 0)
+        if harness.forked():
+            sys.excepthook(type(error), error, error.__traceback__)
+        elif isinstance(error, SystemExit) and os.path.exists(os.path.join(run_dir, protocol.OUTPUTS_FILE)):
+            code = error.code if isinstance(error.code, int) else int(bool(error.code))
+        else:
+            _report(error, harness)
     return code
 
 

@@ -72,13 +72,23 @@ def physical_cores(among: Iterable[int], *, sys_folder: str = "/sys") -> tuple[i
     return tuple(first_of_core)
 
 
+_MOST_NUMBERS = 1 << 16
+
+
 def parse_cpu_list(text: str) -> tuple[int, ...]:
-    """The numbers in the kernel's notation, such as "0-3,8"."""
+    """The numbers in the kernel's notation, such as "0-3,8".
+
+    Raises:
+        ValueError: it isn't in that notation, or more than any machine has.
+    """
     numbers: list[int] = []
     for part in text.strip().split(","):
         if part:
             first, _, last = part.partition("-")
-            numbers.extend(range(int(first), int(last or first) + 1))
+            of_part = range(int(first), int(last or first) + 1)
+            if len(numbers) + (of_part.stop - of_part.start) > _MOST_NUMBERS:
+                raise ValueError(f"{part} has more numbers than any machine has CPUs")
+            numbers.extend(of_part)
     return tuple(numbers)
 
 

@@ -12,7 +12,7 @@ import script_files
 import script_main
 from harness import Refused, stage
 from observed import Observed, name_apart
-from protocol import FailureKind, Phase
+from protocol import Ending, Phase
 from watching import Unmeasured, Watcher
 
 
@@ -113,7 +113,7 @@ def find(observation: Observation, wanted: str) -> Observed:
     known = ", ".join(f"{model.hash} ({model.name})" for model in observation.models)
     what = f"the hash {wanted} is ambiguous" if found else f"the script calls no model with the hash {wanted}"
     hint = f"Its models are: {known}. Sub-models are found with --max-depth N."
-    raise Refused(FailureKind.UNKNOWN_HASH, what, hint)
+    raise Refused(Ending.UNKNOWN_HASH, what, hint)
 
 
 def _only_parts(models: Sequence[Observed]) -> Refused:
@@ -125,7 +125,7 @@ def _only_parts(models: Sequence[Observed]) -> Refused:
     else:
         what = f"the script calls {method}, and never {name} itself, and isobench measures calls of a model"
         hint = f"Call the model itself, model(x), or give {function} a module of its own whose forward it is."
-    return Refused(FailureKind.MODEL_NEVER_CALLED, what, f"{hint} To measure a part, give its hash: {parts}")
+    return Refused(Ending.MODEL_NEVER_CALLED, what, f"{hint} To measure a part, give its hash: {parts}")
 
 
 def _never_called_well(script: str, unmeasured: Unmeasured) -> Refused | None:
@@ -135,13 +135,13 @@ def _never_called_well(script: str, unmeasured: Unmeasured) -> Refused | None:
         model, error = next(iter(unmeasured.errors.items()))
         text = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": ")
         return Refused(
-            FailureKind.MODEL_NEVER_CALLED,
+            Ending.MODEL_NEVER_CALLED,
             f"{name} calls {model}, but every call raised an exception: {text}",
             "Call it at least once with inputs that it can compute.",
         )
     if unmeasured.unreal:
         return Refused(
-            FailureKind.MODEL_NEVER_CALLED,
+            Ending.MODEL_NEVER_CALLED,
             f"{name} calls {next(iter(unmeasured.unreal))} only inside of torch.func (vmap, grad), FakeTensorMode "
             "or a tracer, where inputs have no values of their own",
             "Call it once with real tensors: model(inputs)",

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+import causes
 import protocol
 import tensors
 from harness import Refused
-from protocol import FailureKind
+from protocol import Ending
 
 _PLACE = re.compile(r"Exception from \S+:\d+:$|Check '.*' failed at \S+:\d+:$")
 NAMES = {
@@ -55,7 +56,7 @@ def write(target: Any, tensor: protocol.Tensor) -> None:
             ctypes.memmove(target.data.ctypes.data, data, len(data))
     elif {wanted, tensor.dtype} & (tensors.ONNX_NUMBERS.keys() | {protocol.STRING}) or wanted not in protocol.DTYPES:
         raise Refused(
-            FailureKind.MODEL_ERROR,
+            Ending.MODEL_ERROR,
             f"OpenVINO reads the input {tensor.name} as {wanted}, and the file declares {tensor.dtype}",
             "Check whether ONNX Runtime can run it: -r ort",
         )
@@ -91,6 +92,19 @@ def match(ports: Sequence[Any], names: Sequence[str]) -> list[int | None]:
     return places
 
 
+def can_not(do: str, error: Exception) -> Exception:
+    """The error for the user; the one that it is, if memory or disk are used up: the host knows what that means."""
+    if causes.lacks(error):
+        return error
+    lacking = causes.operator(str(error))
+    return Refused(
+        Ending.UNSUPPORTED_OPERATOR if lacking else Ending.MODEL_ERROR,
+        f"OpenVINO can't {do} the model: {reason(error)}",
+        "Check whether ONNX Runtime can run it: -r ort",
+        cause=lacking,
+    )
+
+
 def reason(error: Exception) -> str:
     """What OpenVINO says in one line, without the places in its source code."""
     lines = [line.strip() for line in str(error).splitlines()]
@@ -106,7 +120,7 @@ def check_inputs(ports: Sequence[Any], places: Sequence[int | None]) -> None:
     if unknown:
         names = ", ".join("/".join(sorted(ports[place].names)) for place in unknown)
         raise Refused(
-            FailureKind.MODEL_ERROR,
+            Ending.MODEL_ERROR,
             f"OpenVINO has inputs that the file doesn't have: {names}",
             "Check whether ONNX Runtime can run it: -r ort",
         )
@@ -121,6 +135,6 @@ def chosen(outputs: Sequence[Mapping[str, str]], places: Sequence[int | None]) -
     found: dict[str, int] = {}
     for entry, place in zip(outputs, places, strict=True):
         if place is None:
-            raise Refused(FailureKind.MODEL_ERROR, f"OpenVINO has no output {entry['name']}")
+            raise Refused(Ending.MODEL_ERROR, f"OpenVINO has no output {entry['name']}")
         found.setdefault(entry["source"], place)
     return list(found.items())

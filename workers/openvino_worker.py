@@ -16,7 +16,7 @@ from openvino import _pyopenvino
 import openvino_values
 import protocol
 from harness import Refused, measure, request, serve, stage
-from protocol import FailureKind, Phase
+from protocol import Ending, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def _execute(
     used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     if precision not in {AUTO, used}:
         raise Refused(
-            FailureKind.PRECISION,
+            Ending.PRECISION,
             f"OpenVINO would compute in {used}, requested: {precision}",
             "Use --rt-args precision::auto to accept it.",
         )
@@ -95,7 +95,7 @@ def _tensor(entry: dict[str, str], inputs: dict[str, protocol.Tensor]) -> protoc
     if entry["source"] in inputs:
         return inputs[entry["source"]]
     raise Refused(
-        FailureKind.MODEL_ERROR,
+        Ending.MODEL_ERROR,
         f"the input {entry['name']} is no tensor, and OpenVINO takes nothing else",
         "Check whether ONNX Runtime can run it: -r ort",
     )
@@ -119,10 +119,7 @@ def _read(
     except Refused:
         raise
     except Exception as error:  # noqa: BLE001 - OpenVINO raises RuntimeError and whatever its frontends raise
-        hint = "Check whether ONNX Runtime can run it: -r ort"
-        raise Refused(
-            FailureKind.MODEL_ERROR, f"OpenVINO can't read the model: {openvino_values.reason(error)}", hint
-        ) from None
+        raise openvino_values.can_not("read", error) from None
     return network, dynamic, [name for name, place in zip(inputs, places, strict=True) if place is None]
 
 
@@ -130,10 +127,7 @@ def _compile(core: openvino.Core, network: openvino.Model, config: dict[str, Any
     try:
         return core.compile_model(network, "CPU", config)
     except Exception as error:  # noqa: BLE001 - OpenVINO raises RuntimeError and whatever its plugins raise
-        hint = "Check whether ONNX Runtime can run it: -r ort"
-        raise Refused(
-            FailureKind.MODEL_ERROR, f"OpenVINO can't compile the model: {openvino_values.reason(error)}", hint
-        ) from None
+        raise openvino_values.can_not("compile", error) from None
 
 
 def _bind(

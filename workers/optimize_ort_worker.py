@@ -9,9 +9,10 @@ from typing import Any
 import onnx
 import onnxruntime
 
+import causes
 import ort_custom_ops
 from harness import Refused, serve
-from protocol import FailureKind
+from protocol import Ending
 
 LEVELS = {
     "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -42,9 +43,11 @@ def _execute(
     ort_custom_ops.register(options, custom_op_library)
     try:
         onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
+    except Exception as error:
         ort_custom_ops.check_known(error, custom_op_library)
-        raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't optimize the model: {error}") from None
+        if causes.lacks(error):
+            raise
+        raise Refused(Ending.MODEL_ERROR, f"ONNX Runtime can't optimize the model: {error}") from None
     _rename_new(onnx_file, written)
     return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
 

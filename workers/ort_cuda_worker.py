@@ -22,7 +22,7 @@ import protocol
 import tensors
 from harness import Refused, log_tail, measure, request, serve
 from ort_worker import LEVELS
-from protocol import FailureKind
+from protocol import Ending
 
 PROVIDER = "CUDAExecutionProvider"
 # The numbers of ONNX's types (onnx.TensorProto), by which memory is bound that ONNX Runtime didn't allocate.
@@ -170,7 +170,7 @@ def _check_types(session: onnxruntime.InferenceSession) -> None:
         for entry in entries:
             if not ort_values.is_tensor(entry.type):
                 raise Refused(
-                    FailureKind.MODEL_ERROR,
+                    Ending.MODEL_ERROR,
                     f"the {what} {entry.name} is {entry.type}, and only tensors of numbers fit the GPU's memory",
                     "Measure it on the CPU: --device x86",
                 )
@@ -190,7 +190,7 @@ def _bind_outputs(
             raise _fallback(f"the output {name} is in the memory of the {value.device_name()}")
         if ort_session.contradict(declared[name], value.shape()):
             raise Refused(
-                FailureKind.MODEL_ERROR,
+                Ending.MODEL_ERROR,
                 f"the output {name} has the size {value.shape()}, not {declared[name]} as the file declares, "
                 "so ONNX Runtime refuses fixed memory for it",
                 "Correct the size that the file declares, or measure it on the CPU: --device x86",
@@ -207,7 +207,7 @@ def _tensor(name: str, value: Any, data: bytes) -> protocol.Tensor:
 
 def _fallback(why: str, hint: str = "") -> Refused:
     return Refused(
-        FailureKind.PROVIDER_FALLBACK,
+        Ending.PROVIDER_FALLBACK,
         f"ONNX Runtime would not run this on the GPU: {why}",
         hint or "Check this machine with: isobench doctor --device nvidia",
         log_tail(8),  # only the log names a library that can't be loaded

@@ -8,7 +8,7 @@ from typing import Any
 import onnxruntime
 
 from harness import Refused
-from protocol import FailureKind
+from protocol import Ending
 
 _UNKNOWN = re.compile(r"([\w.\-]+):(\w+)\(-?\d+\) is not a registered function/op")
 
@@ -25,7 +25,7 @@ def register(options: onnxruntime.SessionOptions, library: str) -> None:
         options.register_custom_ops_library(library)
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
         raise Refused(
-            FailureKind.BAD_ARGUMENT,
+            Ending.BAD_ARGUMENT,
             f"ONNX Runtime can't load custom_op_library {library}: {error}",
             "It must be a shared library for this platform that exports RegisterCustomOps.",
         ) from None
@@ -48,7 +48,8 @@ def check_known(error: Exception, library: str) -> None:
     domain, operator = found.groups()
     where = f", and neither has {library}" if library else ""
     raise Refused(
-        FailureKind.MODEL_ERROR,
+        Ending.UNSUPPORTED_OPERATOR,
         f"the file uses the operator {operator} of the domain {domain}, which ONNX Runtime doesn't have{where}",
         "Give the library that implements it: -r ort --rt-args custom_op_library::PATH",
+        cause=f"{domain}:{operator}",
     ) from None

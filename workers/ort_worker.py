@@ -10,12 +10,13 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy only converts tensors here; it
 
 import onnxruntime
 
+import causes
 import ort_custom_ops
 import ort_format
 import ort_session
 import protocol
 from harness import Refused, measure, request, serve
-from protocol import FailureKind
+from protocol import Ending
 
 LEVELS = {
     "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -109,11 +110,11 @@ def _session(
     known = onnxruntime.get_available_providers()
     if provider not in known:
         raise Refused(
-            FailureKind.NO_PROVIDER, f"this build of ONNX Runtime has no {provider}", f"Available: {', '.join(known)}."
+            Ending.NO_PROVIDER, f"this build of ONNX Runtime has no {provider}", f"Available: {', '.join(known)}."
         )
     if options.execution_mode == MODES["parallel"] and options.inter_op_num_threads < 2:
         raise Refused(
-            FailureKind.BAD_ARGUMENT,
+            Ending.BAD_ARGUMENT,
             "execution_mode::parallel has no effect with one thread: ONNX Runtime runs the operators in sequence",
             "Add --rt-args inter_op_threads::2, or --threads 2.",
         )
@@ -123,37 +124,40 @@ def _session(
         session = onnxruntime.InferenceSession(onnx_file, options, providers=[provider])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
         ort_custom_ops.check_known(error, library)
-        if provider == CPU or protocol.out_of_memory(type(error).__name__, str(error)):
+        if provider == CPU or causes.lacks(error):
             raise _can_not("load", error) from None
         raise Refused(
-            FailureKind.PROVIDER_FALLBACK,
+            Ending.PROVIDER_FALLBACK,
             f"{provider} can't run all of the model: {error}",
             "ONNX Runtime would run the rest on the CPU. Leave execution_provider out to run all of it there.",
         ) from None
     if session.get_providers()[0] != provider:
         used = ", ".join(session.get_providers())
-        raise Refused(FailureKind.PROVIDER_FALLBACK, f"ONNX Runtime would use {used}, requested: {provider}")
+        raise Refused(Ending.PROVIDER_FALLBACK, f"ONNX Runtime would use {used}, requested: {provider}")
     return session
 
 
 def _can_not(do: str, error: Exception) -> Exception:
-    """The error for the user; the one that it is, if memory ran out: the host knows what that means."""
-    if protocol.out_of_memory(type(error).__name__, str(error)):
+    """The error for the user; the one that it is, if memory or disk are used up: the host knows what that means."""
+    if causes.lacks(error):
         return error
     missing = re.search(
         r"NOT_IMPLEMENTED : Could not find an implementation for (\w+)\((\d+)\) node with name '(.*)'", str(error)
     )
     if missing:
         return Refused(
-            FailureKind.MODEL_ERROR,
+            Ending.UNSUPPORTED_OPERATOR,
             f"ONNX Runtime has no {missing[1]} (opset {missing[2]}) for the element types of node {missing[3]!r}",
             "On a CPU it computes few operators in bfloat16 and other narrow types: use float32, or another runtime "
             "(-r openvino; -r torch-eager for a script).",
+            cause=missing[1],
         )
+    lacking = causes.operator(str(error))
     return Refused(
-        FailureKind.MODEL_ERROR,
+        Ending.UNSUPPORTED_OPERATOR if lacking else Ending.MODEL_ERROR,
         f"ONNX Runtime can't {do} the model: {error}",
         "If only an optimization fails, the model runs without it: --rt-args graph_optimization::none",
+        cause=lacking,
     )
 
 

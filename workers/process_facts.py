@@ -29,6 +29,8 @@ RECORDED_VARIABLES = (
     "TORCH_COMPILE_",
     "PYTHONHASHSEED",
     "PYTHONMALLOC",
+    "ORT_DISABLE_TELEMETRY",
+    "TF_BUILD",
 )
 """The environment variables that a result may contain, by prefix: those that change the speed of a program."""
 

@@ -25,6 +25,7 @@ none.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from array import array
 from collections.abc import Iterable
@@ -52,6 +53,12 @@ OUTPUT_TENSORS_FILE = "outputs.msgpack"
 SAMPLES_FILE = "samples.bin"
 END_TO_END_FILE = "end-to-end.bin"
 LOG_FILE = "worker.log"
+WRITTEN = (OUTPUTS_FILE, OUTPUT_TENSORS_FILE, SAMPLES_FILE, END_TO_END_FILE)
+
+MOST_JSON_BYTES = 64 << 20
+MOST_SAMPLES = 1 << 30
+MOST_TENSOR_BYTES = 64 << 30
+"""The largest files that are read; what a worker writes may be wrong in any way."""
 
 STRING = "string"
 
@@ -86,24 +93,20 @@ DTYPES = {
 }
 
 
-# As torch's CPU allocator, C++, the C library, CUDA and ONNX Runtime say it.
-_NO_MEMORY = (
-    "can't allocate memory",
-    "not enough memory: you tried to allocate",
-    "bad_alloc",
-    "Cannot allocate memory",
-    "CUDA out of memory",
-    "Failed to allocate memory",
-)
-
-
 def outputs_file(place: int) -> str:
     """The name of the file with the outputs of a set of inputs: of the first, `OUTPUT_TENSORS_FILE`."""
     return OUTPUT_TENSORS_FILE if place == 0 else f"outputs-{place}.msgpack"
 
 
-class FailureKind(StrEnum):
-    """Why there is no measurement: one word for programs. `isobench.failures` has the exit code and meaning of each."""
+class Ending(StrEnum):
+    """How a Case ended: one word for programs. `isobench.failures` has the exit code and meaning of each.
+
+    All but the first three mean that there is no measurement.
+    """
+
+    OK = "ok"
+    WRONG_OUTPUTS = "wrong-outputs"
+    NOT_COMPARED = "not-compared"
 
     USAGE = "usage"
     MODEL_ERROR = "model-error"
@@ -112,24 +115,31 @@ class FailureKind(StrEnum):
     NO_MODEL = "no-model"
     MODEL_NEVER_CALLED = "model-never-called"
     UNKNOWN_HASH = "unknown-hash"
+    EXPORT_FAILED = "export-failed"
+    UNSUPPORTED_OPERATOR = "unsupported-operator"
     ENVIRONMENT = "environment"
+    ENVIRONMENT_DRIFT = "environment-drift"
+    IMPORT_ERROR = "import-error"
+    EXCEPTION = "exception"
     CRASH = "crash"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out-of-memory"
+    OUT_OF_DEVICE_MEMORY = "out-of-device-memory"
+    DISK_FULL = "disk-full"
     PROTOCOL = "protocol"
+    CANCELLED = "cancelled"
+    DEVICE_BUSY = "device-busy"
+    DEVICE_MISSING = "device-missing"
     REQUIREMENT = "requirement"
     REFUSED = "refused"
     BAD_ARGUMENT = "bad-argument"
     NO_PROVIDER = "no-provider"
     PROVIDER_FALLBACK = "provider-fallback"
     PRECISION = "precision"
-    NO_GPU = "no-gpu"
     ASYNCHRONOUS = "asynchronous"
     NO_COMPILER = "no-compiler"
     COMPILE_ERROR = "compile-error"
     ENGINE_ERROR = "engine-error"
-    IMPORT_ERROR = "import-error"
-    EXCEPTION = "exception"
     RESULT = "result"
     LOST = "lost"
     INTERNAL = "internal"
@@ -155,9 +165,9 @@ class Phase(StrEnum):
     WRITING = "writing the outputs"
 
 
-def out_of_memory(exception: str, message: str) -> bool:
-    """Does an exception, by its class's name and its message, mean that memory ran out?"""
-    return exception.endswith(("MemoryError", "OutOfMemoryError")) or any(phrase in message for phrase in _NO_MEMORY)
+def _shown(value: Any) -> str:
+    """A text from a file in a message: cut where it is long; of another value, its type."""
+    return f"{value!r:.80}" if value is None or isinstance(value, str) else f"a {type(value).__name__}"
 
 
 class ProtocolError(ValueError):
@@ -183,10 +193,18 @@ class Tensor(NamedTuple):
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as JSON so that a reader sees the complete file or none."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """The value as a JSON file has it.
+
+    Raises:
+        ValueError, TypeError, RecursionError: it isn't JSON, as NaN and Infinity aren't.
+    """
     import json  # not above: the host looks its environments up without it
 
-    # Python's NaN and Infinity are not JSON: refused here, where the traceback still names who produced them.
-    write_bytes(path, json.dumps(value, indent=1, allow_nan=False).encode() + b"\n")
+    return json.dumps(value, indent=1, allow_nan=False).encode() + b"\n"
 
 
 def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
@@ -194,22 +212,28 @@ def read_json(path: str | os.PathLike[str], schema: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the file doesn't exist.
-        ProtocolError: it isn't a JSON object, or (SchemaError) has another schema.
+        ProtocolError: it isn't a regular file of a JSON object, is too large, or (SchemaError) has another schema.
     """
     import json
 
-    with open(path, "rb") as file:
-        raw = file.read()
+    raw = read_bytes(path, most_bytes=MOST_JSON_BYTES)
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, parse_constant=refused)
+    except RecursionError:
+        raise ProtocolError(f"{os.fspath(path)} is nested too deeply") from None
     except ValueError as error:
         raise ProtocolError(f"{os.fspath(path)} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise ProtocolError(f"{os.fspath(path)} must be a JSON object, got {type(value).__name__}")
     found = value.get("schema")
     if found != schema:
-        raise SchemaError(f"{os.fspath(path)} must have the schema {schema!r}, got {found!r}", found)
+        raise SchemaError(f"{os.fspath(path)} must have the schema {schema!r}, got {_shown(found)}", found)
     return value
+
+
+def refused(word: str) -> None:
+    """Python's NaN and Infinity are not JSON: whoever reads such a file with another program fails."""
+    raise ValueError(f"{word} is no JSON value")
 
 
 def write_tensors(path: str | os.PathLike[str], tensors: list[Tensor]) -> None:
@@ -220,25 +244,24 @@ def write_tensors(path: str | os.PathLike[str], tensors: list[Tensor]) -> None:
     write_bytes(path, packed)
 
 
-def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
+def read_tensors(path: str | os.PathLike[str], *, most_bytes: int = MOST_TENSOR_BYTES) -> list[Tensor]:
     """Read a tensors file.
 
     Raises:
         FileNotFoundError: the file doesn't exist.
-        ProtocolError: it isn't a tensors file, or a tensor's bytes don't fit its type and shape.
+        ProtocolError: it isn't a tensors file, is too large, or a tensor's bytes don't fit its type and shape.
     """
     import msgpack
 
-    with open(path, "rb") as file:
-        raw = file.read()
+    raw = read_bytes(path, most_bytes=most_bytes)
     try:
         # A tensor may be larger than msgpack's default limits; no part can be larger than the file.
         value = msgpack.unpackb(raw, max_bin_len=len(raw), max_str_len=len(raw))
         if value["schema"] != TENSORS_SCHEMA:
-            raise ProtocolError(f"{os.fspath(path)} must have the schema {TENSORS_SCHEMA!r}, got {value['schema']!r}")
-        tensors = [
-            Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["data"]) for entry in value["tensors"]
-        ]
+            raise ProtocolError(
+                f"{os.fspath(path)} must have the schema {TENSORS_SCHEMA!r}, got {_shown(value['schema'])}"
+            )
+        tensors = [_tensor(entry) for entry in value["tensors"]]
     except (ValueError, KeyError, TypeError, msgpack.exceptions.UnpackException) as error:
         if isinstance(error, ProtocolError):
             raise
@@ -248,19 +271,34 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
         for size in tensor.shape:
             count *= size
         if tensor.dtype not in DTYPES:
-            raise ProtocolError(f"{os.fspath(path)}: tensor {tensor.name!r} has the unknown type {tensor.dtype!r}")
+            raise ProtocolError(
+                f"{os.fspath(path)}: tensor {_shown(tensor.name)} has the unknown type {_shown(tensor.dtype)}"
+            )
         if tensor.dtype == STRING:
             if _elements(tensor.data) != count:
                 raise ProtocolError(
-                    f"{os.fspath(path)}: tensor {tensor.name!r} must have {count} strings, each after its length, "
-                    f"got {len(tensor.data)} bytes that aren't"
+                    f"{os.fspath(path)}: tensor {_shown(tensor.name)} must have {count} strings, "
+                    f"each after its length, got {len(tensor.data)} bytes that aren't"
                 )
         elif len(tensor.data) != count * DTYPES[tensor.dtype]:
             raise ProtocolError(
-                f"{os.fspath(path)}: tensor {tensor.name!r} must have {count * DTYPES[tensor.dtype]} bytes "
-                f"({tensor.dtype}{list(tensor.shape)}), got {len(tensor.data)}"
+                f"{os.fspath(path)}: tensor {_shown(tensor.name)} must have {count * DTYPES[tensor.dtype]} bytes "
+                f"({tensor.dtype}{list(tensor.shape[:16])}), got {len(tensor.data)}"
             )
     return tensors
+
+
+def _tensor(entry: Any) -> Tensor:
+    """The tensor of an entry of a tensors file, once its members have the right types."""
+    name, dtype, shape, data = (entry[member] for member in Tensor._fields)
+    types = {"name": (name, str), "dtype": (dtype, str), "shape": (shape, list), "data": (data, bytes)}
+    for member, (value, kind) in types.items():
+        if type(value) is not kind:
+            raise TypeError(f"the {member} of a tensor must be {kind.__name__}, got {type(value).__name__}")
+    for size in shape:
+        if type(size) is not int or size < 0:
+            raise ValueError(f"a size of a tensor must be a whole number of at least 0, got {size!r:.40}")
+    return Tensor(name, dtype, tuple(shape), data)
 
 
 def pack_strings(texts: Iterable[str]) -> bytes:
@@ -286,15 +324,14 @@ def unpack_strings(data: bytes) -> list[str]:
     return texts
 
 
-def read_samples(path: str | os.PathLike[str]) -> array[int]:
+def read_samples(path: str | os.PathLike[str], *, most: int = MOST_SAMPLES) -> array[int]:
     """Read a samples file: the nanoseconds of each sample, 8 bytes each (there may be tens of millions).
 
     Raises:
         FileNotFoundError: the file doesn't exist.
-        ProtocolError: it ends in the middle of a sample.
+        ProtocolError: it has more than `most` samples, or ends in the middle of one.
     """
-    with open(path, "rb") as file:
-        raw = file.read()
+    raw = read_bytes(path, most_bytes=8 * most)
     if len(raw) % 8:
         raise ProtocolError(f"{os.fspath(path)} ends in the middle of a sample")
     samples = array("q", raw)
@@ -309,6 +346,35 @@ def _elements(data: bytes) -> int:
         return len(unpack_strings(data))
     except ProtocolError:
         return -1
+
+
+def read_bytes(path: str | os.PathLike[str], *, most_bytes: int) -> bytes:
+    """The content of a regular file; never blocks, as a FIFO would, and never reads without end, as a device would.
+
+    Raises:
+        OSError: the file doesn't exist (FileNotFoundError), or can't be read.
+        ProtocolError: it isn't a regular file, or has more than `most_bytes`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise ProtocolError(f"{os.fspath(path)} must be a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            # Of one that is too large, nothing is read; it may grow meanwhile.
+            raw = file.read(about.st_size + 1) if about.st_size <= most_bytes else b""
+    finally:
+        os.close(descriptor)
+    if max(len(raw), about.st_size) > most_bytes:
+        raise ProtocolError(f"{os.fspath(path)} must have at most {most_bytes:,} bytes")
+    return raw
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`: where a disk is nearly full, the kernel takes a part of it, and says so the next time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

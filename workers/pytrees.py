@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 import layouts
 import protocol
 from harness import Refused
-from protocol import FailureKind
+from protocol import Ending
 
 _PLAIN = (str, bytes, int, float, complex, bool, enum.Enum, type, types.FunctionType, types.ModuleType)
 _LIBRARIES = ("torch", "numpy", "builtins", "logging", "threading", "_thread", "io", "pathlib")
@@ -112,7 +112,7 @@ def to_file(name: str, tensor: torch.Tensor) -> protocol.Tensor:
         if tensor.device.type == "meta":
             what = "tensor on the meta device, which has no values"
         hint = "Create the model and its inputs on the CPU." if tensor.device.type == "meta" else ""
-        raise Refused(FailureKind.MODEL_ERROR, f"{name} is a {what}: isobench can't compare it", hint)
+        raise Refused(Ending.MODEL_ERROR, f"{name} is a {what}: isobench can't compare it", hint)
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     data = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
     return protocol.Tensor(name, dtype_name(tensor), tuple(tensor.shape), data)
@@ -207,7 +207,7 @@ class Replacing:
                 made = self._container(name, tree, found)
             except (AttributeError, TypeError, ValueError) as error:
                 what = f"{name.lstrip('.')} is a {type(tree).__name__}, which can't be copied: {error}"
-                raise Refused(FailureKind.MODEL_ERROR, what, "Give the model plain tensors, lists or dicts.") from None
+                raise Refused(Ending.MODEL_ERROR, what, "Give the model plain tensors, lists or dicts.") from None
         if not (tree is None or isinstance(tree, _PLAIN)):
             self._known[id(tree)] = (tree, made)  # the tree, too: else another object could get its address
         return made

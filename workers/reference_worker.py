@@ -11,6 +11,7 @@ from typing import Any
 
 import onnxruntime
 
+import causes
 import competing
 import onnx_weights
 import ort_custom_ops
@@ -21,7 +22,7 @@ import quantisation
 import rounding
 import tensors
 from harness import Refused, request, serve, stage
-from protocol import FailureKind, Phase
+from protocol import Ending, Phase
 
 
 def _execute(
@@ -35,19 +36,21 @@ def _execute(
         raise
     except Exception as error:
         ort_custom_ops.check_known(error, custom_op_library)
-        if protocol.out_of_memory(type(error).__name__, str(error)):
+        if causes.lacks(error):
             raise
+        lacking = causes.operator(str(error))
+        kind = Ending.UNSUPPORTED_OPERATOR if lacking else Ending.MODEL_ERROR
         hint = "The expected outputs are computed with ONNX Runtime, so it must support every operator of the file."
-        raise Refused(FailureKind.MODEL_ERROR, f"ONNX Runtime can't load the model: {error}", hint) from None
+        raise Refused(kind, f"ONNX Runtime can't load the model: {error}", hint, cause=lacking) from None
     stage(Phase.COMPUTING_EXPECTED)  # the host takes a failure from here on for one of the inputs' values
     try:
         expected = _run(session, inputs)
         repeated = _run(session, inputs) if evaluations_dir else []
     except Exception as error:
-        if protocol.out_of_memory(type(error).__name__, str(error)):
+        if causes.lacks(error):
             raise
         message = f"ONNX Runtime can't run the model with these inputs: {error}"
-        raise Refused(FailureKind.MODEL_ERROR, message, "Check the inputs' values and sizes.") from None
+        raise Refused(Ending.MODEL_ERROR, message, "Check the inputs' values and sizes.") from None
     protocol.write_tensors(expected_file, expected)
     made: dict[str, Any] = {"onnxruntime": onnxruntime.__version__}
     if evaluations_dir:

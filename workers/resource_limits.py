@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import machine
@@ -17,10 +18,13 @@ _SYSTEM_CALLS = {"x86_64": (238, 239), "aarch64": (237, 236)}
 _MOST_NODES = 1024
 
 _memory_bound = False
+_memory_limit: dict[str, Any] = {}
 
 
 def apply(requested: Mapping[str, Any]) -> None:
-    """Apply `cpus`, `nice` and `memory_nodes`, where requested, to all threads that will start.
+    """Apply `cpus`, `nice`, `memory_nodes` and `memory_limit_bytes`, where requested, to all threads that will start.
+
+    `memory_group` is the folder of a control group with this limit, if the host could make one.
 
     Raises:
         OSError: the kernel doesn't allow it.
@@ -33,17 +37,35 @@ def apply(requested: Mapping[str, Any]) -> None:
     if requested.get("memory_nodes"):
         _set_memory_nodes(requested["memory_nodes"])
         _memory_bound = True
+    if requested.get("memory_limit_bytes"):
+        _limit_memory(requested["memory_limit_bytes"], requested.get("memory_group", ""))
+
+
+def _limit_memory(limit_bytes: int, group: str) -> None:
+    """By the control group, which counts the memory of all processes together; or else each one's address space."""
+    global _memory_limit
+    _memory_limit = {"bytes": limit_bytes, "by": "cgroup"}
+    if group:
+        with suppress(OSError), open(f"{group}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write("0")
+            return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    _memory_limit["by"] = "address space"
 
 
 def state() -> dict[str, Any]:
     """What is in effect now: `affinity` are the CPUs of all threads together, `nice` is this thread's priority.
 
-    `memory_nodes` are those that memory is bound to; empty if it isn't bound.
+    `memory_nodes` are those that memory is bound to; empty if it isn't bound. `memory_limit` has `bytes`, and `by` what
+    it is enforced: "cgroup", or "address space" of each process; missing if there is none.
     """
     return {
         "affinity": sorted(set().union(*_affinities())),
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "memory_nodes": _memory_nodes() if _memory_bound else [],
+        **({"memory_limit": _memory_limit} if _memory_limit else {}),
     }
 
 
@@ -92,9 +114,14 @@ def _system_call(which: int, *arguments: Any) -> None:
 
 def describe(requested: Mapping[str, Any]) -> str:
     """The requested resources, for people."""
-    words = {"cpus": "the CPUs", "nice": "the priority", "memory_nodes": "the memory nodes"}
+    words = {
+        "cpus": "the CPUs",
+        "nice": "the priority",
+        "memory_nodes": "the memory nodes",
+        "memory_limit_bytes": "the memory limit in bytes",
+    }
     return ", ".join(
         f"{words[name]} {machine.cpu_list(value) if isinstance(value, list) else value}"
         for name, value in requested.items()
-        if value
+        if value and name in words
     )

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any, TypeVar
 
-import protocol
+import causes
 from harness import Refused, log_tail
-from protocol import FailureKind
+from protocol import Ending
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -47,7 +47,7 @@ def run(script: str, body: Callable[[], None]) -> str:
             return f"sys.exit({exit_.code or ''})"
         printed = log_tail(5) if isinstance(exit_.code, int) else ""
         raise Refused(
-            FailureKind.SCRIPT_EXIT,
+            Ending.SCRIPT_EXIT,
             f"{name} called sys.exit({exit_.code!r}) before it ended",
             'If it needs arguments: --script-args "ARGUMENTS"',
             own_traceback(exit_, without=_LIBRARY) + printed,
@@ -60,16 +60,15 @@ def run(script: str, body: Callable[[], None]) -> str:
 def _refusal(error: BaseException, script: str) -> Refused:
     name = os.path.basename(script)
     raised = f"{type(error).__name__}: {error}".rstrip(": ")
-    if protocol.out_of_memory(type(error).__name__, str(error)):
-        return Refused(
-            FailureKind.OUT_OF_MEMORY,
-            f"{name} ran out of memory: {raised}",
-            "Use a smaller model or batch, or a machine with more memory.",
-            own_traceback(error),
-        )
+    lacking = causes.lacks(error)
+    if lacking:
+        full = lacking is Ending.DISK_FULL
+        what = "found the disk full" if full else "ran out of memory"
+        hint = "Free some space." if full else "Use a smaller model or batch, or a machine with more memory."
+        return Refused(lacking, f"{name} {what}: {raised}", hint, own_traceback(error))
     if _is_our_failure(error):
         return Refused(
-            FailureKind.INTERNAL,
+            Ending.INTERNAL,
             f"isobench failed while it watched {name}: {raised}",
             "This is an error in isobench: please report it, with the script.",
             "".join(traceback.format_exception(error)),
@@ -79,7 +78,7 @@ def _refusal(error: BaseException, script: str) -> Refused:
     hint = ""
     if isinstance(error, KeyError) and _is_of_environ(error):
         hint = f"A script sees only the environment variables that are passed to it: --env {error.args[0]}=VALUE"
-    return Refused(FailureKind.SCRIPT_ERROR, f"{name} raised {raised}", hint, own_traceback(error))
+    return Refused(Ending.SCRIPT_ERROR, f"{name} raised {raised}", hint, own_traceback(error))
 
 
 def _missing(error: ModuleNotFoundError, module: str, script: str) -> Refused:
@@ -91,7 +90,7 @@ def _missing(error: ModuleNotFoundError, module: str, script: str) -> Refused:
     else:
         hint = f'Declare it at the top of the script, in an inline block (PEP 723): # dependencies = ["{module}"]'
     message = f"{name} needs the package {module}, which its environment lacks"
-    return Refused(FailureKind.SCRIPT_ERROR, message, hint, own_traceback(error))
+    return Refused(Ending.SCRIPT_ERROR, message, hint, own_traceback(error))
 
 
 def _is_of_environ(error: KeyError) -> bool:
@@ -110,17 +109,17 @@ def nothing_called(script: str, created: Sequence[tuple[str, str]], exit_call: s
     """The error for a script that ended without a model to measure."""
     name = os.path.basename(script)
     if exit_call:
-        return Refused(FailureKind.SCRIPT_EXIT, f"{name} called {exit_call} before it called a model")
+        return Refused(Ending.SCRIPT_EXIT, f"{name} called {exit_call} before it called a model")
     if not created:
         return Refused(
-            FailureKind.NO_MODEL,
+            Ending.NO_MODEL,
             f"{name} creates no torch.nn.Module",
             "Create the model and call it at the top level of the script, or under `if __name__ == '__main__':`.",
         )
     models = ", ".join(f"{kind} ({where})" if where else kind for kind, where in created[:5])
     more = f" and {len(created) - 5} more" if len(created) > 5 else ""
     return Refused(
-        FailureKind.MODEL_NEVER_CALLED,
+        Ending.MODEL_NEVER_CALLED,
         f"{name} creates a model, but never calls it: {models}{more}",
         "Call it once with the inputs to measure: model(inputs)",
     )
@@ -130,7 +129,7 @@ def call_failed(model: str, error: BaseException) -> Refused:
     """The error for a model that worked when the script called it, and raises when it is called again."""
     raised = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": ")
     return Refused(
-        FailureKind.MODEL_ERROR,
+        Ending.MODEL_ERROR,
         f"{model} raised an exception when it was called again with the script's inputs: {raised}",
         "",
         own_traceback(error),

@@ -10,6 +10,7 @@ from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
 import machine
+import protocol
 
 WINDOW_ITERATIONS = 5
 WINDOW_S = 0.01
@@ -114,15 +115,21 @@ class SampleSource(Protocol):
 
 
 class SamplesFile:
-    """The file of samples, to which each block is appended when it has ended."""
+    """The file of samples, to which each block is appended when it has ended.
+
+    A process that was forked in an inference ends with its block: it measures what the worker doesn't.
+    """
 
     def __init__(self, path: str) -> None:
+        self._process = os.getpid()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
 
     def end_block(self, samples: array[int], before: machine.Snapshot, group: int) -> dict[str, Any]:
         """Read the counters, then append the samples; return the block's counters since `before`."""
         after = machine.read_cpu()
-        os.write(self._descriptor, samples.tobytes())
+        if os.getpid() != self._process:
+            os._exit(0)
+        protocol.write_all(self._descriptor, samples.tobytes())
         return {
             "samples": len(samples),
             "iterations": len(samples) * group,

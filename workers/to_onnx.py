@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch.jit import TracerWarning
 
+import causes
 import pytrees
 from harness import stage
-from protocol import Phase
+from protocol import Ending, Phase
 
 _NOT_THE_MODELS = tuple(
     os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, __file__, os.__file__)
@@ -69,7 +70,9 @@ def export(
             if torch.get_default_dtype() != torch.float32:
                 _check_types(path)
             return _found(path, exporter, opset)
-        except Exception as error:  # noqa: BLE001 - exporters may raise anything; the user sees it
+        except Exception as error:
+            if causes.lacks(error) is Ending.DISK_FULL:
+                raise
             traceback.print_exception(error)  # the log has the tracebacks of both
             failures.append(error)
     _remove_all_of(path)

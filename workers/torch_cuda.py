@@ -12,7 +12,7 @@ import cuda_driver
 import gpu_timing
 import pytrees
 from harness import Refused
-from protocol import FailureKind
+from protocol import Ending
 
 
 def placed(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[torch.nn.Module, Any, Any]:
@@ -46,7 +46,7 @@ def require_unchanging(renewed: Sequence[str]) -> None:
     """
     if renewed:
         raise Refused(
-            FailureKind.MODEL_ERROR,
+            Ending.MODEL_ERROR,
             f"a call of the model changes {', '.join(renewed[:4])}, which isobench doesn't renew on a GPU",
             "Measure it on the CPU, or give the model fresh inputs and no state of its own.",
         )
@@ -130,7 +130,7 @@ def _on_host(tensor: torch.Tensor) -> torch.Tensor:
 
 def _left(what: str) -> Refused:
     return Refused(
-        FailureKind.PROVIDER_FALLBACK,
+        Ending.PROVIDER_FALLBACK,
         f"{what} would stay on the CPU while the model runs on the GPU",
         "Register it as a parameter or a buffer, and create tensors on the device of the inputs.",
     )

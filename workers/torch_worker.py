@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+import causes
 import describe
-import protocol
 import script_compiles
 import script_model
 from harness import Refused, log_tail, measure, request, serve, stage
-from protocol import FailureKind, Phase
+from protocol import Ending, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def _further(subject: Subject) -> list[_Prepared]:
     found = [_Prepared(subject, args, kwargs) for args, kwargs in script_model.further_sets(subject)]
     if found and subject.calling.renewed:
         raise Refused(
-            FailureKind.BAD_ARGUMENT,
+            Ending.BAD_ARGUMENT,
             f"{len(found) + 1} sets of inputs can't be measured in rotation: each call changes "
             f"{' and '.join(subject.calling.renewed)}",
             "Give one set in each call.",
@@ -161,7 +161,7 @@ def _compile(
 
     if isinstance(module, torch.jit.ScriptModule):
         raise Refused(
-            FailureKind.COMPILE_ERROR,
+            Ending.COMPILE_ERROR,
             "torch.compile doesn't compile TorchScript, which the script's model is",
             "Run it without torch.compile: -r torch-eager",
         )
@@ -169,7 +169,7 @@ def _compile(
     try:
         compiled = torch.compile(module, mode=mode, backend=backend, dynamic=dynamic, fullgraph=fullgraph)
     except (RuntimeError, ValueError) as error:
-        raise Refused(FailureKind.BAD_ARGUMENT, f"torch.compile refused its arguments: {error}") from None
+        raise Refused(Ending.BAD_ARGUMENT, f"torch.compile refused its arguments: {error}") from None
     prepared.renew()
     started = time.perf_counter()
     try:
@@ -194,14 +194,13 @@ def _compile(
 def _refusal(error: Exception) -> Refused:
     import traceback
 
-    if protocol.out_of_memory(type(error).__name__, str(error)):
-        return Refused(
-            FailureKind.OUT_OF_MEMORY, f"out of memory while compiling: {error}", "Use a smaller model or batch."
-        )
+    lacking = causes.lacks(error)
+    if lacking:
+        return Refused(lacking, f"{lacking} while compiling: {error}", "Use a smaller model or batch.")
     text = "".join(traceback.format_exception_only(error)).strip()
     if any(phrase in text for phrase in ("InvalidCxxCompiler", "No working C++ compiler", "Failed to find C compiler")):
         return Refused(
-            FailureKind.NO_COMPILER,
+            Ending.NO_COMPILER,
             "torch.compile needs a C++ compiler, and none was found that works",
             "Install g++ or clang++, or set CXX to one (on a GPU, CC to a C compiler).",
             text,
@@ -210,7 +209,7 @@ def _refusal(error: Exception) -> Refused:
         text += f"\n{log_tail(10)}"
     lines = [line for line in text.splitlines() if line.strip()]
     hint = "Run it without torch.compile: -r torch-eager"
-    return Refused(FailureKind.COMPILE_ERROR, f"torch.compile failed: {lines[0]}", hint, text)
+    return Refused(Ending.COMPILE_ERROR, f"torch.compile failed: {lines[0]}", hint, text)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ import os
 import time
 from typing import Any, NamedTuple
 
+import causes
 import protocol
 from harness import Refused, stage
-from protocol import FailureKind, Phase
+from protocol import Ending, Phase
 
 # TensorRT's names of types -> the protocol's.
 DTYPES = {
@@ -75,8 +76,8 @@ def library() -> Any:
         except ModuleNotFoundError:
             continue
         except Exception as error:  # noqa: BLE001 - loading a native library may raise anything
-            raise Refused(FailureKind.IMPORT_ERROR, f"TensorRT can't be loaded: {error}") from None
-    raise Refused(FailureKind.IMPORT_ERROR, "this environment has no TensorRT")
+            raise Refused(Ending.IMPORT_ERROR, f"TensorRT can't be loaded: {error}") from None
+    raise Refused(Ending.IMPORT_ERROR, "this environment has no TensorRT")
 
 
 def name_of(trt: Any) -> str:
@@ -105,7 +106,7 @@ def refusal(what: str, log: Any, hint: str = "") -> Refused:
     """The error for a step of TensorRT that failed, with the last errors of its log."""
     last = [line.strip() for line in log.errors[-5:]]
     message = f"{what}: {last[-1]}" if last else what
-    return Refused(FailureKind.ENGINE_ERROR, message, hint, "\n".join(last))
+    return Refused(causes.said("\n".join(last)) or Ending.ENGINE_ERROR, message, hint, "\n".join(last))
 
 
 class Network:
@@ -134,7 +135,9 @@ class Network:
         first = lines[0] if lines else "it reports no reason"
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         hint = "Another runtime may support these operators: -r ort or -r torch-eager"
-        return Refused(FailureKind.MODEL_ERROR, f"TensorRT can't parse {name}: {first}{more}", hint, "\n".join(lines))
+        lacking = causes.operator("\n".join(lines)) or next(filter(None, map(_lacking, errors)), "")
+        kind = Ending.UNSUPPORTED_OPERATOR if lacking else Ending.MODEL_ERROR
+        return Refused(kind, f"TensorRT can't parse {name}: {first}{more}", hint, "\n".join(lines), cause=lacking)
 
     def configuration(self, options: Options, given: dict[str, protocol.Tensor], cache: bytes | None) -> Any:
         """The configuration of the build. `given` are the inputs; `cache` has timings of earlier builds.
@@ -154,7 +157,7 @@ class Network:
         renamed = [tensor.name for tensor in inputs if tensor.name not in given]
         if renamed:
             raise Refused(
-                FailureKind.MODEL_ERROR,
+                Ending.MODEL_ERROR,
                 f"TensorRT's parser has renamed inputs, which isn't supported yet: {', '.join(renamed)}",
                 "It does so where an input is also an output. Use -r ort or -r torch-eager.",
             )
@@ -199,6 +202,11 @@ class Network:
             raise refusal("TensorRT can't build the engine", self.log, hint)
         digest = hashlib.sha256(plan).hexdigest()
         return Built(plan, build_s, int(plan.nbytes), digest, self._cache)
+
+
+def _lacking(error: Any) -> str:
+    """The operator of one of the parser's errors, if that is unsupported."""
+    return str(error.node_operator()) if "UNSUPPORTED_NODE" in str(error.code()) else ""
 
 
 def described(error: Any) -> str:
@@ -246,9 +254,7 @@ def dtype_of(engine: Any, name: str) -> str:
     """
     kind = engine.get_tensor_dtype(name).name
     if kind not in DTYPES:
-        raise Refused(
-            FailureKind.MODEL_ERROR, f"the tensor {name} has TensorRT's type {kind}, which isobench can't compare"
-        )
+        raise Refused(Ending.MODEL_ERROR, f"the tensor {name} has TensorRT's type {kind}, which isobench can't compare")
     return DTYPES[kind]
 
 

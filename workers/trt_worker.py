@@ -13,7 +13,7 @@ import gpu_timing
 import protocol
 import trt_engine
 from harness import Refused, measure, request, serve, stage
-from protocol import FailureKind, Phase
+from protocol import Ending, Phase
 from trt_engine import Built, Network, Options
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _tensor(entry: dict[str, str], given: dict[str, protocol.Tensor]) -> protoco
     if found is None or found.dtype == protocol.STRING:
         what = "text" if found else "no tensor"
         raise Refused(
-            FailureKind.MODEL_ERROR,
+            Ending.MODEL_ERROR,
             f"the input {entry['name']} is {what}, and TensorRT takes only tensors of numbers",
             "Check whether ONNX Runtime can run it: -r ort --device x86",
         )
@@ -164,9 +164,7 @@ class _Loaded:
     def _bind_input(self, trt: Any, name: str, tensor: protocol.Tensor) -> None:
         expected = trt_engine.dtype_of(self.engine, name)
         if expected != tensor.dtype:
-            raise Refused(
-                FailureKind.MODEL_ERROR, f"the input {name} must be {expected} for the engine, got {tensor.dtype}"
-            )
+            raise Refused(Ending.MODEL_ERROR, f"the input {name} must be {expected} for the engine, got {tensor.dtype}")
         if -1 in tuple(self.engine.get_tensor_shape(name)) and not self.context.set_input_shape(name, tensor.shape):
             raise trt_engine.refusal(f"TensorRT refuses the shape of {name}", self._log)
         if self.engine.get_tensor_location(name) == trt.TensorLocation.HOST:  # its values determine shapes
@@ -181,7 +179,7 @@ class _Loaded:
         dtype, shape = trt_engine.dtype_of(self.engine, name), tuple(self.context.get_tensor_shape(name))
         if any(size < 0 for size in shape):
             raise Refused(
-                FailureKind.MODEL_ERROR,
+                Ending.MODEL_ERROR,
                 f"the shape of the output {name} depends on the values of the inputs, which isn't supported yet",
                 "Use -r ort or -r torch-eager.",
             )
@@ -229,9 +227,7 @@ def _captured(cuda: cuda_driver.Libcuda, run: _Loaded) -> Callable[[], None]:
         return cuda.captured(run.stream, run.enqueue)
     except cuda_driver.CudaError as error:
         hint = "Leave out --rt-args cuda_graph: not all layers can be captured."
-        raise Refused(
-            FailureKind.ENGINE_ERROR, f"the engine can't be captured as a CUDA graph: {error}", hint
-        ) from None
+        raise Refused(Ending.ENGINE_ERROR, f"the engine can't be captured as a CUDA graph: {error}", hint) from None
 
 
 def _cache_file(trt: Any, gpu_facts: dict[str, Any]) -> str:

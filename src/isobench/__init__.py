@@ -5,14 +5,15 @@ From Python: `isobench.benchmark("model.py", runtime="ort")` returns the Result;
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from isobench.version import VERSION
 
 __version__ = VERSION
 __all__ = ["__version__", "benchmark", "benchmark_all", "discover", "inputs"]
 
+TYPE_CHECKING = False  # as in typing, which takes 4 ms: until then a signal could do no more than end in a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from isobench.api import benchmark, benchmark_all, discover, inputs
 
 

@@ -1,30 +1,38 @@
 """`isobench` and `python -m isobench`."""
 
-from __future__ import annotations
+# First of all: to import the rest takes most of the time until isobench does something.
+from isobench import interrupts
 
-import gc
-import os
-import signal
-import sys
-from typing import NoReturn
+interrupts.end_at_once()
+
+import gc  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from typing import NoReturn  # noqa: E402
 
 
 def main() -> NoReturn:
     """Run the command line and end this process at once: finalizing the interpreter would take some 50 ms."""
     gc.set_threshold(50_000)  # imports allocate much and free little: to look for garbage in between takes 2 ms
+    from isobench import streams
+
+    streams.install()
+    from isobench.system import own_process
+
+    own_process.hide_secrets()
     from isobench.cli.main import main as run
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # batch systems end jobs with it: like Ctrl-C
     code: object = 0
     try:
+        interrupts.interrupt()
         run()
     except SystemExit as leaving:
         code = leaving.code
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError):  # the reader is gone
-        pass
+    except KeyboardInterrupt:  # while another error was being reported
+        code = interrupts.exit_code()
+    interrupts.end_at_once()
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 1 if code else 0)
 
 

@@ -225,7 +225,7 @@ def discover(
     from isobench.builds import from_script
 
     chosen_settings = Settings.of(**settings)
-    [chosen] = selection.select([str(model)], script_args=script_args, env=env)
+    chosen = selection.one(str(model), script_args=script_args, env=env)
     if not chosen.is_script:
         raise UsageError(f"discover needs a Python script, got {model}")
     console = progress or Console(quiet=True)
@@ -258,8 +258,8 @@ def inputs(
     from isobench.builds import model_inputs
 
     chosen_settings = Settings.of(**settings)
-    [chosen] = selection.select(
-        [str(model)],
+    chosen = selection.one(
+        str(model),
         script_args=script_args,
         dimensions=dimensions,
         shapes=shapes,

@@ -1,7 +1,14 @@
-"""Records to JSON and back: every member and its type is checked against the records' own annotations."""
+"""Records to JSON and back: every member is checked against the records' own annotations: its type and its range.
+
+Ranges are in the types (`constraints`); what relates several members, a record checks itself in `__post_init__`, and
+raises a ValueError. No number may be infinite or wider than 64 bits, and nothing nested deeper than `DEEPEST`: so
+whoever uses a decoded record can print it, compute with it and store it.
+"""
 
 from __future__ import annotations
 
+import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -9,12 +16,18 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from isobench.constraints import shown
 from isobench.errors import IsobenchError
 
 OPEN = {"open": True}
 """Metadata of a field whose records are open to additions: members that this version doesn't know are left out."""
+DEEPEST = 40
+"""Lists and objects within each other, where any JSON is allowed."""
+LARGEST = 2**63 - 1
+"""The largest integer: of SQLite, and of most programs that read JSON."""
+_LARGEST: dict[Any, float] = {int: LARGEST, float: sys.float_info.max}
 
 
 def decode(kind: Any, value: Any, where: str, *, is_open: bool = False) -> Any:
@@ -33,26 +46,37 @@ def _decoder(kind: Any) -> Callable[[Any, str, bool], Any]:
     """The function for a type, given the value, `where` and `is_open`: to find it takes longer than to call it."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
-        return lambda value, _where, _is_open: value
+        return _decode_any
+    if origin is Annotated:
+        return partial(_decode_checked, _decoder(arguments[0]), arguments[1])
     if is_dataclass(kind):
         return partial(_decode_record, kind)
     if origin in {types.UnionType, typing.Union}:
-        return partial(_decode_union, arguments)
+        options = [one for one in arguments if one is not types.NoneType]
+        return partial(_decode_optional, _decoder(options[0])) if len(options) == 1 else partial(_decode_union, options)
     if origin is tuple:
         return partial(_decode_items, arguments[0])
     if origin is not None and issubclass(origin, Mapping):
         return partial(_decode_mapping, arguments[1])
     if isinstance(kind, type) and issubclass(kind, Enum):
         return partial(_decode_member, kind)
-    return partial(_decode_plain, kind)
+    return partial(_decode_number, kind, _LARGEST[kind]) if kind in _LARGEST else partial(_decode_plain, kind)
 
 
 def _decode_items(kind: Any, value: Any, where: str, is_open: bool) -> tuple[Any, ...]:
     items = _typed(list, value, where)
-    if kind in {str, int, float} and set(map(type, items)) <= {kind}:  # long ones are
-        return tuple(items)
+    types_of_items = set(map(type, items))
+    if (kind in {str, bool} and types_of_items <= {kind}) or (types_of_items == {float} and _are_floats(kind, items)):
+        return tuple(items)  # long ones are
     decoded = _decoder(kind)
     return tuple(decoded(item, f"{where}[{place}]", is_open) for place, item in enumerate(items))
+
+
+def _are_floats(kind: Any, items: list[float]) -> bool:
+    """Are all of them what `kind`, a float in a range, may be? Then they needn't be decoded one by one."""
+    plain, *ranges = typing.get_args(kind) if typing.get_origin(kind) is Annotated else (kind,)
+    ends = min(items), max(items)
+    return plain is float and all(map(math.isfinite, items)) and not any(one(end) for one in ranges for end in ends)
 
 
 def _decode_mapping(kind: Any, value: Any, where: str, is_open: bool) -> dict[str, Any]:
@@ -63,9 +87,54 @@ def _decode_mapping(kind: Any, value: Any, where: str, is_open: bool) -> dict[st
 def _decode_plain(kind: Any, value: Any, where: str, _is_open: bool) -> Any:
     if type(value) is kind:
         return value
-    if kind is Path:
-        return Path(_typed(str, value, where))
-    return float(value) if kind is float and type(value) is int else _typed(kind, value, where)
+    return Path(_typed(str, value, where)) if kind is Path else _typed(kind, value, where)
+
+
+def _decode_number(kind: Any, largest: float, value: Any, where: str, _is_open: bool) -> Any:
+    if type(value) is kind and -largest <= value <= largest:  # not so NaN
+        return value
+    if kind is float and type(value) is int and -LARGEST <= value <= LARGEST:
+        return float(value)
+    raise ValueError(f"{where} {_no_number(kind, value)}")
+
+
+def _no_number(kind: type, value: Any) -> str:
+    """Why a value is no number of a kind."""
+    if type(value) is int:
+        return "must have at most 64 bits"
+    if type(value) is kind:
+        return f"must be finite, got {value}"
+    return f"must be {kind.__name__}, got {type(value).__name__}"
+
+
+def _decode_checked(
+    decoded: Callable[[Any, str, bool], Any], check: Callable[[Any], str], value: Any, where: str, is_open: bool
+) -> Any:
+    found = decoded(value, where, is_open)
+    if problem := check(found):
+        raise ValueError(f"{where} must be {problem}, got {shown(value)}")
+    return found
+
+
+def _decode_any(value: Any, where: str, _is_open: bool) -> Any:
+    """Any JSON as it is: finite, and not too deep."""
+    if type(value) is str:
+        return value
+    layer = [value]
+    for _ in range(DEEPEST):
+        inner: list[Any] = []
+        for item in layer:
+            kind = type(item)
+            if kind is dict:
+                inner += item.values()
+            elif kind is list:
+                inner += item
+            elif kind in _LARGEST:
+                _decode_number(kind, _LARGEST[kind], item, where, False)
+        if not inner:
+            return value
+        layer = inner
+    raise ValueError(f"{where} is nested more than {DEEPEST} times")
 
 
 class _Member(typing.NamedTuple):
@@ -77,7 +146,7 @@ class _Member(typing.NamedTuple):
 @cache
 def _members(kind: Any) -> Mapping[str, _Member]:
     """The members of a record: to resolve its annotations takes longer than to decode it."""
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     return {
         entry.name: _Member(
             decode=_decoder(hints[entry.name]),
@@ -91,10 +160,12 @@ def _members(kind: Any) -> Mapping[str, _Member]:
 def _decode_record(kind: Any, value: Any, where: str, is_open: bool) -> Any:
     given = _typed(dict, value, where)
     known = _members(kind)
-    missing = [name for name, member in known.items() if name not in given and member.is_required]
-    unknown = [] if is_open else [name for name in given if name not in known]
+    missing, unknown = [], []
+    if given.keys() != known.keys():
+        missing = [name for name, member in known.items() if name not in given and member.is_required]
+        unknown = [] if is_open else [name for name in given if name not in known]
     problems = [
-        f"{what} {', '.join(names)}"
+        f"{what} {shown(', '.join(names), plain=True)}"
         for what, names in (("missing member", missing), ("unknown member", unknown))
         if names
     ]
@@ -107,19 +178,20 @@ def _decode_record(kind: Any, value: Any, where: str, is_open: bool) -> Any:
     }
     try:
         return kind(**values)
-    except IsobenchError as error:  # a record that checks its own values
-        raise ValueError(f"{where}: {error.message}") from None
+    except (ValueError, IsobenchError) as error:  # a record that checks its own values
+        raise ValueError(f"{where}: {error}") from None
 
 
-def _decode_union(kinds: tuple[Any, ...], value: Any, where: str, is_open: bool) -> Any:
-    if value is None and types.NoneType in kinds:
-        return None
-    options = [kind for kind in kinds if kind is not types.NoneType]
-    if len(options) > 1 and isinstance(value, dict):  # records of several kinds say which they are
+def _decode_optional(decoded: Callable[[Any, str, bool], Any], value: Any, where: str, is_open: bool) -> Any:
+    return None if value is None else decoded(value, where, is_open)
+
+
+def _decode_union(options: list[Any], value: Any, where: str, is_open: bool) -> Any:
+    if isinstance(value, dict):  # records of several kinds say which they are
         status = value.get("status")
         options = [kind for kind in options if is_dataclass(kind) and status == _default(kind, "status")]
         if not options:
-            raise ValueError(f"{where}.status is {status!r}")
+            raise ValueError(f"{where}.status is {shown(status)}")
     return _decoder(options[0])(value, where, is_open)
 
 
@@ -127,7 +199,8 @@ def _decode_member(kind: type[Enum], value: Any, where: str, _is_open: bool) -> 
     try:
         return kind(value)
     except ValueError:
-        raise ValueError(f"{where} must be one of {', '.join(str(one.value) for one in kind)}, got {value!r}") from None
+        words = ", ".join(str(one.value) for one in kind)
+        raise ValueError(f"{where} must be one of {words}, got {shown(value)}") from None
 
 
 def _default(kind: Any, name: str) -> Any:
@@ -141,15 +214,16 @@ def _typed(kind: type, value: Any, where: str) -> Any:
     return value
 
 
-def decode_document(kind: Any, value: Mapping[str, Any], where: str) -> Any:
+def decode_document(kind: Any, value: Any, where: str) -> Any:
     """The record of a whole file, whose member `schema` must be the record's own.
 
     Raises:
-        ValueError: it has another schema, or doesn't match it.
+        ValueError: it is no object, has another schema, or doesn't match it.
     """
     schema = _default(kind, "schema")
+    _typed(dict, value, where)
     if value.get("schema") != schema:
-        raise ValueError(f"{where}.schema must be {schema}, got {value.get('schema')!r}")
+        raise ValueError(f"{where}.schema must be {schema}, got {shown(value.get('schema'))}")
     return decode(kind, dict(value), where)
 
 

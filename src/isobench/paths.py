@@ -6,7 +6,9 @@ $ISOBENCH_HOME/            unless the variable is set, $XDG_DATA_HOME/isobench, 
     builds/                builds of models, content-addressed; index/ maps requests to builds, and has their locks
     results/               ID/result.json, samples beside it
     sweeps/                NAME-TIME/: a folder for each sweep (`sweeps/folder.py`)
-    runs/                  run directories of workers that are running, or that failed
+    runs/                  run directories of workers, and whatever isn't finished or is being removed: what its
+                           process has left there is removed by the next one (`system/leftovers.py`)
+    tmp/                   temporary files of workers, unless TMPDIR is set
     calibration.json       how much identical runs differ on this machine
     cache/                 what runtimes cache between runs (torch.compile, TensorRT's timings); conda packages;
                            index/: what lists of results need (`results/index.py`)
@@ -20,11 +22,18 @@ $ISOBENCH_DEVICE_LOCKS/    the locks that make a device exclusive; one folder fo
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 WORKERS = (PACKAGE / "workers").resolve()
 ENVS = (PACKAGE / "envs").resolve()
+UNKNOWN_BOOT = "00000000"
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the folder of a user in place of `~` or `~user`; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises a RuntimeError
 
 
 def home() -> Path:
@@ -33,14 +42,15 @@ def home() -> Path:
     if not moved:
         data = os.environ.get("XDG_DATA_HOME", "")  # a relative one must be ignored: XDG Base Directory Specification
         return Path(data if data.startswith("/") else os.path.expanduser("~/.local/share"), "isobench")  # noqa: PTH111
-    folder = Path(moved).expanduser().absolute()
-    return folder.resolve() if ".." in folder.parts else folder  # so that each path has one name
+    folder = expanded(moved).absolute()
+    # So that each path has one name. Of links that lead to each other, pathlib's `resolve` raises a RuntimeError.
+    return Path(os.path.realpath(folder)) if ".." in folder.parts else folder
 
 
 def envs() -> list[Path]:
     """The folders that hold specs of environments: the user's own (ISOBENCH_ENVS), then isobench's."""
     own = os.environ.get("ISOBENCH_ENVS")
-    return [Path(own).expanduser().absolute(), ENVS] if own else [ENVS]
+    return [expanded(own).absolute(), ENVS] if own else [ENVS]
 
 
 def environments() -> Path:
@@ -65,6 +75,10 @@ def sweeps() -> Path:
 
 def runs() -> Path:
     return home() / "runs"
+
+
+def temporary() -> Path:
+    return home() / "tmp"
 
 
 def calibration() -> Path:
@@ -95,5 +109,47 @@ def devices() -> Path:
 
 
 def new_run(name: str) -> Path:
-    """A unique path for a run directory, which isn't created."""
-    return runs() / f"{name}-{os.getpid()}-{os.urandom(3).hex()}"
+    """A unique path for a run directory, which isn't created. Its name says whose it is (`system/leftovers.py`)."""
+    return runs() / f"{name}-{owner()}-{os.urandom(3).hex()}"
+
+
+def owner() -> str:
+    """This process as a part of a file's name: BOOT-NAMESPACE-PID-START.
+
+    Hosts may share the folder, and number processes alike. BOOT is the beginning of a random number that the kernel
+    draws at each boot (UNKNOWN_BOOT if it shows none); START is in ticks since then.
+    """
+    return _owner(os.getpid())  # after a fork, another one
+
+
+@cache
+def _owner(pid: int) -> str:
+    namespace = _link("/proc/self/ns/pid").strip("pid:[]") or "0"
+    return f"{_text('/proc/sys/kernel/random/boot_id')[:8] or UNKNOWN_BOOT}-{namespace}-{pid}-{start_of(pid)}"
+
+
+def start_of(pid: int) -> int:
+    """When a process of this host was started, in ticks since the host's; 0: it has ended; -1: that can't be seen."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:  # noqa: PTH123 - as below
+            state, *fields = stream.read().rpartition(")")[2].split() or [""]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    except OSError:  # too many open files, say
+        return -1
+    return int(fields[18]) if len(fields) > 18 and state not in {"Z", "X"} else 0
+
+
+def _text(file: str) -> str:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123 - pathlib's is slower
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def _link(file: str) -> str:
+    try:
+        return os.readlink(file)  # noqa: PTH115 - pathlib's is slower
+    except OSError:
+        return ""

@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An ISOBENCH_HOME of the test's own, which shares the environments and what torch.compile compiled."""
     home = tmp_path / "home"
     (home / "cache").mkdir(parents=True)
-    for name in ("environments", "cache/torch-compiled"):
+    for name in ("environments", "cache/torch-compiled", "tmp"):
         (STORED / name).mkdir(parents=True, exist_ok=True)
         (home / name).symlink_to(STORED / name)
     monkeypatch.setenv("ISOBENCH_HOME", str(home))

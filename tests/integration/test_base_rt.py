@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 import isobench
 from isobench import results
 from isobench.environments import Environment
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.results import Failed, Measured
 from isobench.runtimes import registry
 
@@ -178,7 +178,7 @@ def test_missing_outputs_and_exceptions_are_failures_with_their_reason(model: Pa
     stumbled = isobench.benchmark(model, runtime="stumbles").outcome
     assert isinstance(stumbled, Failed)
     assert stumbled.message == "stumbles failed: LookupError: the accelerator has no firmware"
-    assert (stumbled.kind, stumbled.cause, stumbled.exit_code) == (FailureKind.EXCEPTION, "LookupError", 5)
+    assert (stumbled.kind, stumbled.cause, stumbled.exit_code) == (Ending.EXCEPTION, "LookupError", 5)
     assert "in _setup" in stumbled.details
 
 

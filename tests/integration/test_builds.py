@@ -172,6 +172,7 @@ def test_a_model_that_would_be_frozen_to_a_constant_is_refused_with_its_line() -
     with pytest.raises(ModelError) as caught:
         build.require_onnx()
     error = caught.value
+    assert error.kind == "export-failed"
     assert "cannot_export can't be exported to ONNX: RuntimeError: .numpy() is not supported" in error.message
     assert "y = self.linear(x).detach().numpy()" in error.details
     assert (build.folder / "export.log").exists()

@@ -100,7 +100,7 @@ def test_onnx_runtime_that_would_take_the_cpu_is_refused(ort_python: Path, tmp_p
 
 def test_a_module_that_would_stay_on_the_cpu_is_refused(torch_python: Path) -> None:
     without_cuda, left = _reported(torch_python, TORCH)
-    assert without_cuda[0] == "no-gpu"
+    assert without_cuda[0] == "device-missing"
     assert "(a build without CUDA) finds none" in without_cuda[1]
     assert left[0] == "provider-fallback"
     assert left[1] == "the module's table would stay on the CPU while the model runs on the GPU"

@@ -18,7 +18,7 @@ from isobench import results
 from isobench.cli.main import main
 from isobench.environments import Environment
 from isobench.environments.manifest import Manifest, Package
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.reports import details
 from isobench.results import Failed, Measured
 from isobench.runtimes.nvidia import TrtRT
@@ -110,7 +110,7 @@ def test_an_environment_that_the_driver_does_not_support_becomes_a_failed_result
     monkeypatch.setattr(TrtRT, "_setup", _with_manifest(of_cuda_13, TrtRT._setup))
     outcome = isobench.benchmark(model, device="nvidia").outcome
     assert isinstance(outcome, Failed)
-    assert outcome.kind is FailureKind.USAGE
+    assert outcome.kind is Ending.USAGE
     assert "CUDA 13 (tensorrt-cu13-libs 11.4.0.106) with driver 570.86.10" in outcome.message
     assert "driver 580 or later" in outcome.hint
 

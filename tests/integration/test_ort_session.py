@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import isobench
 from isobench.reports import details
-from isobench.results import Measured
+from isobench.results import Failed, Measured
 from isobench.workers import protocol
 from isobench.workers.protocol import Tensor
 
@@ -305,5 +305,6 @@ def test_an_operator_without_an_implementation_is_the_models_failure_also_where_
     for name in ("input_0.pb", "output_0.pb"):
         (data / name).write_bytes(value.SerializeToString())
     outcome = isobench.benchmark(path, runtime="ort", inputs=[data], iterations=1, warmup=1).outcome
-    assert getattr(outcome, "kind", None) == "model-error", outcome
-    assert "ONNX Runtime has no Identity (opset 21) for the element types" in getattr(outcome, "message", "")
+    assert isinstance(outcome, Failed), outcome
+    assert (outcome.kind, outcome.cause) == ("unsupported-operator", "Identity")
+    assert "ONNX Runtime has no Identity (opset 21) for the element types" in outcome.message

@@ -167,9 +167,8 @@ def test_a_new_plugin_passes_its_own_test(site: Path, tmp_path: Path, home: Path
     assert f"wrote {folder / 'my_runtime' / 'workers' / 'my_runtime_worker.py'}" in output
     assert f"pip install --editable {folder}" in output
     install(site, folder)
-    done = subprocess.run(
-        [site, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder], capture_output=True, text=True, check=False
-    )
+    own = ["-p", "no:cacheprovider", "--basetemp", tmp_path / "tests"]  # elsewhere, it removes what earlier ones left
+    done = subprocess.run([site, "-m", "pytest", "-q", *own, folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
     assert "there is a runtime 'my-runtime' already" in output_of(site, "plugin", "new", "my-runtime", code=2)

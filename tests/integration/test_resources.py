@@ -107,6 +107,12 @@ def test_a_priority_that_the_kernel_refuses_is_reported(model: Path) -> None:
 def test_without_waiting_the_process_that_measures_is_named(model: Path) -> None:
     with devices.exclusive(Device.parse("x86")):
         done = isobench("run", model, "--no-wait")
-        assert done.returncode == 2
+        assert done.returncode == 9
         assert f"x86 is not free: in use by pid {os.getpid()}" in done.stdout + done.stderr
         assert "Without --no-wait" in done.stdout + done.stderr
+
+
+def test_the_wait_for_a_device_ends_when_its_time_is_up(model: Path) -> None:
+    with devices.exclusive(Device.parse("x86")):
+        done = isobench("run", model, "--wait", "0.3")
+    assert "x86 was not free within 0.3 s" in done.stdout + done.stderr

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx_forms
 import pytest
 from onnx import TensorProto, helper
 
-from isobench import results
+from isobench import paths, results
 from isobench.environments import Environment
 
 pytestmark = pytest.mark.integration
@@ -101,7 +102,11 @@ def test_each_model_has_a_number_or_a_name_for_what_went_wrong_and_retry_runs_th
     saved = ids(before)
     assert (before["measured"], before["kinds"], before["left"]) == (2, {"crash": 1, "script-error": 1}, 0)
 
+    *of_another_process, _ = paths.owner().split("-")
+    left = home / "runs" / "-".join(["ort", *of_another_process, "1", "abcdef"])
+    left.mkdir()
     unchanged = sweep("resume", code=3)
+    assert not left.exists(), "what a process left that was killed is removed, though nothing is measured"
     assert "[" not in unchanged.stderr, "what is done is not measured again"
     assert ids(status()) == saved
 
@@ -146,6 +151,34 @@ def test_ctrl_c_and_cancel_lose_nothing_and_resume_measures_what_is_left_once(la
     assert len(ids(status(name))) == 8
     tasks = [results.load(str(path)).sweep for path in (Path(status(name)["results"])).iterdir()]
     assert len({place.task for place in tasks if place}) == 8, "no case was measured twice"
+
+
+def test_after_a_kill_while_results_are_saved_each_case_has_one(lab: Path, tmp_path: Path) -> None:
+    """tests/reliability/test_kills.py kills before every call; here is what the kills of two moments leave."""
+    onnx.save(onnx_forms.impossible(), lab / "impossible.onnx")
+    models = 'models = ["impossible.onnx", {path = "twice.onnx", dim.rows = 2}]\n'
+    suite = write_suite(lab, f'{models}runtimes = ["ort", "ort:graph_optimization=basic"]\ninterleave = true\n')
+    suite.write_text(suite.read_text().replace("iterations = 60", "min-time = 0.01\nmax-time = 0.02"))
+    folder = tmp_path / "night"
+    assert "4 cases: 2 measured, 2 failed" in sweep(suite, "--output", folder, code=3).stdout
+    saved = {name: results.load(name, root=folder / "results") for name in results.names(folder / "results")}
+    measured = [name for name, result in saved.items() if result.ok]
+    assert len(measured) == 2
+
+    for failure in saved.keys() - set(measured):  # the failed results are saved, and nothing says so yet
+        (folder / "tasks.json").unlink(missing_ok=True)
+        shutil.rmtree(folder / "journal", ignore_errors=True)
+        results.remove(folder / "results" / failure, root=folder / "results")
+        assert "4 cases: 2 measured, 2 failed" in sweep("resume", folder, code=3).stdout
+        assert len(results.names(folder / "results")) == 4
+
+    together = folder / "results" / f"{measured[0]}.{paths.owner()}.saved"
+    together.mkdir()
+    (folder / "results" / measured[1]).rename(together / measured[1])
+    assert "4 cases: 2 measured, 2 failed" in sweep("resume", folder, code=3).stdout
+    found = results.names(folder / "results")
+    assert len(found) == 4
+    assert {*measured} < {*found}
 
 
 def test_a_dry_run_writes_nothing_and_says_what_is_missing(lab: Path, home: Path) -> None:

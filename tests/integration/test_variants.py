@@ -146,7 +146,7 @@ def test_openvino_reports_a_model_that_it_can_not_read(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "of-ort.onnx")
     outcome = isobench.benchmark(tmp_path / "of-ort.onnx", runtime="openvino", iterations=20).outcome
     assert isinstance(outcome, Failed)
-    assert outcome.kind == "model-error"
+    assert (outcome.kind, outcome.cause) == ("unsupported-operator", "ai.onnx.ml.Scaler")
     assert "OpenVINO can't read the model: " in outcome.message
     assert "Scaler" in outcome.message
 
@@ -200,6 +200,7 @@ def test_an_operator_that_ort_does_not_have_is_named_with_the_way_out(tmp_path: 
         return outcome
 
     without = failed()
+    assert (without.kind, without.cause) == ("unsupported-operator", "com.acme:Frobnicate")
     assert "the operator Frobnicate of the domain com.acme, which ONNX Runtime doesn't have" in without.message
     assert without.hint.endswith("--rt-args custom_op_library::PATH")
     (tmp_path / "ops.so").write_bytes(b"no library")

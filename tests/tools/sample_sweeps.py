@@ -9,7 +9,7 @@ from typing import Any
 import sample_results
 
 from isobench import results
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.models import Model
 from isobench.planning.plan import Plan, SweepPlace
 from isobench.planning.runtime_choice import RuntimeChoice
@@ -76,5 +76,5 @@ def save(
     return result
 
 
-def failed(kind: FailureKind, message: str = "it broke", **more: Any) -> Failed:
+def failed(kind: Ending, message: str = "it broke", **more: Any) -> Failed:
     return Failed(kind=kind, message=message, **more)

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sample_builds import make
 
 from isobench import paths
 from isobench.builds import cache
-from isobench.builds.build import Binding, Build, ExportError, Onnx
+from isobench.builds.build import Build, ExportError
 from isobench.errors import ModelError
-from isobench.planning.models import Model, TensorSpec
+from isobench.planning.models import Model
 
 
 @pytest.fixture(autouse=True)
@@ -27,41 +29,13 @@ def script(tmp_path: Path) -> Path:
     return script
 
 
-def make(script: Path, *, onnx: bool = True, error: ExportError | None = None) -> Build:
-    artifact = Onnx(
-        sha256="5" * 64,
-        opset=20,
-        exporter="dynamo",
-        inputs=(Binding(name="x", source="args.0"),),
-        outputs=(Binding(name="y", source="output"),),
-    )
-    return Build(
-        id="0123456789abcdef",
-        folder=paths.builds() / "0123456789abcdef",
-        model=Model(path=script),
-        part="",
-        class_name="Net",
-        hash="12ab34cd",
-        inputs=(TensorSpec(name="args.0", dtype="float32", shape=(1, 3)),),
-        signature="(float32[1, 3])",
-        parameters=7,
-        weights_sha256="1" * 64,
-        reference="torch-eager",
-        max_depth=0,
-        onnx=artifact if onnx else None,
-        onnx_error=error,
-        model_sha256="2" * 64,
-    )
-
-
 def stored(home: Path, build: Build) -> Build:
     folder = home / "runs" / "made"
     folder.mkdir(parents=True)
     (folder / "inputs.msgpack").write_bytes(b"inputs")
     if build.onnx:
         (folder / "model.onnx").write_bytes(b"model")
-    cache.store(build, folder)
-    return build
+    return cache.store(build, folder)
 
 
 def test_a_build_is_found_again_as_it_was(home: Path, script: Path) -> None:
@@ -110,8 +84,9 @@ def test_a_file_that_is_gone_has_changed(script: Path) -> None:
 
 
 def test_a_build_that_was_removed_manually_is_not_found(home: Path, script: Path) -> None:
-    made = make(script)
+    made = stored(home, make(script))
     cache.remember("k", [made], [])
+    shutil.rmtree(made.folder)
     assert cache.look_up("k", made.model) is None
 
 
@@ -120,17 +95,6 @@ def test_the_record_of_another_version_is_not_used(home: Path, script: Path) -> 
     record = home / "builds" / "index" / "k.json"
     record.write_text(record.read_text().replace("isobench.index/1", "isobench.index/0"))
     assert cache.look_up("k", Model(path=script)) is None
-
-
-def test_what_is_stored_already_stays(home: Path, script: Path) -> None:
-    made = make(script)
-    for content in (b"first", b"second"):
-        folder = home / "runs" / "made"
-        folder.mkdir(parents=True)
-        (folder / "model.onnx").write_bytes(content)
-        cache.store(made, folder)
-        assert not folder.exists()
-    assert (made.folder / "model.onnx").read_bytes() == b"first"
 
 
 def test_a_build_that_could_not_be_exported_says_why(script: Path) -> None:

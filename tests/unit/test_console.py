@@ -10,7 +10,8 @@ from termios import TIOCSWINSZ
 
 import pytest
 
-from isobench.console import Console, printable
+from isobench.console import Console
+from isobench.escapes import printable
 
 
 def work(console: Console) -> None:
@@ -54,7 +55,7 @@ def test_a_terminals_line_is_overwritten_and_never_wraps(columns: int, seen: str
 
 
 def test_control_characters_of_a_name_do_not_reach_the_terminal() -> None:
-    assert printable("a\x1b]0;title\x07b\r\x9b2J\tc\n\u00e9") == "a\\x1b]0;title\\x07b\\x0d\\x9b2J\tc\n\u00e9"
+    assert printable("a\x1b]0;title\x07b\r\x9b2J\tc\n\u00e9") == "a\\x1b]0;title\\x07b\\r\\x9b2J\tc\n\u00e9"
     stream = io.StringIO()
     Console(stream).note("net\x1b[2J")
     assert stream.getvalue() == "net\\x1b[2J\n"

@@ -60,7 +60,7 @@ def test_a_result_is_a_row_with_turnkeymls_names_and_units(tmp_path: Path) -> No
         "verdict_reasons": "a reason, with a comma",
         "outputs": "correct",
         "rt_args": "spinning::True",
-        "script_args": "--n=1",
+        "script_args": "'--n=1",
         "threads": "2",
         "processes": "1",
         "environment": "ort",
@@ -130,3 +130,20 @@ def test_it_is_written_to_a_file_where_one_is_named(tmp_path: Path, capsys: pyte
     code, _, err = command(capsys, tmp_path / "results")
     assert code == 2
     assert "Missing option '--csv'" in err
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(1)", " =1", "'x", "\uff1d1", "\t=1", "a\nb", "x", "", 'a,"b"']
+)
+def test_a_text_that_a_spreadsheet_takes_for_a_formula_has_an_apostrophe_that_programs_take_off(text: str) -> None:
+    stream = io.StringIO()
+    csv.writer(stream).writerow([csv_report.cell(text)])
+    [[found]] = csv.reader(io.StringIO(stream.getvalue()))
+    assert found.lstrip()[:1] not in tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+    assert found.removeprefix("'") == text
+
+
+def test_numbers_stay_numbers_and_control_characters_are_escapes_in_the_csv() -> None:
+    assert [csv_report.cell(value) for value in (-1, -1.5, 0)] == [-1, -1.5, 0]
+    assert csv_report.cell("a\x1b[2J\rb\u202e") == r"a\x1b[2J\rb\u202e"
+    assert csv_report.cell(["\x1b"]) == r"['\x1b']"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from isobench import paths
-from isobench.errors import UsageError
+from isobench.errors import LockHeldError, UsageError
 from isobench.system import devices
 from isobench.system.devices import Device
 from isobench.workers import machine
@@ -119,7 +119,7 @@ def test_who_waits_is_shown_who_holds_the_device(holder: subprocess.Popen[bytes]
 
 def test_waiting_ends_when_the_time_is_up(holder: subprocess.Popen[bytes]) -> None:
     with (
-        pytest.raises(UsageError, match=rf"x86 was not free within 0\.1 s: .* pid {holder.pid} "),
+        pytest.raises(LockHeldError, match=rf"x86 was not free within 0\.1 s: .* pid {holder.pid} "),
         devices.exclusive(Device.parse("x86"), timeout_s=0.1),
     ):
         pytest.fail("held twice")
@@ -131,7 +131,7 @@ def test_waiting_with_a_limit_ends_as_soon_as_the_device_is_free(holder: subproc
 
 
 def test_the_processor_is_one_device_by_both_its_names(holder: subprocess.Popen[bytes]) -> None:
-    with pytest.raises(UsageError, match="cpu is not free"), devices.exclusive(Device.parse("cpu"), timeout_s=0):
+    with pytest.raises(LockHeldError, match="cpu is not free"), devices.exclusive(Device.parse("cpu"), timeout_s=0):
         pytest.fail("held twice")
 
 
@@ -195,12 +195,13 @@ def test_what_another_user_wrote_cannot_steer_the_terminal(locks: Path, holder: 
     (locks / "x86.lock").write_text("1\t\x1b[2Jmallory\t12:00\tisobench")
     waits: list[str] = []
     with (
-        pytest.raises(UsageError, match="not free"),
+        pytest.raises(LockHeldError, match="not free"),
         devices.exclusive(Device.parse("x86"), timeout_s=0.01, on_wait=waits.append),
     ):
         pytest.fail("held twice")
     assert "\x1b" not in waits[0]
-    assert "mallory" in waits[0]
+    assert "mallory" not in waits[0]
+    assert f"pid {holder.pid} " in waits[0]
 
 
 def test_the_locks_are_in_one_folder_for_the_whole_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Documents are held to the code: modules, members of a result, options in examples, columns, failure kinds."""
+"""Documents are held to the code: modules, members of a result, options in examples, columns, endings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import get_args, get_type_hints
 import click
 import pytest
 
-from isobench import results
+from isobench import failures, interrupts, results
 from isobench.analysis import correctness, gpu_noise, input_sets, intervals, noise, ratios, summary
 from isobench.cli.main import cli
 from isobench.planning.models import InputValues, Step, TensorSpec
@@ -185,7 +185,8 @@ def members_documented(section: str) -> list[str]:
 
 @pytest.mark.parametrize("section", RECORDS)
 def test_the_schemas_documentation_has_each_member_once_and_no_other(section: str) -> None:
-    assert sorted(members_documented(section)) == sorted(field.name for field in fields(RECORDS[section]))
+    derived = ["ending"] if section == "Result" else []
+    assert sorted(members_documented(section)) == sorted([field.name for field in fields(RECORDS[section])] + derived)
 
 
 def test_every_record_of_a_result_has_a_section() -> None:
@@ -206,3 +207,16 @@ def test_the_generated_tables_are_those_of_the_code() -> None:
     spec.loader.exec_module(generate)
     written = text_of("docs/result-schema.md")
     assert generate.filled(written) == written, "make docs writes them again"
+
+
+def test_each_exit_code_has_a_meaning() -> None:
+    of_endings = {failures.exit_code(ending) for ending in failures.Ending}
+    of_signals = {128 + number for number in interrupts.SIGNALS}
+    assert {failures.SLOWER, *of_endings, *of_signals} == failures.EXIT_CODES.keys()
+
+
+def test_the_exit_codes_of_the_readme_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", text_of("README.md"), flags=re.MULTILINE)
+    if not rows:
+        pytest.skip("README has no table of exit codes yet")
+    assert {int(code): meaning for code, meaning in rows} == failures.EXIT_CODES

@@ -8,7 +8,7 @@ from onnx import parser
 from isobench.builds.doubtful_inputs import explain
 from isobench.builds.drawing import Drawn, Operand
 from isobench.errors import ModelError, WorkerError
-from isobench.failures import FailureKind, Phase
+from isobench.failures import Ending, Phase
 from isobench.planning.models import Model
 from isobench.workers.protocol import Tensor
 
@@ -65,7 +65,7 @@ def test_a_model_that_does_not_load_is_no_matter_of_values(phase: Phase) -> None
 
 
 def test_time_and_memory_are_no_matter_of_values() -> None:
-    original = WorkerError("took too long", kind=FailureKind.TIMEOUT, phase=Phase.COMPUTING_EXPECTED)
+    original = WorkerError("took too long", kind=Ending.TIMEOUT, phase=Phase.COMPUTING_EXPECTED)
     assert explain(original, [SHAPE], MODEL, None) is original
 
 

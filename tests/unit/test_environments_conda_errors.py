@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isobench.environments.conda import errors
-from isobench.environments.redaction import redacted
+from isobench.redaction import redacted
 
 OUTPUTS = {
     ("SolverError", "Cannot solve the request because of: No candidates were found for x 9.*."): "no packages satisfy",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from random import Random
 from typing import NoReturn
 
 import pytest
@@ -156,3 +158,26 @@ def test_a_script_for_this_python_is_accepted(tmp_path: Path, value: str) -> Non
 def test_a_script_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.py can't be read: No such file"):
         environments.for_script(tmp_path / "model.py", progress=silent)
+
+
+BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+"""As the standard has it."""
+
+
+def test_blocks_are_those_that_the_standards_expression_finds() -> None:
+    random = Random(0)
+    lines = ("# /// script", "# /// other", "# ///", "#", "# a = 1", "#b", "x = 1", "", "# /// a b", " # ///")
+    for _ in range(1000):
+        text = "\n".join(random.choices(lines, k=random.randint(0, 20)))
+        found = [(one.kind, one.line, list(one.lines)) for one in scripts._blocks(text)]
+        assert found == [
+            (match["type"], text.count("\n", 0, match.start()) + 1, match["content"].splitlines())
+            for match in BLOCK.finditer(text)
+        ]
+
+
+def test_a_script_of_nothing_but_beginnings_takes_no_time(tmp_path: Path) -> None:
+    script = tmp_path / "s.py"
+    script.write_text("# /// script\n" * 300_000)
+    with pytest.raises(ModelError, match=r"isn't closed|must end"):
+        scripts.read_block(script)

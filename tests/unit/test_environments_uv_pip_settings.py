@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from isobench.environments import config
-from isobench.environments.redaction import redacted
 from isobench.environments.uv import command, pip_settings
+from isobench.redaction import redacted
 
 
 @pytest.fixture

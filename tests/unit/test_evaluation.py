@@ -113,6 +113,13 @@ def test_without_selection_the_figures_are_of_all_blocks() -> None:
     assert (outcome.latency.mean_s, outcome.set_aside_s) == (pytest.approx(0.022), 0.0)
 
 
+def test_a_worker_that_crashed_after_its_results_is_measured_and_that_is_said() -> None:
+    runs = [run(0.0), run(0.0, crash="was killed by SIGSEGV")]
+    outcome = evaluation.evaluate(runs, SETTINGS).measured
+    note = "the worker was killed by SIGSEGV after it had written its results (see worker.log)"
+    assert (outcome.verdict.status, outcome.verdict.reasons) == ("clean", (note,))
+
+
 @pytest.mark.parametrize("wrong_first", [False, True])
 def test_wrong_outputs_of_one_run_make_all_of_it_invalid(wrong_first: bool) -> None:
     right, wrong = run(0.0), run(0.0, output=Tensor("output", "float32", (1,), b"\0\0\0\1"))

@@ -19,7 +19,7 @@ from isobench import api, plugins
 from isobench.console import Console, Progress
 from isobench.errors import LockError, UsageError
 from isobench.executors import sweep
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.retry import Retry
 from isobench.results import Failed, Measured, SavedResult
 from isobench.sweeps.folder import SweepFolder
@@ -29,8 +29,8 @@ from isobench.system import locks
 
 QUIET = Console(quiet=True)
 MEASURED = sample_results.measured(4.0)
-CRASHED = Failed(kind=FailureKind.CRASH, message="it crashed")
-UNINSTALLED = Failed(kind=FailureKind.ENVIRONMENT, message="it can't be installed")
+CRASHED = Failed(kind=Ending.CRASH, message="it crashed")
+UNINSTALLED = Failed(kind=Ending.ENVIRONMENT, message="it can't be installed")
 
 
 class Cluster:

@@ -117,3 +117,12 @@ def test_weights_that_are_not_there_completely_are_refused(
     assert hint in caught.value.hint
     (tmp_path / "w").write_bytes(bytes(1004))
     assert len(external_files(tmp_path / "m.onnx", made)) == 1
+
+
+@pytest.mark.parametrize("place", ["-1", "\u00b2", "\u0661", "9" * 10_000, "1e3", "0x10"])
+@pytest.mark.parametrize("key", ["offset", "length"])
+def test_a_place_in_external_data_that_is_no_number_is_refused(tmp_path: Path, key: str, place: str) -> None:
+    (tmp_path / "w.bin").write_bytes(bytes(4))
+    made = helper.make_model(helper.make_graph([], "g", [], [], [external("w.bin", **{key: place})]))
+    with pytest.raises(ModelError, match=f"their {key} there isn't a number"):
+        external_files(tmp_path / "m.onnx", made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,28 @@ def test_hashes_are_the_same_with_and_without_openssl(tmp_path: Path, size: int)
     said = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=True).stdout.split()
     assert said == [wanted, str(size > files.SMALL_BYTES), wanted]
     assert files.sha256(file) == files.sha256_of(content) == wanted
+
+
+def test_a_file_system_that_cannot_sync_a_file_is_no_failure() -> None:
+    status = Path("/proc/self/status")
+    descriptor = os.open(status, os.O_RDONLY)
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(descriptor)
+    os.close(descriptor)
+    files.sync(status)
+
+
+def test_a_descriptor_is_hashed_and_closed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    assert files.sha256(descriptor) == hashlib.sha256(b"content").hexdigest()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+def test_the_hash_of_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for name in ("pipe", "device"):
+        with pytest.raises(OSError, match="not a regular file"):
+            files.sha256(tmp_path / name)

@@ -9,6 +9,7 @@ import pytest
 
 from isobench.analysis.gpu_noise import GpuBlock, summarize_gpu
 from isobench.analysis.noise import Block, select, verdict
+from isobench.codec import decode
 
 HOST = {
     "samples": 10,
@@ -39,7 +40,8 @@ QUIET = {
 
 
 def _block(*, wall_s: float = HOST["wall_s"], **gpu: Any) -> Block:
-    return Block.from_json({**HOST, "wall_s": wall_s, "gpu": {**QUIET, **gpu}})
+    found: Block = decode(Block, {**HOST, "wall_s": wall_s, "gpu": {**QUIET, **gpu}}, "block")
+    return found
 
 
 @pytest.mark.parametrize(
@@ -122,16 +124,19 @@ def test_energy_is_that_of_all_inferences_that_were_run() -> None:
 @pytest.mark.parametrize(
     ("gpu", "message"),
     [
-        ({"inferences": 3}, "must have a number for enqueue_s"),
-        ({**QUIET, "power_w": "much"}, "must have a number for power_w"),
-        ("H100", "a block's gpu must be an object, got str"),
+        ({"inferences": 3}, "block.gpu: missing member enqueue_s"),
+        ({**QUIET, "power_w": "much"}, "block.gpu.power_w must be float, got str"),
+        ({**QUIET, "slowed_s": -1.0}, r"block.gpu.slowed_s must be at least 0 .*, got -1.0"),
+        ("H100", "block.gpu must be dict, got str"),
     ],
 )
 def test_a_malformed_report_of_a_gpu_is_refused(gpu: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Block.from_json({**HOST, "gpu": gpu})
+        decode(Block, {**HOST, "gpu": gpu}, "block")
 
 
 def test_a_block_needs_no_gpu() -> None:
-    assert Block.from_json(HOST).gpu is None
-    assert GpuBlock.from_json({"enqueue_s": 1.0, "inferences": 1, "more": "ignored"}).energy_j is None
+    assert decode(Block, HOST, "block").gpu is None
+    assert (
+        decode(GpuBlock, {"enqueue_s": 1.0, "inferences": 1, "more": "ignored"}, "gpu", is_open=True).energy_j is None
+    )

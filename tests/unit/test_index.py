@@ -21,10 +21,10 @@ from sample_results import HOST, make, measured
 
 from isobench import paths, results
 from isobench.errors import ResultError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.models import Step
 from isobench.planning.plan import SweepPlace
-from isobench.results import Failed, Measured, Provenance, Result, index, row
+from isobench.results import Failed, Measured, Provenance, Result, index, index_file, row
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "results"
 
@@ -49,9 +49,7 @@ PLACE = SweepPlace(sweep="night", task="net-3f2a", axes={"batch": 8}, labels={"t
 KINDS = {
     "measured": make(provenance=Provenance(host=HOST), case_key="12ab"),
     "wrong": make(outcome=measured(4.0, ok=False, reasons=("far off",))),
-    "failed": make(
-        outcome=Failed(kind=FailureKind.CRASH, message='it "crashed"\n in two lines', details='{\n "x": 1\n}')
-    ),
+    "failed": make(outcome=Failed(kind=Ending.CRASH, message='it "crashed"\n in two lines', details='{\n "x": 1\n}')),
     "sweep": make(sweep=PLACE),
     "altered": make(steps=(Step(tool="convert-fp16", options={"keep_io": True}, alters=True), Step(tool="benchmark"))),
     "saves figures": make(outcome=replace(measured(4.0), stats={"tokens": 5, "cost": {"a": 1}})),
@@ -189,10 +187,26 @@ def old_version(file: Path) -> None:
         connection.executescript("DROP TABLE results; CREATE TABLE results (name); PRAGMA user_version = 7")
 
 
+def odd_values(file: Path) -> None:
+    """A row for each Result, but with values that none can have."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE results SET kind = 'strange', attempt = 'x', axes = '{', mean_s = 'fast'")
+
+
+def fifo(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
         Path.unlink,
+        odd_values,
+        fifo,
+        lambda file: fifo(file.with_name(f"{file.name}-journal")),
+        lambda file: fifo(file.with_name(f"{file.name}-wal")),
+        lambda file: file.rename(file.with_name("other")) and file.symlink_to("/dev/zero"),
         lambda file: file.write_bytes(b""),
         lambda file: file.write_text("no database " * 1000),
         lambda file: os.truncate(file, file.stat().st_size // 2),
@@ -214,6 +228,17 @@ def test_an_index_that_is_missing_corrupted_or_of_another_version_is_rebuilt(
         assert connection.execute("SELECT count(*) FROM results").fetchone() == (120,)
 
 
+def test_a_database_of_others_that_the_index_is_a_link_to_is_left_alone(many: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other, other:
+        other.execute("CREATE TABLE important (value)")
+    file = stored()
+    file.unlink()
+    file.symlink_to(tmp_path / "other.sqlite")
+    assert is_whole(many)
+    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other:
+        assert other.execute("SELECT count(*) FROM important").fetchone() == (0,)
+
+
 def test_an_index_that_is_corrupted_while_it_is_open_is_rebuilt(many: Path) -> None:
     with index.Index(many) as found:
         filled(0, 1, b"\0")(stored())
@@ -223,7 +248,7 @@ def test_an_index_that_is_corrupted_while_it_is_open_is_rebuilt(many: Path) -> N
 def test_another_process_that_hangs_while_it_writes_delays_nobody_for_long(
     many: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "BUSY_S", 0.05)
+    monkeypatch.setattr(index_file, "BUSY_S", 0.05)
     for lock in ("IMMEDIATE", "EXCLUSIVE"):
         with closing(sqlite3.connect(stored(), isolation_level=None)) as other:
             other.execute(f"BEGIN {lock}")
@@ -292,7 +317,7 @@ def test_a_reader_that_is_killed_at_any_time_leaves_an_index_that_is_used(many: 
 index.CHUNK = 5
 print("goes", flush=True)
 while True:
-    index._remove(next(index.paths.index("x").parent.glob("*.sqlite"), Path("none")))
+    index.index_file.remove(next(index.paths.index("x").parent.glob("*.sqlite"), Path("none")))
     index.count(root)
 """
     generator = random.Random(0)

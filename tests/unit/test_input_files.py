@@ -3,7 +3,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from isobench.builds import input_files
 from isobench.builds.input_files import Message, RawBytes
 from isobench.errors import UsageError
+from isobench.system import memory
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -154,3 +157,37 @@ def test_a_folder_without_test_data_is_refused(tmp_path: Path) -> None:
         input_files.read(tmp_path)
     with pytest.raises(UsageError, match="no such file"):
         input_files.read(tmp_path / "nowhere.npz")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".safetensors", ".pb", ".bin", ".json"])
+@pytest.mark.parametrize("target", ["fifo", "/dev/zero", "/proc/self/mem"])
+def test_what_is_no_regular_file_is_refused(tmp_path: Path, suffix: str, target: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / f"x{suffix}").symlink_to(target)
+    with pytest.raises(UsageError, match="--inputs"):
+        input_files.read(tmp_path / f"x{suffix}")
+
+
+def test_an_archive_that_unpacks_to_more_than_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 16)
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, x=np.zeros(1 << 14, np.float32))
+    assert path.stat().st_size < 1000
+    with pytest.raises(UsageError, match=r"65,664 bytes don't fit into memory: 65,536 are available"):
+        input_files.read(path)
+
+
+def test_an_archive_of_other_files_than_arrays_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x.npy", b"no array")
+    with pytest.raises(UsageError, match="x is no array"):
+        input_files.read(tmp_path / "x.npz")
+
+
+def test_folders_of_test_data_that_contain_each_other_end(tmp_path: Path) -> None:
+    for name in ("test_data_set_0", "test_data_set_1"):
+        (tmp_path / name).symlink_to(".")
+    with pytest.raises(UsageError, match=r"a folder without input_0\.pb"):
+        input_files.read(tmp_path)

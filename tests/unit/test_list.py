@@ -12,7 +12,7 @@ from sample_results import make, measured
 
 from isobench import results
 from isobench.cli.main import main
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.results import Failed
 
 
@@ -23,7 +23,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "home" / "results"
     for number in range(60):
         runtime = "torch-eager" if number == 3 else "ort"
-        outcome = Failed(kind=FailureKind.CRASH, message="it crashed") if number == 59 else measured(4.0)
+        outcome = Failed(kind=Ending.CRASH, message="it crashed") if number == 59 else measured(4.0)
         started = f"2026-01-01T00:00:{number:02}.000+00:00"
         result = make(runtime, outcome, id=f"20260101T0000{number:02}-net-{runtime}-0001", started_at=started)
         results.save(result, root=root)

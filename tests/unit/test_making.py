@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from isobench.errors import IsobenchError, WorkerError
 from isobench.executors import jobs, making
 from isobench.executors.jobs import BuildJob, EnvironmentJob, Made, SequenceJob
 from isobench.executors.lookups import Lookups, MissingError, SharedCases, key_of
-from isobench.failures import FailureKind, Phase
+from isobench.failures import Ending, Phase
 from isobench.planning.models import Model, Step
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import Settings
@@ -55,10 +56,10 @@ def test_a_job_survives_the_way_to_its_maker(job: jobs.Job) -> None:
 def test_what_was_made_and_errors_survive_the_way_back() -> None:
     made = Made(steps=(Step(tool="convert-fp16", alters=True),))
     assert jobs.made_from_json(json.loads(json.dumps(jobs.made_to_json(made))), SEQUENCE) == made
-    error = WorkerError("it crashed", kind=FailureKind.CRASH, hint="h", details="d", phase=Phase.LOADING, cause="c")
+    error = WorkerError("it crashed", kind=Ending.CRASH, hint="h", details="d", phase=Phase.LOADING, cause="c")
     back = jobs.error_from_json(json.loads(json.dumps(jobs.error_to_json(error))))
     assert jobs.error_to_json(back) == jobs.error_to_json(error)
-    assert back.kind is FailureKind.CRASH
+    assert back.kind is Ending.CRASH
 
 
 def test_each_job_that_fails_is_reported_with_its_own_reason(tmp_path: Path) -> None:
@@ -91,6 +92,50 @@ def test_a_maker_that_is_killed_fails_its_job_alone(tmp_path: Path) -> None:
     assert isinstance(second, IsobenchError)
     assert first.message == "the process that was installing one was killed by signal 9"
     assert "isn't locked" in second.message
+
+
+GARBAGE = [
+    "garbage",
+    "[1]",
+    "3",
+    '{"answer": 3}',
+    '{"answer": {"builds": [], "folders": ["/x"], "steps": []}}',
+    '{"answer": {"builds": [{}], "folders": ["/x"], "steps": []}}',
+    '{"error": {}}',
+    '{"error": {"message": "m", "hint": "", "details": "", "kind": "?", "phase": "?", "cause": ""}}',
+    '{"stage": "s"}' + "[" * 200_000,
+    "\xff\x00",
+]
+
+
+@pytest.mark.parametrize("line", GARBAGE, ids=range(len(GARBAGE)))
+def test_a_maker_that_writes_garbage_fails_its_job_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    (tmp_path / "rogue_maker.py").write_text(
+        f"import os, sys\nos.write(int(sys.argv[1]), {line.encode()!r} + b'\\n')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(making, "_CHILD", "rogue_maker")
+    some = [BUILD, replace(BUILD, onnx=False)]
+    answers = [answer for _, answer in making.make(some, QUIET)]
+    assert len(answers) == 2
+    assert all(isinstance(answer, IsobenchError) for answer in answers), answers
+
+
+def test_where_no_maker_can_be_started_each_job_fails(tmp_path: Path, home: Path) -> None:
+    some = [unlocked(tmp_path, "one"), unlocked(tmp_path, "two")]
+    home.mkdir()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, before[1]))  # a file, but no pipe
+    try:
+        found = {job.label: answer for job, answer in making.make(some, QUIET)}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    messages = [answer.message for answer in found.values() if isinstance(answer, IsobenchError)]
+    assert messages == ["installing one failed: Too many open files", "installing two failed: Too many open files"]
 
 
 def test_no_maker_is_left_when_its_host_is_killed(tmp_path: Path) -> None:
@@ -176,7 +221,7 @@ def test_a_script_that_fails_before_its_export_isnt_run_again_without_one(phase:
     job = replace(BUILD, onnx=False)
     plain = key_of(job)
     lookups.lacks(plain, job)
-    crash = WorkerError("it crashed", kind=FailureKind.CRASH, phase=phase)
+    crash = WorkerError("it crashed", kind=Ending.CRASH, phase=phase)
     lookups.learn(key_of(BUILD), crash)
     assert lookups.take() == ({plain: job} if is_tried else {})
     if is_tried:

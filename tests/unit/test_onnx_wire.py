@@ -48,3 +48,10 @@ def test_bytes_of_something_else_are_refused(tmp_path: Path, content: bytes) -> 
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(ValueError, match="no protocol buffer"):
         onnx_wire.input_names(tmp_path / "x")
+
+
+@pytest.mark.parametrize("content", [bytes(1000), b"\x08\x08" * (onnx_wire._MOST_FIELDS + 1), b"\xff" * 20])
+def test_a_file_of_endless_fields_is_left_early(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.onnx").write_bytes(content)
+    with pytest.raises(ValueError, match=r"fields|no protocol buffer"):
+        onnx_wire.missing_bytes(tmp_path / "m.onnx")

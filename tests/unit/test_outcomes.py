@@ -10,15 +10,15 @@ import pytest
 import sample_results
 import sample_sweeps
 
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.retry import Retry
 from isobench.results import Failed, Provenance
 from isobench.sweeps.journal import What
 from isobench.sweeps.outcomes import Machine, Outcomes
 
 MEASURED = sample_results.measured(4.0)
-CRASHED = Failed(kind=FailureKind.CRASH, message="it crashed")
-UNINSTALLED = Failed(kind=FailureKind.ENVIRONMENT, message="it can't be installed")
+CRASHED = Failed(kind=Ending.CRASH, message="it crashed")
+UNINSTALLED = Failed(kind=Ending.ENVIRONMENT, message="it can't be installed")
 ONE = Machine(hostname="one", cpu="A CPU")
 """The machine of the sample results."""
 
@@ -55,7 +55,7 @@ def test_a_failed_task_is_left_only_if_it_is_retried(tmp_path: Path) -> None:
         Retry.FAILED: {crashed.key, uninstalled.key},
         Retry.ALL: {task.key for task in tasks},
     }
-    assert [one.kind for one in found.failures(crashed)] == [FailureKind.CRASH]
+    assert [one.kind for one in found.failures(crashed)] == [Ending.CRASH]
     assert not found.failures(good)
 
 
@@ -95,15 +95,19 @@ def test_results_of_another_machine_dont_count_here(tmp_path: Path) -> None:
 
 
 def test_a_failure_before_the_machine_is_known_counts_where_the_journal_says_that_it_was(tmp_path: Path) -> None:
-    here, there = sample_sweeps.task("a", case_key="a"), sample_sweeps.task("b", case_key="b")
-    folder = sample_sweeps.folder(tmp_path / "night", here, there)
-    machine = Machine(hostname=os.uname().nodename, cpu="A CPU")
-    for task in (here, there):
-        sample_sweeps.save(folder, task, UNINSTALLED, provenance=Provenance())
-    folder.journal.write(What.RUNNING, task=here.key)
-    found = Outcomes.read(folder, machine=machine)
-    assert found.is_done(here)
-    assert not found.is_done(there)
+    task = sample_sweeps.task("a", case_key="a")
+    folder = sample_sweeps.folder(tmp_path / "night", task)
+    sample_sweeps.save(folder, task, UNINSTALLED, provenance=Provenance())
+    folder.journal.write(What.RUNNING, task=task.key)
+    assert Outcomes.read(folder, machine=Machine(hostname=os.uname().nodename, cpu="A CPU")).is_done(task)
+    assert not Outcomes.read(folder, machine=Machine(hostname="another", cpu="A CPU")).is_done(task)
+
+
+def test_a_failure_counts_although_its_process_was_killed_before_it_wrote_to_the_journal(tmp_path: Path) -> None:
+    task = sample_sweeps.task("a", case_key="a")
+    folder = sample_sweeps.folder(tmp_path / "night", task)
+    sample_sweeps.save(folder, task, UNINSTALLED, provenance=Provenance())
+    assert Outcomes.read(folder, machine=ONE).is_done(task)
 
 
 def test_a_result_that_isnt_whole_doesnt_count(tmp_path: Path) -> None:

@@ -30,3 +30,16 @@ def test_the_home_is_where_the_environment_says(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert paths.home() == Path(expected)
+
+
+def test_a_home_of_a_user_who_does_not_exist_is_a_folder_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOBENCH_HOME", "~nosuchuser/x")
+    assert paths.home() == Path.cwd() / "~nosuchuser" / "x"
+
+
+def test_a_home_in_links_that_lead_to_each_other_is_no_error_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("ISOBENCH_HOME", f"{tmp_path}/loop/../x")
+    assert paths.home().name == "x"

@@ -13,7 +13,8 @@ import pytest
 
 from isobench import api
 from isobench.errors import UsageError
-from isobench.measuring.case import Case, _new_id
+from isobench.measuring.case import Case
+from isobench.measuring.case_records import new_id
 from isobench.planning.case_key import NOT_COUNTED, CaseKey
 from isobench.planning.models import Model, Step
 from isobench.planning.plan import Plan
@@ -178,7 +179,8 @@ def test_every_setting_counts_except_those_that_change_no_figure() -> None:
     others: dict[str, Any] = {
         "iterations": 7, "min_time_s": 7.0, "max_time_s": 7.0, "warmup": 7, "select": False, "processes": 7,
         "precision": 0.5, "threads": 7, "cpus": (7,), "nice": 7, "memory_nodes": (7,), "heap": "default", "seed": 7,
-        "timeout_s": 7.0, "opset": 7, "max_depth": 7,
+        "timeout_s": 7.0, "phase_timeouts_s": {"measure": 7.0}, "memory_limit_bytes": 7 << 30, "opset": 7,
+        "max_depth": 7,
     }  # fmt: skip
     assert others.keys() == {one.name for one in fields(Settings)}
     for name, value in others.items():
@@ -198,5 +200,18 @@ def test_a_case_that_was_not_built_has_a_key_and_a_file_name_as_id(home: Path) -
         keys.add(result.case_key)
         assert case.key.environment
     assert len(keys) == 2
-    made_id = _new_id(case._started, "a net/v2", "ort@mine:a=[1,2],b=/x")
+    made_id = new_id(case._started, "a net/v2", "ort@mine:a=[1,2],b=/x")
     assert "-a-net-v2-ort@mine-a-1-2-b-x-" in made_id
+
+
+@pytest.mark.parametrize(("wait", "wait_s"), [(True, None), (False, 0.0), (2, 2.0), (0.5, 0.5)])
+def test_a_plan_waits_for_a_device_as_long_as_it_is_allowed_to(wait: bool | float, wait_s: float | None) -> None:
+    made = api.plan([__file__], runtimes=["ort"], device="cpu", wait=wait)
+    assert made.wait_s == wait_s
+    assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+@pytest.mark.parametrize("wait", [-1, float("nan"), float("inf"), "5", None])
+def test_what_is_no_time_to_wait_is_refused(wait: Any) -> None:
+    with pytest.raises(UsageError, match="wait must be true, false, or a number of seconds, got"):
+        api.plan([__file__], runtimes=["ort"], device="cpu", wait=wait)

@@ -176,3 +176,11 @@ def test_the_tail_of_a_huge_log_is_its_last_lines(tmp_path: Path) -> None:
 
 def test_a_log_that_is_not_there_has_no_tail(tmp_path: Path) -> None:
     assert process.tail(tmp_path / "nothing") == ""
+
+
+def test_what_is_no_regular_file_has_no_tail_and_never_blocks(tmp_path: Path) -> None:
+    pipe, link, folder = (tmp_path / name for name in ("pipe", "link", "folder"))
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/zero")
+    folder.mkdir()
+    assert [process.tail(place) for place in (pipe, link, folder, tmp_path / "folder" / "x" / "y")] == [""] * 4

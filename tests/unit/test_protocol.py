@@ -104,18 +104,21 @@ def test_the_exchange_works_on_pythons_without_str_enum() -> None:
     assert done.stdout.split() == ["loading", "loading", '"loading"', "True", "True"]
 
 
-@pytest.mark.parametrize(
-    ("exception", "message", "expected"),
-    [
-        ("MemoryError", "", True),
-        ("_ArrayMemoryError", "Unable to allocate 8.00 TiB", True),
-        ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB", True),
-        ("RuntimeError", "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes", True),
-        ("RuntimeException", "Failed to allocate memory for requested buffer of size 4", True),
-        ("RuntimeError", "std::bad_alloc", True),
-        ("RuntimeError", "the size of tensor a must match", False),
-        ("ValueError", "memory", False),
-    ],
-)
-def test_out_of_memory_is_recognised_by_what_each_allocator_says(exception: str, message: str, expected: bool) -> None:
-    assert protocol.out_of_memory(exception, message) is expected
+def test_only_a_regular_file_of_a_limited_size_is_read(tmp_path: Path) -> None:
+    pipe, device, large = (tmp_path / name for name in ("pipe", "device", "large"))
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    large.write_bytes(bytes(9))
+    for file in (pipe, device):
+        with pytest.raises(protocol.ProtocolError, match="must be a regular file"):
+            protocol.read_bytes(file, most_bytes=8)
+    with pytest.raises(protocol.ProtocolError, match="must have at most 8 bytes"):
+        protocol.read_bytes(large, most_bytes=8)
+    assert protocol.read_bytes(large, most_bytes=9) == bytes(9)
+
+
+def test_json_that_is_nested_too_deeply_is_malformed(tmp_path: Path) -> None:
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 200_000 + "]" * 200_000)
+    with pytest.raises(protocol.ProtocolError, match="nested too deeply"):
+        protocol.read_json(deep, protocol.OUTPUTS_SCHEMA)

@@ -7,7 +7,7 @@ import pytest
 import sample_results
 import sample_sweeps
 
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.reports import sweeps
 from isobench.results.row import Row
 from isobench.sweeps import status
@@ -68,7 +68,7 @@ def test_a_case_is_named_with_its_place_in_the_matrix() -> None:
 
 def test_the_summary_counts_and_has_a_row_for_each_result(folder: SweepFolder) -> None:
     measured = [sample_sweeps.save(folder, TASKS[0])]
-    sample_sweeps.save(folder, TASKS[1], sample_sweeps.failed(FailureKind.CRASH, "killed by SIGSEGV"))
+    sample_sweeps.save(folder, TASKS[1], sample_sweeps.failed(Ending.CRASH, "killed by SIGSEGV"))
     text = sweeps.summary(read(folder), measured)
     assert text.startswith("3 cases: 1 measured, 1 failed, 1 not run\n")
     assert "model  runtime  batch" in text
@@ -78,7 +78,7 @@ def test_the_summary_counts_and_has_a_row_for_each_result(folder: SweepFolder) -
 
 def test_failures_with_the_same_message_are_one_paragraph(folder: SweepFolder) -> None:
     for task in TASKS:
-        sample_sweeps.save(folder, task, sample_sweeps.failed(FailureKind.ENVIRONMENT, "no network"))
+        sample_sweeps.save(folder, task, sample_sweeps.failed(Ending.ENVIRONMENT, "no network"))
     assert sweeps.summary(read(folder), []).endswith(
         "failed: 3 environment\n  environment: net on ort (batch=1) and 2 other cases\n    no network"
     )
@@ -112,7 +112,7 @@ def test_the_status_shows_what_is_done_and_what_runs(folder: SweepFolder) -> Non
 
 
 def test_the_status_for_programs_has_every_failure(folder: SweepFolder) -> None:
-    saved = sample_sweeps.save(folder, TASKS[0], sample_sweeps.failed(FailureKind.TIMEOUT, "took\ntoo long"))
+    saved = sample_sweeps.save(folder, TASKS[0], sample_sweeps.failed(Ending.TIMEOUT, "took\ntoo long"))
     value = sweeps.status_json(folder, read(folder))
     assert (value["cases"], value["failed"], value["left"]) == (3, 1, 2)
     assert value["failures"] == [
@@ -127,5 +127,5 @@ def test_the_status_for_programs_has_every_failure(folder: SweepFolder) -> None:
 
 
 def test_a_message_cannot_move_the_cursor(folder: SweepFolder) -> None:
-    sample_sweeps.save(folder, TASKS[0], sample_sweeps.failed(FailureKind.CRASH, "\x1b[2J"))
+    sample_sweeps.save(folder, TASKS[0], sample_sweeps.failed(Ending.CRASH, "\x1b[2J"))
     assert "\x1b" not in sweeps.summary(read(folder), [])

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from array import array
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sample_results import BLOCK, HOST, make, measured, save
@@ -14,9 +16,10 @@ from isobench import results
 from isobench.analysis.gpu_noise import GpuBlock, summarize_gpu
 from isobench.analysis.summary import summarize
 from isobench.errors import ResultError
+from isobench.failures import Ending
 from isobench.reports import details, table
 from isobench.reports.format import milliseconds, rate
-from isobench.results import Failed, Measured, Provenance, Result
+from isobench.results import Failed, Measured, Provenance, Result, index, row
 from isobench.system.facts import BatchJob
 from isobench.workers import protocol
 
@@ -28,6 +31,23 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path, outcome: Measured | 
     result = make(outcome=outcome)
     folder = save(result, tmp_path)
     assert results.load(str(folder)) == result
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ending"),
+    [
+        (measured(4.0), Ending.OK),
+        (measured(4.0, ok=False), Ending.WRONG_OUTPUTS),
+        (Failed(kind=Ending.TIMEOUT, message="it took too long"), Ending.TIMEOUT),
+    ],
+)
+def test_how_a_case_ended_is_one_word_in_the_file_and_in_lists(
+    tmp_path: Path, outcome: Measured | Failed, ending: Ending
+) -> None:
+    result = make(outcome=outcome)
+    folder = save(result, tmp_path)
+    assert json.loads((folder / results.RESULT_FILE).read_text())["ending"] == ending
+    assert (result.ending, row.of(result).ending) == (ending, ending)
 
 
 def test_samples_and_log_are_beside_the_result_and_the_run_directory_is_removed(tmp_path: Path) -> None:
@@ -55,11 +75,27 @@ def test_a_result_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     [
         (("schema",), "isobench.result/1", "has schema 'isobench.result/1'; this isobench reads isobench.result/3"),
         (("outcome", "latency", "mean_s"), "fast", "result.outcome.latency.mean_s must be float, got str"),
+        (("outcome",), {"status": "failed", "kind": "ok", "message": ""}, "kind must be that of a failure, got ok"),
         (("outcome", "status"), "splendid", "result.outcome.status is 'splendid'"),
         (("outcome", "runs", 0, "group"), True, r"result.outcome.runs\[0\].group must be int, got bool"),
         (("outcome", "runs", 0, "warmup", "curve", 0), 5, r"runs\[0\].warmup.curve\[0\] must be list, got int"),
         (("model", "colour"), "blue", "result.model: unknown member colour"),
         (("settings", "threads"), None, "result.settings.threads must be int, got NoneType"),
+        (("settings", "threads"), 0, "result.settings: --threads must be at least 1, got 0"),
+        (("outcome", "latency", "mean_s"), 0, "result.outcome.latency.mean_s must be above 0, got 0"),
+        (("outcome", "latency", "p99_s"), 1e-9, "result.outcome.latency: .* must be in ascending order"),
+        (("outcome", "latency", "p99_s"), 10**400, "result.outcome.latency.p99_s must have at most 64 bits"),
+        (("outcome", "latency", "p99_s"), math.nan, "is not valid JSON: NaN is no JSON value"),
+        (("outcome", "clean_share"), 1.1, "result.outcome.clean_share must be at least 0 and at most 1, got 1.1"),
+        (("outcome", "intervals", "median_s", "low"), 9.0, "intervals.median_s: low must be at most high, got 9"),
+        (("outcome", "intervals"), {}, "result.outcome: intervals must have mean_s, median_s, p90_s, p99_s"),
+        (("outcome", "verdict", "status"), "good", "verdict.status must be one of clean, noisy, invalid, got 'good'"),
+        (("outcome", "runs"), [], "result.outcome: runs must have at least one run"),
+        (("outcome", "runs", 0, "used"), [], r"runs\[0\]: used must have a flag for each of 1 blocks, got 0"),
+        (("outcome", "runs", 0, "samples_file"), "../x", r"runs\[0\]: samples_file must be within the result's folder"),
+        (("outcome", "runs", 0, "threads"), {"requested": "2"}, "threads.requested must be a whole number, got '2'"),
+        (("outcome", "facts"), {"a": [-(2**80)]}, "result.outcome.facts.a must have at most 64 bits"),
+        (("started_at",), "now", "result.started_at must be a time in ISO 8601 with its zone, got 'now'"),
     ],
 )
 def test_what_is_not_as_the_schema_says_is_refused(
@@ -261,3 +297,51 @@ def test_a_result_of_a_gpu_is_read_back_and_shows_both_contracts(tmp_path: Path)
     assert f"trt: end to end, with the copies to the GPU and back: {end_to_end}" in shown
     gpu = "driver 580.65.06, 1980 to 1980 MHz, 400 W, at most 60 \u00b0C, queueing an inference takes 10 \u00b5s"
     assert re.search(rf"^gpu +{re.escape(gpu)}$", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"stats": {"figure": math.nan}}, "what ort reported of net isn't JSON: .*nan"),
+        ({"stats": {"figure": {1, 2}}}, "what ort reported of net isn't JSON: .* set"),
+        (
+            {"noise_floor": -1.0},
+            "what ort reported of net can't be right: .*noise_floor must be at least 0 .*, got -1.0",
+        ),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_saved(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(ResultError, match=why) as caught:
+        save(make(outcome=replace(measured(4.0), **changes)), tmp_path)
+    assert caught.value.kind is Ending.PROTOCOL
+    assert not (tmp_path / "results").exists()
+
+
+def odd_file(kind: str, file: Path) -> None:
+    file.unlink()
+    if kind == "folder":
+        file.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(file)
+    elif kind == "loop":
+        file.symlink_to(file.name)
+    elif kind == "zero":
+        file.symlink_to("/dev/zero")
+    else:
+        file.write_bytes({"empty": b"", "deep": b'{"a":' * 100_000, "latin-1": b'{"a": "\xff"}'}[kind])
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "zero", "empty", "deep", "latin-1"])
+def test_whatever_lies_in_the_place_of_a_result_is_unreadable_in_lists_and_alone(tmp_path: Path, kind: str) -> None:
+    odd_file(kind, save(make(), tmp_path) / results.RESULT_FILE)
+    with pytest.raises(ResultError, match=r"result\.json"):
+        results.load(make().id, root=tmp_path / "results")
+    [found] = index.rows(tmp_path / "results")
+    assert (found.status, found.kind) == ("unreadable", "result")
+
+
+def test_a_name_that_no_file_can_have_names_no_result(tmp_path: Path) -> None:
+    save(make(), tmp_path)
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(ResultError, match="no result"):
+            results.load(name, root=tmp_path / "results")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_results import BLOCK, HOST, make, measured
+from sample_results import BLOCK, HOST, make, measured, save
 
+from isobench import results
+from isobench.cli.main import main
 from isobench.errors import ResultError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.plan import SweepPlace
 from isobench.results import (
     Failed,
@@ -169,7 +172,7 @@ def test_what_failed_can_not_be_compared(tmp_path: Path) -> None:
         compare.compare(
             saved(tmp_path, "first", [[4.0]]),
             SavedResult(
-                result=make(id="second", outcome=Failed(kind=FailureKind.CRASH, message="it crashed")), folder=tmp_path
+                result=make(id="second", outcome=Failed(kind=Ending.CRASH, message="it crashed")), folder=tmp_path
             ),
         )
 
@@ -238,7 +241,7 @@ def rows(*found: Result) -> list[Row]:
 
 def test_one_model_on_one_runtime_and_device_is_compared_with_its_like_the_newest_of_each_side() -> None:
     ours = rows(make(id="2-new"), make(id="1-old"), make("torch-eager", id="eager"), make("trt", id="trt"))
-    failed = make("trt", outcome=Failed(kind=FailureKind.CRASH, message="it crashed"))
+    failed = make("trt", outcome=Failed(kind=Ending.CRASH, message="it crashed"))
     on_gpu = make("torch-eager")
     on_gpu = replace(on_gpu, device=replace(on_gpu.device, device="nvidia"))
     theirs = rows(make(id="theirs"), failed, on_gpu)
@@ -255,3 +258,22 @@ def test_two_sweeps_are_compared_point_by_point_and_a_sweep_with_a_folder_by_its
     second = rows(of_threads(2, "b"), of_threads(1, "b"))
     assert [(one.id, other.id) for one, other in compare.match(first, second)] == [("a-1", "b-1"), ("a-2", "b-2")]
     assert [(one.id, other.id) for one, other in compare.match(first, rows(make(id="c")))] == [("a-2", "c")]
+
+
+def test_a_result_that_can_not_be_read_hinders_no_other_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / name for name in ("before", "after")]
+    for folder in folders:
+        folder.mkdir()
+        for runtime in ("ort", "openvino"):
+            save(make(runtime), folder)
+    file = folders[1] / "results" / make("ort").id / results.RESULT_FILE
+    file.write_text(file.read_text().replace('"group": 1', '"group": 0'))
+    monkeypatch.setattr(sys, "argv", ["isobench", "compare", *(str(folder / "results") for folder in folders)])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    out, err = capsys.readouterr()
+    assert leaving.value.code == 0
+    assert out.count("(ratio 1.0000") == 1
+    assert f"warning: {file} is corrupted, or from another version: result.outcome.runs[0].group" in err

@@ -12,7 +12,7 @@ from sample_results import HOST, make, measured
 
 from isobench import results
 from isobench.errors import ResultError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.settings import Settings
 from isobench.results import SCHEMA, Failed, Provenance
 
@@ -47,19 +47,19 @@ def test_iterations_of_schema_2_are_a_number_only_where_the_user_gave_one() -> N
 @pytest.mark.parametrize(
     ("word", "kind", "cause"),
     [
-        ("UsageError", FailureKind.USAGE, ""),
-        ("ModelError", FailureKind.MODEL_ERROR, ""),
-        ("ProvisionError", FailureKind.ENVIRONMENT, ""),
-        ("ResultError", FailureKind.RESULT, ""),
-        ("crash", FailureKind.CRASH, ""),
-        ("out-of-memory", FailureKind.OUT_OF_MEMORY, ""),
-        ("fallback", FailureKind.PROVIDER_FALLBACK, ""),
-        ("InvalidGraph", FailureKind.EXCEPTION, "InvalidGraph"),
-        ("no-licence", FailureKind.REFUSED, "no-licence"),
+        ("UsageError", Ending.USAGE, ""),
+        ("ModelError", Ending.MODEL_ERROR, ""),
+        ("ProvisionError", Ending.ENVIRONMENT, ""),
+        ("ResultError", Ending.RESULT, ""),
+        ("crash", Ending.CRASH, ""),
+        ("out-of-memory", Ending.OUT_OF_MEMORY, ""),
+        ("fallback", Ending.PROVIDER_FALLBACK, ""),
+        ("InvalidGraph", Ending.EXCEPTION, "InvalidGraph"),
+        ("no-licence", Ending.REFUSED, "no-licence"),
     ],
 )
 def test_kinds_of_failures_of_schema_2_have_a_place_in_todays_list(
-    tmp_path: Path, word: str, kind: FailureKind, cause: str
+    tmp_path: Path, word: str, kind: Ending, cause: str
 ) -> None:
     outcome = results.load(str(stored(tmp_path, "schema-2-failed.json", kind=word))).outcome
     assert isinstance(outcome, Failed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +14,15 @@ from isobench.console import Console
 from isobench.errors import UsageError
 from isobench.executors.cases import Cases
 from isobench.executors.resuming import MeasuredBefore
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.measuring.case import Case
 from isobench.planning.retry import Retry
 from isobench.results import Failed, Measured, Provenance
 from isobench.sweeps.outcomes import Machine
 
 MEASURED = sample_results.measured(4.0)
-CRASHED = Failed(kind=FailureKind.CRASH, message="it crashed")
-UNINSTALLED = Failed(kind=FailureKind.ENVIRONMENT, message="it can't be installed")
+CRASHED = Failed(kind=Ending.CRASH, message="it crashed")
+UNINSTALLED = Failed(kind=Ending.ENVIRONMENT, message="it can't be installed")
 QUIET = Console(quiet=True)
 
 
@@ -71,6 +72,15 @@ def test_equal_cases_of_one_call_get_a_result_each(root: Path, case: Case) -> No
     assert found(root, case, times=3) == [second, first, None]
 
 
+def test_a_result_that_can_not_be_read_is_not_used(root: Path, case: Case) -> None:
+    older, newest = save(root, case, MEASURED, 1), save(root, case, MEASURED, 2)
+    file = root / newest / results.RESULT_FILE
+    file.write_text(file.read_text().replace('"group": 1', '"group": 0'))  # not what a list shows
+    assert found(root, case) == [older]
+    file.write_text("{")
+    assert found(root, case, times=2) == [older, None]
+
+
 def test_a_failed_case_is_measured_again_as_the_retry_says(root: Path, case: Case) -> None:
     failed = save(root, case, UNINSTALLED, 1)
     measured_again = {retry: found(root, case, retry=retry) == [None] for retry in Retry}
@@ -101,3 +111,17 @@ def test_a_retry_needs_resume_and_must_be_known(case: Case) -> None:
         api.measure(case.plan, retry="failed")
     with pytest.raises(UsageError, match="no retry 'often'"):
         api.measure(case.plan, resume=True, retry="often")
+
+
+def test_whatever_fails_while_a_result_is_looked_for_the_case_is_measured(
+    root: Path, case: Case, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(root, case, MEASURED, 1)
+
+    def fails() -> Machine:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Machine, "here", fails)
+    with MeasuredBefore(root, Retry.NONE, Console()) as before:
+        assert before(case) is None
+    assert "warning: looking for a result of net on ort failed: Too many open files" in capsys.readouterr().err

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from isobench.failures import INFRASTRUCTURE, FailureKind
+from isobench.failures import INFRASTRUCTURE, Ending
 from isobench.planning.retry import Retry
 
 MEASURED = None
 
 
-@pytest.mark.parametrize("kind", [MEASURED, *FailureKind])
-def test_without_a_retry_nothing_is_measured_again(kind: FailureKind | None) -> None:
+@pytest.mark.parametrize("kind", [MEASURED, *Ending])
+def test_without_a_retry_nothing_is_measured_again(kind: Ending | None) -> None:
     assert not Retry.NONE.runs_again(kind)
 
 
-@pytest.mark.parametrize("kind", FailureKind)
-def test_a_retry_of_infrastructure_leaves_the_models_failures_alone(kind: FailureKind) -> None:
+@pytest.mark.parametrize("kind", Ending)
+def test_a_retry_of_infrastructure_leaves_the_models_failures_alone(kind: Ending) -> None:
     assert Retry.INFRASTRUCTURE.runs_again(kind) == (kind in INFRASTRUCTURE)
     assert Retry.FAILED.runs_again(kind)
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from isobench.errors import ModelError, UsageError
-from isobench.planning.selection import dimensions, fill_rules, given_files, read_labels, select, shapes
+from isobench.planning.selection import dimensions, fill_rules, given_files, one, read_labels, select, shapes
 
 
 @pytest.fixture
@@ -196,3 +199,38 @@ def test_files_of_inputs_among_the_models_say_how_they_are_given(tmp_path: Path)
     with pytest.raises(ModelError) as caught:
         select([str(np_file)])
     assert "Values of inputs are given by --inputs: quote a glob, or repeat the option." in caught.value.hint
+
+
+@pytest.mark.parametrize("pattern", ["[" * 100_000, "*" * 100_000, "**/" * 1000 + "*.onnx", "[!" * 2000 + ".onnx"])
+def test_a_pattern_that_no_path_can_match_takes_no_time(tmp_path: Path, pattern: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=r"no \.py, \.onnx or \.ort file matches"):
+        select([pattern], folder=tmp_path)
+    assert time.monotonic() - began < 5
+
+
+def test_repeated_stars_match_what_two_of_them_match(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "m.onnx").touch()
+    assert [model.path for model in select(["**/**/**/*.onnx"], folder=tmp_path)] == [tmp_path / "a" / "b" / "m.onnx"]
+
+
+def test_what_must_be_one_model_names_those_that_it_stands_for(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / f"{name}.py").touch()
+    with pytest.raises(UsageError, match=r"must be one model here, got 4: .*a\.py, .*b\.py, .*c\.py, \.\.\."):
+        one("*.py", folder=tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["named pipe", "folder", "device", "link that leads nowhere"])
+def test_what_is_no_file_is_refused_by_what_it_is(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "m.onnx"
+    make: dict[str, Callable[[], object]] = {
+        "named pipe": lambda: os.mkfifo(place),
+        "folder": place.mkdir,
+        "device": lambda: place.symlink_to("/dev/zero"),
+        "link that leads nowhere": lambda: place.symlink_to("m.onnx"),
+    }
+    make[kind]()
+    with pytest.raises(ModelError, match=kind):
+        select([str(place)])

@@ -13,7 +13,7 @@ from isobench.cli.calibrate import calibrate
 from isobench.cli.compare import compare
 from isobench.cli.run import run
 from isobench.errors import UsageError
-from isobench.planning import settings
+from isobench.planning import setting_values, settings
 from isobench.planning.settings import OPTIONS, Settings
 from isobench.runtimes.keywords import keywords
 from isobench.tools.benchmark import Benchmark
@@ -30,6 +30,15 @@ from isobench.workers import machine
         ({"nice": 20}, "--nice must be from -20 to 19, got 20"),
         ({"precision": 2}, "--precision must be from 0.01% to 100%, got 200%"),
         ({"heap": "none"}, "--heap must be steady or default, got 'none'"),
+        ({"max_time_s": float("inf")}, "--max-time must be at most 1,000,000,000, got inf"),
+        ({"iterations": 10**400}, "--iterations must be at most 1,000,000,000"),
+        ({"timeout_s": float("nan")}, "--timeout must be at least 0.1, got nan"),
+        ({"timeout_s": "compile=nan"}, "--timeout must be at least 0.1, got nan"),
+        ({"timeout_s": {"compile": True}}, "--timeout must be a number of seconds, or such as compile=600"),
+        ({"timeout_s": "sleep=5"}, "--timeout unknown phase 'sleep': the phases are import, script, export, load"),
+        ({"timeout_s": "load=5,load=6"}, "--timeout must name each phase once, got 'load=5,load=6'"),
+        ({"timeout_s": "soon"}, "--timeout must be a number of seconds, or such as compile=600,measure=60, got 'soon'"),
+        ({"memory_limit_bytes": 1024}, "--memory-limit must be at least 64MiB, got 1KiB"),
         ({"select": 1}, "--select must be true or false, got 1"),
         ({"cpus": "0-3"}, "--cpus must be a list of numbers, got ('-', '0', '3')"),
         ({"cpus": [100_000, 100_001]}, "--cpus must be among those that this process may use, got 100000-100001"),
@@ -38,7 +47,43 @@ from isobench.workers import machine
 def test_an_invalid_value_is_refused_by_the_name_of_its_option(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         Settings.of(**given)
-    assert caught.value.message == message
+    assert caught.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("given", "total_s", "phases_s"),
+    [
+        ("60", 60.0, {}),
+        (3e6, 3e6, {}),
+        ("compile=600,measure=60", 900.0, {"compile": 600.0, "measure": 60.0}),
+        ("30, warm-up=5", 30.0, {"warm-up": 5.0}),
+        ({"import": 7}, 900.0, {"import": 7.0}),
+    ],
+)
+def test_a_time_limit_is_for_all_of_the_work_or_for_a_phase(
+    given: Any, total_s: float, phases_s: dict[str, float]
+) -> None:
+    made = Settings.of(timeout_s=given)
+    assert (made.timeout_s, made.phase_timeouts_s) == (total_s, phases_s)
+    assert codec.decode(Settings, json.loads(json.dumps(codec.encode(made))), "settings") == made
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("4GiB", 4 << 30), ("500M", 500 << 20), ("1.5 gb", 3 << 29), ("70000000", 70_000_000)]
+)
+def test_a_size_has_a_unit_or_none(text: str, expected: int) -> None:
+    assert setting_values.size(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "4X", "nan", "inf", "1e400", "4 G i B"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a size such as 4GiB or 500M"):
+        setting_values.size(text)
+
+
+def test_a_list_of_more_cpus_than_any_machine_has_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="must be a list of numbers such as 0-3,8, got '0-99999999999'"):
+        setting_values.number_list("0-99999999999")
 
 
 def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
@@ -60,7 +105,7 @@ def test_a_worker_always_gets_a_number_of_iterations() -> None:
 
 
 def test_every_command_has_the_declared_options() -> None:
-    names = {one.name for one in fields(Settings)}
+    names = {one.name for one in fields(Settings)} - {"phase_timeouts_s"}  # those of --timeout
     assert names == OPTIONS.keys()
     assert names <= {parameter.name for parameter in run.params}
     assert names - {"iterations"} <= {parameter.name for parameter in compare.params}

@@ -10,7 +10,7 @@ import sample_sweeps
 
 from isobench.executors.slurm import endings, records
 from isobench.executors.slurm.records import Attempt, Submission
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
 from isobench.system import slurm
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
     return SweepFolder.create(sample_sweeps.sweep(executor="slurm"), tmp_path / "sweep")
 
 
-def ended(folder: SweepFolder, log: str = "", state: str = "") -> endings.Ending:
+def ended(folder: SweepFolder, log: str = "", state: str = "") -> endings.JobEnding:
     submission = records.new(folder, (ATTEMPT,), ())
     file = records.jobs_folder(folder, submission) / "12_3_0_log.err"
     file.parent.mkdir(parents=True)
@@ -37,16 +37,16 @@ def ended(folder: SweepFolder, log: str = "", state: str = "") -> endings.Ending
 @pytest.mark.parametrize(
     ("due", "kind", "words"),
     [
-        (" DUE TO TIME LIMIT", FailureKind.TIMEOUT, "the time limit of 30 min was reached: job 12_3 on n7"),
-        (" DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS", FailureKind.LOST, "on n7 .*its node failed"),
-        (" DUE TO PREEMPTION", FailureKind.LOST, "a job of higher priority took its node"),
-        ("", FailureKind.LOST, "somebody cancelled it"),
+        (" DUE TO TIME LIMIT", Ending.TIMEOUT, "the time limit of 30 min was reached: job 12_3 on n7"),
+        (" DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS", Ending.LOST, "on n7 .*its node failed"),
+        (" DUE TO PREEMPTION", Ending.LOST, "a job of higher priority took its node"),
+        ("", Ending.LOST, "somebody cancelled it"),
     ],
 )
-def test_what_slurm_has_forgotten_the_log_says(folder: SweepFolder, due: str, kind: FailureKind, words: str) -> None:
+def test_what_slurm_has_forgotten_the_log_says(folder: SweepFolder, due: str, kind: Ending, words: str) -> None:
     ending = ended(folder, CANCELLED.format(due))
     error = ending.error(2, 30, "night")
-    assert (ending.node, error.kind, ending.is_final) == ("n7", kind, kind is FailureKind.TIMEOUT)
+    assert (ending.node, error.kind, ending.is_final) == ("n7", kind, kind is Ending.TIMEOUT)
     assert re.search(words, error.message)
     assert "CANCELLED AT" in error.details
     way_out = "--slurm time=MINUTES" if ending.is_final else "isobench sweep retry night --retry infrastructure"
@@ -57,7 +57,7 @@ def test_a_job_that_used_too_much_memory_is_not_tried_again(folder: SweepFolder)
     ending = ended(folder, state="OUT_OF_MEMORY")
     assert ending.is_final
     error = ending.error(1, None, "night")
-    assert error.kind is FailureKind.OUT_OF_MEMORY
+    assert error.kind is Ending.OUT_OF_MEMORY
     assert error.hint == "With more memory: isobench sweep retry night --slurm memory=SIZE"
 
 

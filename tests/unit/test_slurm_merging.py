@@ -11,14 +11,14 @@ import sample_sweeps
 from isobench import results
 from isobench.console import Console
 from isobench.executors.slurm import merging
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.results import Failed, Result
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
 from isobench.sweeps.task import PlannedCase, Task, keyed
 
-FAILED = sample_sweeps.failed(FailureKind.ENVIRONMENT, "no wheel for openvino")
+FAILED = sample_sweeps.failed(Ending.ENVIRONMENT, "no wheel for openvino")
 
 
 def prepared(task: Task, *keys: str) -> Task:
@@ -91,6 +91,15 @@ def test_what_none_can_prepare_is_one_failure(tmp_path: Path) -> None:
     assert world.saved() == [task.key]
     [ended] = [event for event in world.folder.journal.events() if event.what is What.ENDED]
     assert ended.results
+
+
+def test_a_failure_that_a_killed_process_has_moved_isnt_moved_again(tmp_path: Path) -> None:
+    tasks = [sample_sweeps.task("net", "openvino"), sample_sweeps.task("net", "ort")]
+    world = World(tmp_path, *tasks)
+    world.make("x86_64", *tasks)
+    sample_sweeps.save(world.folder, tasks[0], FAILED)
+    world.merged()
+    assert world.saved() == [task.key for task in tasks]
 
 
 def test_interleaved_cases_stay_together_where_one_architecture_can_prepare_them_all(

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from isobench import api
 from isobench.cli.main import cli
 from isobench.errors import UsageError
-from isobench.executors.slurm import endings, submitting
+from isobench.executors.slurm import endings
 from isobench.planning.plan import SweepPlace
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
 def refused(folder: SweepFolder, *words: str) -> UsageError:
     """The error of `isobench run-case`, which the journal has, too."""
     [task] = folder.sweep.tasks
-    command = ["run-case", str(folder.path), *(words or (task.key, f"--plan={submitting.plan_sha256(folder)}"))]
+    command = ["run-case", str(folder.path), *(words or (task.key, f"--plan={folder.plan_sha256}"))]
     error = CliRunner().invoke(cli, command, standalone_mode=False).exception
     assert isinstance(error, UsageError)
     [event] = [event for event in folder.journal.events() if event.what is What.LOST]
@@ -50,6 +50,16 @@ def test_another_sweep_than_the_submitted_one_is_refused(folder: SweepFolder) ->
     error = refused(folder, folder.sweep.tasks[0].key, "--plan=0123")
     assert error.message == f"{folder.path} on n7 holds another sweep than the one that was submitted"
     assert "sha256sum sweep.json" in error.hint
+
+
+def test_a_plan_that_changes_while_its_jobs_wait_is_another_for_those_that_are_submitted_later(
+    folder: SweepFolder,
+) -> None:
+    submitted = folder.plan_sha256
+    with (folder.path / "sweep.json").open("a") as plan:
+        plan.write("\n")
+    assert folder.plan_sha256 == submitted
+    assert "another sweep" in refused(folder, folder.sweep.tasks[0].key, f"--plan={submitted}").message
 
 
 def test_a_task_that_the_sweep_does_not_have_is_refused(folder: SweepFolder) -> None:

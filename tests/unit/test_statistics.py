@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from isobench.analysis.intervals import Interval, _points, intervals_of, replica
 from isobench.analysis.noise import Block, Verdict, select, used_samples, verdict
 from isobench.analysis.ratios import middle, paired, unpaired
 from isobench.analysis.summary import quantile, summarize
+from isobench.codec import decode
 
 
-def block(**changes: float) -> Block:
+def block(**changes: Any) -> Block:
     values = {
         "samples": 10,
         "iterations": 10,
@@ -26,7 +28,8 @@ def block(**changes: float) -> Block:
         "minor_faults": 0,
         "major_faults": 0,
     }
-    return Block.from_json({**values, **changes})
+    found: Block = decode(Block, {**values, **changes}, "block")
+    return found
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 99, 100, 101])

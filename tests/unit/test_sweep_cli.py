@@ -14,7 +14,7 @@ import sample_sweeps
 
 from isobench import paths
 from isobench.cli.main import main
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.sweeps.folder import SweepFolder
 from isobench.system import locks, provenance
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
     host = replace(host, cpu=replace(host.cpu, model=provenance.cpu_model()))
     here = replace(sample_results.make().provenance, host=host)
     sample_sweeps.save(made, tasks[0], provenance=here)
-    sample_sweeps.save(made, tasks[1], sample_sweeps.failed(FailureKind.ENVIRONMENT, "no network"), provenance=here)
+    sample_sweeps.save(made, tasks[1], sample_sweeps.failed(Ending.ENVIRONMENT, "no network"), provenance=here)
     return made
 
 
@@ -118,3 +118,15 @@ def test_the_help_lists_commands_and_options(capsys: pytest.CaptureFixture[str])
     assert "isobench sweep [OPTIONS] SUITE.toml\n       isobench sweep COMMAND [OPTIONS] [FOLDER]" in out
     for text in ("--dry-run", "--slurm KEY=VALUE", "resume  Measure what is left", "cancel  Stop a sweep"):
         assert text in out
+
+
+def test_the_status_warns_of_a_result_that_can_not_be_read(
+    folder: SweepFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torn = folder.results / "20260101T000009-net-ort-ffff"
+    torn.mkdir()
+    (torn / "result.json").write_text("{")
+    code, _, errors = isobench_(capsys, "sweep", "status", str(folder.path))
+    assert code == 0
+    assert "warning: " in errors
+    assert "20260101T000009-net-ort-ffff/result.json is not valid JSON" in errors

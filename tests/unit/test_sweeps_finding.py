@@ -74,3 +74,15 @@ def test_the_results_of_a_sweep_are_in_its_folder() -> None:
     folder = sweep("night", 1)
     assert results_in(folder.path) == folder.results
     assert results_in(folder.results) == folder.results
+
+
+def test_a_sweep_that_can_not_be_read_is_not_found_and_hinders_no_other() -> None:
+    first = sweep("first", 9)
+    for name, content in (("second", b"{"), ("third", first.sweep.suite_sha256.encode())):
+        (sweep(name, 5).path / "sweep.json").write_bytes(content)
+    fifo = sweep("fourth", 4).path / "sweep.json"
+    fifo.unlink()
+    os.mkfifo(fifo)
+    found = finding.unfinished(first.sweep.suite_sha256)
+    assert found is not None
+    assert found.path == first.path

@@ -7,7 +7,7 @@ import pytest
 import sample_results
 import sample_sweeps
 
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.sweeps import status
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
@@ -28,8 +28,8 @@ def folder(tmp_path: Path) -> SweepFolder:
     made = sample_sweeps.folder(tmp_path / "night", *TASKS)
     sample_sweeps.save(made, TASKS[0])
     sample_sweeps.save(made, TASKS[1], sample_results.measured(4.0, ok=False, reasons=("off by 2",)))
-    sample_sweeps.save(made, TASKS[2], sample_sweeps.failed(FailureKind.CRASH))
-    sample_sweeps.save(made, TASKS[3], sample_sweeps.failed(FailureKind.ENVIRONMENT))
+    sample_sweeps.save(made, TASKS[2], sample_sweeps.failed(Ending.CRASH))
+    sample_sweeps.save(made, TASKS[3], sample_sweeps.failed(Ending.ENVIRONMENT))
     return made
 
 

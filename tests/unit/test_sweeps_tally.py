@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sample_sweeps
 
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.retry import Retry
 from isobench.results.row import Row
 from isobench.sweeps import tally as tally_module
@@ -41,7 +41,7 @@ def tally(path: Path, retry: Retry = Retry.NONE, history: History | None = None)
     """Of a sweep of four cases: one is measured, one failed."""
     folder = sample_sweeps.folder(path, *TASKS)
     sample_sweeps.save(folder, TASKS[0])
-    sample_sweeps.save(folder, TASKS[1], sample_sweeps.failed(FailureKind.CRASH))
+    sample_sweeps.save(folder, TASKS[1], sample_sweeps.failed(Ending.CRASH))
     return Tally(TASKS, Outcomes.read(folder), retry, history or History())
 
 

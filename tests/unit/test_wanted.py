@@ -11,7 +11,7 @@ from sample_results import make, measured
 
 from isobench import results
 from isobench.errors import UsageError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.plan import SweepPlace
 from isobench.results import Failed, Measured, Result, index, wanted
 
@@ -62,7 +62,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "results"
     saved(root, "net", str(tmp_path / "models" / "net.py"), "ort")
     saved(root, "net2", str(tmp_path / "models" / "net2.py"), "ort:spinning=false", measured(4.0, reasons=("busy",)))
-    saved(root, "[odd]", "/other/net.py", "torch-eager", Failed(kind=FailureKind.CRASH, message="it crashed"))
+    saved(root, "[odd]", "/other/net.py", "torch-eager", Failed(kind=Ending.CRASH, message="it crashed"))
     saved(root, "wrong", "/other/wrong.onnx", "torch-eager", measured(4.0, ok=False, reasons=("far off",)))
     (root / "bad").mkdir()
     (root / "bad" / results.RESULT_FILE).write_text("{")

@@ -20,6 +20,8 @@ LEAST_FOR_MOMENTS = 100
 """Random outputs with fewer elements have no mean and deviation that could be compared."""
 MOMENTS_APART = 8.0
 """Standard errors by which the means of random outputs may differ."""
+_MOST_UNEXPECTED = 10
+"""So many outputs that the model doesn't have are named."""
 
 
 class Outcome(StrEnum):
@@ -171,7 +173,10 @@ def compare(expected: Expected, actual: Sequence[Tensor]) -> Correctness:
     if expected.outputs and not actual:
         return _nothing_returned(expected)
     reasons = [f"missing output {tensor.name!r}" for tensor in expected.outputs if tensor.name not in given]
-    reasons += [f"unexpected output {name!r}" for name in given if name not in wanted]
+    unexpected = [name for name in given if name not in wanted]
+    reasons += [f"unexpected output {name!r:.80}" for name in unexpected[:_MOST_UNEXPECTED]]
+    if len(unexpected) > _MOST_UNEXPECTED:
+        reasons.append(f"and {len(unexpected) - _MOST_UNEXPECTED} more unexpected outputs")
     compared = []
     notes = [] if expected.outputs else ["the model returns no tensors: there is nothing to compare"]
     doubts = [expected.other_weights] if expected.other_weights else []

@@ -15,10 +15,9 @@ a measurement that is bound by the host, which needs longer to queue an inferenc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
-from typing import Any
+from collections.abc import Sequence
 
+from isobench.constraints import Amount, Count, Number, Seconds
 from isobench.record import record
 
 SLOWED_SHARE = 0.01
@@ -41,35 +40,19 @@ class GpuBlock:
     block; `clock_reasons` are NVML's bits; the other states are those at the block's end.
     """
 
-    enqueue_s: float
-    inferences: int
-    energy_j: float | None = None
-    slowed_s: float | None = None
-    capped_s: float | None = None
-    clock_reasons: int | None = None
-    clock_mhz: float | None = None
-    memory_clock_mhz: float | None = None
-    power_w: float | None = None
-    temperature_c: float | None = None
-    utilization: float | None = None
-    others: int | None = None
-    others_utilization: float | None = None
-
-    @classmethod
-    def from_json(cls, value: Any) -> GpuBlock:
-        """What a worker reported of the GPU.
-
-        Raises:
-            ValueError: a member is missing, or isn't a number.
-        """
-        if not isinstance(value, Mapping):
-            raise ValueError(f"a block's gpu must be an object, got {type(value).__name__}")  # noqa: TRY004 - a file's content is a value
-        known = fields(cls)
-        needed = [field.name for field in known if field.default is MISSING or value.get(field.name) is not None]
-        wrong = [name for name in needed if type(value.get(name)) not in {int, float}]
-        if wrong:
-            raise ValueError(f"a block's gpu must have a number for {', '.join(wrong)}")
-        return cls(**{name: value[name] for name in needed})
+    enqueue_s: Seconds
+    inferences: Number
+    energy_j: Amount | None = None
+    slowed_s: Seconds | None = None
+    capped_s: Seconds | None = None
+    clock_reasons: Count | None = None
+    clock_mhz: Amount | None = None
+    memory_clock_mhz: Amount | None = None
+    power_w: Amount | None = None
+    temperature_c: Amount | None = None
+    utilization: Amount | None = None
+    others: Count | None = None
+    others_utilization: Amount | None = None
 
     def slowed(self, wall_s: float) -> bool:
         """Were the clocks reduced by anything but the work's own power?"""
@@ -93,7 +76,7 @@ class GpuBlock:
 class GpuSummary:
     """A measurement's GPU: the time to queue an inference, its energy (waits included), power, clocks, temperature."""
 
-    enqueue_s: float
+    enqueue_s: Seconds
     energy_per_inference_j: float | None
     power_w: float | None
     clock_mhz_min: float | None

@@ -45,6 +45,10 @@ class Interval:
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low must be at most high, got {self.low} and {self.high}")
+
     def relative(self, figure: float) -> float:
         """Half of its width, as a share of the figure."""
         return (self.high - self.low) / 2 / figure

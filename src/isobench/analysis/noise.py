@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated
 
 from isobench.analysis.gpu_noise import GpuBlock, gpu_noise, gpu_notes
+from isobench.constraints import Amount, Count, Number, OneOf, Seconds
 from isobench.record import record
 
 OTHERS_CORES = 0.1
@@ -46,35 +46,26 @@ class Block:
     GPU did, if the model ran on one.
     """
 
-    samples: int
-    iterations: int
-    started_s: float
-    wall_s: float
-    cpu_own_s: float
-    cpu_others_s: float
-    steal_s: float
-    throttled_s: float
-    involuntary_switches: int
-    minor_faults: int
-    major_faults: int
-    frequency_mhz: float | None = None
-    parked_s: float = 0.0
+    samples: Number
+    iterations: Number
+    started_s: Seconds
+    wall_s: Seconds
+    cpu_own_s: Seconds
+    cpu_others_s: Seconds
+    steal_s: Seconds
+    throttled_s: Seconds
+    involuntary_switches: Count
+    minor_faults: Count
+    major_faults: Count
+    frequency_mhz: Amount | None = None
+    parked_s: Seconds = 0.0
     gpu: GpuBlock | None = None
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Block:
-        """The block that a worker reported.
-
-        Raises:
-            ValueError: a member is missing, or isn't a number.
-        """
-        known = [field for field in fields(cls) if field.name != "gpu"]
-        needed = [field.name for field in known if field.default is MISSING or value.get(field.name) is not None]
-        wrong = [name for name in needed if type(value.get(name)) not in {int, float}]
-        if wrong:
-            raise ValueError(f"a block must have a number for {', '.join(wrong)}")
-        gpu = GpuBlock.from_json(value["gpu"]) if value.get("gpu") is not None else None
-        return cls(gpu=gpu, **{name: value[name] for name in needed})
+    def __post_init__(self) -> None:
+        if self.iterations % self.samples:
+            raise ValueError(f"iterations must be a multiple of {self.samples} samples, got {self.iterations}")
+        if self.wall_s < self.samples * 1e-9:
+            raise ValueError(f"wall_s must be at least a nanosecond per sample, got {self.wall_s:g}")
 
     def disturbed(self, resolution_s: float) -> bool:
         """Did others use enough of the machine to change the latency? `resolution_s` is that of the CPU counters."""
@@ -101,7 +92,7 @@ class Selection:
 class Verdict:
     """How far a measurement can be trusted: "clean", "noisy" or "invalid", and why, in sentences."""
 
-    status: str
+    status: Annotated[str, OneOf("clean", "noisy", "invalid")]
     reasons: tuple[str, ...] = ()
 
 

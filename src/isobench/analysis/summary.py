@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from isobench.constraints import Latency, Number, Seconds
 from isobench.record import record
 
 if TYPE_CHECKING:
     import numpy as np
 
+ROUNDING = 1e-9
+"""By which a quantile may exceed the next one."""
 QUANTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99}
 
 
@@ -22,17 +26,22 @@ class Summary:
     samples' standard deviation (n - 1), 0 for one sample. Quantiles are of the samples, by type 7 (see `quantile`).
     """
 
-    iterations: int
-    mean_s: float
-    median_s: float
-    min_s: float
-    max_s: float
-    stdev_s: float
-    p50_s: float
-    p90_s: float
-    p95_s: float
-    p99_s: float
-    throughput_ips: float
+    iterations: Number
+    mean_s: Latency
+    median_s: Latency
+    min_s: Seconds
+    max_s: Latency
+    stdev_s: Seconds
+    p50_s: Latency
+    p90_s: Latency
+    p95_s: Latency
+    p99_s: Latency
+    throughput_ips: Latency
+
+    def __post_init__(self) -> None:
+        order = (self.min_s, self.p50_s, self.p90_s, self.p95_s, self.p99_s, self.max_s)
+        if any(before > after * (1 + ROUNDING) for before, after in pairwise(order)):
+            raise ValueError("min_s, p50_s, p90_s, p95_s, p99_s and max_s must be in ascending order")
 
 
 def summarize(samples_ns: Sequence[float] | np.ndarray[Any, Any], *, group: int = 1) -> Summary:

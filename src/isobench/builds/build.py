@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from isobench.analysis.output_spread import OutputSpread
-from isobench.errors import ModelError
-from isobench.failures import FailureKind
+from isobench.builds import evidence
+from isobench.builds.evidence import SealedFile
+from isobench.errors import ChangedBuildError, ModelError
+from isobench.failures import Ending
 from isobench.planning.models import InputValues, Model, TensorSpec
 from isobench.record import record
 from isobench.system import files
@@ -95,7 +97,8 @@ class Build:
     what a reader of its figures should know about the model, a sentence each: what isn't valid in its file, which sizes
     were fixed. `spreads` say how far rounding moves each output, and the file `UNSTABLE_FILE`, if it exists, what
     rounding changes completely. `missing_variables` are environment variables that the script asked for in vain.
-    `failure`: it is no build, though other models of its script have one.
+    `failure`: it is no build, though other models of its script have one. `files` are what it consists of, with their
+    hashes.
     """
 
     id: str
@@ -121,6 +124,7 @@ class Build:
     missing_variables: tuple[str, ...] = ()
     calling: Calling = Calling()
     failure: BuildFailure | None = None
+    files: tuple[SealedFile, ...] = ()
 
     @property
     def name(self) -> str:
@@ -169,8 +173,36 @@ class Build:
                 self.failure.message,
                 hint=self.failure.hint,
                 details=self.failure.traceback,
-                kind=FailureKind(self.failure.kind),
+                kind=Ending(self.failure.kind),
             )
+
+    def verify(self, *, script: bool = False) -> None:
+        """Hash its files, unless this process has hashed them and they haven't changed since; also its script.
+
+        Raises:
+            ChangedBuildError: one of them isn't as it was when it was made.
+        """
+        if found := evidence.problem(self):
+            raise self._changed(found)
+        if script and self.model.is_script and not evidence.is_same(self.model.path, self.model_sha256):
+            raise ChangedBuildError(
+                f"{self.model.path} has changed since it was built", hint="Repeat the command to rebuild it."
+            )
+
+    def verify_again(self) -> None:
+        """The same for its files after a measurement: what is missing was removed after the worker had read it.
+
+        Raises:
+            ChangedBuildError: one of them was changed meanwhile.
+        """
+        if found := evidence.problem_since(self):
+            raise self._changed(found)
+
+    def _changed(self, found: str) -> ChangedBuildError:
+        return ChangedBuildError(
+            f"the build of {self.name} in {self.folder} isn't as it was made: {found}",
+            hint="Repeat the command to rebuild it.",
+        )
 
     def require_onnx(self) -> None:
         """Raises:
@@ -183,6 +215,7 @@ class Build:
                 f"{self.name} can't be exported to ONNX: {error.message}",
                 details=f"{error.traceback}\nlog: {self.folder / EXPORT_LOG_FILE}".strip(),
                 hint="torch-eager and torch-compiled run the PyTorch module itself and need no export.",
+                kind=Ending.EXPORT_FAILED,
             )
 
     def request(self) -> dict[str, Any]:
@@ -218,6 +251,7 @@ def from_json(value: Mapping[str, Any], *, folder: Path, model: Model) -> Build:
     fields["failure"] = fields["failure"] and BuildFailure(**fields["failure"])
     fields["notes"] = tuple(fields["notes"])
     fields["missing_variables"] = tuple(fields["missing_variables"])
+    fields["files"] = tuple(map(SealedFile.from_json, fields["files"]))
     fields["spreads"] = tuple(OutputSpread(**spread) for spread in fields["spreads"])
     fields["sets"] = tuple(
         from_json(one, folder=folder.with_name(str(one["id"])), model=model) for one in fields["sets"]

@@ -65,11 +65,8 @@ class Constants:
         return value
 
     def _compute(self, scope: Scope, name: str) -> Any:
-        import onnx
-
         if name in scope.tensors:
-            tensor = scope.tensors[name]
-            return onnx.numpy_helper.to_array(tensor) if has_values(tensor) else None
+            return _values(scope.tensors[name])
         if name not in scope.producers:
             return self._of_input(name) if scope.parent is None else None
         node = scope.producers[name]
@@ -88,6 +85,15 @@ class Constants:
             if each and inputs[each] is None:
                 return None
         return evaluate(node, scope, inputs).get(name)
+
+
+def _values(tensor: onnx.TensorProto) -> Any:
+    import onnx
+
+    try:
+        return onnx.numpy_helper.to_array(tensor) if has_values(tensor) else None
+    except (ValueError, TypeError, KeyError):  # its data is in another file, or doesn't fit its shape
+        return None
 
 
 def evaluate(node: onnx.NodeProto, scope: Scope, inputs: Mapping[str, Any]) -> dict[str, Any]:

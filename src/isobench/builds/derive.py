@@ -12,7 +12,7 @@ from isobench import paths
 from isobench.builds import onnx_file
 from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, ONNX_FILE, UNSTABLE_FILE, Build, Onnx, content_id
 from isobench.builds.cache import key, lock_of, look_up, remember, store
-from isobench.builds.workers import run_worker
+from isobench.builds.workers import run_directory, run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError
 from isobench.planning.models import TensorSpec
@@ -83,25 +83,24 @@ def _derived(
     settings: Settings,
     on_stage: Callable[[str], None],
 ) -> Build:
-    run_dir = paths.new_run(Path(worker).stem)
-    made = run_dir / "build"
-    made.mkdir(parents=True)
-    for name in (INPUTS_FILE, EXPECTED_FILE):
-        shutil.copyfile(build.folder / name, made / name)
-    if build.unstable_file.exists():
-        shutil.copyfile(build.unstable_file, made / UNSTABLE_FILE)
-    arguments = {
-        "onnx_file": str(build.onnx_file),
-        "output_dir": str(made),
-        "inputs_file": str(made / INPUTS_FILE),
-        "expected_file": str(made / EXPECTED_FILE),
-        **options,
-    }
-    run_worker(worker, arguments, run_dir / "worker", environment, settings, on_stage, reads=build.reads, writes=[made])
-    derived = _described(build, made)
-    store(derived, made)
-    shutil.rmtree(run_dir)
-    return derived
+    build.verify()
+    with run_directory(Path(worker).stem) as run_dir:
+        made = run_dir / "build"
+        made.mkdir(parents=True)
+        for name in (INPUTS_FILE, EXPECTED_FILE):
+            shutil.copyfile(build.folder / name, made / name)
+        if build.unstable_file.exists():
+            shutil.copyfile(build.unstable_file, made / UNSTABLE_FILE)
+        arguments = {
+            "onnx_file": str(build.onnx_file),
+            "output_dir": str(made),
+            "inputs_file": str(made / INPUTS_FILE),
+            "expected_file": str(made / EXPECTED_FILE),
+            **options,
+        }
+        place = run_dir / "worker"
+        run_worker(worker, arguments, place, environment, settings, on_stage, reads=build.reads, writes=[made])
+        return store(_described(build, made), made)
 
 
 def _described(build: Build, made: Path) -> Build:

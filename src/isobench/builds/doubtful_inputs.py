@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from isobench.builds.drawing import Drawn
 from isobench.builds.graph_view import read_by
 from isobench.errors import IsobenchError, ModelError
-from isobench.failures import FailureKind, Phase
+from isobench.failures import Ending, Phase
 from isobench.planning.models import Model
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def explain(error: IsobenchError, drawn: Sequence[Drawn], model: Model, graph: o
     ONNX Runtime names the node in which it stopped: the inputs that arrive there are in doubt, then those that it is
     computed from, else all whose values have a meaning (which those of a standard normal distribution haven't).
     """
-    if error.phase is not Phase.COMPUTING_EXPECTED or error.kind not in {FailureKind.MODEL_ERROR, FailureKind.CRASH}:
+    if error.phase is not Phase.COMPUTING_EXPECTED or error.kind not in {Ending.MODEL_ERROR, Ending.CRASH}:
         return error
     meaningful = [one for one in drawn if one.rule != PLAIN]
     operator, node = (_NODE.findall(error.message) or [("", "")])[-1]  # the innermost node comes last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 CACHES = ("blobs", ".git/annex/objects", ".dvc/cache")
 """Folders into which the links of a downloaded model lead: of Hugging Face's cache, git-annex and DVC."""
+
+_MOST_DIGITS = 19  # of a number of 64 bits
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ def external_files(path: Path, model: onnx.ModelProto) -> tuple[ExternalFile, ..
     for tensor in tensors(model):
         if tensor.data_location == tensor.EXTERNAL:
             location = _location(tensor, path)
-            needed[location] = max(needed.get(location, 0), _end(tensor))
+            needed[location] = max(needed.get(location, 0), _end(tensor, path))
     found = tuple(ExternalFile(location=location, path=_resolved(path, location)) for location in sorted(needed))
     for file in found:
         _refuse_incomplete(path, file, needed[file.location])
@@ -85,11 +88,17 @@ def _location(tensor: onnx.TensorProto, path: Path) -> str:
     return location
 
 
-def _end(tensor: onnx.TensorProto) -> int:
+def _end(tensor: onnx.TensorProto, path: Path) -> int:
     """Where the tensor ends in its file, in bytes; 0 if its length isn't given."""
     given = {entry.key: entry.value for entry in tensor.external_data}
-    offset, length = str(given.get("offset", "0")), str(given.get("length", ""))
-    return int(offset) + int(length) if offset.isdecimal() and length.isdecimal() else 0
+    offset, length = (_number(given.get(key) or "0", key, path) for key in ("offset", "length"))
+    return offset + length if length else 0
+
+
+def _number(text: str | bytes, key: str, path: Path) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise ModelError(f"{path} has weights in another file, but their {key} there isn't a number: {text[:50]!r}")
+    return int(text)
 
 
 def _refuse_incomplete(path: Path, file: ExternalFile, needed: int) -> None:
@@ -114,9 +123,9 @@ def _resolved(path: Path, location: str) -> Path:
         raise ModelError(f"{path} has weights in {shown}, outside of its own folder, which isn't allowed")
     try:
         # The model may be a link, with its weights beside the file that it leads to.
-        beside = [folder / location for folder in dict.fromkeys((path.parent, path.resolve().parent))]
+        beside = [folder / location for folder in dict.fromkeys((path.parent, _real(path).parent))]
         found = next((file for file in beside if file.exists()), None)
-        target = found.resolve() if found else None
+        target = _real(found) if found else None
     except (OSError, ValueError) as error:  # a name that is too long, or with a NUL
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelError(f"{path} has weights in {shown}, which can't be read: {reason}") from None
@@ -135,9 +144,14 @@ def _resolved(path: Path, location: str) -> Path:
 
 
 def _allowed(path: Path) -> Iterator[Path]:
-    folder = path.parent.resolve()
+    folder = _real(path.parent)
     yield folder
-    yield path.resolve().parent
+    yield _real(path).parent
     for above in folder.parents:
         for cache in CACHES:
-            yield (above / cache).resolve()
+            yield _real(above / cache)
+
+
+def _real(path: Path) -> Path:
+    """Where links lead; of those that lead to each other, pathlib's `resolve` raises a RuntimeError."""
+    return Path(os.path.realpath(path))

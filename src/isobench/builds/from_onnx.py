@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +26,10 @@ from isobench.builds.build import EXPECTED_FILE, INPUTS_FILE, Binding, Build, On
 from isobench.builds.cache import Dependency, store
 from isobench.builds.onnx_inputs import OnnxInputs
 from isobench.builds.onnx_store import StoredOnnx
-from isobench.builds.workers import run_worker
+from isobench.builds.workers import run_directory, run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError, WorkerError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.models import Model, TensorSpec
 from isobench.planning.settings import Settings
 from isobench.workers import protocol
@@ -60,11 +59,28 @@ def build(
         found = onnx_file.read(model.path)
     inputs = onnx_inputs.prepare(model, found, settings.seed)
     content = _checked_hash(model, found, inputs.tensor_specs)
-    run_dir = paths.new_run("reference")
+    with run_directory("reference") as run_dir:
+        finished = _made(model, found, inputs, content, libraries, run_dir, environment, settings, on_stage)
+    external = [file.path for file in found.external]
+    dependencies = [model.path, *external, *given_inputs.files(model), *libraries]
+    return [finished], [Dependency.of(path.absolute()) for path in dependencies]
+
+
+def _made(
+    model: Model,
+    found: onnx_file.OnnxFile,
+    inputs: OnnxInputs,
+    content: str,
+    libraries: Sequence[Path],
+    run_dir: Path,
+    environment: Environment,
+    settings: Settings,
+    on_stage: Callable[[str], None],
+) -> Build:
     made = run_dir / "build"
     made.mkdir(parents=True)
     fixed = ort_file.FIXED if model.is_ort_format else sizes.fixed(found, inputs.specs)
-    stored = onnx_store.keep(found, content, fixed, inputs.specs)
+    stored = onnx_store.copy(found, content, fixed, inputs.specs, run_dir / "onnx")
     protocol.write_tensors(made / INPUTS_FILE, list(inputs.tensors))
     arguments = {
         "onnx_file": str(stored.file),
@@ -101,11 +117,7 @@ def build(
         spreads=spreads,
         notes=(*inputs.notes, *finished.notes, *notes),
     )
-    store(finished, made)
-    shutil.rmtree(run_dir)
-    external = [file.path for file in found.external]
-    dependencies = [model.path, *external, *given_inputs.files(model), *libraries]
-    return [finished], [Dependency.of(path.absolute()) for path in dependencies]
+    return store(finished, made, besides=onnx_store.place(stored).files)
 
 
 def _with_random(spreads: tuple[OutputSpread, ...], random: set[str]) -> tuple[OutputSpread, ...]:
@@ -122,7 +134,7 @@ def _checked_hash(model: Model, found: onnx_file.OnnxFile, inputs: Sequence[Tens
         raise ModelError(
             f"{model.path} has no model {model.hash!r}: with these sizes of inputs, its hash is {own}",
             hint=f"Leave the hash out: {shlex.quote(str(model.path))}",
-            kind=FailureKind.UNKNOWN_HASH,
+            kind=Ending.UNKNOWN_HASH,
         )
     return content
 
@@ -161,7 +173,7 @@ def _describe(
             inputs=tuple(Binding(name=spec.name, source=spec.name) for spec in inputs.specs),
             outputs=tuple(Binding(name=spec.name, source=spec.name) for spec in found.outputs),
             dimensions=stored.fixed.named,
-            file=os.path.relpath(stored.file, paths.builds() / identity),
+            file=os.path.relpath(stored.folder / stored.file.name, paths.builds() / identity),
         ),
         onnx_error=None,
         model_sha256=content,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from isobench.builds.build import (
 from isobench.builds.cache import Dependency, store
 from isobench.builds.discovered import DiscoveredModel
 from isobench.builds.given_inputs import Given
-from isobench.builds.workers import run_worker
+from isobench.builds.workers import run_directory, run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError
 from isobench.planning.models import InputValues, Model
@@ -49,19 +49,18 @@ def discover(
         "max_depth": settings.max_depth,
         "seed": settings.seed,
     }
-    run_dir = paths.new_run("discover")
-    outputs = run_worker(
-        "discover_worker.py",
-        arguments,
-        run_dir,
-        environment,
-        settings,
-        on_stage,
-        reads=model.files,
-        cwd=Path.cwd(),
-        env=model.env,
-    )
-    shutil.rmtree(run_dir)
+    with run_directory("discover") as run_dir:
+        outputs = run_worker(
+            "discover_worker.py",
+            arguments,
+            run_dir,
+            environment,
+            settings,
+            on_stage,
+            reads=model.files,
+            cwd=Path.cwd(),
+            env=model.env,
+        )
     return [DiscoveredModel.from_json(entry) for entry in outputs["models"]]
 
 
@@ -81,22 +80,20 @@ def build(
     Raises:
         ModelError: the script fails, calls no model, or an exported file isn't ONNX.
     """
-    run_dir = paths.new_run("export")
-    arguments: dict[str, Any] = {
-        "output_dir": str(run_dir),
-        "script": str(model.path.absolute()),
-        "script_args": list(model.script_args),
-        "hash": model.hash,
-        "opset": settings.opset,
-        "seed": settings.seed,
-        "onnx": onnx,
-        "max_depth": settings.max_depth,
-    }
     given = given or {}
-    given_dir = paths.new_run("given")
-    arguments["given"] = {key: str(_written(one, given_dir / f"{key}.msgpack")) for key, one in given.items()}
-    reads = [*model.files, given_dir] if given else model.files
-    try:
+    with run_directory("export") as run_dir, run_directory("given") as given_dir:
+        written = {key: str(_written(one, given_dir / f"{key}.msgpack")) for key, one in given.items()}
+        arguments = {
+            "output_dir": str(run_dir),
+            "script": str(model.path.absolute()),
+            "script_args": list(model.script_args),
+            "hash": model.hash,
+            "opset": settings.opset,
+            "seed": settings.seed,
+            "onnx": onnx,
+            "max_depth": settings.max_depth,
+            "given": written,
+        }
         outputs = run_worker(
             "export_worker.py",
             arguments,
@@ -104,29 +101,32 @@ def build(
             environment,
             settings,
             on_stage,
-            reads=reads,
+            reads=[*model.files, given_dir] if given else model.files,
             cwd=Path.cwd(),
             env=model.env,
         )
-    finally:
-        shutil.rmtree(given_dir, ignore_errors=True)
-    dependencies = [Dependency.from_json(entry) for entry in outputs["dependencies"]]
-    script_sha256 = files.sha256(model.path)
-    builds = [
-        _stored(
-            entry,
-            run_dir / entry["folder"],
-            model,
-            script_sha256,
-            given.get(entry["hash"]),
-            alone=outputs["alone"],
-            missing_variables=tuple(outputs["missing_variables"]),
-            notes=tuple(outputs["notes"]),
-        )
-        for entry in outputs["models"]
-    ]
-    shutil.rmtree(run_dir)
+        dependencies = [Dependency.from_json(entry) for entry in outputs["dependencies"]]
+        script_sha256 = _as_run(model.path, dependencies)
+        builds = [
+            _stored(
+                entry,
+                run_dir / entry["folder"],
+                model,
+                script_sha256,
+                given.get(entry["hash"]),
+                alone=outputs["alone"],
+                missing_variables=tuple(outputs["missing_variables"]),
+                notes=tuple(outputs["notes"]),
+            )
+            for entry in outputs["models"]
+        ]
     return builds, dependencies
+
+
+def _as_run(script: Path, dependencies: Sequence[Dependency]) -> str:
+    """The hash of the script as the worker has read it: it may have been changed since."""
+    own = (one.sha256 for one in dependencies if one.path == str(script.absolute()))
+    return next(own, "") or files.sha256(script)
 
 
 def _written(given: Given, file: Path) -> Path:
@@ -189,8 +189,7 @@ def _stored(
         spreads=spreads,
         missing_variables=missing_variables,
     )
-    store(made, folder)
-    return made
+    return store(made, folder)
 
 
 def _calling(entry: Mapping[str, Any]) -> Calling:

@@ -5,7 +5,10 @@ Nothing is unpickled. numpy and onnx are imported by the functions that need the
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from isobench.builds.element_types import numpy_type
 from isobench.errors import UsageError
 from isobench.record import record
+from isobench.system import memory, reading
 
 if TYPE_CHECKING:
     from isobench.builds.element_types import Array
@@ -41,6 +45,8 @@ SAFETENSORS = {
     "F8_E8M0": "float8_e8m0fnu",
 }
 """The types of a safetensors file by its own names, and the protocol's names of them."""
+
+_SET = "test_data_set_"
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -77,9 +83,12 @@ class InputSet:
 
 def files_of(path: Path) -> list[Path]:
     """The files that are read for `path`: itself, or what a folder of test data contains."""
-    if not path.is_dir():
+    if not reading.is_folder(path):
         return [_chosen(path)[0]]
-    return sorted(file for file in path.rglob("*.pb") if re.fullmatch(r"(in|out)put_\d+", file.stem))
+    folders = [path, *_sets_below(path)]
+    return sorted(
+        file for folder in folders for kind in ("input", "output") for file in _numbered(folder, kind).values()
+    )
 
 
 def read(path: Path) -> list[InputSet]:
@@ -89,19 +98,22 @@ def read(path: Path) -> list[InputSet]:
         UsageError: it doesn't exist, or has an unknown format, or can't be read.
     """
     path, place = _chosen(path)
-    if not path.exists():
-        raise UsageError(f"--inputs {path}: no such file")
-    if path.is_dir():
-        return _folder(path)
     try:
-        sets = list(_read(path))
-        return sets if place is None else [sets[place]]
-    except IndexError:
-        raise UsageError(f"--inputs {path}[{place}]: the file has {len(sets)} sets of inputs") from None
+        if reading.is_folder(path):
+            return _folder(path)
+        sets = list(_read(path, _checked_size(path)))
+    except FileNotFoundError:
+        raise UsageError(f"--inputs {path}: no such file") from None
     except OSError as error:
         raise UsageError(f"--inputs {path}: can't be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-        raise UsageError(f"--inputs {path}: not a valid {path.suffix} file: {error}") from None
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - numpy, zipfile, zlib and json raise errors of many classes
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise UsageError(f"--inputs {path}: not a valid {path.suffix} file: {what}") from None
+    if place is not None and place >= len(sets):
+        raise UsageError(f"--inputs {path}[{place}]: the file has {len(sets)} sets of inputs")
+    return sets if place is None else [sets[place]]
 
 
 def paths_of_sets(path: Path) -> list[Path]:
@@ -114,25 +126,41 @@ def paths_of_sets(path: Path) -> list[Path]:
 
 def _chosen(path: Path) -> tuple[Path, int | None]:
     """The file and the place of the set in it that `x.json[1]` means; None: all that it has."""
-    match = re.fullmatch(r"(.+)\[(\d+)\]", path.name)
-    if match is None or path.exists():
+    match = re.fullmatch(r"(.+)\[([0-9]{1,9})\]", path.name)
+    if match is None or os.path.lexists(path):
         return path, None
     return path.with_name(match[1]), int(match[2])
 
 
-def _read(path: Path) -> Iterator[InputSet]:
+def _checked_size(path: Path) -> int:
+    """The bytes that the file may have.
+
+    Raises:
+        UsageError: it has more than there is memory.
+        OSError: it can't be read, or isn't a file.
+    """
+    most = memory.available_bytes() or reading.MOST_BYTES
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, "it must be a regular file")
+    if about.st_size > most:
+        raise UsageError(f"--inputs {path}: {about.st_size:,} bytes don't fit into memory: {most:,} are available")
+    return most
+
+
+def _read(path: Path, most: int) -> Iterator[InputSet]:
     if path.suffix == ".npz":
-        yield _npz(path)
+        yield _npz(path, most)
     elif path.suffix == ".npy":
         yield InputSet(source=path.name, single=_load(path))
     elif path.suffix == ".safetensors":
-        yield InputSet(source=path.name, named=_safetensors(path.read_bytes()))
+        yield InputSet(source=path.name, named=_safetensors(reading.read_bytes(path, most_bytes=most)))
     elif path.suffix == ".pb":
-        yield InputSet(source=path.name, single=Message(data=path.read_bytes()))
+        yield InputSet(source=path.name, single=Message(data=reading.read_bytes(path, most_bytes=most)))
     elif path.suffix in {".bin", ".raw"}:
-        yield InputSet(source=path.name, single=RawBytes(data=path.read_bytes()))
+        yield InputSet(source=path.name, single=RawBytes(data=reading.read_bytes(path, most_bytes=most)))
     elif path.suffix == ".json":
-        for number, feed in enumerate(_polygraphy(path)):
+        for number, feed in enumerate(_polygraphy(reading.read_bytes(path, most_bytes=most))):
             yield InputSet(source=f"{path.name}[{number}]", named=feed)
     else:
         raise UsageError(f"--inputs {path}: unknown format", hint=f"Give {FORMATS}; .bin files as NAME=FILE.bin.")
@@ -147,14 +175,13 @@ def decoded(message: Message, kind: str, source: str) -> Any:
         UsageError: it has another kind.
     """
     import onnx
-    from google.protobuf.message import DecodeError
 
     classes: dict[str, Any] = {"sequence_type": onnx.SequenceProto, "optional_type": onnx.OptionalProto}
     try:
         value = classes.get(kind, onnx.TensorProto)()
         value.ParseFromString(message.data)
         return _of_proto(value)
-    except (DecodeError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - onnx and protobuf raise errors of many classes
         what = kind.removesuffix("_type")
         raise UsageError(f"--inputs {source}: must hold a {what} as the model's input: {error}") from None
 
@@ -177,33 +204,41 @@ def _folder(path: Path) -> list[InputSet]:
     places = {kind: _numbered(path, kind) for kind in ("input", "output")}
     if places["input"] or places["output"]:
         inputs, outputs = (
-            {place: Message(data=file.read_bytes()) for place, file in places[kind].items()}
+            {place: Message(data=reading.read_bytes(file)) for place, file in places[kind].items()}
             for kind in ("input", "output")
         )
         return [InputSet(source=path.name, placed=inputs, expected=outputs)]
-    below = sorted(path.glob("test_data_set_*"), key=lambda folder: (len(folder.name), folder.name))
-    if not below:
+    below = _sets_below(path)
+    if not below or path.name.startswith(_SET):
         raise UsageError(f"--inputs {path}: a folder without input_0.pb", hint=f"Give {FORMATS}.")
     return [one for folder in below for one in _folder(folder)]
 
 
+def _sets_below(path: Path) -> list[Path]:
+    found = [folder for folder in path.glob(f"{_SET}*") if reading.is_folder(folder)]
+    return sorted(found, key=lambda folder: (len(folder.name), folder.name))
+
+
 def _numbered(path: Path, kind: str) -> dict[int, Path]:
-    found = ((re.fullmatch(rf"{kind}_(\d+)\.pb", file.name), file) for file in sorted(path.iterdir()))
+    found = ((re.fullmatch(rf"{kind}_([0-9]{{1,9}})\.pb", file.name), file) for file in sorted(path.iterdir()))
     return {int(match[1]): file for match, file in found if match}
 
 
-def _npz(path: Path) -> InputSet:
+def _npz(path: Path, most: int) -> InputSet:
     import zipfile
 
     import numpy as np
 
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except zipfile.BadZipFile as error:
-        raise ValueError(error) from None
+    with zipfile.ZipFile(path) as listed:
+        unpacked = sum(entry.file_size for entry in listed.infolist())
+    if unpacked > most:
+        raise UsageError(f"--inputs {path}: {unpacked:,} bytes don't fit into memory: {most:,} are available")
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{others[0]} is no array")
     # numpy's own names of arrays that were saved without any.
-    if arrays and all(re.fullmatch(r"arr_\d+", name) for name in arrays):
+    if arrays and all(re.fullmatch(r"arr_[0-9]{1,9}", name) for name in arrays):
         return InputSet(source=path.name, placed={int(name[4:]): array for name, array in arrays.items()})
     return InputSet(source=path.name, named=arrays)
 
@@ -238,13 +273,13 @@ def _safetensors(data: bytes) -> dict[str, Array]:
     return arrays
 
 
-def _polygraphy(path: Path) -> Sequence[Mapping[str, Array]]:
+def _polygraphy(content: bytes) -> Sequence[Mapping[str, Array]]:
     """The feeds of Polygraphy's --save-inputs: a list of objects, each array as the base64 of a .npy file."""
     import base64
     import io
     import json
 
-    feeds = json.loads(path.read_bytes())
+    feeds = json.loads(content)
     if not isinstance(feeds, list) or not all(isinstance(feed, dict) for feed in feeds) or not feeds:
         raise ValueError("it must be a list of objects, as polygraphy run --save-inputs writes it")
     found = []

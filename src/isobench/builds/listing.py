@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from isobench import paths
 from isobench.builds import build, cache, onnx_store
-from isobench.errors import UsageError
+from isobench.errors import ResultError, UsageError
 from isobench.record import record
+from isobench.system import leftovers
 from isobench.system.names import by_prefix
 from isobench.workers import protocol
 
@@ -37,14 +38,17 @@ class CachedBuild:
 
 def list_builds() -> list[CachedBuild]:
     """Every Build in the cache, the oldest first."""
-    folders = [file.parent for file in paths.builds().glob(f"*/{build.BUILD_FILE}")]
-    return sorted(map(_described, folders), key=lambda one: (one.made_s, one.id))
+    found = []
+    for file in paths.builds().glob(f"*/{build.BUILD_FILE}"):
+        with suppress(OSError):  # another process has just removed it
+            found.append(_described(file.parent))
+    return sorted(found, key=lambda one: (one.made_s, one.id))
 
 
 def total_bytes(found: Iterable[CachedBuild]) -> int:
     """The size of several Builds on disk, a file that they share counted once."""
     folders = {folder for one in found for folder in (one.folder, one.onnx_folder) if folder}
-    return sum(map(_size_bytes, folders))
+    return sum(map(leftovers.size_bytes, folders))
 
 
 def find_build(name: str) -> CachedBuild:
@@ -69,13 +73,10 @@ def remove_build(one: CachedBuild) -> None:
         UsageError: it can't be removed.
     """
     cache.forget(one.id)
-    leaving = one.folder.with_name(f"{one.id}.{os.urandom(4).hex()}.removed")
     try:
-        # Renamed first, so that nobody takes half of it for a build.
-        one.folder.rename(leaving)
-        shutil.rmtree(leaving)
-        if one.onnx_folder and not _is_used(one.onnx_folder) and not cache.builder():
-            shutil.rmtree(one.onnx_folder)
+        leftovers.discard(one.folder)
+        if one.onnx_folder and not is_used(one.onnx_folder) and not cache.builder():
+            leftovers.discard(one.onnx_folder)
     except OSError as error:
         raise UsageError(
             f"{one.folder} can't be removed: {error.strerror}",
@@ -90,29 +91,53 @@ def remove_unused() -> str:
     """
     if builder := cache.builder():
         return builder.in_words
-    for folder in onnx_store.folder().glob("*"):
-        if not _is_used(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in unused():
+        with suppress(OSError):
+            leftovers.discard(folder)
     return ""
+
+
+def description(one: CachedBuild) -> dict[str, Any]:
+    """What a Build's file says of it.
+
+    Raises:
+        ResultError: the file can't be read, or is corrupted.
+    """
+    file = one.folder / build.BUILD_FILE
+    try:
+        return protocol.read_json(file, build.SCHEMA)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ResultError(f"{file} can't be read: {why}", hint=f"isobench cache remove {one.id}") from None
+
+
+def unused() -> list[Path]:
+    """The folders of stored ONNX files that no Build uses; one that is being built may be about to."""
+    return [folder for folder in sorted(onnx_store.folder().glob("*")) if not is_used(folder)]
 
 
 def _described(folder: Path) -> CachedBuild:
     try:
         description = protocol.read_json(folder / build.BUILD_FILE, build.SCHEMA)
-    except ValueError:
+    except (OSError, ValueError):
         description = {}
     onnx_folder = _onnx_folder(folder, description)
     return CachedBuild(
         id=folder.name,
         folder=folder,
         onnx_folder=onnx_folder,
-        name=str(description.get("name", "?")),
-        class_name=str(description.get("class_name", "")),
-        hash=str(description.get("hash", "")),
+        name=_text(description, "name") or "?",
+        class_name=_text(description, "class_name"),
+        hash=_text(description, "hash"),
         has_onnx=bool(description.get("onnx")),
-        size_bytes=_size_bytes(folder) + (_size_bytes(onnx_folder) if onnx_folder else 0),
-        made_s=(folder / build.BUILD_FILE).stat().st_mtime,
+        size_bytes=leftovers.size_bytes(folder) + (leftovers.size_bytes(onnx_folder) if onnx_folder else 0),
+        made_s=(folder / build.BUILD_FILE).lstat().st_mtime,
     )
+
+
+def _text(description: Mapping[str, Any], name: str) -> str:
+    value = description.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _onnx_folder(folder: Path, description: Mapping[str, Any]) -> Path | None:
@@ -125,11 +150,7 @@ def _onnx_folder(folder: Path, description: Mapping[str, Any]) -> Path | None:
     return found if found.parent == onnx_store.folder() else None
 
 
-def _is_used(onnx_folder: Path) -> bool:
+def is_used(onnx_folder: Path) -> bool:
+    """Does a Build have its ONNX file in this folder?"""
     name = f"/{onnx_folder.name}/"
-    descriptions = paths.builds().glob(f"*/{build.BUILD_FILE}")
-    return any(name in file.read_text(encoding="utf-8", errors="replace") for file in descriptions)
-
-
-def _size_bytes(folder: Path) -> int:
-    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())
+    return any(cache.mentions(file, name) for file in paths.builds().glob(f"*/{build.BUILD_FILE}"))

@@ -19,15 +19,24 @@ RULES = 11
 """To be increased when the content of builds changes, so that builds of an older isobench aren't used."""
 
 
-def find(model: Model, *, onnx: bool, environment: Environment, settings: Settings) -> list[Build] | None:
+def find(
+    model: Model,
+    *,
+    onnx: bool,
+    environment: Environment,
+    settings: Settings,
+    on_note: Callable[[str], None] = lambda _: None,
+) -> list[Build] | None:
     """The builds of `model` in the cache that are still valid, or None.
 
+    `on_note` receives a sentence about one that is corrupted.
     `onnx` requires an ONNX file; a build that has one is also used where none is required. `environment` runs the
     script or, for an `.onnx` file, computes the expected outputs.
     """
     for with_onnx in (True,) if onnx else (True, False):
         for selector in dict.fromkeys(("", model.hash)):
-            builds = cache.look_up(_key(model, selector, with_onnx, environment, settings), model)
+            index_key = _key(model, selector, with_onnx, environment, settings)
+            builds = cache.look_up(index_key, model, on_note=on_note)
             chosen = [build for build in builds or () if build.hash.startswith(model.hash)]
             if chosen:
                 return chosen
@@ -41,6 +50,7 @@ def find_or_make(
     environment: Environment,
     settings: Settings,
     on_stage: Callable[[str], None],
+    on_note: Callable[[str], None] = lambda _: None,
     before: Callable[[], None] = lambda: None,
 ) -> list[Build]:
     """The builds of `model`: those in the cache, or else new ones.
@@ -52,7 +62,7 @@ def find_or_make(
         ModelError, WorkerError, UsageError: see `make`.
     """
     what: dict[str, Any] = {"onnx": onnx, "environment": environment, "settings": settings}
-    found = find(model, **what)
+    found = find(model, **what, on_note=on_note)
     if found is not None:
         return found
     before()

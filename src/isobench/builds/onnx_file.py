@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 CHECKER = "onnx.checker: "
 CHECK_TIMEOUT_S = 60
+CHECK_BYTES = 1 << 30
+MOST_BYTES = (1 << 31) - 1
+"""A larger file isn't a protocol buffer, and isn't read."""
 _NOTE_CHARACTERS = 300
 
 
@@ -92,14 +95,14 @@ def check_exported(path: Path) -> tuple[str, tuple[str, ...]]:
     return content_hash(path, external), notes(path)
 
 
-def content_hash(path: Path, external: Sequence[ExternalFile]) -> str:
+def content_hash(path: Path, external: Sequence[ExternalFile], sha256: Callable[[Path], str] = files.sha256) -> str:
     """The SHA-256 of a file with its external data, by name; without external data, the file's own SHA-256."""
-    own = files.sha256(path)
+    own = sha256(path)
     if not external:
         return own
     together = hashlib.sha256(bytes.fromhex(own))
     for other in external:
-        together.update(other.location.encode() + b"\0" + bytes.fromhex(files.sha256(other.path)))
+        together.update(other.location.encode() + b"\0" + bytes.fromhex(sha256(other.path)))
     return together.hexdigest()
 
 
@@ -142,9 +145,11 @@ def notes(path: Path) -> tuple[str, ...]:
             return str(error).encode() or b"the model isn't valid"
         return b""
 
-    found = forked.compute(checked, timeout_s=CHECK_TIMEOUT_S)
+    # The checker has the file twice, as bytes and as a message, and infers shapes.
+    memory_bytes = CHECK_BYTES + 4 * path.stat().st_size
+    found = forked.compute(checked, timeout_s=CHECK_TIMEOUT_S, memory_bytes=memory_bytes)
     if found is None:
-        return (f"{CHECKER}it crashed, or took longer than {CHECK_TIMEOUT_S} s",)
+        return (f"{CHECKER}it crashed, took longer than {CHECK_TIMEOUT_S} s or too much memory",)
     text = found.decode(errors="replace").replace(f"{path.parent}/", "")
     lines = [line.strip().removeprefix("==> Context: ") for line in text.splitlines()]
     return (f"{CHECKER}{'; '.join(filter(None, lines))[:_NOTE_CHARACTERS]}",) if found else ()
@@ -156,6 +161,8 @@ def _loaded(path: Path) -> onnx.ModelProto:
     from google.protobuf.message import DecodeError
 
     try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise _not_onnx(path, f"it is too large, {size:,} bytes of at most {MOST_BYTES:,}")
         model = onnx.load(path, load_external_data=False)
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror}") from None

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from isobench.builds import drawing, element_types, given_inputs, sizes
+from isobench.builds import drawing, element_types, given_inputs, input_memory, sizes
 from isobench.errors import UsageError
 from isobench.planning.models import InputValues, Model, TensorSpec
 from isobench.record import record
@@ -46,17 +46,20 @@ def prepare(model: Model, found: OnnxFile, seed: int) -> OnnxInputs:
 
     Raises:
         UsageError: a size isn't fixed, or values that were given don't fit.
-        ModelError: no values are valid.
+        ModelError: no values are valid, or they don't fit into memory.
     """
     given = given_inputs.of_onnx(model, found)
     shapes = {**model.shapes, **given.shapes}
     of_one = sizes.batches_of_one(found, shapes)
     specs = sizes.settle(found, model.dimensions, {**of_one, **shapes})
+    to_make = [spec for spec in specs if spec.name not in given.tensors]
+    input_memory.check(to_make)
     given = given_inputs.filled(model, specs, given, seed)
     tensors: list[protocol.Tensor] = []
     values: list[InputValues] = []
     parts = {part.name: part for whole in given.tensors.values() for part in whole}
     wanted = _to_draw(found, specs, given)
+    input_memory.check([spec for spec in wanted if spec.name not in parts])
     drawn = {one.tensor.name: one for one in drawing.draw(found.model, wanted, seed, parts)}
     for spec in specs:
         chosen = given.tensors.get(spec.name)

@@ -15,6 +15,7 @@ _GRAPH, _INPUT = 7, 11  # of ModelProto, of GraphProto
 _NAME, _TYPE, _TENSOR_TYPE, _SHAPE, _DIM, _DIM_PARAM = 1, 2, 1, 2, 1, 2
 _BYTES, _FIXED = 2, {1: 8, 5: 4}  # wire types: bytes after their length; numbers of 8 and 4 bytes
 _INPUT_BYTES = 1 << 20
+_MOST_FIELDS = 1 << 20
 
 
 class _Field(NamedTuple):
@@ -63,20 +64,23 @@ def input_names(path: Path) -> dict[str, tuple[str, ...]]:
 def _fields(stream: BinaryIO, end: int) -> Iterator[_Field]:
     """The fields between the stream's position and `end`; `length` is 0 for a number."""
     place = stream.tell()
-    while place < end:
+    for _ in range(_MOST_FIELDS):
+        if place >= end:
+            return
         stream.seek(place)
         key = _varint(stream)
         number, kind = key >> 3, key & 7
         length = 0
+        if not number or (kind and kind != _BYTES and kind not in _FIXED):
+            raise ValueError(f"no protocol buffer: field {number} of wire type {kind} at {place}")
         if kind == _BYTES:
             length = _varint(stream)
         elif kind == 0:
             _varint(stream)
-        elif kind not in _FIXED or not number:
-            raise ValueError(f"no protocol buffer: wire type {kind} at {place}")
         start = stream.tell() + _FIXED.get(kind, 0)
         yield _Field(number, start, length)
         place = start + length
+    raise ValueError(f"more than {_MOST_FIELDS:,} fields")
 
 
 def _varint(stream: BinaryIO) -> int:

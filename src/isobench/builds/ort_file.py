@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isobench import paths
 from isobench.builds import onnx_file
 from isobench.builds.onnx_file import OnnxFile
 from isobench.builds.sizes import Fixed
-from isobench.builds.workers import run_worker
+from isobench.builds.workers import run_directory, run_worker
 from isobench.environments import Environment
 from isobench.errors import ModelError
 from isobench.planning.models import Model
@@ -36,10 +34,9 @@ def read(model: Model, *, environment: Environment, settings: Settings, on_stage
     file = model.path.absolute()
     library = model.custom_op_library
     arguments = {"file": str(file), **({"custom_op_library": str(library)} if library else {})}
-    run_dir = paths.new_run("describe")
     reads = [file, *([library] if library else [])]
-    found = run_worker("describe_ort_worker.py", arguments, run_dir, environment, settings, on_stage, reads=reads)
-    shutil.rmtree(run_dir)
+    with run_directory("describe") as run_dir:
+        found = run_worker("describe_ort_worker.py", arguments, run_dir, environment, settings, on_stage, reads=reads)
     return of_signature(model, found["inputs"], found["outputs"])
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ROUNDS = 4
 INFERENCE_TIMEOUT_S = 60
+INFERENCE_BYTES = 1 << 30
+"""Memory for inference, and for each byte of the model, which has no weights, another thirty."""
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
 
 # Operators and those of their inputs whose values decide the shape of the output.
@@ -214,5 +216,9 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _computed(model: onnx.ModelProto, function: Callable[[onnx.ModelProto], onnx.ModelProto]) -> onnx.ModelProto:
     """What a function of onnx's C++ library makes of the model; the model itself where it fails, or crashes."""
-    data = forked.compute(lambda: function(model).SerializeToString(), timeout_s=INFERENCE_TIMEOUT_S)
+    data = forked.compute(
+        lambda: function(model).SerializeToString(),
+        timeout_s=INFERENCE_TIMEOUT_S,
+        memory_bytes=INFERENCE_BYTES + 30 * model.ByteSize(),
+    )
     return model if data is None else type(model).FromString(data)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,18 @@ from isobench.errors import ModelError, WorkerError
 from isobench.planning.settings import Settings
 from isobench.supervisor import worker_process
 from isobench.supervisor.request import Request
+from isobench.system import leftovers
 from isobench.workers import protocol
+
+
+@contextmanager
+def run_directory(name: str) -> Iterator[Path]:
+    """A path for a run directory, which isn't created; at the end it is removed, whatever happens."""
+    run_dir = paths.new_run(name)
+    try:
+        yield run_dir
+    finally:
+        leftovers.remove(run_dir)
 
 
 def run_worker(
@@ -35,8 +46,8 @@ def run_worker(
     `env` environment variables of the user's own.
 
     Raises:
-        ModelError: the worker refused the model; the run directory is removed.
-        WorkerError: it crashed, failed or took too long; the run directory stays, and the hint names its log.
+        ModelError: the worker refused the model.
+        WorkerError: it crashed, failed or took too long; its log stays, and the hint names it.
     """
     try:
         with worker_process.start(
@@ -48,15 +59,18 @@ def run_worker(
             writes=writes,
             cwd=cwd,
             own_variables=env,
+            resources=settings.build_resources,
         ) as process:
             request = Request(arguments=arguments, threads=settings.threads, seed=settings.seed)
-            process.go(request, timeout_s=settings.timeout_s)
+            process.go(request, timeout_s=settings.timeout_s, phase_timeouts_s=settings.phase_timeouts_s)
             return process.finish(on_stage).raw
     except WorkerError as error:
         if not error.refused:
-            error.hint = error.hint or f"Full log: {run_dir / protocol.LOG_FILE}"
+            kept = paths.new_run(Path(script).stem).with_suffix(".log")
+            with suppress(OSError):
+                (run_dir / protocol.LOG_FILE).rename(kept)
+                error.hint = error.hint or f"Full log: {kept}"
             raise
-        shutil.rmtree(run_dir)
         raise ModelError(
             error.message,
             hint=error.hint,

@@ -7,6 +7,7 @@ import time
 import click
 
 from isobench.errors import UsageError
+from isobench.escapes import one_line
 
 
 @click.group()
@@ -46,7 +47,8 @@ def list_(as_json: bool) -> None:
         return
     for one in found:
         what = "" if one.has_onnx else "  (without an ONNX file)"
-        click.echo(f"{one.id}  {_size(one.size_bytes):>10}  {_day(one.made_s)}  {one.name}::{one.hash}{what}")
+        name = one_line(f"{one.name}::{one.hash}")
+        click.echo(f"{one.id}  {_size(one.size_bytes):>10}  {_day(one.made_s)}  {name}{what}")
     total = _size(listing.total_bytes(found))
     click.echo(f"{len(found)} build{'' if len(found) == 1 else 's'}, {total}, in {paths.builds()}", err=True)
 
@@ -55,16 +57,18 @@ def list_(as_json: bool) -> None:
 @click.argument("name", metavar="ID")
 def show(name: str) -> None:
     """Print a build's description as JSON. ID is a build's id, or the beginning of one."""
-    from isobench.builds import build, listing
+    import json
 
-    click.echo((listing.find_build(name).folder / build.BUILD_FILE).read_text(encoding="utf-8"), nl=False)
+    from isobench.builds import listing
+
+    click.echo(json.dumps(listing.description(listing.find_build(name)), indent=1))
 
 
 @cache.command()
 @click.argument("names", nargs=-1, metavar="ID...")
 @click.option("--all", "everything", is_flag=True, help="Remove every build.")
 def remove(names: tuple[str, ...], everything: bool) -> None:
-    """Remove builds. Results stay; a measurement that is using one of them at this moment fails."""
+    """Remove builds. Results stay; a measurement that is about to use one of them builds it again."""
     from isobench.builds import listing
 
     if bool(names) == everything:
@@ -74,6 +78,46 @@ def remove(names: tuple[str, ...], everything: bool) -> None:
         click.echo(f"removed {one.folder}")
     if everything and (builder := listing.remove_unused()):
         click.echo(f"unused ONNX files stay, because {builder} is building", err=True)
+
+
+@cache.command()
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(0, 36500),
+    default=30.0,
+    show_default=True,
+    metavar="DAYS",
+    help="Remove builds that weren't used for so many days.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
+def gc(days: float, dry_run: bool) -> None:
+    """Remove what nobody needs: leftovers of killed processes, and builds that weren't used for long.
+
+    Leftovers are run directories and their logs, samples that couldn't be saved, unfinished environments and files.
+    Those of other hosts are removed when they are a week old. Results stay.
+    """
+    import math
+
+    from isobench.builds import garbage
+    from isobench.errors import IsobenchError
+
+    if math.isnan(days):
+        raise UsageError("--older-than must be a number of days, got nan")
+    number = total = failed = 0
+    for one in garbage.find(unused_s=days * 86400):
+        try:
+            if not dry_run:
+                one.remove()
+        except (OSError, IsobenchError) as error:
+            click.echo(f"{one.path} can't be removed: {getattr(error, 'strerror', None) or error}", err=True)
+            failed = 6
+            continue
+        click.echo(f"{'would remove' if dry_run else 'removed'} {one.path}  ({_size(one.size_bytes)}, {one.why})")
+        number, total = number + 1, total + one.size_bytes
+    click.echo(f"{number} {'to remove' if dry_run else 'removed'}, {_size(total)}", err=True)
+    if failed:
+        raise SystemExit(failed)
 
 
 def _size(size_bytes: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from isobench.cli.parameters import WAIT, environment_options, script_options, settings_options
+from isobench.cli.parameters import environment_options, script_options, settings_options, wait_options
 from isobench.cli.words import DEVICE
 from isobench.planning.settings import CALIBRATE_DEFAULTS
 
@@ -28,7 +28,7 @@ from isobench.planning.settings import CALIBRATE_DEFAULTS
     "--pairs", type=click.IntRange(3), metavar="N", default=8, show_default=True, help="Interleaved pairs of runs."
 )
 @settings_options(but=["iterations", "processes", "precision"], defaults=CALIBRATE_DEFAULTS)
-@WAIT
+@wait_options
 @environment_options
 @script_options
 def calibrate(
@@ -37,7 +37,7 @@ def calibrate(
     device: str,
     runs: int,
     pairs: int,
-    wait: bool,
+    wait: bool | float,
     script_args: tuple[str, ...],
     **settings: Any,
 ) -> None:

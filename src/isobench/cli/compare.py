@@ -10,16 +10,18 @@ import click
 
 from isobench.cli.parameters import (
     PERCENT,
-    WAIT,
     environment_options,
     given_inputs,
     input_options,
     script_options,
     settings_options,
+    wait_options,
 )
 from isobench.cli.words import DEVICE, MODEL_SUFFIXES, RT_ARGS, RUNTIMES, WordsCommand
 from isobench.console import Console
 from isobench.errors import ResultError, UsageError
+from isobench.escapes import printable
+from isobench.failures import SLOWER
 from isobench.planning.settings import COMPARE_DEFAULTS
 from isobench.record import record
 
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from isobench.results.row import Row
 
 HINT = "Give two models, or one model and two runtimes: -r ort -r torch-eager, or -r ort -r ort:spinning=false."
-TOO_SLOW = 8
-"""Exit code: the second is slower than --fail-if-slower allows."""
 
 
 @click.command(cls=WordsCommand)
@@ -39,7 +39,7 @@ TOO_SLOW = 8
 @DEVICE
 @RT_ARGS
 @settings_options(but=["iterations"], defaults=COMPARE_DEFAULTS)
-@WAIT
+@wait_options
 @environment_options
 @script_options
 @input_options
@@ -49,7 +49,7 @@ TOO_SLOW = 8
     "limit",
     type=PERCENT,
     metavar="PERCENT",
-    help=f"Exit with code {TOO_SLOW} if SECOND is slower by more than this.",
+    help=f"Exit with code {SLOWER} if SECOND is slower by more than this.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 def compare(
@@ -57,7 +57,7 @@ def compare(
     runtimes: tuple[str, ...],
     device: str,
     rt_args: tuple[str, ...],
-    wait: bool,
+    wait: bool | float,
     script_args: tuple[str, ...],
     anyway: bool,
     limit: float | None,
@@ -101,7 +101,7 @@ def compare(
         found = [_of_two(saved)]
     _show(found, as_json)
     too_slow = [one for one in found if limit is not None and one.verdict == "slower" and one.ratio.value > 1 + limit]
-    return TOO_SLOW if too_slow else 0
+    return SLOWER if too_slow else 0
 
 
 def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Comparison] | None:
@@ -119,6 +119,14 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
         f"{one.model}::{one.model_hash} on {one.label} is not measured in {what[1]}"
         for one in ([] if alone else compare.unmatched(*rows))
     ]
+    found = []
+    for one, other in pairs:
+        try:
+            found.append(compare.compare(sides[0].saved(one), sides[1].saved(other)))
+        except ResultError as error:
+            if alone:
+                raise
+            left_out.append(error.message)
     if left_out and whole and not anyway:
         raise ResultError(
             f"not all of {what[0]} can be compared",
@@ -126,10 +134,11 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
             hint="Measure what is missing, or add --anyway.",
         )
     for line in left_out:
-        click.echo(f"warning: {line}", err=True)
+        click.echo(printable(f"warning: {line}"), err=True)
     if not pairs:
         raise ResultError(f"{what[0]} and {what[1]} have no model and runtime in common")
-    found = [compare.compare(sides[0].saved(one), sides[1].saved(other)) for one, other in pairs]
+    if not found:
+        raise ResultError(f"no result of {what[0]} can be compared with one of {what[1]}")
     different = [line for one in found for line in one.differences]
     if different and not anyway:
         raise ResultError(
@@ -161,9 +170,10 @@ def _side(name: str, left_out: list[str]) -> _Side:
     from isobench.results.index import Index
     from isobench.results.wanted import Wanted
     from isobench.sweeps.folder import results_in
+    from isobench.system import reading
 
     place = Path(name)
-    if not place.is_dir() or (place / results.RESULT_FILE).exists():
+    if not reading.is_folder(place) or (place / results.RESULT_FILE).exists():
         found = results.folder_of(name)
         return _Side(root=found.parent, rows=[row.of(results.load(name), found.name)])
     root = results_in(place)
@@ -195,8 +205,8 @@ def _show(found: list[Comparison], as_json: bool) -> None:
         click.echo(json.dumps([asdict(one) for one in found], indent=1))
         return
     for one in found:
-        click.echo(one.sentence)
+        click.echo(printable(one.sentence))
         how = "interleaved, block by block" if one.paired else "measured at different times"
-        click.echo(f"  {how}; differences below {one.floor:.1%} are within the noise floor")
+        click.echo(printable(f"  {how}; differences below {one.floor:.1%} are within the noise floor"))
         for line in one.differences:
-            click.echo(f"  also different: {line}")
+            click.echo(printable(f"  also different: {line}"))

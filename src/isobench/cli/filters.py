@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from isobench.cli.folders import RESULTS
-from isobench.console import printable
+from isobench.escapes import printable
 from isobench.results import wanted
 from isobench.results.row import UNREADABLE, Row
 
@@ -71,8 +71,7 @@ class Warnings:
         if self.count <= MOST_WARNINGS:
             click.echo(printable(f"warning: {message}"), err=True)
 
-    def end(self) -> None:
-        """Say how many warnings were left out."""
+    def end(self, command: str = "isobench list --status unreadable") -> None:
+        """Say how many warnings were left out, and which command lists all."""
         if self.count > MOST_WARNINGS:
-            more = self.count - MOST_WARNINGS
-            click.echo(f"warning: {more:,} more results can't be read: isobench list --status unreadable", err=True)
+            click.echo(f"warning: {self.count - MOST_WARNINGS:,} more results can't be read: {command}", err=True)

@@ -17,8 +17,9 @@ class _Results(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from isobench.errors import UsageError
         from isobench.sweeps.folder import SweepFolder, results_in
+        from isobench.system import reading
 
-        if not Path(value).exists():
+        if not reading.exists(value):
             try:
                 return SweepFolder.find(value).results
             except UsageError as error:

@@ -8,8 +8,8 @@ from typing import NoReturn
 
 import click
 
-from isobench.errors import DISK_ERRORS, IsobenchError
-from isobench.failures import FailureKind, exit_code
+from isobench import interrupts, streams
+from isobench.errors import IsobenchError, ResultError, unexpected
 from isobench.version import VERSION
 
 COMMANDS = {
@@ -68,33 +68,53 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    try:
-        sys.exit(cli(prog_name="isobench", standalone_mode=False) or 0)
-    except IsobenchError as error:
+    code = _code()
+    unwritten = streams.problem()
+    if unwritten is not None:
+        error = ResultError(
+            f"the output can't be written: {unwritten.strerror}",
+            hint="Free some disk space, or write it to another place. What was measured is saved: isobench list",
+        )
         print_error(error)
-        sys.exit(error.exit_code)
+        code = code or error.exit_code
+    sys.exit(code)
+
+
+def _code() -> int:
+    """Run a command; its exit code. An error is printed."""
+    try:
+        return cli(prog_name="isobench", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted; the results so far are saved", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # `isobench list | head`
-        sys.stderr.close()
-        sys.exit(0)
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        where = error.filename2 or error.filename  # of a copy, the target
-        what = f"{where} can't be used: {error.strerror}" if where else error.strerror or str(error)
-        hint = "Free some disk space, or set ISOBENCH_HOME to a folder that you can write to."
-        print_error(IsobenchError(what, hint=hint))
-        sys.exit(exit_code(FailureKind.INTERNAL))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _interrupted()
+    except click.Abort as abort:  # click makes it of KeyboardInterrupt, and of EOFError, which is an error like others
+        cause = abort.__cause__
+        return _failed(cause) if isinstance(cause, EOFError) else _interrupted()
+    except Exception as error:  # noqa: BLE001 - whatever it is, users get a message
+        # A library may have made an exception of its own of KeyboardInterrupt, as numpy does while it is imported.
+        return _interrupted() if interrupts.received() else _failed(error)
+
+
+def _interrupted() -> int:
+    name = interrupts.received()
+    by = f" by {name}" if name not in {"", "SIGINT"} else ""
+    click.echo(f"\ninterrupted{by}; the results so far are saved", err=True)
+    return interrupts.exit_code()
+
+
+def _failed(error: Exception) -> int:
+    """Print an error; its exit code."""
+    found = unexpected(error, "the command")
+    found.details = "" if isinstance(error, OSError) else found.details
+    print_error(found)
+    return found.exit_code
 
 
 def print_error(error: IsobenchError) -> None:
     """Print an error: what failed, the evidence, the next step."""
-    from isobench.console import printable
+    from isobench.escapes import printable
 
     click.echo(printable(f"error: {error.message}"), err=True)
     for line in error.details.splitlines():

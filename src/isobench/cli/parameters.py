@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
 
-from isobench.planning import settings
+from isobench.planning import setting_values, settings
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -156,13 +157,15 @@ class _Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-PERCENT = _Parsed("PERCENT", settings.percent)
+PERCENT = _Parsed("PERCENT", setting_values.percent)
 _TYPES: dict[settings.Kind, click.ParamType[Any]] = {
     "integer": click.INT,
     "seconds": click.FLOAT,
     "percent": PERCENT,
     "switch": click.BOOL,
-    "list": _Parsed("LIST", settings.number_list),
+    "list": _Parsed("LIST", setting_values.number_list),
+    "timeout": _Parsed("TIMEOUT", setting_values.timeout),
+    "bytes": _Parsed("SIZE", setting_values.size),
 }
 
 
@@ -198,6 +201,29 @@ def _settings_option(option: settings.Option, default: Any) -> Callable[[_Comman
     return click.option(option.flag, option.name, type=kind, default=given, metavar=metavar, help=text)
 
 
-WAIT = click.option(
-    "--wait/--no-wait", default=True, help="Wait for a device that is in use, or exit.  [default: wait]"
-)
+def wait_options(command: Callable[..., object]) -> Callable[..., object]:
+    """How long to wait for a device that is in use: the command gets `wait`, as `api.plan` takes it."""
+    waiting = click.option(
+        "--wait",
+        type=_Parsed("SECONDS", _seconds_to_wait),
+        default=True,
+        metavar="SECONDS",
+        help="Wait for a device that is in use at most this long, then exit with code 9.  [default: until it is free]",
+    )
+    not_waiting = click.option("--no-wait", is_flag=True, help="Don't wait for it.")
+
+    @wraps(command)
+    def with_one_value(*arguments: Any, wait: bool | float, no_wait: bool, **options: Any) -> object:
+        return command(*arguments, wait=False if no_wait else wait, **options)
+
+    return waiting(not_waiting(with_one_value))
+
+
+def _seconds_to_wait(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= settings.MOST:
+        raise ValueError(f"must be a number of seconds, got {text!r}")
+    return seconds

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from isobench import streams
 from isobench.cli.filters import Warnings, filters
 from isobench.cli.folders import RESULTS
 from isobench.errors import UsageError
+from isobench.failures import Ending
 
 if TYPE_CHECKING:
     from isobench.reports.column import Line
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 @filters
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=2**31),
     default=0,
     metavar="N",
     help="The newest N of each folder.  [default: all]",
@@ -53,6 +56,8 @@ def report(folders: tuple[Path, ...], wanted: Wanted, limit: int, output: Path |
         nonlocal count
         count += 1
         warnings.of(line.brief)
+        if output is None and streams.unread():
+            raise click.exceptions.Exit
 
     with csv_report.Source(folders or [paths.results()], wanted, limit=limit, progress=console.stage) as source:
         console.clear()
@@ -60,11 +65,14 @@ def report(folders: tuple[Path, ...], wanted: Wanted, limit: int, output: Path |
             csv_report.write(source, sys.stdout, written)
         else:
             try:
-                with output.open("w", encoding="utf-8", newline="") as stream:
+                with output.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
                     csv_report.write(source, stream, written)
             except OSError as error:
+                full = error.errno in {errno.EDQUOT, errno.ENOSPC}
                 raise UsageError(
-                    f"{output} can't be written: {error.strerror}", hint="Choose another file: --output FILE"
+                    f"{output} can't be written: {error.strerror}",
+                    kind=Ending.DISK_FULL if full else Ending.USAGE,
+                    hint="Choose another file: --output FILE",
                 ) from None
     warnings.end()
     if output is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from isobench import streams
 from isobench.cli.filters import FROM, Warnings, filters
 from isobench.results.row import UNREADABLE, Row
 
@@ -22,7 +23,7 @@ PAGE = 50
 @filters
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=2**31),
     default=PAGE,
     show_default=True,
     metavar="N",
@@ -71,6 +72,8 @@ def _print_json(root: Path, page: Iterable[Row], warnings: Warnings) -> None:
             continue
         text = json.dumps(result.to_json(), indent=1).replace("\n", "\n ")
         click.echo(f"{separator}\n {text}", nl=False)
+        if streams.unread():
+            return
         separator = ","
     click.echo("[]" if separator == "[" else "\n]")
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from isobench.cli.parameters import (
-    WAIT,
     environment_options,
     given_inputs,
     input_options,
     script_options,
     settings_options,
+    wait_options,
 )
 from isobench.cli.words import DEVICE, RT_ARGS, RUNTIMES, WordsCommand
 from isobench.planning.retry import Retry
 
 if TYPE_CHECKING:
+    from isobench.console import Console
     from isobench.results import SavedResult
-
-WRONG_OUTPUTS = 7
-"""Exit code: everything was measured, but some outputs are wrong."""
 
 
 @click.command(cls=WordsCommand)
@@ -34,7 +31,7 @@ WRONG_OUTPUTS = 7
 @RT_ARGS
 @settings_options()
 @click.option("--interleave", "interleaved", is_flag=True, help="Measure all cases block by block, in random order.")
-@WAIT
+@wait_options
 @environment_options
 @script_options
 @input_options
@@ -54,7 +51,7 @@ def run(
     device: str,
     rt_args: tuple[str, ...],
     interleaved: bool,
-    wait: bool,
+    wait: bool | float,
     script_args: tuple[str, ...],
     labels: tuple[str, ...],
     output: Path | None,
@@ -88,36 +85,52 @@ def run(
         **settings,
     )
     console = Console()
-    saved = list(api.measure(plan, console, resume=resume, retry=retry))
-    console.clear()
-    return show(saved, as_json=as_json)
+    return finish(api.measure(plan, console, resume=resume, retry=retry), console, as_json=as_json)
 
 
-def show(saved: Sequence[SavedResult], *, as_json: bool) -> int:
-    """Print the results, and return the exit code."""
+def finish(measuring: Iterable[SavedResult], console: Console, *, as_json: bool) -> int:
+    """Measure, print the results, and return the exit code. If something ends it early, what is done is printed."""
+    saved: list[SavedResult] = []
+    try:
+        for one in measuring:
+            saved.append(one)  # noqa: PERF402 - those before an exception are needed
+    finally:
+        console.clear()
+        if saved:
+            _show(saved, as_json=as_json)
+    return _exit_code(saved)
+
+
+def _show(saved: Sequence[SavedResult], *, as_json: bool) -> None:
+    from isobench.escapes import printable
+
     if as_json:
         import json
 
-        click.echo(json.dumps([one.result.to_json() for one in saved], indent=1))
-    else:
-        from isobench.reports import table
+        click.echo(json.dumps([_json(one) for one in saved], indent=1))
+        return
+    from isobench.reports import table
 
-        click.echo(table.run_table([one.result for one in saved]))
-        click.echo(f"\nresults in {saved[0].folder.parent}")
-        for one in saved:
-            click.echo(f"  {one.folder.name}")
-        sys.stdout.flush()
-    return _exit_code([one.result for one in saved])
+    click.echo(table.run_table([one.result for one in saved]))
+    folders = [one.folder for one in saved if one.folder is not None]
+    if folders:
+        click.echo(printable(f"\nresults in {folders[0].parent}"))
+    for folder in folders:
+        click.echo(printable(f"  {folder.name}"))
+    for problem in dict.fromkeys(one.problem for one in saved if one.folder is None):
+        click.echo(printable(f"\nnot saved: {problem}"))
 
 
-def _exit_code(results: list[object]) -> int:
-    from isobench.results import Failed, Result
+def _json(one: SavedResult) -> dict[str, Any]:
+    """The Result; of one that couldn't be saved, the reason, too."""
+    return one.result.to_json() | ({"not_saved": one.problem} if one.folder is None else {})
 
-    code = 0
-    for result in results:
-        assert isinstance(result, Result)
-        if isinstance(result.outcome, Failed):
-            return result.outcome.exit_code
-        if not result.outcome.correctness.ok:
-            code = WRONG_OUTPUTS
-    return code
+
+def _exit_code(saved: Sequence[SavedResult]) -> int:
+    """Of the first Case that failed; else of the first whose outputs are wrong, or that can't be saved."""
+    from isobench.failures import Ending, exit_code
+    from isobench.results import Failed
+
+    in_order = sorted((one.result for one in saved), key=lambda result: not isinstance(result.outcome, Failed))
+    unsaved = exit_code(Ending.RESULT) if any(one.folder is None for one in saved) else 0
+    return next((code for result in in_order if (code := exit_code(result.ending))), unsaved)

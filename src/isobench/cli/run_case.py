@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from isobench.escapes import printable
+
 
 @click.command(hidden=True)
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -18,6 +20,7 @@ def run_case(folder: Path, key: str, attempt: int, settled: int, plan: str, prep
     """Measure the task KEY of the sweep in FOLDER. Exit code 0: its Results are saved, failed ones, too."""
     from isobench.console import Console
     from isobench.executors.slurm import node
+    from isobench.failures import Ending, exit_code
 
     console = Console()
     if prepare:
@@ -25,6 +28,8 @@ def run_case(folder: Path, key: str, attempt: int, settled: int, plan: str, prep
         return 0
     if not key:
         raise click.UsageError("Missing argument 'KEY'.")
+    unsaved = 0
     for saved in node.measure(folder.absolute(), key, attempt=attempt, settled=settled, plan=plan, progress=console):
-        click.echo(saved.folder.name)
-    return 0
+        unsaved += saved.folder is None
+        click.echo(printable(saved.name))
+    return exit_code(Ending.RESULT) if unsaved else 0

@@ -87,33 +87,31 @@ def sequence(
     Each tool works on the result of the one before it. An invalid order is refused before anything runs.
     """  # noqa: D301 - click keeps the lines after \b
     from isobench import api
-    from isobench.cli.run import show
+    from isobench.cli.run import finish
     from isobench.console import Console
     from isobench.tools import registry
+    from isobench.tools.benchmark import Benchmark
     from isobench.tools.sequence import parse
 
     console = Console()
     tools = parse(words, registry.tools(), registry.sequences())
     given = given_inputs(settings)
-    saved = list(
-        api.sequence(
-            models,
-            tools,
-            script_args=script_args,
-            labels=labels,
-            results=output.absolute() if output else None,
-            progress=console,
-            **given,
-            **settings,
-        )
+    measuring = api.sequence(
+        models,
+        tools,
+        script_args=script_args,
+        labels=labels,
+        results=output.absolute() if output else None,
+        progress=console,
+        **given,
+        **settings,
     )
-    console.clear()
-    if not saved:
+    code = finish(measuring, console, as_json=as_json)
+    if not any(isinstance(tool, Benchmark) for tool in tools):
         click.echo(
             f"done: {', '.join(tool.name for tool in tools)}; no benchmark tool, so nothing was measured", err=True
         )
-        return 0
-    return show(saved, as_json=as_json)
+    return code
 
 
 def _first_line(tool: type) -> str:

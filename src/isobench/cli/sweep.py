@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isobench.cli import sweep_watch
-from isobench.cli.parameters import environment_options
+from isobench.cli.parameters import environment_options, wait_options
 from isobench.cli.sweep_run import carry_out
 from isobench.errors import UsageError
 
@@ -113,7 +113,7 @@ _EXECUTOR_OPTION = click.option(
     metavar="N",
     help="Try a case that often whose node or process is lost.  [default: the suite's, or 2]",
 )
-@click.option("--wait/--no-wait", default=True, help="Wait for a device that is in use, or fail.  [default: wait]")
+@wait_options
 @click.option("--json", "as_json", is_flag=True, help="Print the cases or, at the end, the outcome as JSON.")
 @click.option("--print-schema", is_flag=True, help="Print the JSON Schema of suite files, for editors, and stop.")
 @environment_options
@@ -126,7 +126,7 @@ def start(
     slurm_options: dict[str, Any],
     executor_options: dict[str, Any],
     attempts: int | None,
-    wait: bool,
+    wait: bool | float,
     as_json: bool,
     print_schema: bool,
 ) -> int:
@@ -232,12 +232,13 @@ def attach(name: str | None) -> int:
 
 
 def _planned(
-    suite: Path, name: str, executor: str | None, options: dict[str, Any], attempts: int | None, *, wait: bool
+    suite: Path, name: str, executor: str | None, options: dict[str, Any], attempts: int | None, *, wait: bool | float
 ) -> Sweep:
     from isobench.planning import suite_file
     from isobench.preflight import sweep as preflight
+    from isobench.system import reading
 
-    if suite.suffix != ".toml" and not suite.exists():
+    if suite.suffix != ".toml" and not reading.exists(suite):
         from isobench.system.names import did_you_mean
 
         close = did_you_mean(str(suite), sweep.commands)
@@ -250,15 +251,18 @@ def _planned(
         attempts=attempts,
         note=lambda text: click.echo(f"note: {text}", err=True),
     )
-    return planned if wait else _without_waiting(planned)
+    return planned if wait is True else _waiting(planned, wait)
 
 
-def _without_waiting(planned: Sweep) -> Sweep:
+def _waiting(planned: Sweep, wait: bool | float) -> Sweep:
+    """The sweep with another time to wait for devices."""
     from dataclasses import replace
 
+    from isobench.planning.plan import seconds_to_wait
     from isobench.sweeps.task import keyed
 
-    tasks = (keyed(replace(task, plan=replace(task.plan, wait=False))) for task in planned.tasks)
+    wait_s = seconds_to_wait(wait)
+    tasks = (keyed(replace(task, plan=replace(task.plan, wait_s=wait_s))) for task in planned.tasks)
     return replace(planned, tasks=tuple(tasks))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from isobench import interrupts
 from isobench.cli import sweep_watch
-from isobench.cli.run import WRONG_OUTPUTS
-from isobench.errors import LockHeldError
+from isobench.cli.filters import Warnings
+from isobench.errors import LockHeldError, ResultError
+from isobench.failures import Ending, exit_code
 
 if TYPE_CHECKING:
     from isobench.planning.retry import Retry
@@ -19,8 +22,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 """Of so many results, the summary has a table."""
 UNFINISHED = 1
-INTERRUPTED = 130
-"""Exit codes: not every case has a result; Ctrl-C."""
+"""Exit code: not every case has a result."""
 
 
 def carry_out(
@@ -39,9 +41,12 @@ def carry_out(
 
     chosen = Retry(retry)
     progress = SweepProgress(Console(), _Counting(folder, chosen))
+    unsaved = 0
     try:
         for saved in carrying.run(folder, progress, retry=chosen, options=options):
-            progress.ended(row.of(saved.result, saved.folder.name))
+            unsaved += saved.folder is None
+            with suppress(Exception):  # progress ends nothing
+                progress.ended(row.of(saved.result, saved.name))
     except LockHeldError as error:
         progress.clear()
         name = finding.reference(folder)
@@ -50,9 +55,10 @@ def carry_out(
     except KeyboardInterrupt:
         progress.clear()
         _interrupted(folder)
-        return INTERRUPTED
+        return interrupts.exit_code()
     progress.clear()
-    return _outcome(folder, as_json=as_json)
+    code = _outcome(folder, as_json=as_json)
+    return exit_code(Ending.RESULT) if unsaved and code in {0, UNFINISHED} else code
 
 
 class _Counting:
@@ -78,7 +84,6 @@ class _Counting:
 def _outcome(folder: SweepFolder, *, as_json: bool) -> int:
     """Print the summary; the exit code is that of the first failure."""
     from isobench import results
-    from isobench.failures import FailureKind, exit_code
     from isobench.reports import sweeps
     from isobench.sweeps import finding
 
@@ -89,7 +94,13 @@ def _outcome(folder: SweepFolder, *, as_json: bool) -> int:
         click.echo(json.dumps(sweeps.status_json(folder, found), indent=1))
     else:
         shown = found.measured if len(found.measured) <= MOST_ROWS else ()
-        loaded = [results.load(one.name, root=folder.results) for one in shown]
+        loaded, warnings = [], Warnings()
+        for one in shown:
+            try:
+                loaded.append(results.load(str(folder.results / one.name / results.RESULT_FILE)))
+            except ResultError as error:
+                warnings.add(error.message)
+        warnings.end()
         click.echo(sweeps.summary(found, loaded))
         click.echo(f"\nresults in {folder.results}")
         name = finding.reference(folder)
@@ -102,10 +113,10 @@ def _outcome(folder: SweepFolder, *, as_json: bool) -> int:
             ]
         )
     if found.failed:
-        return exit_code(FailureKind(str(found.failed[0].kind)))
+        return exit_code(Ending(str(found.failed[0].kind)))
     if found.left:
         return UNFINISHED
-    return WRONG_OUTPUTS if found.verdicts.get("wrong") else 0
+    return exit_code(Ending.WRONG_OUTPUTS) if found.verdicts.get("wrong") else 0
 
 
 def _interrupted(folder: SweepFolder) -> None:

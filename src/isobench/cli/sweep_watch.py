@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from isobench.cli.filters import Warnings
 from isobench.errors import UsageError
+from isobench.escapes import printable
 from isobench.reports.format import aligned, plural
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def chosen(name: str | None) -> SweepFolder:
     if name:
         return SweepFolder.find(name)
     folder = finding.newest()
-    click.echo(f"the newest sweep: {folder.path.name}", err=True)
+    click.echo(printable(f"the newest sweep: {folder.path.name}"), err=True)
     return folder
 
 
@@ -62,12 +64,16 @@ def status(name: str | None, as_json: bool) -> None:
 
     folder = chosen(name)
     found = read(folder)
+    warnings = Warnings()
+    for row in found.unreadable:
+        warnings.of(row)
+    warnings.end(f"isobench list --from {reference(folder)} --status unreadable")
     if as_json:
         import json
 
         click.echo(json.dumps(sweeps.status_json(folder, found), indent=1))
         return
-    click.echo(sweeps.status_text(folder, found))
+    click.echo(printable(sweeps.status_text(folder, found)))
     show_commands(next_steps(folder, found))
 
 
@@ -94,9 +100,9 @@ def cancel(name: str | None) -> None:
         folder.journal.write(What.CANCELLED)
     nothing = "nothing was at work" if executor.detaches else "stopped between two cases"
     what = f"cancelled, {plural(stopped, 'case')} stopped" if stopped else nothing
-    click.echo(f"{what}: {done(found)}")
+    click.echo(printable(f"{what}: {done(found)}"))
     if found.left:
-        click.echo(to_resume(folder))
+        click.echo(printable(to_resume(folder)))
 
 
 def next_steps(folder: SweepFolder, found: Status) -> list[tuple[str, str]]:

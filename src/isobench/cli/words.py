@@ -8,21 +8,16 @@ from typing import Any
 
 import click
 
+from isobench.system import reading
+
 MODEL_SUFFIXES = (".py", ".onnx", ".ort", ".txt")
 
 
 def is_model(word: str) -> bool:
     """Whether it is a model rather than an argument: by its suffix, as a glob, or because the file or folder exists."""
-    if _exists(word) or Path(word.partition("::")[0]).suffix in MODEL_SUFFIXES:
+    if reading.exists(word) or Path(word.partition("::")[0]).suffix in MODEL_SUFFIXES:
         return True
     return "::" not in word and any(character in word for character in "*?[")
-
-
-def _exists(word: str) -> bool:
-    try:
-        return Path(word).exists()
-    except (OSError, ValueError):  # too long for a name
-        return False
 
 
 class Words(click.Option):

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from isobench.environments.specs import Spec, names, spec
 from isobench.environments.store import Environment, find, in_folder
+from isobench.system import reading
 
 __all__ = [
     "Environment",
@@ -42,6 +43,7 @@ __all__ = [
     "names",
     "remove",
     "spec",
+    "unfinished",
     "verify",
 ]
 
@@ -86,6 +88,13 @@ def remove(name: str | Environment, *, progress: Progress = lambda _line: None) 
     return provision.remove(name, progress=progress)
 
 
+def unfinished() -> list[Path]:
+    """The folders of environments that aren't ready. See `isobench.environments.provision.unfinished`."""
+    from isobench.environments import provision
+
+    return provision.unfinished()
+
+
 def lock(
     spec: Spec,
     *,
@@ -113,7 +122,7 @@ def for_script(script: Path, base: str = "torch", *, progress: Progress) -> Spec
 
 def _read(script: Path) -> bytes:
     try:
-        return script.read_bytes()
+        return reading.read_bytes(script)
     except OSError as error:
         from isobench.errors import ModelError
 

@@ -140,7 +140,7 @@ def adopt(spec: Spec, prefix_or_python: Path, *, progress: Callable[[str], None]
 
 
 def _interpreter(prefix_or_python: Path) -> Path:
-    place = prefix_or_python.expanduser().absolute()
+    place = paths.expanded(prefix_or_python).absolute()
     python = place / "bin" / "python" if place.is_dir() else place
     if not python.is_file():
         raise UsageError(

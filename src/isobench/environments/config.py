@@ -26,10 +26,10 @@ def value(key: str, variable: str) -> tuple[str, str]:
     found = ("", "")
     for file in files():
         if file.is_file():
-            import tomllib
+            from isobench.system import reading
 
             try:
-                found_here = tomllib.loads(file.read_text(encoding="utf-8")).get(key, "")
+                found_here = reading.read_toml(file).get(key, "")
             except (OSError, ValueError) as error:
                 raise UsageError(f"{file} can't be read: {error}", hint="Fix or delete it.") from None
             found = (str(found_here), str(file)) if found_here else found

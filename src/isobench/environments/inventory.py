@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from isobench.environments.specs import normalised
 from isobench.record import record
-from isobench.system import files
+from isobench.system import files, reading
 
 if TYPE_CHECKING:
     from isobench.environments.manifest import Interpreter
@@ -36,7 +36,7 @@ class Package:
     def record(self) -> bytes:
         """Its RECORD, b"" if it has none."""
         try:
-            return (self.dist_info / "RECORD").read_bytes()
+            return reading.read_bytes(self.dist_info / "RECORD")
         except FileNotFoundError:
             return b""
 
@@ -194,7 +194,7 @@ def interpreter(python: Path) -> Interpreter | None:
 def pyvenv_settings(prefix: Path) -> dict[str, str]:
     """The settings in `pyvenv.cfg`; {} if it is missing."""
     try:
-        lines = (prefix / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = reading.read_text(prefix / "pyvenv.cfg", errors="replace").splitlines()
     except OSError:
         return {}
     return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from isobench.environments.specs import NO_PACKAGES, Spec, normalised
+from isobench.environments.specs import NO_PACKAGES, Spec, normalised, text_of
 from isobench.environments.uv import requirements_lock
 from isobench.errors import ProvisionError, UsageError
 from isobench.system.files import write_atomically
@@ -72,7 +72,7 @@ def _lock_python(
 
 
 def _lock_nothing(spec: Spec, check: bool) -> list[str]:
-    if spec.lock_file.exists() and spec.lock_file.read_text(encoding="utf-8") == NO_PACKAGES:
+    if spec.lock_file.exists() and text_of(spec.lock_file) == NO_PACKAGES:
         return []
     if not check:
         try:
@@ -89,5 +89,5 @@ def _locked_by_conda(spec: Spec) -> set[str]:
     """The names in `conda-lock.yml`, whose lines are as conda-lock writes them."""
     if not spec.conda_lock_file.exists():
         return set()
-    lines = spec.conda_lock_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = text_of(spec.conda_lock_file).splitlines()
     return {line.removeprefix("- name: ").strip(" '\"") for line in lines if line.startswith("- name: ")}

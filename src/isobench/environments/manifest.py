@@ -150,9 +150,9 @@ def read(file: Path) -> Manifest:
         ManifestError: its content is wrong.
         ValueError: it isn't JSON.
     """
-    import json
+    from isobench.system import reading
 
-    return from_json(json.loads(file.read_bytes()))
+    return from_json(reading.read_json(file))
 
 
 def write(file: Path, manifest: Manifest) -> None:

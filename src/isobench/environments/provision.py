@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from isobench import paths
-from isobench.environments import inventory, manifest, providers, store, verification
+from isobench.environments import inventory, manifest, providers, quiet, store, verification
 from isobench.environments.conda import meta
 from isobench.environments.install_context import InstallContext
 from isobench.environments.specs import Spec, names, unknown
 from isobench.environments.store import Environment
 from isobench.errors import ProvisionError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.system.locks import FileLock
 
 _SMOKE_TIMEOUT_S = 600
@@ -55,7 +55,7 @@ def create(spec: Spec, *, progress: Callable[[str], None]) -> Environment:
 def lock_of(folder: Path, name: str, *, on_wait: Callable[[str], None]) -> FileLock:
     """The lock on the folder of an environment, or of all environments that share it."""
     file = beside(folder, ".lock")
-    return FileLock(file, what=f"the environment {name}", on_wait=on_wait, failure=FailureKind.ENVIRONMENT)
+    return FileLock(file, what=f"the environment {name}", on_wait=on_wait, failure=Ending.ENVIRONMENT)
 
 
 def _make(spec: Spec, environment: Environment, context: InstallContext) -> None:
@@ -97,7 +97,7 @@ def smoke(spec: Spec, environment: Environment, context: InstallContext, activat
         ProvisionError: it fails; the details are what it printed.
     """
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    env |= store.activated(activation, env.get("PATH", ""))
+    env |= quiet.variables() | store.activated(activation, env.get("PATH", ""))
     test: list[str | Path] = [spec.smoke_file] if spec.smoke_file.exists() else ["-c", "pass"]
     start = context.log_file.stat().st_size if context.log_file.exists() else 0
     try:
@@ -151,12 +151,21 @@ def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[
 
 def folders_of(name: str) -> list[Path]:
     """The folders of the environments of a name, or the one folder of that name; of some only a log may be left."""
-    there = {
-        entry.with_suffix("") if entry.suffix in {".log", ".tmp"} else entry
-        for entry in paths.environments().glob("*-*-*")
-        if entry.is_dir() or entry.suffix == ".log"
-    }
+    there = {folder for entry in paths.environments().glob("*-*-*") for folder in [_folder_of(entry)] if folder}
     return sorted(folder for folder in there if name in {folder.name, folder.name.rsplit("-", 2)[0]})
+
+
+def unfinished() -> list[Path]:
+    """The folders of environments without a manifest, be they being installed; of some only a log may be left."""
+    there = {folder for entry in paths.environments().glob("*-*-*") for folder in [_folder_of(entry)] if folder}
+    return sorted(folder for folder in there if not (folder / store.MARKER_FILE).exists())
+
+
+def _folder_of(entry: Path) -> Path | None:
+    """The folder that an entry of the environments' folder is, or belongs to."""
+    if entry.suffix in {".log", ".tmp"}:
+        return entry.with_suffix("")
+    return entry if entry.is_dir() else None
 
 
 def beside(folder: Path, suffix: str) -> Path:

@@ -14,20 +14,21 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from isobench import paths
-from isobench.environments.specs import LOCK_FILE, REQUIREMENTS_FILE, Spec, platform_name, spec
+from isobench.environments.specs import LOCK_FILE, REQUIREMENTS_FILE, Spec, platform_name, spec, text_of
 from isobench.environments.uv import requirements_lock
 from isobench.errors import ModelError, ProvisionError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
+from isobench.system import reading
 from isobench.system.files import write_atomically
 from isobench.system.locks import FileLock
 
-# The expression is part of the standard, so that all tools see the same blocks.
-_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+_BEGINS = re.compile(r"# /// ([a-zA-Z0-9-]+)")
+_END = "# ///"
 _START = "# /// script"
 _LIKE_A_START = re.compile(r"(?mi)^[ \t]*#[ \t]*/{3,4}[ \t]*script[ \t]*$")
 _KEYS = ("dependencies", "requires-python", "tool")
@@ -54,7 +55,7 @@ def for_script(script: Path, base: str, *, progress: Callable[[str], None]) -> S
     if not lock_file.is_file():
         what = f"the lock of the dependencies of {script.name}"
         file = folder.with_suffix(".lock")
-        with FileLock(file, what=what, on_wait=progress, failure=FailureKind.ENVIRONMENT):
+        with FileLock(file, what=what, on_wait=progress, failure=Ending.ENVIRONMENT):
             if not lock_file.is_file():
                 progress(f"{script.name}: resolving its dependencies ({', '.join(dependencies)})")
                 _resolve(wanted, folder, base_spec, script, progress)
@@ -69,21 +70,19 @@ def read_block(script: Path) -> tuple[dict[str, Any], int]:
     Raises:
         ModelError: there are two blocks, or the block isn't TOML, or what was meant as a block is none.
     """
-    import tomllib
-
     text = _text(script)
-    blocks = [match for match in _BLOCK.finditer(text) if match["type"] == "script"]
+    blocks = [block for block in _blocks(text) if block.kind == "script"]
     if not blocks:
         _refuse_almost_a_block(text, script)
         return {}, 0
     if len(blocks) > 1:
-        second = _line(text, blocks[1].start())
+        second = blocks[1].line
         raise ModelError(f"{script}:{second}: a second script block", hint="Put all dependencies into one block.")
-    start = _line(text, blocks[0].start("content"))
-    lines = [line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines()]
+    start = blocks[0].line + 1
+    lines = [line[2:] if line.startswith("# ") else line[1:] for line in blocks[0].lines]
     try:
-        return tomllib.loads("\n".join(lines)), start
-    except tomllib.TOMLDecodeError as error:
+        return reading.parse_toml("\n".join(lines)), start
+    except ValueError as error:
         place = re.search(r"at line (\d+)", str(error))
         at = start + (int(place[1]) if place else len(lines)) - 1
         raise ModelError(
@@ -92,13 +91,41 @@ def read_block(script: Path) -> tuple[dict[str, Any], int]:
         ) from None
 
 
+class _Block(NamedTuple):
+    kind: str
+    line: int
+    """Of its start, from 1."""
+    lines: Sequence[str]
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    r"""What the standard's own regular expression finds, in a time that grows with the text and not with its square:
+
+    (?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$
+    """
+    lines = text.split("\n")
+    at = 0
+    while at < len(lines):
+        begins = _BEGINS.fullmatch(lines[at])
+        if begins is None:
+            at += 1
+            continue
+        after = at + 1  # the first line that isn't a comment
+        while after < len(lines) and (lines[after] == "#" or lines[after].startswith("# ")):
+            after += 1
+        end = next((place for place in range(after - 1, at + 1, -1) if lines[place] == _END), None)
+        if end is not None:
+            yield _Block(begins[1], at + 1, lines[at + 1 : end])
+        at = after  # what begins after the last end has none
+
+
 def _text(script: Path) -> str:
     """Without a byte order mark and with universal newlines, which the standard's expression doesn't know.
 
     Other encodings, which Python can read, have no say in a block.
     """
     try:
-        return script.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        return reading.read_text(script, errors="surrogateescape")
     except OSError as error:
         raise ModelError(f"{script} can't be read: {error.strerror}") from None
 
@@ -200,7 +227,7 @@ def _refuse_other_python(metadata: dict[str, Any], base_spec: Spec, script: Path
 
 
 def _resolve(wanted: str, folder: Path, base_spec: Spec, script: Path, progress: Callable[[str], None]) -> None:
-    if not requirements_lock.is_sound(base_spec.lock_file.read_text(encoding="utf-8", errors="replace")):
+    if not requirements_lock.is_sound(text_of(base_spec.lock_file)):
         # uv would take what it can still read for all of the constraints.
         raise ProvisionError(
             f"the lock of {base_spec.name}, {base_spec.lock_file}, is damaged",

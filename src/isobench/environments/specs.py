@@ -13,7 +13,7 @@ from isobench import paths, plugins
 from isobench.environments import providers
 from isobench.errors import ProvisionError, UsageError
 from isobench.record import record
-from isobench.system import files
+from isobench.system import files, reading
 
 if TYPE_CHECKING:
     from isobench.environments.container.images import Image
@@ -126,9 +126,11 @@ class Spec:
 
     def _text(self, name: str) -> str:
         try:
-            return (self.folder / name).read_text(encoding="utf-8")
+            return reading.read_text(self.folder / name, errors="replace")
         except FileNotFoundError:
             return ""
+        except OSError as error:
+            raise _unreadable(self.folder / name, error) from None
 
     @property
     def _needs_lock(self) -> bool:
@@ -159,7 +161,7 @@ class Spec:
         """
         if not self._needs_lock:
             return {}
-        text = self.lock_file.read_text(encoding="utf-8", errors="replace")
+        text = text_of(self.lock_file)
         pins = re.findall(_PINNED, text)
         if not pins and text != NO_PACKAGES:
             raise ProvisionError(
@@ -237,7 +239,7 @@ def of_file(environment_file: Path) -> Spec:
             f"--file must be called {ENVIRONMENT_FILE}, got {environment_file}",
             hint="Rename it; each environment has a folder of its own.",
         )
-    text = environment_file.read_text(encoding="utf-8", errors="replace")
+    text = text_of(environment_file)
     found = re.search(r"^name:[ \t]*[\"']?([^\s\"'#]+)", text, re.MULTILINE)
     folder = environment_file.absolute().parent
     name = found[1] if found else folder.name
@@ -257,13 +259,13 @@ def _python_of(folder: Path) -> str:
     """The minor version of Python that a spec's folder requests."""
     file = folder / PYTHON_VERSION_FILE
     if file.exists():
-        text = file.read_text(encoding="utf-8", errors="replace").strip()
+        text = text_of(file).strip()
         if not re.fullmatch(r"3\.\d+", text, re.ASCII):
             raise UsageError(
                 f"{file} must hold a minor version of Python, got {text!r}", hint="Write for instance 3.11."
             )
         return text
-    text = (folder / ENVIRONMENT_FILE).read_text(encoding="utf-8", errors="replace")
+    text = text_of(folder / ENVIRONMENT_FILE)
     found = re.search(r"^\s*-\s*[\"']?(?:[\w-]+::)?python\s*[=~><]*\s*(3\.\d+)", text, re.MULTILINE)
     if found is None:
         raise UsageError(
@@ -271,6 +273,22 @@ def _python_of(folder: Path) -> str:
             hint=f"Add the dependency `python 3.11.*`, or a file {PYTHON_VERSION_FILE} beside it.",
         )
     return found[1]
+
+
+def text_of(file: Path) -> str:
+    """The text of a file of a spec.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    try:
+        return reading.read_text(file, errors="replace")
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: OSError) -> UsageError:
+    return UsageError(f"{file} can't be read: {error.strerror}", hint="Fix or delete it.")
 
 
 def unknown(name: str, known: list[str]) -> UsageError:

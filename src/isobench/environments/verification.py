@@ -19,6 +19,7 @@ from isobench.environments.manifest import (
 from isobench.environments.specs import Spec
 from isobench.environments.store import Environment, remedy
 from isobench.errors import ProvisionError
+from isobench.failures import Ending
 
 _SHOWN = 3
 
@@ -127,6 +128,7 @@ def check(environment: Environment) -> None:
             f"the {environment.name} environment was modified: {'; '.join(problems[:_SHOWN] + more)}",
             details="\n".join([*problems[_SHOWN:20], f"in {environment.folder}"]),
             hint=remedy(environment),
+            kind=Ending.ENVIRONMENT_DRIFT,
         )
 
 

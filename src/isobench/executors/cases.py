@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobench import environments
+from isobench.console import Unfailing
 from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, ModelError, UsageError, unexpected
 from isobench.measuring.case import Case
@@ -32,13 +33,16 @@ class Bench:
     """What every kind of work needs: environments and progress."""
 
     def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+        self.progress = Unfailing(progress)
 
     def begin(self, what: str) -> None:
         self.progress.begin(what)
 
     def stage(self, text: str) -> None:
         self.progress.stage(text)
+
+    def note(self, text: str) -> None:
+        self.progress.note(text)
 
     def ready(self, spec: Spec) -> Environment:
         """The environment, created from its lock unless it exists; one that exists is never changed."""
@@ -92,12 +96,19 @@ class Cases(Bench):
         """
         groups: dict[Path | None, list[Entry]] = {}
         for entry in self.entries if entries is None else entries:
-            library = None if model.is_script else entry.custom_op_library(self.plan.rt_args)
+            library = None if model.is_script else self._library_of(entry)
             groups.setdefault(library, []).append(entry)
         if None in groups and len(groups) > 1:
             others = groups.pop(None)
             next(iter(groups.values())).extend(others)
         return groups
+
+    def _library_of(self, entry: Entry) -> Path | None:
+        try:
+            return entry.custom_op_library(self.plan.rt_args)
+        except BaseException as error:  # noqa: BLE001 - a plugin's code; its Case fails by it, when it is measured
+            unexpected(error, f"making {entry.label}")
+            return None
 
     def case(self, entry: Entry, model: Model, build: Build | None = None, steps: Sequence[Step] = ()) -> Case:
         """One Case of the plan."""
@@ -129,7 +140,7 @@ class Cases(Bench):
         state = State(model=source, settings=self.plan.settings)
         try:
             made = self.builds(state, onnx=any(entry.build_required for entry in entries))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other models go on
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the other models go on
             reason = unexpected(error, f"building {model.name}")
             for entry in entries:
                 yield self.case(entry, model), reason
@@ -148,7 +159,7 @@ class Cases(Bench):
         """The Cases of a runtime that has a sequence of its own."""
         try:
             state = self.prepared(entry, model)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other models go on
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the other models go on
             yield self.case(entry, model), unexpected(error, f"preparing {model.name}")
             return
         for build in state.builds:

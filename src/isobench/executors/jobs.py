@@ -10,7 +10,7 @@ from isobench import codec, paths
 from isobench.builds.build import Build, from_json
 from isobench.environments import Spec
 from isobench.errors import IsobenchError
-from isobench.failures import FailureKind, Phase
+from isobench.failures import Ending, Phase
 from isobench.planning.models import Model, Step
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import Settings
@@ -120,7 +120,7 @@ def error_from_json(value: Mapping[str, Any]) -> IsobenchError:
         value["message"],
         hint=value["hint"],
         details=value["details"],
-        kind=FailureKind(value["kind"]),
+        kind=Ending(value["kind"]),
         phase=phase,
         cause=value["cause"],
     )
@@ -128,4 +128,4 @@ def error_from_json(value: Mapping[str, Any]) -> IsobenchError:
 
 def log_file() -> Path:
     """A new file for what the makers' libraries print."""
-    return paths.new_run("preparing").with_suffix(".log")
+    return paths.new_run("preparing")  # without the suffix of logs that stay for days: it is removed when all are done

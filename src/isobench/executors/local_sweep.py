@@ -10,10 +10,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isobench.errors import UsageError
+from isobench.errors import ResultError, UsageError, unexpected
 from isobench.executors import frozen
 from isobench.executors.local import LocalExecutor
+from isobench.failures import Ending
 from isobench.sweeps.journal import What
+from isobench.sweeps.outcomes import Machine
 from isobench.system import locks
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def _measured(folder: SweepFolder, task: Task, stored: Mapping[str, str], progre
         if name is not None:
             from isobench import results
 
-            return results.SavedResult(result=results.load(name, root=folder.results), folder=folder.results / name)
+            with suppress(ResultError):  # one that can't be read is measured again
+                return results.SavedResult(result=results.load(name, root=folder.results), folder=folder.results / name)
         frozen.check(case, task)
         return None
 
@@ -61,8 +64,8 @@ def _measured(folder: SweepFolder, task: Task, stored: Mapping[str, str], progre
     folder.journal.write(What.RUNNING, task=task.key, attempt=task.attempt)
     names: list[str] = []
     for saved in LocalExecutor(before=before).run(plan, progress):
-        names.append(saved.folder.name)
-        if saved.folder.name not in stored.values():
+        names += [saved.name] if saved.folder is not None else []
+        if saved.name not in stored.values() and saved.result.ending is not Ending.CANCELLED:
             yield saved
     folder.journal.write(What.ENDED, task=task.key, attempt=task.attempt, results=tuple(names))
 
@@ -86,12 +89,15 @@ class LocalSweepExecutor:
         """Make all environments and builds; the tasks to measure."""
         from isobench.executors import preparing
 
-        return preparing.prepare(folder, progress)
+        return preparing.prepare(folder, progress, machine=Machine.here())
 
     def run(self, folder: SweepFolder, tasks: Sequence[Task], progress: Progress) -> Iterator[SavedResult]:
         """Measure the tasks in their order."""
         for task in tasks:
-            yield from _measured(folder, task, {}, progress)
+            try:
+                yield from _measured(folder, task, {}, progress)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the other tasks go on
+                progress.note(f"{task.label} isn't measured: {unexpected(error, f'measuring {task.label}').message}")
 
     def pending(self, folder: SweepFolder) -> Mapping[str, str]:
         """The task that a process measures now."""

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from isobench import environments
+from isobench.console import Unfailing
 from isobench.environments import Environment, Spec
 from isobench.errors import IsobenchError, unexpected
 from isobench.executors.cases import Cases
@@ -34,7 +35,7 @@ class Lookups:
     """What was found, what failed, and the jobs that are missing."""
 
     def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+        self.progress = Unfailing(progress)
         self._found: dict[str, object] = {}
         self._errors: dict[str, IsobenchError] = {}
         self._missing: dict[str, Job] = {}
@@ -55,7 +56,7 @@ class Lookups:
                 self._found[key] = look()
             except MissingError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other tasks go on
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the other tasks go on
                 self._errors[key] = unexpected(error, "preparing")
                 raise self._errors[key] from None
         found: _Found = self._found[key]  # type: ignore[assignment]

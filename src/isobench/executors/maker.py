@@ -17,11 +17,12 @@ import json
 import os
 import sys
 
-from isobench.errors import DISK_ERRORS, IsobenchError, unexpected
+from isobench.errors import unexpected
 from isobench.executors import jobs
 from isobench.executors.cases import Bench, Cases
 from isobench.executors.jobs import BuildJob, EnvironmentJob, Job, Made
 from isobench.planning.plan import Plan
+from isobench.system import own_process
 
 
 class _Events:
@@ -71,22 +72,14 @@ def make(job: Job, events: _Events) -> Made:
 
 def main() -> None:
     """Do the jobs that standard input brings."""
+    own_process.hide_secrets()
     events = _Events(int(sys.argv[1]))
     for line in sys.stdin:
         job = jobs.job_from_json(json.loads(line))
         try:
             events.write(answer=jobs.made_to_json(make(job, events)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the host reports it
-            events.write(error=jobs.error_to_json(_error(error, job)))
-
-
-def _error(error: Exception, job: Job) -> IsobenchError:
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        where = error.filename2 or error.filename
-        what = f"{where} can't be used: {error.strerror}" if where else str(error)
-        hint = "Free some disk space, or set ISOBENCH_HOME to a folder that you can write to."
-        return IsobenchError(what, hint=hint)
-    return unexpected(error, job.label)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the host reports it
+            events.write(error=jobs.error_to_json(unexpected(error, job.label)))
 
 
 if __name__ == "__main__":

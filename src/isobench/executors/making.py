@@ -12,14 +12,14 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isobench.errors import IsobenchError
+from isobench.errors import IsobenchError, unexpected
 from isobench.executors import jobs
 from isobench.executors.jobs import EnvironmentJob, Job, Made
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.system import devices, process
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ BUILD_BYTES = 3 << 30
 ENVIRONMENTS_AT_ONCE = 4
 """An installation waits for the network and the disk more than for a CPU."""
 
+MOST_LINE_BYTES = 64 << 20
+"""The longest line that a maker may write."""
+
 Answer = Made | IsobenchError
 
 
@@ -40,11 +43,10 @@ def make(some: Sequence[Job], progress: Progress) -> Iterator[tuple[Job, Answer]
     A job that ran out of memory beside others is done again by itself.
     """
     log_file = jobs.log_file()
-    log_file.parent.mkdir(parents=True, exist_ok=True)
     short: list[Job] = []
     try:
         for job, answer, alone in _Makers(some, at_once(some), log_file, progress).answers():
-            out_of_memory = isinstance(answer, IsobenchError) and answer.kind is FailureKind.OUT_OF_MEMORY
+            out_of_memory = isinstance(answer, IsobenchError) and answer.kind is Ending.OUT_OF_MEMORY
             if out_of_memory and not alone:
                 progress.note(f"{job.label}: out of memory beside others; it is tried again by itself")
                 short.append(job)
@@ -53,7 +55,8 @@ def make(some: Sequence[Job], progress: Progress) -> Iterator[tuple[Job, Answer]
         for job, answer, _ in _Makers(short, 1, log_file, progress).answers():
             yield job, answer
     finally:
-        log_file.unlink(missing_ok=True)
+        with suppress(OSError):
+            log_file.unlink(missing_ok=True)
 
 
 def at_once(some: Sequence[Job]) -> int:
@@ -85,8 +88,10 @@ class _Makers:
         self._report()
         try:
             while self._waiting or any(maker.job for maker in self._makers.values()):
-                self._assign(poll)
-                for descriptor, _ in poll.poll():
+                for given, error in self._assign(poll):
+                    self._ended += 1
+                    yield given, error, True
+                for descriptor, _ in poll.poll() if self._makers else ():
                     maker = self._makers[descriptor]
                     job, alone = maker.job, sum(one.job is not None for one in self._makers.values()) == 1
                     answer = maker.receive(self._progress)
@@ -106,14 +111,24 @@ class _Makers:
         if self._ended < self._number:
             self._progress.begin(f"preparing, {self._ended} of {self._number} done")
 
-    def _assign(self, poll: select.poll) -> None:
-        """Give each idle maker a job, and start further ones as long as that is allowed."""
+    def _assign(self, poll: select.poll) -> Iterator[tuple[Job, IsobenchError]]:
+        """Give each idle maker a job, and start further ones as long as that is allowed.
+
+        Where none can be started, the next job fails, unless one of those at work can do it later.
+        """
         while self._waiting:
             idle = next((maker for maker in self._makers.values() if maker.job is None), None)
             if idle is None and len(self._makers) >= self._most:
                 break
             if idle is None:
-                idle = _Maker(self._log_file)
+                try:
+                    idle = _Maker(self._log_file)
+                except OSError as error:
+                    if self._makers:
+                        break
+                    job = self._waiting.popleft()
+                    yield job, unexpected(error, job.label)
+                    continue
                 self._makers[idle.events] = idle
                 poll.register(idle.events, select.POLLIN)
             job = self._waiting.popleft()
@@ -129,20 +144,19 @@ class _Maker:
         self.is_gone = False
         self._incomplete = b""
         self._log_file = log_file
-        self.events, events_write = os.pipe()
-        stdin_read, self._requests = os.pipe()
-        argv: list[str | Path] = [sys.executable, "-P", "-B", "-m", _CHILD, str(events_write)]
-        try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as ours, ExitStack() as its:
+            self.events, events_write = _pipe(ours, its)
+            stdin_read, self._requests = _pipe(its, ours)
+            argv: list[str | Path] = [sys.executable, "-P", "-B", "-m", _CHILD, str(events_write)]
             self._popen: subprocess.Popen[bytes] = process.spawn(
                 process.tethered(argv), env=os.environ, log_file=log_file, stdin=stdin_read, pass_fds=(events_write,)
             )
-        finally:
-            os.close(events_write)
-            os.close(stdin_read)
+            self._descriptors = ours.pop_all()
 
     def start(self, job: Job) -> None:
         self.job = job
-        with suppress(BrokenPipeError):  # it has crashed; `receive` reports that
+        with suppress(OSError):  # it has crashed; `receive` reports that
             os.write(self._requests, json.dumps(jobs.to_json(job)).encode() + b"\n")
 
     def receive(self, progress: Progress) -> Answer | None:
@@ -152,15 +166,32 @@ class _Maker:
             self.is_gone = True
             return self._crash() if self.job is not None else None
         *lines, self._incomplete = (self._incomplete + received).split(b"\n")
-        for line in lines:
-            answer = self._answer(json.loads(line), progress)
-            if answer is not None:
-                self.job = None
-                return answer  # the last line of a job
+        try:
+            for line in lines:
+                answer = self._answer(json.loads(line), progress)
+                if answer is not None:
+                    self.job = None
+                    return answer  # the last line of a job
+            if len(self._incomplete) > MOST_LINE_BYTES:
+                raise ValueError(f"a line of more than {MOST_LINE_BYTES:,} bytes")
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            self.is_gone = True
+            return self._garbage(error)
         return None
 
+    def _garbage(self, error: Exception) -> IsobenchError | None:
+        """The failure of its job, for which it wrote what isn't a line of `maker`'s. What follows can't be trusted."""
+        if self.job is None:
+            return None
+        return IsobenchError(
+            f"the process that was {self.job.label} wrote a malformed line: {error}",
+            kind=Ending.PROTOCOL,
+            details=process.tail(self._log_file, 10),
+        )
+
     def _answer(self, event: dict[str, Any], progress: Progress) -> Answer | None:
-        assert self.job is not None
+        if self.job is None:
+            raise ValueError("an answer without a job")
         if "answer" in event:
             return jobs.made_from_json(event["answer"], self.job)
         if "error" in event:
@@ -184,5 +215,12 @@ class _Maker:
     def close(self) -> None:
         """Kill it, with everything that it started."""
         process.kill_group(self._popen)
-        for descriptor in (self.events, self._requests):
-            os.close(descriptor)
+        self._descriptors.close()
+
+
+def _pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
+    """A pipe's ends for reading and writing, each closed with what it is for."""
+    ends = os.pipe()
+    for closing, descriptor in zip((reads, writes), ends, strict=True):
+        closing.callback(os.close, descriptor)
+    return ends

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from isobench.errors import IsobenchError, unexpected
@@ -11,6 +12,7 @@ from isobench.executors import frozen, making
 from isobench.executors.lookups import Lookups, MissingError, SharedCases
 from isobench.measuring.case import Case
 from isobench.sweeps.journal import What
+from isobench.sweeps.outcomes import Machine, Outcomes
 from isobench.sweeps.task import Task, keyed
 
 if TYPE_CHECKING:
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
     from isobench.sweeps.folder import SweepFolder
 
 
-def prepare(folder: SweepFolder, progress: Progress) -> tuple[Task, ...]:
+def prepare(folder: SweepFolder, progress: Progress, *, machine: Machine | None = None) -> tuple[Task, ...]:
     """The tasks of the sweep with their Cases, in order: one task for each model that a script calls.
 
-    A task that can't be prepared has no Cases, and its failed Results are saved at once. Of interleaved Cases, those
-    that can't be prepared become such tasks, and the others stay together.
+    A task that can't be prepared has no Cases, and its failed Results are saved at once, unless a process that was
+    killed has saved them (on this `machine`, if one is given). Of interleaved Cases, those that can't be prepared
+    become such tasks, and the others stay together.
     """
-    preparing = _Preparing(folder, Lookups(progress))
+    preparing = _Preparing(folder, Lookups(progress), machine)
     preparing.settle()
     while jobs := preparing.lookups.take():
         keys = {id(job): key for key, job in jobs.items()}
@@ -49,8 +52,9 @@ class _Failure:
 class _Preparing:
     """The tasks of a sweep, some of them prepared."""
 
-    def __init__(self, folder: SweepFolder, lookups: Lookups) -> None:
+    def __init__(self, folder: SweepFolder, lookups: Lookups, machine: Machine | None) -> None:
         self._folder = folder
+        self._machine = machine
         self.lookups = lookups
         self._waiting = list(folder.sweep.tasks)
         self._done: dict[str, list[Task]] = {}
@@ -68,6 +72,10 @@ class _Preparing:
             except MissingError:
                 waiting.append(task)
                 continue
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the other tasks go on
+                reason = unexpected(error, f"preparing {task.label}")
+                self.lookups.progress.note(f"{task.label}: failed: {reason.message}")
+                found = [task]  # without Cases
             made = [self._saved(one) if isinstance(one, _Failure) else one for one in found]
             self._done[task.key] = [replace(one, requested=task.key if one.key != task.key else "") for one in made]
         self._waiting = waiting
@@ -106,18 +114,30 @@ class _Preparing:
     def _error(self, case: Case, cases: SharedCases) -> IsobenchError | None:
         try:
             case.prepare(cases.ready)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other tasks go on
-            return unexpected(error, f"preparing {case.label}")
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the other tasks go on
+            return case.failure(error)
         return None
+
+    @cached_property
+    def _before(self) -> Outcomes:
+        """The Results that there were before the first failure."""
+        return Outcomes.read(self._folder, machine=self._machine)
 
     def _saved(self, failure: _Failure) -> Task:
         """The task of a failure, whose Result is saved."""
         from isobench import results
 
         task = failure.task
+        if self._before.is_done(task):
+            return task
         failure.case.plan = replace(task.plan, results=self._folder.results)
-        folder = results.save(failure.case.failed(failure.error), root=self._folder.results)
-        self._folder.journal.write(What.ENDED, task=task.key, attempt=task.attempt, results=(folder.name,))
+        try:
+            folder = results.save(failure.case.failed(failure.error), root=self._folder.results)
+        except BaseException as error:  # noqa: BLE001 - it stays a task without a Result
+            reason = unexpected(error, f"saving {failure.case.label}")
+            self.lookups.progress.note(f"{failure.case.label}: failed: {failure.error.message}; {reason.message}")
+        else:
+            self._folder.journal.write(What.ENDED, task=task.key, attempt=task.attempt, results=(folder.name,))
         return task
 
 

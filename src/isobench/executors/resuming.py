@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from isobench.failures import FailureKind
+from isobench.console import Unfailing
+from isobench.errors import ResultError, unexpected
+from isobench.failures import Ending
 from isobench.planning.retry import Retry
 from isobench.sweeps.outcomes import Machine
 
@@ -29,7 +31,7 @@ class MeasuredBefore:
     def __init__(self, root: Path, retry: Retry, progress: Progress) -> None:
         self._root = root
         self._retry = retry
-        self._progress = progress
+        self._progress = Unfailing(progress)
         self._began = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._taken: Counter[str] = Counter()
         self._closing = ExitStack()
@@ -44,16 +46,28 @@ class MeasuredBefore:
         self._closing.close()
 
     def __call__(self, case: Case) -> SavedResult | None:
-        """Its Result; None: it must be measured."""
+        """Its Result, unless that can't be read or found; None: it must be measured."""
+        try:
+            return self._found(case)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the Case is measured
+            reason = unexpected(error, f"looking for a result of {case.label}")
+            self._progress.note(f"warning: {reason.message}")
+            return None
+
+    def _found(self, case: Case) -> SavedResult | None:
         from isobench import results
 
         key = str(case.key)
-        found = self._stored(key)
-        if self._taken[key] >= len(found):
-            return None
-        name = found[self._taken[key]].name
-        self._taken[key] += 1
-        return results.SavedResult(result=results.load(name, root=self._root), folder=self._root / name)
+        for row in self._stored(key)[self._taken[key] :]:
+            self._taken[key] += 1
+            folder = self._root / row.name
+            try:
+                result = results.load(str(folder / results.RESULT_FILE))
+            except ResultError as error:
+                self._progress.note(f"warning: {error.message}")
+                continue
+            return results.SavedResult(result=result, folder=folder)
+        return None
 
     def _stored(self, key: str) -> list[Row]:
         """The Results that count, those with a measurement first."""
@@ -67,6 +81,6 @@ class MeasuredBefore:
             if row.started_at < self._began
             and row.hostname in {here.hostname, ""}
             and row.cpu in {here.cpu, ""}
-            and not self._retry.runs_again(FailureKind(row.kind) if row.kind else None)
+            and not self._retry.runs_again(Ending(row.kind) if row.kind else None)
         ]
         return sorted(rows, key=lambda row: row.status != "measured")

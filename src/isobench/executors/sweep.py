@@ -6,19 +6,20 @@ Nothing of a sweep's state is in this process alone: whoever calls `run` again g
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from isobench import results
-from isobench.errors import LockError, LockHeldError, UsageError
+from isobench.console import Unfailing
+from isobench.errors import LockError, LockHeldError, ResultError, UsageError
 from isobench.executors import registry
 from isobench.planning.retry import Retry
 from isobench.results import SavedResult
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
 from isobench.sweeps.outcomes import Machine, Outcomes
-from isobench.system import locks
+from isobench.system import leftovers, locks
 
 if TYPE_CHECKING:
     from isobench.console import Progress
@@ -38,14 +39,16 @@ def run(
     Raises:
         LockError: another process runs it.
         UsageError: the executor can't be used here, an option isn't allowed, or the working folder is gone.
-        OSError, ResultError: the sweep's folder can't be written. What lies in it is whole.
+        OSError: the sweep's folder can't be written. What lies in it is whole.
     """
+    progress = Unfailing(progress)
     folder = SweepFolder(folder.path.absolute(), folder.sweep)
     executor = _executor(folder, options or {})
     executor.check()
     with _locked(folder), _working_folder(folder):
         if options:
             folder.change_options(options)
+        leftovers.sweep()  # of a process that was killed after its last case, whose Result is saved
         since = _began(folder, retry)
         folder.journal.write(What.STARTED, note=_note(retry))
         tasks = folder.tasks()
@@ -116,9 +119,9 @@ def _prepared(
     for task in frozen:
         for failure in after.failures(task):
             if failure.id not in before:
-                yield SavedResult(
-                    result=results.load(failure.id, root=folder.results), folder=folder.results / failure.id
-                )
+                with suppress(ResultError):  # somebody else's fault; what is left says that it isn't done
+                    result = results.load(failure.id, root=folder.results)
+                    yield SavedResult(result=result, folder=folder.results / failure.id)
     return frozen
 
 

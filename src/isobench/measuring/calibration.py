@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from isobench.errors import UsageError
+from isobench import paths
+from isobench.errors import ResultError, UsageError
 from isobench.planning.plan import Plan
 from isobench.results import Measured, SavedResult, compare, noise_floor
 from isobench.results.noise_floor import Floor
@@ -25,6 +26,7 @@ def calibrate(
     Raises:
         UsageError: the plan isn't one Case.
         IsobenchError: measuring failed.
+        ResultError: the noise floor can't be saved; the details have it.
     """
     alone = _measured(measure(replace(plan, settings=replace(plan.settings, processes=runs))), 1)
     [outcome] = [one.result.outcome for one in alone]
@@ -41,7 +43,13 @@ def calibrate(
         pairs=math.sqrt(math.fsum(log**2 for log in logs) / len(logs)),
         source=f"{first.result.model.name} on {runtime}, {runs} runs, {pairs} pairs, {datetime.now(UTC):%Y-%m-%d}",
     )
-    noise_floor.save(found)
+    try:
+        noise_floor.save(found)
+    except OSError as error:
+        raise ResultError(
+            f"the noise floor can't be saved in {paths.calibration()}: {error.strerror}",
+            details=f"identical runs differ by {found.runs:.2%}, identical interleaved pairs by {found.pairs:.2%}",
+        ) from None
     return found, outcome.verdict.status == "clean"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from isobench import environments, paths
 from isobench.environments import Environment, Spec
-from isobench.errors import IsobenchError, ModelError, WorkerError
-from isobench.failures import FailureKind
+from isobench.errors import ChangedBuildError, IsobenchError, WorkerError, unexpected
+from isobench.failures import NO_FAILURES, Ending, Phase, exit_code
 from isobench.planning.models import Model, Step
 from isobench.planning.plan import Plan
 from isobench.runtimes.base import BaseRT, Context, as_worker_error
@@ -27,7 +25,16 @@ if TYPE_CHECKING:
     from isobench.builds import Build
     from isobench.measuring.evaluation import CompletedRun
     from isobench.planning.case_key import CaseKey
-    from isobench.results import Failed, Measured, ModelRecord, Provenance, Result, Turns
+    from isobench.results import (
+        EnvironmentRecord,
+        Failed,
+        Measured,
+        ModelRecord,
+        Provenance,
+        Result,
+        RuntimeRecord,
+        Turns,
+    )
     from isobench.runtimes.base import MeasuredPerformance
 
 
@@ -58,6 +65,7 @@ class Case:
         self._key: CaseKey | None = None
         self._provenance: Provenance | None = None
         self._record: ModelRecord | None = None
+        self._environment_record: EnvironmentRecord | None = None
         self._expected: list[Expected] = []
 
     @property
@@ -203,20 +211,28 @@ class Case:
         )
         self._arguments = dict(runtime.rt_args)
         self.run_dirs.append(runtime.context.run_dir)
-        runtime.start()
+        try:
+            runtime.start()
+        except BaseException:
+            self.close(runtime)
+            raise
         return runtime
 
     def check(self) -> None:
-        """The host's part: verify the environment, gather the provenance, and read the expected outputs.
+        """The host's part: verify environment and build, gather the provenance, and read the expected outputs.
 
-        After this the build isn't read again: it may be removed while it is measured.
+        After this the build may be removed while it is measured: what is measured needs only to be saved.
 
         Raises:
-            IsobenchError: the environment was changed, or the build was removed.
+            IsobenchError: the environment or the build was changed.
         """
+        self.verify()
         if self._environment is not None:
             environments.check(self._environment)
-        from isobench.measuring.case_records import model_record
+        from isobench.system import leftovers
+
+        leftovers.sweep()
+        from isobench.measuring.case_records import environment_record, expected_outputs, model_record
         from isobench.results import Provenance
         from isobench.system import batch, provenance
 
@@ -226,28 +242,27 @@ class Case:
 
             container = running.container_record(self._environment)
         self._provenance = Provenance(host=provenance.host(), container=container, batch=batch.begun())
-        from isobench.analysis import correctness
-        from isobench.workers import protocol
+        assert self.build is not None
+        self._expected = expected_outputs(self.model, self.build)
+        self._record = model_record(self.model, self.build)
+        if self._environment is not None:
+            self._environment_record = environment_record(self._environment, self._spec)
+        _ = self.key  # the model's file may change while it is measured
 
+    def verify(self) -> None:
+        """Verify the build before a run: its worker reads it again.
+
+        Raises:
+            ChangedBuildError: it was changed; the next look-up doesn't find it.
+        """
         assert self.build is not None
         try:
-            self._expected = [
-                correctness.Expected.of(
-                    protocol.read_tensors(build.expected_file),
-                    build.spreads,
-                    protocol.read_tensors(build.unstable_file) if build.unstable_file.exists() else (),
-                    drawn=not self.model.is_script
-                    and any(not values.rule.startswith("given") for values in build.input_values),
-                )
-                for build in self.build.every_set
-            ]
-        except FileNotFoundError:
-            raise ModelError(
-                f"the build of {self.name} was removed from {self.build.folder}",
-                hint="Repeat the command to rebuild it.",
-            ) from None
-        self._record = model_record(self.model, self.build)
-        _ = self.key  # the model's file may change while it is measured
+            self.build.verify(script=not self.entry.build_required)
+        except ChangedBuildError:
+            from isobench.builds import cache
+
+            cache.forget(self.build.id)
+            raise
 
     def completed(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> CompletedRun:
         """The run that `runtime` has just measured."""
@@ -258,6 +273,7 @@ class Case:
         folder = results.run_folder(len(self.run_dirs))
         self._arguments = dict(runtime.rt_args)  # its _setup may have added to them
         assert self.build is not None
+        self.build.verify_again()
         measurement = runtime.measured(performance)
         built, measured = self.build.weights_sha256, measurement.outputs.facts.get("weights_sha256")
         expected = [one.for_weights(built, measured) for one in self._expected]
@@ -268,7 +284,7 @@ class Case:
         if measurement.outputs.sets != len(expected):
             raise WorkerError(
                 f"{self.entry.label} measured {measurement.outputs.sets} of {len(expected)} sets of inputs",
-                kind=FailureKind.PROTOCOL,
+                kind=Ending.PROTOCOL,
                 hint="Give one set in each call.",
             )
         compared = [correctness.compare(expected[0], runtime.output_tensors())]
@@ -296,70 +312,99 @@ class Case:
                 self.check()
             else:
                 self.entry.require()
+                self.verify()
             # While the worker is still importing: load what its outputs and samples are evaluated with.
             if isinstance(runtime, WorkerRT):
                 evaluation.prepare()
             return self.completed(runtime, runtime.benchmark(), began)
-        except IsobenchError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything, and the other Cases go on
-            raise as_worker_error(error, self.entry.name) from None
         finally:
+            self.close(runtime)
+
+    def close(self, runtime: BaseRT) -> None:
+        """Stop what the runtime has started. That a plugin's code fails at it takes nothing from what was measured."""
+        try:
             runtime.close()
+        except BaseException as error:  # noqa: BLE001
+            self._on_stage(f"closing {self.entry.label} failed: {unexpected(error, 'closing').message}")
+
+    def failure(self, error: BaseException) -> IsobenchError:
+        """An exception while the Case is prepared or measured, as its failure: of a plugin's runtime, or of isobench.
+
+        Raises:
+            BaseException: `error` itself, where it ends the whole call (`errors.unexpected`).
+        """
+        found = unexpected(error, f"measuring {self.label}")
+        is_ours = self.entry.cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+        return found if is_ours or found is error else as_worker_error(error, self.entry.name)
 
     def failed(self, error: IsobenchError) -> Result:
-        """The Result of a Case that wasn't measured."""
-        from isobench.results import Failed
+        """The Result of a Case that wasn't measured. It can be saved, whatever can't be read for it."""
+        from isobench import results
 
-        return self._result(
-            Failed(
-                kind=error.kind,
-                phase=error.phase,
-                cause=error.cause,
-                message=error.message,
-                hint=error.hint,
-                details=error.details,
-                exit_code=error.exit_code,
-            )
+        is_kind = isinstance(error.kind, Ending) and error.kind not in NO_FAILURES  # a plugin may have made it
+        kind = error.kind if is_kind else Ending.INTERNAL
+        outcome = results.Failed(
+            kind=kind,
+            phase=error.phase if isinstance(error.phase, Phase) else None,
+            cause=str(error.cause),
+            message=str(error.message),
+            hint=str(error.hint),
+            details=str(error.details),
+            exit_code=exit_code(kind),
         )
+        try:
+            result = self._result(outcome)
+            results.as_bytes(result)
+        except BaseException as another:  # noqa: BLE001 - what it can't have mustn't hide why it failed
+            unexpected(another, f"describing {self.label}")
+            return self._bare(outcome)
+        return result
+
+    def _bare(self, outcome: Failed) -> Result:
+        """A Result for which nothing is read, and nothing that a plugin says is taken."""
+        from isobench.measuring.case_records import bare_model_record
+        from isobench.results import RuntimeRecord
+
+        runtime = RuntimeRecord(name=self.entry.name, label=self.entry.label, version="", arguments={})
+        return self._made(outcome, bare_model_record(self.model, self.name), runtime)
 
     def _result(self, outcome: Measured | Failed, *, version: str = "", device_name: str = "") -> Result:
         from isobench.measuring.case_records import environment_record, model_record
-        from isobench.results import DeviceRecord, Provenance, Result, RuntimeRecord
+        from isobench.results import RuntimeRecord
+
+        if self._environment_record is None and self._environment is not None:
+            self._environment_record = environment_record(self._environment, self._spec)
+        runtime = RuntimeRecord(
+            name=self.entry.name,
+            label=self.entry.label,
+            version=version,
+            arguments=self._arguments,
+            status_stats=self.entry.status_stats,
+        )
+        made = self._made(
+            outcome, self._record or model_record(self.model, self.build), runtime, device_name=device_name
+        )
+        provenance = self._provenance or made.provenance
+        return replace(made, case_key=str(self.key), environment=self._environment_record, provenance=provenance)
+
+    def _made(
+        self, outcome: Measured | Failed, model: ModelRecord, runtime: RuntimeRecord, *, device_name: str = ""
+    ) -> Result:
+        from isobench.measuring.case_records import new_id
+        from isobench.results import DeviceRecord, Result
 
         return Result(
-            id=_new_id(self._started, self.name, self.entry.label),
-            case_key=str(self.key),
+            id=new_id(self._started, self.name, self.entry.label),
             isobench=VERSION,
             started_at=self._started.isoformat(timespec="milliseconds"),
             ended_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             command=self.plan.command,
-            model=self._record or model_record(self.model, self.build),
-            runtime=RuntimeRecord(
-                name=self.entry.name,
-                label=self.entry.label,
-                version=version,
-                arguments=self._arguments,
-                status_stats=self.entry.status_stats,
-            ),
+            model=model,
+            runtime=runtime,
             device=DeviceRecord(device=str(self.device), name=device_name),
-            environment=environment_record(self._environment, self._spec) if self._environment else None,
+            environment=None,
             settings=self.plan.settings,
             outcome=outcome,
-            provenance=self._provenance or Provenance(),
             steps=self.steps,
             sweep=self.plan.sweep,
         )
-
-
-def _new_id(started: datetime, name: str, runtime: str) -> str:
-    """An id that sorts by time, names model and runtime, is unique, and is safe as a file's name.
-
-    Hundreds of nodes may begin the same Case in the same second.
-    """
-    return f"{started:%Y%m%dT%H%M%S}-{_slug(name, '.')}-{_slug(runtime, '.@_')}-{os.urandom(4).hex()}"
-
-
-def _slug(text: str, further: str) -> str:
-    """The text with its letters, digits and `further` characters, at most 40, and dashes for the others."""
-    return re.sub(rf"[^A-Za-z0-9{further}]+", "-", text).strip("-.")[:40].rstrip("-.")

@@ -1,7 +1,10 @@
-"""The model and the environment of a Case, as a Result describes them."""
+"""What a Result says of a Case: its id, its model and its environment; and the outputs that are expected."""
 
 from __future__ import annotations
 
+import os
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +12,14 @@ from isobench.environments import Environment, Spec
 from isobench.planning import script_variables
 from isobench.planning.models import Model
 from isobench.results import EnvironmentRecord, ModelRecord
-from isobench.system import provenance
+from isobench.system import checkouts
 
 if TYPE_CHECKING:
+    from isobench.analysis.correctness import Expected
     from isobench.builds import Build
+
+MOST_BYTES = 1 << 31
+"""Of a file whose hash names a model that couldn't be built."""
 
 
 def model_record(model: Model, build: Build | None) -> ModelRecord:
@@ -21,10 +28,10 @@ def model_record(model: Model, build: Build | None) -> ModelRecord:
         "name": build.name if build else model.name,
         "path": str(model.path.absolute()),
         "source_sha256": source_sha256(model, build),
-        "script_args": model.script_args,
+        "script_args": script_variables.recorded_arguments(model.script_args),
         "env": script_variables.recorded(model.env),
         "labels": dict(model.labels),
-        "git": provenance.git(model.path),
+        "git": checkouts.git(model.path),
     }
     if build:
         record |= {
@@ -51,9 +58,40 @@ def model_record(model: Model, build: Build | None) -> ModelRecord:
     return ModelRecord(**record)
 
 
+def bare_model_record(model: Model, name: str) -> ModelRecord:
+    """The model as it was named; nothing is read."""
+    return ModelRecord(name=name, path=str(model.path), source_sha256="", script_args=(), labels={})
+
+
+def expected_outputs(model: Model, build: Build) -> list[Expected]:
+    """What the outputs of each set of inputs are compared with.
+
+    Raises:
+        OSError: a file of the build is missing, or can't be read.
+        ProtocolError: it's malformed.
+    """
+    from isobench.analysis.correctness import Expected
+    from isobench.workers import protocol
+
+    return [
+        Expected.of(
+            protocol.read_tensors(one.expected_file),
+            one.spreads,
+            protocol.read_tensors(one.unstable_file) if one.unstable_file.exists() else (),
+            drawn=not model.is_script and any(not values.rule.startswith("given") for values in one.input_values),
+        )
+        for one in build.every_set
+    ]
+
+
 def source_sha256(model: Model, build: Build | None) -> str:
-    """The hash of the script or `.onnx` file; "" where it can't be read."""
-    return build.model_sha256 if build else _sha256_of(model.path)
+    """The hash of the script or `.onnx` file; "" where it can't be read, or is too large to be either."""
+    if build:
+        return build.model_sha256
+    try:
+        return _sha256_of(model.path) if model.path.stat().st_size <= MOST_BYTES else ""
+    except OSError:
+        return ""
 
 
 def given_sha256(model: Model, build: Build | None) -> str:
@@ -99,3 +137,16 @@ def _sha256_of(path: Path) -> str:
         return files.sha256(path)
     except OSError:
         return ""
+
+
+def new_id(started: datetime, name: str, runtime: str) -> str:
+    """An id that sorts by time, names model and runtime, is unique, and is safe as a file's name.
+
+    Hundreds of nodes may begin the same Case in the same second.
+    """
+    return f"{started:%Y%m%dT%H%M%S}-{_slug(name, '.')}-{_slug(runtime, '.@_')}-{os.urandom(4).hex()}"
+
+
+def _slug(text: str, further: str) -> str:
+    """The text with its letters, digits and `further` characters, at most 40, and dashes for the others."""
+    return re.sub(rf"[^A-Za-z0-9{further}]+", "-", text).strip("-.")[:40].rstrip("-.")

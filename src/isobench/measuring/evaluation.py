@@ -171,7 +171,7 @@ def evaluate(runs: Sequence[CompletedRun], settings: Settings) -> Evaluation:
                     *_too_wide(width, settings),
                     *dict.fromkeys(doubt for run in runs for doubt in run.comparison.doubts),
                 ],
-                notes=worst.notes,
+                notes=[*worst.notes, *dict.fromkeys(_crashes(runs))],
             ),
             correctness=worst,
             runs=tuple(run.run for run in runs),
@@ -249,6 +249,12 @@ def _not_in_effect(runs: Sequence[CompletedRun], settings: Settings) -> list[str
             bound, wanted = (machine.cpu_list(some) or "none" for some in (nodes, settings.memory_nodes))
             doubts[f"the worker's memory was bound to the nodes {bound}, requested: {wanted}"] = None
     return list(doubts)
+
+
+def _crashes(runs: Sequence[CompletedRun]) -> list[str]:
+    """Workers that crashed after they had written everything: their figures count."""
+    ends = [run.measurement.outputs.crash for run in runs]
+    return [f"the worker {end} after it had written its results (see worker.log)" for end in ends if end]
 
 
 def _threads(count: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,7 +18,6 @@ from isobench.errors import IsobenchError
 from isobench.measuring.case import Case
 from isobench.planning.settings import Settings
 from isobench.results import Turns
-from isobench.runtimes.base import as_worker_error
 from isobench.runtimes.worker_rt import WorkerRT, not_interleavable
 from isobench.supervisor.sampling import Sampler
 
@@ -41,7 +40,7 @@ def measure(
     runs: dict[Case, list[CompletedRun]] = {case: [] for case in cases}
     errors: dict[Case, IsobenchError] = {}
     order: list[tuple[tuple[int, ...], ...]] = []
-    while len(order) < settings.processes or _more([runs[case] for case in cases if case not in errors], settings):
+    while len(order) < settings.processes or _more(runs, errors, settings):
         with ExitStack() as cleanup:
             participants = []
             for case in (case for case in cases if case not in errors):
@@ -55,17 +54,23 @@ def measure(
                         runs[participant.case].append(participant.finish())
     group = os.urandom(4).hex()
     for place, case in enumerate(cases):
-        if case in errors:
-            yield case, errors[case]
-        else:
-            yield case, case.result(runs[case], Turns(id=group, place=place, seed=settings.seed, order=tuple(order)))
+        turns = Turns(id=group, place=place, seed=settings.seed, order=tuple(order))
+        outcome: Result | None = None
+        with _isolated(case, errors):
+            outcome = case.result(runs[case], turns) if case not in errors else None
+        yield case, outcome or errors[case]
 
 
-def _more(runs: Sequence[Sequence[CompletedRun]], settings: Settings) -> bool:
+def _more(runs: Mapping[Case, Sequence[CompletedRun]], errors: dict[Case, IsobenchError], settings: Settings) -> bool:
     """Is any Case less precise than requested, with time left?"""
     from isobench.measuring import evaluation
 
-    return not all(evaluation.enough(each, evaluation.evaluate(each, settings), settings) for each in runs)
+    found = []
+    for case, each in runs.items():
+        if case not in errors:
+            with _isolated(case, errors):
+                found.append(not evaluation.enough(each, evaluation.evaluate(each, settings), settings))
+    return any(found)
 
 
 @contextmanager
@@ -73,10 +78,8 @@ def _isolated(case: Case, errors: dict[Case, IsobenchError]) -> Iterator[None]:
     """Record a failure of one Case as its error, so that the others continue."""
     try:
         yield
-    except IsobenchError as error:
-        errors[case] = error
-    except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
-        errors[case] = as_worker_error(error, case.entry.name)
+    except BaseException as error:  # noqa: BLE001 - whatever it is
+        errors[case] = case.failure(error)
 
 
 def _rounds(
@@ -88,8 +91,8 @@ def _rounds(
 ) -> tuple[tuple[int, ...], ...]:
     """Take one block of each participant per round until all have enough; return each round's order of Cases."""
     order: list[tuple[int, ...]] = []
-    while any(one.wants_more or len(order) < LEAST_ROUNDS for one in participants if one.case not in errors):
-        shuffled = [one for one in participants if one.case not in errors]
+    while any(_wants_more(one, errors) or len(order) < LEAST_ROUNDS for one in _well(participants, errors)):
+        shuffled = _well(participants, errors)
         generator.shuffle(shuffled)
         for one in shuffled:
             with _isolated(one.case, errors):
@@ -100,6 +103,18 @@ def _rounds(
     return tuple(order)
 
 
+def _well(participants: Sequence[_Participant], errors: Mapping[Case, IsobenchError]) -> list[_Participant]:
+    """Those that haven't failed."""
+    return [one for one in participants if one.case not in errors]
+
+
+def _wants_more(one: _Participant, errors: dict[Case, IsobenchError]) -> bool:
+    more = False
+    with _isolated(one.case, errors):
+        more = one.wants_more
+    return more and one.case not in errors
+
+
 class _Participant:
     """One Case's worker, warm, between its blocks."""
 
@@ -108,7 +123,7 @@ class _Participant:
         self.measured_s = 0.0
         self._began = datetime.now(UTC)
         runtime = case.begin()
-        cleanup.callback(runtime.close)
+        cleanup.callback(case.close, runtime)
         if not isinstance(runtime, WorkerRT):
             raise not_interleavable(case.entry.name)
         self._runtime = runtime
@@ -116,6 +131,7 @@ class _Participant:
             case.check()
         else:
             case.entry.require()
+            case.verify()
         self._sampler = Sampler(case.plan.settings, runtime.start_interleaved())
 
     @property

@@ -18,8 +18,8 @@ PART_DIGITS = 12
 SOURCE = "the model's file"
 ENVIRONMENT = "the environment"
 
-NOT_COUNTED = ("timeout_s",)
-"""Settings that change neither what is measured nor how: a run that ends in time is the same with any limit."""
+NOT_COUNTED = ("timeout_s", "phase_timeouts_s", "memory_limit_bytes")
+"""Settings that change neither what is measured nor how: a run that stays within its limits is the same with any."""
 
 
 @record(frozen=True, slots=True, kw_only=True)

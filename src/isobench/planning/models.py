@@ -45,7 +45,7 @@ class Model:
     @property
     def name(self) -> str:
         """The title, the label `name`, or the file's name without a suffix."""
-        return self.title or self.labels.get("name", (self.path.stem,))[0]
+        return self.title or (self.labels.get("name") or (self.path.stem,))[0]
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -7,9 +7,11 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from isobench.constraints import Number
+from isobench.errors import UsageError
 from isobench.planning.models import Model
 from isobench.planning.runtime_choice import RuntimeChoice
-from isobench.planning.settings import Settings
+from isobench.planning.settings import MOST, Settings
 from isobench.record import record
 
 SCHEMA = "isobench.plan/1"
@@ -26,17 +28,18 @@ class SweepPlace:
     task: str
     axes: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-    repeat: int = 1
-    attempt: int = 1
+    repeat: Number = 1
+    attempt: Number = 1
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Every model on every runtime.
 
-    `rt_args` are for all runtimes; those of a `RuntimeChoice` take precedence. `interleaved`: all Cases block by block;
-    `wait`: until the device is free. `results` is the folder to save in (None: isobench's own); relative paths start
-    from the folder in which the plan is executed. `sweep` is the plan's place in a sweep, None where it is in none.
+    `rt_args` are for all runtimes; those of a `RuntimeChoice` take precedence. `interleaved`: all Cases block by block.
+    `wait_s` is how long to wait for a device that is in use, None: until it is free. `results` is the folder to save in
+    (None: isobench's own); relative paths start from the folder in which the plan is executed. `sweep` is the plan's
+    place in a sweep, None where it is in none.
     """
 
     models: tuple[Model, ...]
@@ -45,7 +48,7 @@ class Plan:
     settings: Settings
     rt_args: Mapping[str, Any] = field(default_factory=dict)
     interleaved: bool = False
-    wait: bool = True
+    wait_s: float | None = None
     command: tuple[str, ...] = ()
     results: Path | None = None
     sweep: SweepPlace | None = None
@@ -69,3 +72,16 @@ class Plan:
 
         plan: Plan = codec.decode_document(cls, value, "plan")
         return plan
+
+
+def seconds_to_wait(wait: bool | float) -> float | None:
+    """`Plan.wait_s`: True waits until the device is free, False not at all, a number at most so many seconds.
+
+    Raises:
+        UsageError: the number is negative, or no number.
+    """
+    if wait is True:
+        return None
+    if wait is not False and not (isinstance(wait, int | float) and 0 <= wait <= MOST):
+        raise UsageError(f"wait must be true, false, or a number of seconds, got {wait!r}")
+    return float(wait)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from isobench.failures import INFRASTRUCTURE, FailureKind
+from isobench.failures import INFRASTRUCTURE, Ending
 
 
 class Retry(StrEnum):
@@ -19,7 +19,7 @@ class Retry(StrEnum):
     ALL = "all"
     """Measured ones, too."""
 
-    def runs_again(self, kind: FailureKind | None) -> bool:
+    def runs_again(self, kind: Ending | None) -> bool:
         """Is a Case measured again whose newest Result failed with `kind` (None: it was measured)?"""
         if self is Retry.ALL:
             return True

@@ -6,7 +6,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from isobench import redaction
 from isobench.errors import UsageError
+from isobench.redaction import is_secret
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = {
@@ -24,7 +26,6 @@ _RESERVED_BEGINNINGS = {
     "PYTHON": "a worker's Python ignores it",
     "LD_": "it changes which libraries a runtime loads",
 }
-_SECRET = re.compile(r"(?i)token|secret|passw|credential|api_?key|access_?key")
 
 
 def parse(texts: Iterable[str]) -> dict[str, str]:
@@ -63,24 +64,22 @@ def checked(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def recorded(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables as a Result has them: of those whose name says that they are secret, a hash only."""
+    """The variables as a Result has them: of those that are secret by their name or value, a hash only."""
+    return {name: _hashed(value) if is_secret(name, value) else value for name, value in variables.items()}
+
+
+def recorded_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
+    """A script's arguments as a Result has them: of those that look like secrets, a hash only."""
+    shown = redaction.words(arguments, mask="\0")
+    return tuple(
+        one.replace("\0", _hashed(given)) if "\0" in one else one for given, one in zip(arguments, shown, strict=True)
+    )
+
+
+def _hashed(value: str) -> str:
     from isobench.system import files
 
-    return {
-        name: f"sha256:{files.sha256_of(value.encode())[:12]}" if _SECRET.search(name) else value
-        for name, value in variables.items()
-    }
-
-
-def without_secrets(command: Sequence[str]) -> tuple[str, ...]:
-    """A command line as a Result has it: without the values of variables whose names say that they are secret."""
-    shown = list(command)
-    for place, word in enumerate(command):
-        option = "--env=" if word.startswith("--env=") else ""
-        name, separator, _ = word.removeprefix("--env=").partition("=")
-        if (option or command[place - 1] == "--env") and separator and _SECRET.search(name):
-            shown[place] = f"{option}{name}=..."
-    return tuple(shown)
+    return f"sha256:{files.sha256_of(value.encode(errors='surrogateescape'))[:12]}"
 
 
 def unpassed(missing: Sequence[str], variables: Mapping[str, str]) -> list[str]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from isobench.errors import ModelError, UsageError
 from isobench.planning.models import Model
+from isobench.system import reading
 
 INPUT_SUFFIXES = (".npz", ".npy", ".safetensors", ".pb", ".bin", ".json")
 SUFFIXES = (".py", ".onnx", ".ort")
+_MOST_LIST_BYTES = 16 << 20
+_LONGEST_PATH = 4096
+_SHOWN = 3
+_MOST_DIGITS = 19  # of a number of 64 bits
 _LABELS = r"#+\s*labels(?:(:)|\s|$)(.*)"
 
 
@@ -73,6 +79,20 @@ def select(
     return distinguished(list(chosen.values()))
 
 
+def one(name: str, **given: Any) -> Model:
+    """The only model that a name stands for; `given` as for `select`.
+
+    Raises:
+        ModelError, UsageError: see `select`.
+        UsageError: it stands for several.
+    """
+    found = select([name], **given)
+    if len(found) > 1:
+        listed = ", ".join(map(str, found[:_SHOWN])) + (", ..." if found[_SHOWN:] else "")
+        raise UsageError(f"{_shown(Path(name))} must be one model here, got {len(found)}: {listed}", hint="Give one.")
+    return found[0]
+
+
 def distinguished(models: Sequence[Model]) -> list[Model]:
     """The models, with as many of their folders in the names of those that would have the same one as distinguish them.
 
@@ -105,8 +125,11 @@ def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
     """
     if path.suffix != ".py":
         return {}
-    with path.open("rb") as file:
-        line = file.readline(4096).decode("utf-8", errors="replace").strip()
+    try:
+        with path.open("rb") as file:
+            line = file.readline(4096).decode("utf-8", errors="replace").strip()
+    except OSError as error:
+        raise ModelError(f"{_shown(path)} can't be read: {error.strerror}") from None
     found = re.fullmatch(_LABELS, line)
     if found is None:
         return {}
@@ -155,12 +178,14 @@ def given_files(texts: Iterable[str | Path], folder: Path = Path()) -> tuple[tup
         name, separator, file = text.partition("=")
         if _is_file(folder / text):
             paths.append(folder / text)
-        elif separator and name and (folder / file).is_file():
+        elif separator and name and _is((folder / file).is_file):
             named[name] = f"@{folder / file}" if folder.parts else f"@{file}"
         elif any(character in text for character in "*?["):
             paths += _matching(text, folder)
         else:
-            raise UsageError(f"--inputs {text}: no such file", hint="Write it --inputs FILE, or --inputs NAME=FILE.")
+            raise UsageError(
+                f"--inputs {_shown(Path(text))}: no such file", hint="Write it --inputs FILE, or --inputs NAME=FILE."
+            )
     return tuple(paths), named
 
 
@@ -184,16 +209,23 @@ def fill_rules(texts: Iterable[str]) -> dict[str, str]:
 
 def _is_file(path: Path) -> bool:
     """Is there such a file or folder, or one of which `x.json[1]` chooses a set?"""
-    return path.exists() or (path.name.endswith("]") and Path(str(path).rpartition("[")[0]).is_file())
+    return reading.exists(path) or (path.name.endswith("]") and _is(Path(str(path).rpartition("[")[0]).is_file))
 
 
 def _matching(pattern: str, folder: Path) -> list[Path]:
+    found = _globbed(pattern, folder)
+    if not found:
+        raise UsageError(f"--inputs {_shown(Path(pattern))}: no file matches")
+    return found
+
+
+def _globbed(pattern: str, folder: Path) -> list[Path]:
     import glob
 
-    found = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
-    if not found:
-        raise UsageError(f"--inputs {pattern}: no file matches")
-    return [folder / name for name in found]
+    if len(pattern) > _LONGEST_PATH:
+        return []
+    once = re.sub(r"(\*\*/)+", "**/", pattern)  # each further one would take as long again as all before it
+    return [folder / name for name in sorted(glob.glob(once, root_dir=folder, recursive=True))]  # noqa: PTH207 - Path.glob takes no absolute patterns
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -204,9 +236,10 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _size(text: str) -> int:
-    if not text.strip().isascii() or not text.strip().isdigit() or int(text) >= 2**63:
-        raise UsageError(f"a size must be an integer of at least 0, got {text!r}")
-    return int(text)
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS and int(digits) < 2**63):
+        raise UsageError(f"a size must be an integer of at least 0, got {text[:50]!r}")
+    return int(digits)
 
 
 def _label(text: str) -> tuple[str, tuple[str, ...]]:
@@ -222,13 +255,14 @@ def _expand(names: Iterable[str], *, folder: Path, lists: tuple[Path, ...] = ())
     A name that is a file is that file, whatever characters it has. `lists` are the lists in which the names stand.
     """
     for name in names:
-        text, chosen_hash = (name, "") if _exists(folder / name) else _split(name)
+        text, chosen_hash = (name, "") if reading.exists(folder / name) else _split(name)
         path = folder / text
-        if not _exists(path):
+        if not reading.exists(path):
             if any(character in text for character in "*?["):
                 yield from _glob(folder, text, chosen_hash)
                 continue
-            raise ModelError(f"{_shown(path)}: no such file")
+            is_link = _is(path.is_symlink)
+            raise ModelError(f"{_shown(path)}: {'a link that leads nowhere' if is_link else 'no such file'}")
         if path.suffix == ".txt" and path.is_file():
             if path.resolve() in lists:
                 raise UsageError(f"the list {path} names itself", hint="Remove its name from it.")
@@ -245,10 +279,11 @@ def _split(name: str) -> tuple[str, str]:
     return (text, chosen_hash) if separator and "/" not in chosen_hash and "." not in chosen_hash else (name, "")
 
 
-def _exists(path: Path) -> bool:
+def _is(question: Callable[[], bool]) -> bool:
+    """The answer of a path; False where it isn't one: a name that is too long, or with a NUL."""
     try:
-        return path.exists()
-    except (OSError, ValueError):  # a name that is too long, or with a NUL
+        return question()
+    except (OSError, ValueError):
         return False
 
 
@@ -267,17 +302,26 @@ def _no_model(path: Path) -> ModelError:
         kind = recognize(path) if path.is_file() else None
     except OSError as error:
         return ModelError(f"{path} can't be read: {error.strerror}")
-    what = f": it is {kind.what}" if kind else ": it is a folder" if path.is_dir() else ""
+    what = f": it is {kind.what}" if kind else _what(path)
     return ModelError(f"{_shown(path)} is not a model{what}", hint=f"{kind.hint} {hint}".strip() if kind else hint)
 
 
-def _glob(folder: Path, pattern: str, chosen_hash: str) -> Iterator[tuple[Path, str]]:
-    import glob
+def _what(path: Path) -> str:
+    """What it is, where it isn't a file."""
+    kinds: dict[str, Callable[[], bool]] = {
+        "a folder": path.is_dir,
+        "a named pipe": path.is_fifo,
+        "a socket": path.is_socket,
+        "a device": path.is_char_device,
+        "a disk": path.is_block_device,
+    }
+    return next((f": it is {what}" for what, question in kinds.items() if question()), "")
 
-    found = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
-    models = [path for path in (folder / name for name in found) if path.suffix in SUFFIXES and path.is_file()]
+
+def _glob(folder: Path, pattern: str, chosen_hash: str) -> Iterator[tuple[Path, str]]:
+    models = [path for path in _globbed(pattern, folder) if path.suffix in SUFFIXES and path.is_file()]
     if not models:
-        raise ModelError(f"{folder / pattern}: no .py, .onnx or .ort file matches")
+        raise ModelError(f"{_shown(folder / pattern)}: no .py, .onnx or .ort file matches")
     for path in models:
         yield path, chosen_hash
 
@@ -285,7 +329,7 @@ def _glob(folder: Path, pattern: str, chosen_hash: str) -> Iterator[tuple[Path, 
 def _lines(path: Path) -> list[str]:
     """The models of a list: one a line, relative to the folder of the list; comments start with #."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = reading.read_text(path, most_bytes=_MOST_LIST_BYTES)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ModelError(f"{path} isn't encoded in UTF-8: line {line}", hint="Save it as UTF-8.") from None

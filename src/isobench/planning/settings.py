@@ -11,6 +11,7 @@ from dataclasses import MISSING, field, fields
 from typing import Any, Literal
 
 from isobench.errors import UsageError
+from isobench.planning.setting_values import PHASES, TIMEOUT, UNKNOWN_PHASE, in_units, timeout
 from isobench.record import record
 from isobench.workers import machine
 
@@ -24,7 +25,7 @@ COMPARE_DEFAULTS = {"processes": 3, "min_time_s": 2.0, "max_time_s": 20.0}
 CALIBRATE_DEFAULTS = {"min_time_s": 1.0, "max_time_s": 10.0}
 """What `isobench compare` and `isobench calibrate` use in place of the defaults below."""
 
-Kind = Literal["integer", "seconds", "percent", "switch", "list", "choice"]
+Kind = Literal["integer", "seconds", "percent", "switch", "list", "choice", "timeout", "bytes"]
 _TYPES: dict[Kind, tuple[tuple[type, ...], str]] = {
     "integer": ((int,), "an integer"),
     "seconds": ((int, float), "a number of seconds"),
@@ -32,8 +33,21 @@ _TYPES: dict[Kind, tuple[tuple[type, ...], str]] = {
     "switch": ((bool,), "true or false"),
     "list": ((tuple,), "a list of numbers"),
     "choice": ((str,), "a word"),
+    "timeout": ((int, float), TIMEOUT),
+    "bytes": ((int,), "a number of bytes, or such as 4GiB"),
 }
-_METAVARS: dict[Kind, str] = {"integer": "N", "seconds": "SECONDS", "percent": "PERCENT", "list": "LIST"}
+_METAVARS: dict[Kind, str] = {
+    "integer": "N",
+    "seconds": "SECONDS",
+    "percent": "PERCENT",
+    "list": "LIST",
+    "timeout": "SECONDS|PHASE=SECONDS,...",
+    "bytes": "SIZE",
+}
+MOST = 10**9
+"""The largest number where an option names none: nobody means more, and no clock or counter has to bear it."""
+
+_NUMBERS = ("integer", "seconds", "timeout")
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -55,7 +69,7 @@ class Option:
     @property
     def flag(self) -> str:
         """The option as it is typed: `--min-time`."""
-        return f"--{self.name.removesuffix('_s').replace('_', '-')}"
+        return f"--{self.name.removesuffix('_s').removesuffix('_bytes').replace('_', '-')}"
 
     @property
     def metavar(self) -> str:
@@ -77,6 +91,8 @@ class Option:
             return f"{value * 100:g}%"
         if self.kind == "switch":
             return "on" if value else "off"
+        if self.kind == "bytes":
+            return in_units(value)
         return f"{value:.12g}" if isinstance(value, float) else str(value)
 
     def check(self, value: Any) -> None:
@@ -85,13 +101,19 @@ class Option:
         """
         if value is None and self.unset:
             return
+        if self.kind == "timeout" and isinstance(value, Mapping):
+            for seconds in value.values():
+                self.check(seconds)
+            return
         if not self._is_of_kind(value):
             raise UsageError(f"{self.flag} must be {_TYPES[self.kind][1]}, got {value!r}")
-        below = self.least is not None and not value >= self.least
+        below = self.least is not None and not value >= self.least  # nan, too
         above = self.most is not None and not value <= self.most
         if below or above or (self.choices and value not in self.choices):
             got = repr(value) if self.choices else self.shown(value)
             raise UsageError(f"{self.flag} must be {self.allowed}, got {got}")
+        if self.kind in _NUMBERS and self.most is None and value > MOST:
+            raise UsageError(f"{self.flag} must be at most {MOST:,}, got {self.shown(value)}")
 
     def _is_of_kind(self, value: Any) -> bool:
         if self.kind == "list":
@@ -169,7 +191,20 @@ class Settings:
     seed: int = option(
         "integer", "Seed of all random numbers, the script's included.", default=0, least=0, most=2**32 - 1
     )
-    timeout_s: float = option("seconds", "Stop a worker after this long.", default=900.0, least=0.1)
+    timeout_s: float = option(
+        "timeout",
+        f"Stop a worker after this long; or one phase of its work: {', '.join(PHASES)}.",
+        default=900.0,
+        least=0.1,
+    )
+    phase_timeouts_s: Mapping[str, float] = field(default_factory=dict)
+    memory_limit_bytes: int | None = option(
+        "bytes",
+        "Memory that a worker, with all its processes, may use, such as 4GiB.",
+        default=None,
+        unset="no limit",
+        least=64 << 20,
+    )
     opset: int | None = option(
         "integer", "ONNX opset of the export.", default=None, unset="the exporter's choice", least=1
     )
@@ -178,6 +213,11 @@ class Settings:
     def __post_init__(self) -> None:
         for name, one in OPTIONS.items():
             one.check(getattr(self, name))
+        limit = OPTIONS["timeout_s"]
+        for phase, seconds in self.phase_timeouts_s.items():
+            if phase not in PHASES:
+                raise UsageError(f"{limit.flag}: {UNKNOWN_PHASE.format(phase)}")
+            limit.check(seconds)
 
     @classmethod
     def of(cls, **given: Any) -> Settings:
@@ -218,9 +258,19 @@ class Settings:
 
     @property
     def resources(self) -> dict[str, Any]:
-        """The CPUs, priority and memory nodes that were requested for the workers; as JSON."""
-        requested = {"cpus": list(self.cpus), "nice": self.nice, "memory_nodes": list(self.memory_nodes)}
+        """The CPUs, priority, memory nodes and memory that were requested for the workers; as JSON."""
+        requested = {
+            "cpus": list(self.cpus),
+            "nice": self.nice,
+            "memory_nodes": list(self.memory_nodes),
+            "memory_limit_bytes": self.memory_limit_bytes,
+        }
         return {name: value for name, value in requested.items() if value}
+
+    @property
+    def build_resources(self) -> dict[str, Any]:
+        """As `resources`, for workers that build: only what keeps them from taking the machine down."""
+        return {name: value for name, value in self.resources.items() if name == "memory_limit_bytes"}
 
 
 def _with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,6 +285,9 @@ def _with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if OPTIONS[name].kind in ("seconds", "percent") and type(value) is int:
             values[name] = float(value)  # as it is read from a stored Plan: the CaseKey must not differ
+    if "timeout_s" in values:
+        total_s, values["phase_timeouts_s"] = _timeouts(values["timeout_s"])
+        values["timeout_s"] = OPTIONS["timeout_s"].default if total_s is None else total_s
     if "max_time_s" not in values and "precision" in values:
         values["max_time_s"] = MAX_TIME_WITH_PRECISION_S
     return values
@@ -244,41 +297,24 @@ def _option(name: str, default: Any, described: Any) -> Option:
     return Option(name=name, default=None if default is MISSING or described["unset"] else default, **described)
 
 
-OPTIONS = {one.name: _option(one.name, one.default, one.metadata) for one in fields(Settings)}
+OPTIONS = {one.name: _option(one.name, one.default, one.metadata) for one in fields(Settings) if one.metadata}
 """Every option, by the name of its field."""
 
-BUILD_OPTIONS = ("seed", "timeout_s", "opset", "max_depth")
+BUILD_OPTIONS = ("seed", "timeout_s", "memory_limit_bytes", "opset", "max_depth")
 """The options of the builds; all others are of measuring."""
 
 
-def percent(text: str) -> float:
-    """`1%` as 0.01.
-
-    Raises:
-        ValueError: it isn't of that form.
-    """
-    try:
-        share = float(text.removesuffix("%")) / 100
-    except ValueError:
-        share = -1.0
-    if not (text.endswith("%") and 0 < share < 1):
-        raise ValueError(f"must be a percentage such as 1% or 0.5%, got {text!r}")
-    return share
-
-
-def number_list(text: str) -> tuple[int, ...]:
-    """`0-3,8` as numbers.
-
-    Raises:
-        ValueError: it isn't of that form.
-    """
-    try:
-        numbers = machine.parse_cpu_list(text)
-    except ValueError:
-        numbers = ()
-    if not numbers:
-        raise ValueError(f"must be a list of numbers such as 0-3,8, got {text!r}")
-    return numbers
+def _timeouts(given: Any) -> tuple[float | None, dict[str, float]]:
+    """The limit of all phases together (None: not given), and those of single phases."""
+    if isinstance(given, str):
+        try:
+            given = timeout(given)
+        except ValueError as error:
+            raise UsageError(f"{OPTIONS['timeout_s'].flag} {error}") from None
+    if not isinstance(given, Mapping):
+        return float(given) if type(given) is int else given, {}
+    limits = {phase: float(seconds) if type(seconds) is int else seconds for phase, seconds in given.items()}
+    return limits.pop("", None), limits
 
 
 def markdown_table(names: Iterable[str] = tuple(OPTIONS)) -> str:

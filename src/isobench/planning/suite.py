@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench.errors import IsobenchError, UsageError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning import toml_lines
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.toml_lines import Place
@@ -156,7 +156,7 @@ class Suite:
         """Where relative paths start: the folder of the file as it was named, not of what a link leads to."""
         return self.path.parent
 
-    def error(self, place: Place, message: str, *, hint: str = "", kind: FailureKind | None = None) -> SuiteError:
+    def error(self, place: Place, message: str, *, hint: str = "", kind: Ending | None = None) -> SuiteError:
         """The error for what stands at a place."""
         error = SuiteError(f"{self.path.name}, {self.where(place)}: {message}", hint=hint, kind=kind)
         error.line = toml_lines.line(self.lines, place)

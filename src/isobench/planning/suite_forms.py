@@ -238,6 +238,8 @@ class OptionValue:
             "integer": [{"type": "integer", **limits}],
             "seconds": [{"type": "number", **limits}],
             "percent": [{"type": "number", **limits}, {"type": "string", "pattern": "^[0-9.]+%$"}],
+            "timeout": [{"type": "number", **limits}, {"type": "string", "pattern": "^[0-9a-z.=,+-]+$"}],
+            "bytes": [{"type": "integer", **limits}, {"type": "string", "pattern": "^[0-9.]+ *[KMGT]?i?B?$"}],
             "switch": [{"type": "boolean"}],
             "choice": [{"enum": list(self.option.choices)}],
             "list": [

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from isobench.errors import UsageError
-from isobench.planning.settings import Option, number_list, percent
+from isobench.planning.setting_values import number_list, percent, size, timeout
+from isobench.planning.settings import Option
 
+_READERS: Mapping[str, Any] = {"percent": percent, "timeout": timeout, "bytes": size}
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -115,8 +117,8 @@ def _of_kind(option: Option, value: Any, *, is_made: bool) -> Any:
         return tuple(value) if isinstance(value, list | tuple) else (value,)
     if not isinstance(value, str) or option.kind == "choice":
         return value
-    if option.kind == "percent":
-        return percent(value)
+    if option.kind in _READERS:
+        return _READERS[option.kind](value)
     if is_made:
         for read in {"integer": (int,), "seconds": (int, float)}.get(option.kind, ()):
             try:

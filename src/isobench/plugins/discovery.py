@@ -23,6 +23,7 @@ from typing import Any
 
 from isobench import paths
 from isobench.record import record
+from isobench.workers import protocol
 
 GROUP = "[isobench.plugins]"
 EXECUTORS = "[isobench.executors]"
@@ -30,6 +31,7 @@ OWN = {"isobench.runtimes.builtin": ("runtimes",), "isobench.tools.builtin": ("t
 """isobench's own modules, and the keys that each has."""
 OWN_PACKAGE = "isobench."
 KEYS = ("runtimes", "tools", "sequences")
+_MOST_BYTES = 1 << 20
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -167,10 +169,10 @@ def _load(plugin: Plugin) -> Plugin:
 def _entry_points(file_name: str, metadata: str) -> Iterator[tuple[str, Plugin]]:
     """The entry points in a package's file, with their group."""
     try:
-        with open(file_name, encoding="utf-8") as file:  # noqa: PTH123
-            lines = [line.strip() for line in file]
-    except OSError:
+        content = protocol.read_bytes(file_name, most_bytes=_MOST_BYTES).decode(errors="replace")
+    except (OSError, ValueError):
         return
+    lines = [line.strip() for line in content.split("\n")]
     group = ""
     name, _, version = metadata.rpartition(".")[0].partition("-")
     for line in lines:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench.errors import IsobenchError, ModelError, UsageError
+from isobench.paths import expanded
 from isobench.planning import script_variables, selection, suite_values
 from isobench.planning.models import Model
 from isobench.planning.runtime_choice import RuntimeChoice
@@ -191,7 +192,7 @@ class Filler:
         paths = {keyword.name for keyword in keywords(target.entry.cls)[0] if "Path" in str(keyword.kind)}
         for name in paths & set(arguments):
             if isinstance(arguments[name], str):
-                arguments[name] = str(suite.folder / Path(arguments[name]).expanduser())
+                arguments[name] = str(suite.folder / expanded(arguments[name]))
         choice = replace(target.runtime.choice, arguments=arguments)
         try:
             plan.runtime(choice, device, self.rt_args(one), interleaved=suite.interleave)

@@ -15,6 +15,13 @@ READ_BYTES = 2**26
 """Larger files, of models or inputs, aren't read before they are built."""
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # it is reported when it is read
+        return 0
+
+
 class OnnxFiles:
     """The signatures of files, each read once."""
 
@@ -29,7 +36,7 @@ class OnnxFiles:
         from isobench.builds import filling, given_inputs, onnx_file, sizes
 
         read = [model.path, *given_inputs.files(model)]
-        if model.is_ort_format or sum(path.stat().st_size for path in read) > READ_BYTES:
+        if model.is_ort_format or sum(map(_size, read)) > READ_BYTES:
             return
         if model.path not in self._found:
             self._found[model.path] = onnx_file.read(model.path)

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isobench import paths
+from isobench import paths, redaction
 from isobench.environments import choice
 from isobench.errors import UsageError
 from isobench.planning import selection
 from isobench.planning.models import Model
-from isobench.planning.plan import Plan
+from isobench.planning.plan import Plan, seconds_to_wait
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.planning.settings import Settings
 from isobench.runtimes import registry
@@ -36,7 +36,7 @@ def plan(
     env: Mapping[str, str] | None = None,
     labels: Sequence[str] = (),
     interleaved: bool = False,
-    wait: bool = True,
+    wait: bool | float = True,
     results: Path | None = None,
     **settings: Any,
 ) -> Plan:
@@ -80,7 +80,7 @@ def plan(
         settings=chosen_settings,
         rt_args=dict(rt_args or {}),
         interleaved=interleaved,
-        wait=wait,
+        wait_s=seconds_to_wait(wait),
         command=command(),
         results=results,
     )
@@ -138,12 +138,8 @@ def fitting(models: list[Model]) -> list[Model]:
 
 
 def command() -> tuple[str, ...]:
-    """The command line of this process, without the values of secret variables."""
-    if not any(word.startswith("--env") for word in sys.argv):
-        return tuple(sys.argv)
-    from isobench.planning import script_variables
-
-    return script_variables.without_secrets(sys.argv)
+    """The command line of this process, without secrets."""
+    return redaction.words(sys.argv)
 
 
 def check_folder(results: Path) -> None:

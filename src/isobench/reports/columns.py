@@ -172,6 +172,7 @@ STATUS = _brief(
     lambda row: row.status,
     name="status",
 )
+ENDING = _brief("how it ended: `ok`, or one of the other endings", lambda row: row.ending, name="ending")
 ERROR = _brief("the kind of failure; of an unreadable result: `result`", lambda row: row.kind, name="error")
 ERROR_MESSAGE = _brief("the error's message", lambda row: row.message, name="error_message")
 FOLDER = Column(name="folder", about="the folder that holds the result", get=lambda line: line.folder)
@@ -212,6 +213,7 @@ CSV = (
         "the number of iterations in the used blocks", lambda outcome: outcome.latency.iterations, name="iterations"
     ),
     STATUS,
+    ENDING,
     _result("all labels, as in the script: `key::value,value key::value`", _labels, name="labels"),
     MEDIAN,
     _latency(

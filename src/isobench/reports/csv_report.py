@@ -1,4 +1,9 @@
-"""Results as CSV: one row for each Result, so that two runtimes never share one. `columns.CSV` declares the columns."""
+"""Results as CSV: one row for each Result, so that two runtimes never share one. `columns.CSV` declares the columns.
+
+A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula. So a text that does gets a leading
+apostrophe, and so does one that begins with an apostrophe: a program takes the first one off. Numbers stay numbers.
+Control characters are escapes, as in tables.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,15 @@ from typing import Self, TextIO
 
 from isobench import results
 from isobench.errors import ResultError
+from isobench.escapes import printable
 from isobench.reports import columns
 from isobench.reports.column import Line
 from isobench.results import row
 from isobench.results.index import Index, Report
 from isobench.results.wanted import Wanted
+
+FORMULA = frozenset("=+-@'\uff1d\uff0b\uff0d\uff20")
+"""With which a formula begins, also in full width; and the apostrophe that says that there is none."""
 
 
 class Source:
@@ -89,8 +98,17 @@ def write(source: Source, stream: TextIO, on_line: Callable[[Line], object] | No
     """
     every = [*columns.CSV, *(columns.stat(name) for name in source.stats())]
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([column.name for column in every])
+    writer.writerow([cell(column.name) for column in every])
     for line in source.lines():
         if on_line:
             on_line(line)
-        writer.writerow([column.field(line) for column in every])
+        writer.writerow([cell(column.field(line)) for column in every])
+
+
+def cell(value: object) -> object:
+    """The value as the CSV holds it: a number as it is, anything else as text that is no formula and can be printed."""
+    if isinstance(value, int | float):
+        return value
+    text = str(value)
+    is_formula = text.lstrip()[:1] in FORMULA or text[:1] in {"\t", "\r"}
+    return printable(f"'{text}" if text and is_formula else text)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench.analysis.correctness import TensorCorrectness
-from isobench.console import printable
+from isobench.escapes import printable
 from isobench.reports import inputs
 from isobench.reports.format import aligned, milliseconds, pairs, percent
 from isobench.reports.table import run_table
@@ -161,9 +161,10 @@ def _noise(outcome: Measured) -> str:
 
 
 def _gpu(outcome: Measured) -> str:
-    gpu, facts = outcome.gpu, outcome.facts.get("gpu", {})
+    gpu, facts = outcome.gpu, outcome.facts.get("gpu")
     if gpu is None:
         return ""
+    facts = facts if isinstance(facts, dict) else {}
     parts = [
         f"driver {facts['driver']}" if facts.get("driver") else f"not monitored: {facts.get('unwatched')}",
         f"{gpu.clock_mhz_min:.0f} to {gpu.clock_mhz_max:.0f} MHz" if gpu.clock_mhz_min and gpu.clock_mhz_max else "",

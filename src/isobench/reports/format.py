@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from isobench.escapes import one_line
+
 
 def milliseconds(seconds: float) -> str:
     """Four significant digits, without a unit: 0.003217, 3.217, 321.7."""
@@ -75,6 +77,6 @@ def indented(text: str) -> str:
 
 def aligned(names: Iterable[tuple[str, str]]) -> list[str]:
     """A line for each name and its text; those without a text are left out."""
-    shown = [(name, text) for name, text in names if text]
+    shown = [(one_line(name), text) for name, text in names if text]
     width = max(len(name) for name, _ in shown)
-    return [f"{name:{width}}  {text}" for name, text in shown]
+    return [f"{name:{width}}  {one_line(text)}" for name, text in shown]

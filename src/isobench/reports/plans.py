@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from isobench.console import printable
+from isobench.escapes import printable
 from isobench.planning.settings import OPTIONS, Settings
 from isobench.reports.format import about, plural
 from isobench.reports.table import grid

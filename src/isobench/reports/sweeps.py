@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from isobench.console import printable
+from isobench.escapes import printable
 from isobench.planning import suite_values
 from isobench.reports.column import Column, Line
 from isobench.reports.columns import (
@@ -126,6 +126,7 @@ def status_json(folder: SweepFolder, status: Status) -> dict[str, Any]:
         "failed": len(status.failed),
         "kinds": dict(status.kinds),
         "left": status.left,
+        "unreadable": len(status.unreadable),
         "left_s": round(status.estimate.seconds, 1),
         "holder": status.holder,
         "running": [asdict(one) for one in status.running],

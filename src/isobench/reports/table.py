@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from isobench.analysis.summary import Summary
-from isobench.console import printable
+from isobench.escapes import one_line, printable
 from isobench.reports import columns
 from isobench.reports.column import Column, Line
 from isobench.reports.columns import BASELINE
@@ -50,11 +50,11 @@ def _baseline_s(results: Sequence[Result]) -> float | None:
 def _title(results: Sequence[Result]) -> str:
     model = next((result.model for result in results if result.model.hash), results[0].model)
     device = next((result.device for result in results if result.device.name), results[0].device)
-    title = model.name + (f"::{model.hash}" if model.hash else "")
+    title = one_line(model.name + (f"::{model.hash}" if model.hash else ""))
     if model.parameters is not None:
         title += f"  {count(model.parameters)} parameters"
     if model.signature:
-        title += f"  {model.signature}"
+        title += f"  {one_line(model.signature)}"
     if results[0].altered:
         title += f"\nafter {results[0].altered}"
     title += "".join(f"\n{text}" for text in [brief(model, results[0].settings.seed)] if text)
@@ -130,7 +130,7 @@ def _table(shown: Sequence[Column], rows: Iterable[Line]) -> list[str]:
 
 def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[bool]) -> list[str]:
     """A line for each row, columns as wide as their widest cell; the headings and a rule above."""
-    cells = [list(headings), *map(list, rows)]
+    cells = [[*map(one_line, line)] for line in (headings, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(

@@ -11,7 +11,7 @@ from isobench.analysis import ratios
 from isobench.analysis.ratios import Ratio
 from isobench.errors import ResultError
 from isobench.record import record
-from isobench.results import Measured, Result, SavedResult, noise_floor
+from isobench.results import Measured, Result, Run, SavedResult, noise_floor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,18 +132,28 @@ def _blocks_s(saved: SavedResult) -> list[list[Array]]:
     import numpy as np
 
     found = []
+    if saved.folder is None:
+        raise ResultError(f"{saved.result.id} can't be compared: {saved.problem}")
     samples_of_runs = results.samples_ns(saved.result, saved.folder)
     for run, samples_ns in zip(_measured(saved.result).runs, samples_of_runs, strict=True):
         ends = np.cumsum([block.samples for block in run.blocks])[:-1]
-        found.append(np.split(np.asarray(samples_ns) / (run.group * 1e9), ends))
+        blocks = np.split(np.asarray(samples_ns) / (run.group * 1e9), ends)
+        if any(not block.size or np.median(block) <= 0 for block in blocks):
+            raise ResultError(f"{saved.result.id} can't be compared: the median of a block of its samples is 0")
+        found.append(blocks)
     return found
 
 
 def _used(outcome: Measured, runs: Sequence[Sequence[Array]]) -> list[list[Array]]:
     return [
-        [block for block, used in zip(blocks, run.used or (True,), strict=True) if used]
+        [block for block, used in zip(blocks, *_flags(run), strict=True) if used]
         for run, blocks in zip(outcome.runs, runs, strict=True)
     ]
+
+
+def _flags(*runs: Run) -> list[tuple[bool, ...]]:
+    """For each run, the flags of its blocks: is it used?"""
+    return [run.used or (True,) for run in runs]
 
 
 def _pairs(
@@ -152,11 +162,14 @@ def _pairs(
     """For each pair of processes, the medians of both blocks of each round in which both are clean."""
     import numpy as np
 
+    counts = [[len(run) for run in one] for one in blocks]
+    if counts[0] != counts[1]:
+        raise ResultError(f"interleaved results must have equally many blocks, got {counts[0]} and {counts[1]}")
     found = []
     for one, other, ones, others in zip(outcomes[0].runs, outcomes[1].runs, *blocks, strict=True):
         medians = [[float(np.median(block)) for block in run] for run in (ones, others)]
         rounds = [*zip(*medians, strict=True)]
-        clean = [pair for pair, *used in zip(rounds, one.used, other.used, strict=True) if all(used)]
+        clean = [pair for pair, *used in zip(rounds, *_flags(one, other), strict=True) if all(used)]
         found.append(clean if len(clean) >= LEAST_ROUNDS else rounds)
     return found
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Any
 
-from isobench import paths
+from isobench import codec, paths
 from isobench.analysis.intervals import ASSUMED_FLOOR
 from isobench.analysis.ratios import ASSUMED_PAIR_FLOOR
+from isobench.constraints import Within
 from isobench.record import record
+from isobench.system import files
 from isobench.workers import protocol
 
 SCHEMA = "isobench.calibration/1"
+_MACHINES: Any = Mapping[str, Any]
+
+
+_Deviation = Annotated[float, Within(0, 10)]
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -22,18 +30,26 @@ class Floor:
     `source` says where they are from, in words.
     """
 
-    runs: float
-    pairs: float
+    runs: _Deviation
+    pairs: _Deviation
     source: str
 
 
 def floor() -> Floor:
     """This machine's noise floor, measured or assumed."""
+    file, source = paths.calibration(), "assumed"
     try:
-        value = protocol.read_json(paths.calibration(), SCHEMA)
-        return Floor(**value["machines"][_machine()])
-    except (FileNotFoundError, protocol.ProtocolError, KeyError, TypeError):
-        return Floor(runs=ASSUMED_FLOOR, pairs=ASSUMED_PAIR_FLOOR, source="assumed; to measure it: isobench calibrate")
+        known = _machines(file).get(_machine())
+        if known is not None:
+            found: Floor = codec.decode(Floor, known, "floor")
+            return found
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        source = f"assumed, because {file} can't be read: {error.strerror}"
+    except ValueError as error:
+        source = f"assumed, because {file} is corrupted: {error}"
+    return Floor(runs=ASSUMED_FLOOR, pairs=ASSUMED_PAIR_FLOOR, source=f"{source}; to measure it: isobench calibrate")
 
 
 def save(found: Floor) -> None:
@@ -48,10 +64,21 @@ def save(found: Floor) -> None:
 
 def _save(file: Path, found: Floor) -> None:
     try:
-        known = dict(protocol.read_json(file, SCHEMA)["machines"])
-    except (FileNotFoundError, protocol.ProtocolError, KeyError, TypeError):
+        known = _machines(file)
+    except (OSError, ValueError):
         known = {}
-    protocol.write_json(file, {"schema": SCHEMA, "machines": known | {_machine(): asdict(found)}})
+    files.write_json(file, {"schema": SCHEMA, "machines": known | {_machine(): asdict(found)}}, durable=True)
+
+
+def _machines(file: Path) -> dict[str, Any]:
+    """What is stored of each machine.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: it is no calibration.
+    """
+    machines: dict[str, Any] = codec.decode(_MACHINES, protocol.read_json(file, SCHEMA).get("machines"), "machines")
+    return machines
 
 
 def _machine() -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, field
-from typing import Any
+from typing import Annotated, Any
 
-from isobench.analysis.correctness import Correctness
+from isobench.analysis.correctness import Correctness, Outcome
 from isobench.analysis.gpu_noise import GpuSummary
 from isobench.analysis.input_sets import InputSets
 from isobench.analysis.intervals import Interval
@@ -14,8 +14,9 @@ from isobench.analysis.noise import Block, Verdict
 from isobench.analysis.summary import Summary
 from isobench.analysis.warmup import Warmup
 from isobench.codec import OPEN
+from isobench.constraints import Count, Latency, Number, OneOf, Seconds, Share, Time, shown
 from isobench.errors import ResultError
-from isobench.failures import FailureKind, Phase
+from isobench.failures import NO_FAILURES, Ending, Phase
 from isobench.planning.models import InputValues, Step, TensorSpec
 from isobench.planning.plan import SweepPlace
 from isobench.planning.settings import Settings
@@ -23,6 +24,8 @@ from isobench.record import record
 from isobench.system.facts import BatchJob, ContainerFacts, Git, Host
 
 SCHEMA = "isobench.result/3"
+FIGURES = ("mean_s", "median_s", "p90_s", "p99_s")
+"""The figures that have an interval."""
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class ModelRecord:
     labels: Mapping[str, tuple[str, ...]]
     class_name: str = ""
     hash: str = ""
-    parameters: int | None = None
+    parameters: Count | None = None
     signature: str = ""
     inputs: tuple[TensorSpec, ...] = ()
     weights_sha256: str = ""
@@ -114,10 +117,10 @@ class ColdStart:
     `start_s` is the start of the interpreter and of its container, if it has one.
     """
 
-    import_s: float | None
-    load_s: float | None
-    compile_s: float | None
-    first_inference_s: float | None
+    import_s: Seconds | None
+    load_s: Seconds | None
+    compile_s: Seconds | None
+    first_inference_s: Seconds | None
     start_s: float | None = None
 
 
@@ -128,17 +131,28 @@ class Run:
     `timer_s` is the clock's own cost per sample; `samples_file` is relative to the Result's folder.
     """
 
-    started_at: str
+    started_at: Time
     cold_start: ColdStart
     warmup: Warmup | None
-    timer_s: float | None
-    group: int
+    timer_s: Seconds | None
+    group: Number
     blocks: tuple[Block, ...]
     used: tuple[bool, ...]
-    median_s: float
+    median_s: Latency
     threads: Mapping[str, Any]
-    peak_memory_bytes: int | None
+    peak_memory_bytes: Count | None
     samples_file: str
+
+    def __post_init__(self) -> None:
+        if len(self.used) != len(self.blocks):
+            raise ValueError(f"used must have a flag for each of {len(self.blocks)} blocks, got {len(self.used)}")
+        if self.blocks and not any(self.used):
+            raise ValueError("at least one block must be used")
+        requested = self.threads.get("requested")
+        if requested is not None and (type(requested) is not int or requested < 0):
+            raise ValueError(f"threads.requested must be a whole number, got {shown(requested)}")
+        if self.samples_file.startswith("/") or ".." in self.samples_file.split("/") or "\0" in self.samples_file:
+            raise ValueError(f"samples_file must be within the result's folder, got {shown(self.samples_file)}")
 
     def threads_asked(self, settings: Settings) -> int:
         """The requested threads: `--threads`, or the runtime's own argument that overrides it."""
@@ -154,7 +168,7 @@ class Turns:
     """
 
     id: str
-    place: int
+    place: Count
     seed: int
     order: tuple[tuple[tuple[int, ...], ...], ...]
 
@@ -172,10 +186,10 @@ class Measured:
     latency: Summary
     latency_all: Summary
     intervals: Mapping[str, Interval]
-    noise_floor: float
+    noise_floor: Seconds
     floor_source: str
-    set_aside_s: float
-    clean_share: float
+    set_aside_s: Seconds
+    clean_share: Share
     verdict: Verdict
     correctness: Correctness
     runs: tuple[Run, ...]
@@ -185,7 +199,14 @@ class Measured:
     end_to_end: Summary | None = None
     gpu: GpuSummary | None = None
     input_sets: InputSets | None = None
-    status: str = "measured"
+    status: Annotated[str, OneOf("measured")] = "measured"
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise ValueError("runs must have at least one run")
+        missing = [name for name in FIGURES if name not in self.intervals]
+        if missing:
+            raise ValueError(f"intervals must have {', '.join(missing)}")
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -193,17 +214,21 @@ class Failed:
     """A Case without a measurement. `kind` is for programs, `message`, `hint` and `details` are for people.
 
     `phase` is what the worker was doing, None where none was running. `cause` is an exception's class name, or the word
-    of a plugin's worker that is no FailureKind.
+    of a plugin's worker that is no Ending.
     """
 
-    kind: FailureKind
+    kind: Ending
     message: str
     hint: str = ""
     details: str = ""
     exit_code: int = 1
     phase: Phase | None = None
     cause: str = ""
-    status: str = "failed"
+    status: Annotated[str, OneOf("failed")] = "failed"
+
+    def __post_init__(self) -> None:
+        if self.kind in NO_FAILURES:
+            raise ValueError(f"kind must be that of a failure, got {self.kind}")
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -238,8 +263,8 @@ class Result:
 
     id: str
     isobench: str
-    started_at: str
-    ended_at: str
+    started_at: Time
+    ended_at: Time
     command: tuple[str, ...]
     model: ModelRecord
     runtime: RuntimeRecord
@@ -274,5 +299,16 @@ class Result:
         """Was it measured, and were its outputs correct?"""
         return isinstance(self.outcome, Measured) and self.outcome.correctness.ok
 
+    @property
+    def ending(self) -> Ending:
+        """How it ended, in one word for programs."""
+        if isinstance(self.outcome, Failed):
+            return self.outcome.kind
+        correctness = self.outcome.correctness
+        if not correctness.ok:
+            return Ending.WRONG_OUTPUTS
+        return Ending.OK if correctness.outcome is Outcome.CORRECT else Ending.NOT_COMPARED
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """As `result.json` has it: the members, and `ending`, for programs that read it."""
+        return {**asdict(self), "ending": self.ending}

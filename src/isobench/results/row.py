@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import field, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from isobench import codec
-from isobench.analysis.correctness import outcome_of_all
+from isobench.analysis.correctness import Outcome, outcome_of_all
 from isobench.errors import ResultError
+from isobench.failures import Ending
 from isobench.planning.models import Step
 from isobench.record import record
 from isobench.results.records import SCHEMA, Measured, Result
 from isobench.results.upgrades import UPGRADES, upgrade
+from isobench.workers import protocol
 
 VERSION = 1
 """Raised whenever a member gets another meaning, so that indexes are made again."""
 UNREADABLE = "unreadable"
+UNFIT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What `read` and `check` raise."""
+ENDINGS: dict[str, Ending] = {Outcome.CORRECT: Ending.OK, Outcome.WRONG: Ending.WRONG_OUTPUTS}
+"""How a measured Case ended, by its outputs; any other outcome: not compared."""
+VERDICTS = {"clean", "noisy", "invalid"}
+OUTPUTS = set(Outcome)
+ENDING_WORDS = set(Ending)
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -67,6 +78,13 @@ class Row:
     def verdict_or_failure(self) -> str:
         """`clean`, `noisy` or `invalid`; or that it failed, and how; or `unreadable`."""
         return self.verdict or (f"failed: {self.kind}" if self.status == "failed" else self.status)
+
+    @property
+    def ending(self) -> Ending:
+        """How it ended, in one word for programs; of an unreadable Result: `result`."""
+        if self.status != "measured":
+            return Ending(self.kind or Ending.RESULT)
+        return ENDINGS.get(self.outputs or "", Ending.NOT_COMPARED)
 
     @property
     def match(self) -> tuple[str, ...]:
@@ -134,7 +152,7 @@ def read(raw: bytes, name: str) -> Row:
     Only what a Row needs is parsed and checked: 0.1 ms instead of 2.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it isn't as the schema says; decode it to learn why.
+        UNFIT: it isn't as the schema says; decode it to learn why.
     """
     return _picked(_thin(raw.decode()), name)
 
@@ -156,7 +174,7 @@ def _picked(value: Mapping[str, Any], name: str) -> Row:
             "task": sweep["task"],
             "attempt": sweep.get("attempt", 1),
             "repeat": sweep.get("repeat", 1),
-            "axes": sweep.get("axes", {}),
+            "axes": codec.decode(_AXES, sweep.get("axes", {}), "axes"),
             "labels": sweep.get("labels", {}),
         }
     found = Row(
@@ -175,11 +193,11 @@ def _picked(value: Mapping[str, Any], name: str) -> Row:
         case_key=value.get("case_key", ""),
         hostname=host["hostname"] if host else "",
         cpu=(host["cpu"]["model"] or "") if host else "",
-        script_args=tuple(model["script_args"]),
+        script_args=tuple(_list(model["script_args"])),
         env=model.get("env", {}),
         **figures,
     )
-    _check(found)
+    check(found)
     return found
 
 
@@ -193,16 +211,28 @@ def _current(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _figures(outcome: Mapping[str, Any]) -> dict[str, Any]:
     latency, compared = outcome["latency"], outcome["correctness"]
-    tensors = [(tensor["shape"], tensor.get("outcome")) for tensor in compared["tensors"]]
+    tensors = [(_list(tensor["shape"]), tensor.get("outcome")) for tensor in _list(compared["tensors"])]
     any_compared = compared["worst_absolute"] is not None
+    if type(compared["ok"]) is not bool:
+        raise TypeError("correctness.ok")
     return {
         "verdict": outcome["verdict"]["status"],
         "outputs": str(outcome_of_all(tensors, ok=compared["ok"], any_compared=any_compared)),
-        "mean_s": float(latency["mean_s"]),
-        "median_s": float(latency["median_s"]),
-        "throughput_ips": float(latency["throughput_ips"]),
-        "stats": tuple(outcome["stats"]),
+        "mean_s": _float(latency["mean_s"]),
+        "median_s": _float(latency["median_s"]),
+        "throughput_ips": _float(latency["throughput_ips"]),
+        "stats": tuple(outcome["stats"].keys()),
     }
+
+
+def _float(value: Any) -> Any:
+    return float(value) if type(value) is int and abs(value) <= codec.LARGEST else value
+
+
+def _list(value: Any) -> list[Any]:
+    if type(value) is not list:
+        raise TypeError(f"a {type(value).__name__} in place of a list")
+    return value
 
 
 def _altered(steps: Any) -> str:
@@ -212,23 +242,46 @@ def _altered(steps: Any) -> str:
     return ", ".join(str(step) for step in decoded if step.alters)
 
 
-_TEXTS = tuple(entry.name for entry in fields(Row) if entry.type in {"str", "str | None"})
+_AXES: Any = Mapping[str, Any]
+_texts = attrgetter(*(entry.name for entry in fields(Row) if entry.type == "str"))
+_figures_of = attrgetter("mean_s", "median_s", "throughput_ips")
+_numbers = attrgetter("attempt", "repeat")
 
 
-def _check(row: Row) -> None:
-    for name in _TEXTS:
-        value = getattr(row, name)
-        if value is not None and type(value) is not str:
-            raise TypeError(name)
-    if not (isinstance(row.env, dict) and isinstance(row.axes, dict) and isinstance(row.labels, dict)):
-        raise TypeError("mappings")
+def check(row: Row) -> None:
+    """Raises:
+    UNFIT: a member isn't as `Result` allows, in the file or in the index.
+    """
+    fits = (
+        _are(str, _texts(row))
+        and _are(str, row.script_args)
+        and _are(str, row.stats)
+        and type(row.env) is type(row.labels) is type(row.axes) is dict
+        and _are(str, row.env.values())
+        and _are(str, row.labels.values())
+        and _are(int, _numbers(row))
+        and 0 <= min(_numbers(row)) <= max(_numbers(row)) <= codec.LARGEST
+        and (row.duration_s is None or type(row.duration_s) is float)
+    )
+    if row.status == "measured":
+        fits = fits and row.kind is None and row.verdict in VERDICTS and row.outputs in OUTPUTS
+        fits = fits and _are(float, _figures_of(row)) and 0 < min(_figures_of(row)) <= max(_figures_of(row)) < math.inf
+    else:
+        fits = fits and row.status in {"failed", UNREADABLE} and row.kind in ENDING_WORDS
+        fits = fits and not (row.verdict or row.outputs or any(_figures_of(row)))
+    if not fits:
+        raise ValueError(f"the row of {row.name}")
 
 
-def _duration_s(started_at: str, ended_at: str) -> float | None:
-    try:
-        return (datetime.fromisoformat(ended_at) - datetime.fromisoformat(started_at)).total_seconds()
-    except ValueError:
-        return None
+def _are(kind: type, values: Iterable[object]) -> bool:
+    return {kind}.issuperset(map(type, values))
+
+
+def _duration_s(started_at: str, ended_at: str) -> float:
+    began, ended = datetime.fromisoformat(started_at), datetime.fromisoformat(ended_at)
+    if began.tzinfo is None or ended.tzinfo is None:
+        raise ValueError(f"{started_at} or {ended_at} has no zone")
+    return (ended - began).total_seconds()
 
 
 _PARTS: Mapping[str, Any] = {
@@ -251,8 +304,11 @@ def _thin(text: str) -> Mapping[str, Any]:
     environment.
     """
     is_ours = text.startswith('{\n "') and text.endswith("\n}\n")
-    value: Mapping[str, Any] = json.loads(_only(text, 0, len(text) - 1, _PARTS, "\n") if is_ours else text)
+    value: Mapping[str, Any] = _parse(_only(text, 0, len(text) - 1, _PARTS, "\n") if is_ours else text)
     return value
+
+
+_parse = json.JSONDecoder(parse_constant=protocol.refused).decode
 
 
 def _only(text: str, start: int, end: int, parts: Mapping[str, Any], indent: str) -> str:

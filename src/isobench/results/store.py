@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from isobench import paths
 from isobench.codec import decode
+from isobench.constraints import shown
 from isobench.errors import ResultError
 from isobench.record import record
 from isobench.results.records import SCHEMA, Measured, Result
@@ -19,47 +21,26 @@ from isobench.system.names import by_prefix
 from isobench.workers import protocol
 
 RESULT_FILE = "result.json"
+UNFINISHED = ".tmp"
+"""At the end of the name of a folder whose Result is being saved."""
+TOGETHER = ".saved"
+"""At the end of the name of a folder of Results that were saved together, until each has its own."""
+MOST_CHARACTERS = 500
+"""Of what is said of a file that can't be read."""
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class SavedResult:
-    """A Result and the folder that holds it."""
+    """A Result and the folder that holds it; None where it couldn't be saved, for the reason `problem`."""
 
     result: Result
-    folder: Path
+    folder: Path | None
+    problem: str = ""
 
-
-def save(result: Result, *, run_dirs: Sequence[Path] = (), root: Path | None = None) -> Path:
-    """Write the Result, and move the samples and the log of each run beside it; return its folder.
-
-    The run directories are removed.
-
-    Raises:
-        ResultError: it can't be written; then the samples stay where they are.
-    """
-    folder = (root or paths.results()) / result.id
-    try:
-        _save(result, run_dirs, folder)
-    except OSError as error:
-        left = ", ".join(str(place) for place in (folder, *run_dirs) if place.exists())
-        raise ResultError(
-            f"{result.id} can't be saved in {folder.parent}: {error.strerror}",
-            hint=f"The samples are in {left}." if left else "",
-        ) from None
-    return folder
-
-
-def _save(result: Result, run_dirs: Sequence[Path], folder: Path) -> None:
-    folder.mkdir(parents=True)
-    for number, run_dir in enumerate(run_dirs, 1):
-        target = folder / run_folder(number)
-        target.mkdir()
-        for name in (protocol.SAMPLES_FILE, protocol.END_TO_END_FILE, protocol.LOG_FILE, protocol.OUTPUTS_FILE):
-            if (run_dir / name).exists():
-                shutil.move(run_dir / name, target / name)
-    protocol.write_json(folder / RESULT_FILE, result.to_json())
-    for run_dir in run_dirs:
-        shutil.rmtree(run_dir, ignore_errors=True)
+    @property
+    def name(self) -> str:
+        """The name of its folder: its id, unless somebody renamed the folder."""
+        return self.folder.name if self.folder is not None else self.result.id
 
 
 def run_folder(number: int) -> str:
@@ -84,22 +65,34 @@ def load(name: str, *, root: Path | None = None) -> Result:
         ours = str(error.found).startswith(SCHEMA.partition("/")[0])
         hint = "Read it with the isobench that wrote it: its member `isobench` is the version." if ours else ""
         readable = ", ".join([SCHEMA, *UPGRADES])
-        raise ResultError(f"{file} has schema {error.found!r}; this isobench reads {readable}", hint=hint) from None
+        raise ResultError(
+            f"{file} has schema {shown(error.found)}; this isobench reads {readable}", hint=hint
+        ) from None
     except protocol.ProtocolError as error:
         raise ResultError(str(error)) from None
     except ValueError as error:
-        raise ResultError(f"{file} is corrupted, or from another version: {error}") from None
+        raise ResultError(f"{file} is corrupted, or from another version: {cut(error)}") from None
     return result
+
+
+def cut(error: Exception) -> str:
+    return shown(str(error) or type(error).__name__, plain=True, most=MOST_CHARACTERS)
 
 
 def _read(file: Path) -> dict[str, Any]:
     """The JSON of a Result, in the present schema."""
     try:
-        return protocol.read_json(file, SCHEMA)
+        value = protocol.read_json(file, SCHEMA)
     except protocol.SchemaError as error:
-        if error.found not in UPGRADES:
+        if not (isinstance(error.found, str) and error.found in UPGRADES):
             raise
-        return upgrade(protocol.read_json(file, str(error.found)))
+        value = upgrade(protocol.read_json(file, error.found))
+    return without_ending(value)
+
+
+def without_ending(value: dict[str, Any]) -> dict[str, Any]:
+    value.pop("ending", None)  # it follows from the other members
+    return value
 
 
 def load_all(root: Path | None = None) -> Iterator[Result | ResultError]:
@@ -118,12 +111,52 @@ def files(root: Path) -> list[Path]:
 
 def _names(root: Path, prefix: str = "") -> list[str]:
     """The names of the folders that hold a Result, sorted. Only of those with the prefix more than the name is read."""
+    found = sorted(name for name in names(root) if name.startswith(prefix))
+    return [name for name in found if os.path.lexists(f"{root}/{name}/{RESULT_FILE}")]
+
+
+def move(place: Path, folder: Path) -> None:
+    """Give a Result its folder, unless another process has done that for a process that it took for killed."""
     try:
-        names = os.listdir(root)  # noqa: PTH208 - pathlib's makes a Path of each: seconds for 100,000
-    except OSError:
+        place.rename(folder)
+    except FileNotFoundError:
+        if not folder.exists():
+            raise
+
+
+def names(root: Path) -> list[str]:
+    """The names of the folders of Results, in no order; those whose Result is still being saved are left out.
+
+    Results that were saved together and have no folders of their own yet, because the process was killed, get them.
+
+    Raises:
+        ResultError: the folder can't be read.
+    """
+    found = _listed(root)
+    together = [root / name for name in found if name.endswith(TOGETHER)]
+    for folder in together:
+        with suppress(OSError):  # whoever may write there will do it
+            _part(folder, root)
+    return [name for name in (_listed(root) if together else found) if not name.endswith((UNFINISHED, TOGETHER))]
+
+
+def _part(together: Path, root: Path) -> None:
+    """Give the Results that were saved together a folder each, and replace nothing by it."""
+    if together.is_symlink():  # somebody else's
+        return
+    for place in together.iterdir():
+        if not os.path.lexists(root / place.name):
+            move(place, root / place.name)
+    together.rmdir()
+
+
+def _listed(root: Path) -> list[str]:
+    try:
+        return os.listdir(root)  # noqa: PTH208 - pathlib's makes a Path of each: seconds for 100,000
+    except FileNotFoundError:
         return []
-    found = sorted(name for name in names if name.startswith(prefix))
-    return [name for name in found if os.path.exists(f"{root}/{name}/{RESULT_FILE}")]  # noqa: PTH110 - pathlib's is slower
+    except OSError as error:
+        raise ResultError(f"{root} can't be read: {error.strerror}") from None
 
 
 def samples_ns(result: Result, folder: Path) -> list[array[int]]:
@@ -141,11 +174,15 @@ def samples_ns(result: Result, folder: Path) -> list[array[int]]:
             raise ResultError(f"the samples of {result.id} can't be read: {error.filename}: {error.strerror}") from None
         except protocol.ProtocolError as error:
             raise ResultError(f"the samples of {result.id} are corrupted: {error}") from None
+        except ValueError:
+            raise ResultError(f"the samples of {result.id} can't be read: {shown(run.samples_file)}") from None
         taken = sum(block.samples for block in run.blocks)
         if run.blocks and len(samples) != taken:
             raise ResultError(
                 f"the samples of {result.id} are corrupted: {run.samples_file} has {len(samples)} of {taken} samples"
             )
+        if min(samples, default=0) < 0:
+            raise ResultError(f"the samples of {result.id} are corrupted: {run.samples_file} has negative ones")
         found.append(samples)
     return found
 
@@ -179,7 +216,7 @@ def _find(name: str, root: Path) -> Path:
     path = Path(name)
     if path.suffix == ".json":
         return path
-    if (path / RESULT_FILE).exists():
+    if os.path.lexists(path / RESULT_FILE):
         return path / RESULT_FILE
     found = by_prefix(name, _names(root, name), str)
     if len(found) == 1:
@@ -188,4 +225,4 @@ def _find(name: str, root: Path) -> Path:
         several = ", ".join(found[-5:])
         newest = ", the newest of them" if len(found) > 5 else ""
         raise ResultError(f"{name} matches {len(found)} results{newest}: {several}", hint="Give more of the id.")
-    raise ResultError(f"no result {name!r} in {root}", hint="List all results: isobench list")
+    raise ResultError(f"no result {shown(name)} in {root}", hint="List all results: isobench list")

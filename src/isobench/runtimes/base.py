@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isobench.errors import WorkerError
-from isobench.failures import FailureKind
+from isobench.errors import WorkerError, in_words, of_system
+from isobench.failures import Ending
 from isobench.planning.models import Model
 from isobench.planning.settings import Settings
 from isobench.record import record
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from isobench.environments import Environment, Spec
     from isobench.supervisor.outputs import Measurement, WorkerOutputs
     from isobench.system.devices import Device
+
+_TENSORS_GROW, _TENSORS_MORE = 8, 64 << 20
+"""How much larger than the expected outputs those of a runtime may be: times, and bytes more."""
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -166,7 +169,7 @@ class BaseRT(ABC):
         """Stop whatever is still running."""
 
     def benchmark(self) -> MeasuredPerformance:
-        """Measure the build: remove old outputs, call `_setup` and `_execute`, and require new outputs.
+        """Measure the build: call `_setup` and `_execute`, and require their outputs.
 
         Raises:
             WorkerError: there is no measurement.
@@ -174,7 +177,6 @@ class BaseRT(ABC):
         context = self._bound()
         assert self.build is not None
         outputs_file = context.run_dir / protocol.OUTPUTS_FILE
-        outputs_file.unlink(missing_ok=True)
         self._setup()
         onnx_file = str(self.build.onnx_file or "")
         self._execute(str(context.run_dir), onnx_file, str(outputs_file), context.settings.worker_iterations)
@@ -209,11 +211,19 @@ class BaseRT(ABC):
         return self.outputs_of_set(0)
 
     def outputs_of_set(self, place: int) -> list[protocol.Tensor]:
-        """The outputs of the last timed iteration with one of several sets of inputs."""
+        """The outputs of the last timed iteration with one of several sets of inputs.
+
+        Raises:
+            WorkerError: they can't be read, or are far larger than the expected ones.
+        """
+        assert self.build is not None
         try:
-            return protocol.read_tensors(self._bound().run_dir / protocol.outputs_file(place))
+            most_bytes = _TENSORS_GROW * self.build.every_set[place].expected_file.stat().st_size + _TENSORS_MORE
+            return protocol.read_tensors(self._bound().run_dir / protocol.outputs_file(place), most_bytes=most_bytes)
         except FileNotFoundError:
             return []
+        except (OSError, protocol.ProtocolError) as error:
+            raise self._malformed("the worker's outputs can't be read", error) from None
 
     def measured(self, performance: MeasuredPerformance) -> Measurement:
         """The run's samples. A `benchmark` of its own that left none has one sample: all iterations together."""
@@ -239,21 +249,35 @@ class BaseRT(ABC):
             self.measurement = worker_outputs.read_measurement(
                 context.run_dir, outputs or worker_outputs.read(context.run_dir), set_aside=context.settings.select
             )
-        except (FileNotFoundError, protocol.ProtocolError) as error:
-            raise WorkerError(f"the worker left no measurement: {error}", kind=FailureKind.PROTOCOL) from None
+        except (OSError, protocol.ProtocolError) as error:
+            raise self._malformed("the worker left no measurement", error) from None
+
+    def _malformed(self, what: str, error: OSError | protocol.ProtocolError) -> WorkerError:
+        """The error for a worker's file that can't be read.
+
+        Raises:
+            OSError: `error` itself, if the worker isn't to blame.
+        """
+        from isobench.supervisor import endings
+
+        if not endings.of_worker(error):
+            raise error
+        return WorkerError(f"{what}: {endings.of_file(error, self._bound().run_dir)}", kind=Ending.PROTOCOL)
 
     def _bound(self) -> Context:
         assert self.context is not None, "the context is set before anything is called"
         return self.context
 
 
-def as_worker_error(error: Exception, runtime: str) -> WorkerError:
+def as_worker_error(error: BaseException, runtime: str) -> WorkerError:
     """An exception that a runtime's own code raised, as an error with its class, message and traceback."""
     import traceback
 
+    kind, hint = of_system(error)
     return WorkerError(
-        f"{runtime} failed: {type(error).__name__}: {error}".rstrip(": "),
-        kind=FailureKind.OUT_OF_MEMORY if isinstance(error, MemoryError) else FailureKind.EXCEPTION,
+        f"{runtime} failed: {type(error).__name__}: {in_words(error)}".rstrip(": "),
+        kind=kind or Ending.EXCEPTION,
         cause=type(error).__name__,
         details="".join(traceback.format_tb(error.__traceback__)).rstrip(),
+        hint=hint,
     )

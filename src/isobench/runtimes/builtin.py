@@ -89,6 +89,7 @@ class _TorchRT(WorkerRT):
     environment = "torch"
     worker = "torch_worker.py"
     package = "torch"
+    network = True  # the script may load weights
     takes_scripts_only = (
         "it runs the PyTorch module of a script, and an .onnx file contains none "
         "(an ONNX graph can't be converted back to a module)"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from isobench import paths
 from isobench.errors import UsageError
 from isobench.system import files
 
@@ -20,7 +21,7 @@ def arguments(library: Path | None) -> dict[str, Any]:
     """
     if library is None:
         return {}
-    path = library.expanduser().absolute()
+    path = paths.expanded(library).absolute()
     try:
         return {LIBRARY: str(path), f"{LIBRARY}_sha256": files.sha256(path)}
     except OSError as error:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from isobench import plugins
-from isobench.errors import IsobenchError, ProvisionError, UsageError, WorkerError
-from isobench.failures import FailureKind
+from isobench.errors import IsobenchError, ProvisionError, UsageError, WorkerError, in_words, unexpected
+from isobench.failures import Ending
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.record import record
 from isobench.system import devices
@@ -161,11 +161,10 @@ class Entry:
                 self.requirement_check()
         except IsobenchError:
             raise
-        except Exception as error:  # noqa: BLE001 - a check may raise anything; its message is for the user
-            reason = str(error) or type(error).__name__
-            raise WorkerError(
-                f"{self.name} isn't available: {reason}", kind=FailureKind.REQUIREMENT, refused=True
-            ) from None
+        except BaseException as error:  # noqa: BLE001 - a check may raise anything; its message is for the user
+            unexpected(error, f"checking {self.name}")  # an interrupt passes
+            reason = in_words(error) or type(error).__name__
+            raise WorkerError(f"{self.name} isn't available: {reason}", kind=Ending.REQUIREMENT, refused=True) from None
 
 
 def device(text: str) -> Device:

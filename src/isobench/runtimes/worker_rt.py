@@ -26,6 +26,8 @@ class WorkerRT(BaseRT):
     """
 
     worker: ClassVar[str | Path] = ""
+    network: ClassVar[bool] = False
+    """Does its worker need the network? If not, it is taken away where the kernel allows it."""
 
     def __init__(self, **rt_args: Any) -> None:
         super().__init__(**rt_args)
@@ -75,6 +77,7 @@ class WorkerRT(BaseRT):
             reads=[*self.build.reads, *self.build.model.files, *self.reads()],
             cwd=Path.cwd() if self.build.model.is_script else None,
             gpus=context.device.is_nvidia,
+            network=self.network,
             own_variables=self.build.model.env,
         )
         self.spawned_s = self._process.spawned_s
@@ -130,6 +133,7 @@ class WorkerRT(BaseRT):
                 model=self.build.request(),
             ),
             timeout_s=settings.timeout_s,
+            phase_timeouts_s=settings.phase_timeouts_s,
         )
         return self._process.ready(context.on_stage)
 

@@ -2,17 +2,67 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
 from array import array
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from isobench.analysis.noise import Block, Selection, select, used_samples
 from isobench.analysis.warmup import Warmup
+from isobench.codec import decode
+from isobench.constraints import Amount, Count, Number, Seconds, Within
 from isobench.record import record
 from isobench.workers import protocol
 from isobench.workers.protocol import ProtocolError
+
+_CLOCKS_DIFFER = 0.05
+"""How far the clock of a device may differ from the host's."""
+_LONGEST_S = 1e9
+"""The longest measurement of a worker that reports no blocks."""
+
+
+# The members of `threads`, `facts` and `process` that isobench reads: all may be missing, and there may be more.
+@record(frozen=True, slots=True, kw_only=True)
+class _Threads:
+    requested: Count | None = None
+    runtime: Count | None = None
+    process: Count | None = None
+
+
+@record(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    compile_s: Seconds | None = None
+    graphs: Count | None = None
+    weights_sha256: str | None = None
+    timing: str | None = None
+    gpu: Mapping[str, Any] = field(default_factory=dict)
+
+
+@record(frozen=True, slots=True, kw_only=True)
+class _Process:
+    pid: Count | None = None
+    python: str | None = None
+    peak_memory_bytes: Count | None = None
+    cpu_resolution_s: Seconds | None = None
+    affinity: tuple[Count, ...] = ()
+    nice: Annotated[int, Within(-20, 19)] = 0
+    memory_nodes: tuple[Count, ...] = ()
+    threads: Count | None = None
+    frequencies_mhz: tuple[Amount, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    distributions: tuple[str, ...] = ()
+    native_libraries: tuple[Mapping[str, Any], ...] = ()
+    memory_limit: Mapping[str, Any] | None = None
+    network: str | None = None
+
+
+_MOST_BYTES = 1 << 20
+"""Of each member that a Result contains as it is."""
+_MEMBERS = {"threads": _Threads, "facts": _Facts, "process": _Process}
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -25,51 +75,44 @@ class WorkerOutputs:
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
-    started_s: float | None = None
-    import_s: float | None = None
-    load_s: float | None = None
-    first_inference_s: float | None = None
-    timer_s: float | None = None
+    started_s: Seconds | None = None
+    import_s: Seconds | None = None
+    load_s: Seconds | None = None
+    first_inference_s: Seconds | None = None
+    timer_s: Seconds | None = None
     warmup: Warmup | None = None
-    group: int = 1
+    group: Number = 1
     blocks: tuple[Block, ...] = ()
     threads: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     process: Mapping[str, Any] = field(default_factory=dict)
-    latency_s: tuple[float, ...] = ()
-    sets: int = 1
+    latency_s: tuple[Seconds, ...] = ()
+    sets: Number = 1
+    crash: str = ""
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> WorkerOutputs:
-        """Check and decode the object.
+    def from_json(cls, raw: Mapping[str, Any], *, crash: str = "") -> WorkerOutputs:
+        """Check and decode the object. `crash` says how the worker ended after it had written it, if not normally.
 
         Raises:
             ProtocolError: a member is malformed; the message names it.
         """
-        group = raw.get("group", 1)
-        if type(group) is not int or group < 1:
-            raise ProtocolError(f"'group' must be a whole number of at least 1, got {group!r}")
-        sets = raw.get("sets", 1)
-        if type(sets) is not int or sets < 1:
-            raise ProtocolError(f"'sets' must be a whole number of at least 1, got {sets!r}")
-        process = _object(raw, "process")
-        _number(process, "cpu_resolution_s")
-        return cls(
-            raw=raw,
-            started_s=_number(raw, "started_s"),
-            import_s=_number(raw, "import_s"),
-            load_s=_number(raw, "load_s"),
-            first_inference_s=_number(raw, "first_inference_s"),
-            timer_s=_number(raw, "timer_s"),
-            warmup=_warmup(raw.get("warmup")),
-            group=group,
-            blocks=_blocks(raw),
-            threads=_object(raw, "threads"),
-            facts=_object(raw, "facts"),
-            process=process,
-            latency_s=_seconds(raw, "latency_s"),
-            sets=sets,
-        )
+        try:
+            outputs: WorkerOutputs = decode(cls, {**raw, "raw": {}, "crash": crash}, "outputs", is_open=True)
+            for name, kind in _MEMBERS.items():
+                value = getattr(outputs, name)
+                decode(kind, value, f"outputs.{name}", is_open=True)
+                if len(json.dumps(value)) > _MOST_BYTES:
+                    raise ValueError(f"outputs.{name} must have at most {_MOST_BYTES:,} bytes")
+            more = {name: value for name, value in raw.items() if name not in cls.__slots__}
+            decode(Any, more, "outputs")  # what only a plugin reads
+        except ValueError as error:
+            raise ProtocolError(str(error)) from None
+        return replace(outputs, raw=raw)
+
+    def __post_init__(self) -> None:
+        if any(block.iterations != block.samples * self.group for block in self.blocks):
+            raise ValueError(f"each block must have {self.group} iterations ('group') per sample")
 
     @property
     def resolution_s(self) -> float:
@@ -129,61 +172,26 @@ def read_measurement(run_dir: Path, outputs: WorkerOutputs, *, set_aside: bool) 
     """Read the samples. Those of `latency_s` are written to the samples file, where the Result expects them.
 
     Raises:
-        FileNotFoundError: there are no samples.
+        OSError: there are no samples, or they can't be read or written.
         ProtocolError: they are malformed, or don't fit the blocks.
     """
     file, end_to_end = run_dir / protocol.SAMPLES_FILE, run_dir / protocol.END_TO_END_FILE
+    most = sum(block.samples for block in outputs.blocks) or protocol.MOST_SAMPLES
     if outputs.latency_s:
         samples_ns = array("q", [round(seconds * 1e9) for seconds in outputs.latency_s])
         protocol.write_bytes(file, b"".join(sample.to_bytes(8, "little", signed=True) for sample in samples_ns))
     else:
-        samples_ns = protocol.read_samples(file)
-    if not samples_ns or min(samples_ns) <= 0:
-        raise ProtocolError("there are no samples, or one is not longer than 0 ns")
-    end_to_end_ns = protocol.read_samples(end_to_end) if end_to_end.exists() else None
+        samples_ns = protocol.read_samples(file, most=most)
+    end_to_end_ns = protocol.read_samples(end_to_end, most=most) if os.path.lexists(end_to_end) else None
+    for samples in (samples_ns, end_to_end_ns):
+        if samples is not None:
+            _check(samples, outputs.blocks)
     return Measurement.of(outputs, samples_ns, end_to_end_ns, set_aside=set_aside)
 
 
-def _number(raw: Mapping[str, Any], name: str) -> float | None:
-    value = raw.get(name)
-    if value is not None and type(value) not in {int, float}:
-        raise ProtocolError(f"{name!r} must be a number, got {type(value).__name__}")
-    return None if value is None else float(value)
-
-
-def _object(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = raw.get(name, {})
-    if not isinstance(value, dict):
-        raise ProtocolError(f"{name!r} must be an object, got {type(value).__name__}")
-    return value
-
-
-def _list(raw: Mapping[str, Any], name: str) -> list[Any]:
-    value = raw.get(name, [])
-    if not isinstance(value, list):
-        raise ProtocolError(f"{name!r} must be a list, got {type(value).__name__}")
-    return value
-
-
-def _seconds(raw: Mapping[str, Any], name: str) -> tuple[float, ...]:
-    values = _list(raw, name)
-    if not all(type(value) in {int, float} for value in values):
-        raise ProtocolError(f"{name!r} must be a list of numbers")
-    return tuple(values)
-
-
-def _warmup(value: Any) -> Warmup | None:
-    try:
-        return None if value is None else Warmup.from_json(value)
-    except ValueError as error:
-        raise ProtocolError(f"'warmup': {error}") from None
-
-
-def _blocks(raw: Mapping[str, Any]) -> tuple[Block, ...]:
-    blocks = []
-    for number, value in enumerate(_list(raw, "blocks")):
-        try:
-            blocks.append(Block.from_json(value if isinstance(value, dict) else {}))
-        except ValueError as error:
-            raise ProtocolError(f"'blocks[{number}]': {error}") from None
-    return tuple(blocks)
+def _check(samples_ns: array[int], blocks: Sequence[Block]) -> None:
+    if not samples_ns or min(samples_ns) <= 0:
+        raise ProtocolError("there are no samples, or one is not longer than 0 ns")
+    lasted_s = math.fsum(block.wall_s for block in blocks) if blocks else _LONGEST_S
+    if sum(samples_ns) > (1 + _CLOCKS_DIFFER) * 1e9 * lasted_s:
+        raise ProtocolError(f"the samples last longer than the worker's blocks ({lasted_s:g} s)")

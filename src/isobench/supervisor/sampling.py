@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isobench.analysis.noise import Block
+from isobench.constraints import Number, Seconds
 from isobench.planning.settings import Settings
 from isobench.record import record
 
@@ -14,10 +15,10 @@ class Ready:
     The counters need that long to show what others used; `resolution_s` is their error.
     """
 
-    block_samples: int
-    block_s: float
-    group: int
-    resolution_s: float
+    block_samples: Number
+    block_s: Seconds
+    group: Number
+    resolution_s: Seconds
 
 
 class Sampler:

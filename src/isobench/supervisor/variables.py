@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from isobench import paths
-from isobench.environments import store
+from isobench.environments import quiet, store
 
 if TYPE_CHECKING:
     from isobench.environments import Environment
@@ -54,6 +54,7 @@ def of_worker(environment: Environment, *, threads: int, heap: str = "steady") -
     compiled = paths.cache_of("torch-compiled") / environment.folder.name
     return {
         **allowed,
+        **quiet.variables(),
         **store.activated(environment.activation(), allowed.get("PATH", "")),
         **(STEADY_HEAP if heap == "steady" else {}),
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),

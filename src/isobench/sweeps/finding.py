@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from isobench import paths
 from isobench.errors import UsageError
 from isobench.sweeps.folder import SWEEP_FILE, SweepFolder
 from isobench.sweeps.journal import What
+from isobench.workers import protocol
 
 MOST = 20
 """So many of the newest sweeps are looked at."""
@@ -33,11 +35,13 @@ def newest() -> SweepFolder:
 def unfinished(suite_sha256: str) -> SweepFolder | None:
     """The newest sweep of the same suite that isn't finished; None if there is none."""
     for path in _newest_first():
-        if suite_sha256.encode() not in (path / SWEEP_FILE).read_bytes():  # a tenth of the time of decoding it
-            continue
-        folder = SweepFolder.find(path)
-        if not is_finished(folder):
-            return folder
+        with suppress(OSError, protocol.ProtocolError, UsageError):  # one that can't be read can't be resumed
+            raw = protocol.read_bytes(path / SWEEP_FILE, most_bytes=protocol.MOST_JSON_BYTES)
+            if suite_sha256.encode() not in raw:  # a tenth of the time of decoding it
+                continue
+            folder = SweepFolder.find(path)
+            if not is_finished(folder):
+                return folder
     return None
 
 
@@ -74,5 +78,5 @@ def results_folders() -> Iterator[Path]:
 
 def _newest_first() -> list[Path]:
     """The newest sweeps, by when their plan was written."""
-    found = [(file.stat().st_mtime_ns, file.parent) for file in paths.sweeps().glob(f"*/{SWEEP_FILE}")]
+    found = [(file.lstat().st_mtime_ns, file.parent) for file in paths.sweeps().glob(f"*/{SWEEP_FILE}")]
     return [path for _, path in sorted(found, reverse=True)[:MOST]]

@@ -1,6 +1,6 @@
 """A sweep's folder:
 
-    sweep.json         the frozen plan, as it was requested (`task.Sweep`)
+    sweep.json         the frozen plan, as it was requested (`task.Sweep`); if it holds secrets, for its user alone
     tasks.json         the tasks once everything is prepared: one for each model that a script calls
     options.json       options of the executor that were changed since
     journal/           what happened (`journal`)
@@ -14,15 +14,17 @@ Whether a task is done, the Results say: each names its task (`Result.sweep.task
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from isobench import codec, paths
+from isobench import codec, paths, redaction
 from isobench.errors import UsageError
 from isobench.sweeps.journal import Journal
-from isobench.sweeps.task import Sweep, Task
-from isobench.system import files
+from isobench.sweeps.task import SCHEMA, Sweep, Task
+from isobench.system import files, reading
 from isobench.workers import protocol
 
 SWEEP_FILE = "sweep.json"
@@ -30,6 +32,7 @@ TASKS_FILE = "tasks.json"
 TASKS_SCHEMA = "isobench.tasks/1"
 OPTIONS_FILE = "options.json"
 OPTIONS_SCHEMA = "isobench.options/1"
+_OPTIONS: Any = Mapping[str, Any]
 
 
 class SweepFolder:
@@ -47,13 +50,14 @@ class SweepFolder:
         Raises:
             UsageError: the folder holds a sweep already, or can't be written.
         """
-        if (path / SWEEP_FILE).exists():
+        if reading.exists(path / SWEEP_FILE):
             raise UsageError(
                 f"{path} holds a sweep already", hint=f"Go on with it: isobench sweep resume {path}; or choose another."
             )
         try:
             (path / "results").mkdir(parents=True, exist_ok=True)
-            files.write_atomically(path / SWEEP_FILE, json.dumps(sweep.to_json()), durable=True)
+            private = any(_holds_secrets(task) for task in sweep.tasks)
+            files.write_atomically(path / SWEEP_FILE, json.dumps(sweep.to_json()), durable=True, private=private)
         except OSError as error:
             raise UsageError(
                 f"a sweep can't be written in {path}: {error.strerror}", hint="Choose another folder with --output."
@@ -68,13 +72,20 @@ class SweepFolder:
             UsageError: there is none, or it can't be read.
         """
         path = Path(name).absolute()
-        if not (path / SWEEP_FILE).exists():
+        if not os.path.exists(path / SWEEP_FILE):  # noqa: PTH110 - of a name that is too long
             path = _named(str(name))
         try:
-            sweep = Sweep.from_json(json.loads((path / SWEEP_FILE).read_bytes()))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{path / SWEEP_FILE} can't be read: {error}") from None
+            sweep = Sweep.from_json(protocol.read_json(path / SWEEP_FILE, SCHEMA))
+        except OSError as error:
+            raise UsageError(f"{path / SWEEP_FILE} can't be read: {error.strerror}") from None
+        except ValueError as error:
+            raise UsageError(f"{path / SWEEP_FILE} is corrupted: {error}") from None
         return cls(path, sweep)
+
+    @cached_property
+    def plan_sha256(self) -> str:
+        """Of the plan's file as it is when this is first asked for: what a node must find, too."""
+        return files.sha256(self.path / SWEEP_FILE)
 
     @property
     def results(self) -> Path:
@@ -106,10 +117,11 @@ class SweepFolder:
     def _changed(self) -> dict[str, Any]:
         file = self.path / OPTIONS_FILE
         try:
-            return dict(protocol.read_json(file, OPTIONS_SCHEMA)["options"])
+            found = codec.decode(_OPTIONS, protocol.read_json(file, OPTIONS_SCHEMA).get("options"), "options")
+            return dict(found)
         except FileNotFoundError:
             return {}
-        except (OSError, KeyError, TypeError, ValueError, protocol.ProtocolError) as error:
+        except (OSError, ValueError) as error:
             raise UsageError(f"{file} is corrupted: {error}", hint=f"Delete it, and resume: {self.path}") from None
 
     def tasks(self) -> tuple[Task, ...] | None:
@@ -121,22 +133,31 @@ class SweepFolder:
         file = self.path / TASKS_FILE
         try:
             value = protocol.read_json(file, TASKS_SCHEMA)
-            tasks: tuple[Task, ...] = codec.decode(tuple[Task, ...], value["tasks"], "tasks")
+            tasks: tuple[Task, ...] = codec.decode(tuple[Task, ...], value.get("tasks"), "tasks")
         except FileNotFoundError:
             return None
-        except (KeyError, ValueError, protocol.ProtocolError) as error:
+        except (OSError, ValueError) as error:
             raise UsageError(f"{file} is corrupted: {error}", hint=f"Delete it, and resume: {self.path}") from None
         return tasks
 
     def freeze(self, tasks: Sequence[Task]) -> None:
         """Write the tasks, which don't change any more."""
         value: dict[str, Any] = {"schema": TASKS_SCHEMA, "tasks": [codec.encode(task) for task in tasks]}
-        files.write_atomically(self.path / TASKS_FILE, json.dumps(value), durable=True)
+        private = any(map(_holds_secrets, tasks))
+        files.write_atomically(self.path / TASKS_FILE, json.dumps(value), durable=True, private=private)
+
+
+def _holds_secrets(task: Task) -> bool:
+    """Has a script of the task arguments or variables that are secret? A resumed sweep needs them as they are."""
+    return any(
+        redaction.hidden(model.script_args) or any(map(redaction.is_secret, model.env, model.env.values()))
+        for model in task.plan.models
+    )
 
 
 def results_in(folder: Path) -> Path:
     """The folder of results in a sweep's folder; any other folder as it is."""
-    return folder / "results" if (folder / SWEEP_FILE).exists() else folder
+    return folder / "results" if reading.exists(folder / SWEEP_FILE) else folder
 
 
 def _named(name: str) -> Path:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 
+from isobench.errors import ResultError
 from isobench.results import index
 from isobench.results.row import Row
 from isobench.sweeps import finding
@@ -22,4 +24,5 @@ def stored(own: Iterable[Row] = ()) -> History:
 def _rows() -> Iterator[Row]:
     for folder in finding.results_folders():
         if folder.is_dir():
-            yield from index.rows(folder, limit=MOST)
+            with suppress(ResultError):  # somebody else's folder; an estimate does without it
+                yield from index.rows(folder, limit=MOST)

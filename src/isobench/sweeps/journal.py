@@ -10,14 +10,17 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from isobench import codec
+from isobench.constraints import Number, Time
 from isobench.record import record
+from isobench.workers import protocol
 
 
 class What(StrEnum):
@@ -44,12 +47,12 @@ class What(StrEnum):
 class Event:
     """One line of the journal. `task` is "" for what concerns the whole sweep; `at` is in UTC."""
 
-    at: str
+    at: Time
     what: What
     host: str
     pid: int
     task: str = ""
-    attempt: int = 1
+    attempt: Number = 1
     job: str = ""
     results: tuple[str, ...] = ()
     note: str = ""
@@ -65,17 +68,18 @@ class Journal:
     def write(self, what: What, **members: Any) -> Event:
         """Append an event of now; the line is complete or missing.
 
-        Raises:
-            OSError: it can't be written.
+        That it can't be written ends nothing: whether a task is done, only its Results say.
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         event = Event(at=now, what=what, host=self._host, pid=os.getpid(), **members)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        _append(self._folder / f"{self._host}-{os.getpid()}.jsonl", json.dumps(codec.encode(event)).encode() + b"\n")
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            line = json.dumps(codec.encode(event)).encode() + b"\n"
+            _append(self._folder / f"{self._host}-{os.getpid()}.jsonl", line)
         return event
 
     def events(self) -> list[Event]:
-        """Every event, the oldest first; a line that a killed process left half-written is left out."""
+        """Every event, the oldest first; what a killed process left half-written is left out."""
         found = [event for file in self._folder.glob("*.jsonl") for event in _read(file)]
         return sorted(found, key=lambda event: event.at)
 
@@ -88,17 +92,17 @@ def _append(file: Path, line: bytes) -> None:
         if os.write(descriptor, line) < len(line):  # of a full disk; the next line must not be glued to half of this
             os.ftruncate(descriptor, before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError as error:
-        error.filename = str(file)
-        raise
     finally:
         os.close(descriptor)
 
 
 def _read(file: Path) -> Iterator[Event]:
-    for line in file.read_bytes().splitlines():
+    try:
+        lines = protocol.read_bytes(file, most_bytes=protocol.MOST_JSON_BYTES).splitlines()
+    except (OSError, protocol.ProtocolError):  # a file that somebody else put there
+        return
+    for line in lines:
         try:
-            value: Mapping[str, Any] = json.loads(line)
-            yield codec.decode(Event, value, "event")
-        except ValueError:
+            yield codec.decode(Event, json.loads(line), "event")
+        except (ValueError, RecursionError):
             continue

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.planning.retry import Retry
 from isobench.record import record
 from isobench.sweeps.folder import SweepFolder
@@ -46,7 +46,7 @@ class Outcome:
     case_key: str
     attempt: int
     started_at: str
-    kind: FailureKind | None
+    kind: Ending | None
     hostname: str
     cpu: str
 
@@ -123,8 +123,10 @@ class _Hosts:
                 self._of_result |= dict.fromkeys(event.results, event.host)
 
     def may_be(self, one: Outcome, hostname: str) -> bool:
+        """Has nothing been written that says otherwise? A process may have been killed before it wrote anything."""
         host = self._of_result.get(one.id)
-        return host == hostname if host else hostname in self._of_task[one.task]
+        hosts = {host} if host else self._of_task[one.task]
+        return not hosts or hostname in hosts
 
 
 def _is_of(one: Outcome, machine: Machine, hosts: _Hosts) -> bool:
@@ -146,7 +148,7 @@ def _results(folder: SweepFolder) -> Iterator[Outcome]:
                 case_key=row.case_key,
                 attempt=row.attempt,
                 started_at=row.started_at,
-                kind=FailureKind(row.kind) if row.kind else None,
+                kind=Ending(row.kind) if row.kind else None,
                 hostname=row.hostname,
                 cpu=row.cpu,
             )

@@ -10,7 +10,7 @@ from isobench.failures import INFRASTRUCTURE
 from isobench.planning.retry import Retry
 from isobench.record import record
 from isobench.results import index
-from isobench.results.row import Row
+from isobench.results.row import UNREADABLE, Row
 from isobench.sweeps import history
 from isobench.sweeps.estimate import Estimate
 from isobench.sweeps.folder import SweepFolder
@@ -36,7 +36,8 @@ class Status:
     """How far a sweep is. `rows` are the Results that count, one a case; `total` and `left` are numbers of cases.
 
     `prepared`: all environments and builds are made; before, `total` may change, since a script may call several
-    models. Of the cases that are left, `foreign` have Results of other machines, which don't count here. `estimate` is
+    models. Of the cases that are left, `foreign` have Results of other machines, which don't count here. `unreadable`
+    are the Results that can't be read: whichever cases they are of, are left. `estimate` is
     of what is left, if as many run side by side as now. `holder` is the process that works on it, in words; "" if there
     is none.
     """
@@ -49,6 +50,7 @@ class Status:
     attempts: Mapping[str, int]
     estimate: Estimate
     foreign: int = 0
+    unreadable: tuple[Row, ...] = ()
     holder: str = ""
 
     @property
@@ -85,7 +87,7 @@ def read(folder: SweepFolder, outcomes: Outcomes, pending: Mapping[str, str]) ->
     prepared = folder.tasks()
     tasks = folder.sweep.tasks if prepared is None else prepared
     events = folder.journal.events()
-    rows = {row.id: row for row in index.rows(folder.results)}
+    rows = {row.name: row for row in index.rows(folder.results)}
     found = [(task, outcomes.of(task)) for task in tasks]
     counted = [rows[one.id] for _, each in found for one in each if one is not None and one.id in rows]
     left = [*outcomes.left(tasks, Retry.NONE)]
@@ -101,6 +103,7 @@ def read(folder: SweepFolder, outcomes: Outcomes, pending: Mapping[str, str]) ->
         foreign=sum(one in there for one in missing),
         prepared=prepared is not None,
         rows=tuple(counted),
+        unreadable=tuple(row for row in rows.values() if row.status == UNREADABLE),
         running=running,
         attempts=_attempts(events),
         holder=holder.in_words if holder else "",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench import codec
+from isobench.constraints import Number
 from isobench.planning import suite_values
 from isobench.planning.plan import Plan
 from isobench.record import record
@@ -46,6 +47,10 @@ class Task:
     cases: tuple[PlannedCase, ...] = ()
     requested: str = ""
     by_architecture: Mapping[str, tuple[PlannedCase, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.plan.sweep is None or not self.plan.models or not self.plan.runtimes:
+            raise ValueError("a task's plan must have a model, a runtime and a place in the sweep")
 
     @property
     def key(self) -> str:
@@ -111,7 +116,7 @@ class Sweep:
     seed: int = 0
     executor: str = "local"
     options: Mapping[str, Any] = field(default_factory=dict)
-    attempts: int = 2
+    attempts: Number = 2
     schema: str = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

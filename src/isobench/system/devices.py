@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 from isobench import paths
 from isobench.errors import LockError, LockHeldError, UsageError
+from isobench.failures import Ending
 from isobench.record import record
 from isobench.system.locks import FileLock
 from isobench.workers import machine
@@ -103,17 +104,28 @@ def exclusive(
     lock when its holder exits or is killed. The holder can't lock it again.
 
     Raises:
-        UsageError: the device wasn't free within `timeout_s`, or the lock file isn't safe to use.
+        LockHeldError: the device wasn't free within `timeout_s`.
+        UsageError: the lock file isn't safe to use, or can't be created.
     """
     # All families of processors are the same hardware.
     name = CPUS[0] if device.family in CPUS else device.family
     file = paths.devices() / f"{name}.lock"
-    lock = FileLock(file, what=str(device), on_wait=on_wait, timeout_s=timeout_s, keep=True, between_users=True)
+    lock = FileLock(
+        file,
+        what=str(device),
+        on_wait=on_wait,
+        timeout_s=timeout_s,
+        keep=True,
+        between_users=True,
+        failure=Ending.DEVICE_BUSY,
+    )
     with ExitStack() as held:
         try:
             held.enter_context(lock)
         except LockHeldError as error:
-            raise UsageError(error.message, hint="Without --no-wait, isobench waits for it.") from None
+            option = "--wait" if timeout_s else "--no-wait"
+            error.hint = f"Without {option}, isobench waits until it is free."
+            raise
         except LockError as error:
             hint = "Remove it, or set ISOBENCH_DEVICE_LOCKS to a folder that every user of this machine can write to."
             raise UsageError(f"unsafe device lock: {error.message}", hint=hint) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from isobench.record import record
 
 HEAD_BYTES = 1 << 16
-_TEXT_BYTES = bytes({7, 8, 9, 10, 12, 13, 27, *range(0x20, 0x100)})
+_TEXT_BYTES = bytes({7, 9, 10, 12, 13, 27, *range(0x20, 0x100)})
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ def recognize(file: Path) -> FileKind | None:
         return _pickle(head)
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
         return _WEIGHTS
-    # Control characters that no text has: an ONNX file begins with two or more of them.
+    # Control characters that no text has: an ONNX file begins with one or more of them.
     if not head[:4096].translate(None, _TEXT_BYTES):
         return _text(file, head[:4096].decode("utf-8", errors="replace"))
     if any(word in head for word in (b"StatefulPartitionedCall", b"saved_model", b"VarHandleOp", b"tensorflow")):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,45 +13,92 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from isobench import paths
+
 SMALL_BYTES = 1 << 18
 """Up to this size Python's own SHA-256 is quicker than to load OpenSSL's (4 ms)."""
 
 
-def write_atomically(file: Path, content: str | bytes, *, durable: bool = False) -> None:
+def write_atomically(file: Path, content: str | bytes, *, durable: bool = False, private: bool = False) -> None:
     """Replace a file's content in one step; `durable` has it on the disk first, so that it survives a power cut.
+
+    `private`: no other user may read it.
 
     Raises:
         OSError: it can't be written; then the old content is still there.
     """
     data = content.encode() if isinstance(content, str) else content
-    # Two hosts that share the folder, or two threads, may write it at the same time: a process ID isn't unique.
-    temporary = file.with_name(f"{file.name}.{os.urandom(4).hex()}.tmp")
+    # Two threads may write it at the same time. Its owner tells others whether it is a leftover.
+    temporary = file.with_name(f"{file.name}.{paths.owner()}.{os.urandom(4).hex()}.tmp")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
+        if private:
+            temporary.touch(0o600)
+        temporary.write_bytes(data)
+        if durable:
+            sync(temporary)
         temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
     if durable:
-        _sync_folder(file.parent)
+        sync(file.parent)
 
 
-def sha256(file: Path | str) -> str:
-    """The SHA-256 of a file's content, as 64 hex digits.
+def write_json(file: Path, value: Any, *, durable: bool = False) -> None:
+    """Replace a file's content by JSON, as `write_atomically` does.
 
     Raises:
-        OSError: it can't be read.
+        OSError: it can't be written.
+        ValueError: a number isn't finite.
+    """
+    import json
+
+    write_atomically(file, json.dumps(value, indent=1, allow_nan=False) + "\n", durable=durable)
+
+
+def sync(path: Path) -> None:
+    """Have a file's content, or the names in a folder, on the disk.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fsync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # some network file systems can't do it with folders
+            raise
+
+
+def sha256(file: Path | str | int) -> str:
+    """The SHA-256 of a file's content, as 64 hex digits; of a descriptor, which is closed.
+
+    Raises:
+        OSError: it isn't a regular file, or can't be read.
     """
     # Not Path.open, whose share shows where 20,000 files are hashed.
-    with open(file, "rb") as stream:  # noqa: PTH123
-        if "hashlib" not in sys.modules and os.fstat(stream.fileno()).st_size <= SMALL_BYTES:
+    with open(file, "rb", opener=_without_waiting) as stream:
+        about = os.fstat(stream.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(file) if not isinstance(file, int) else None)
+        if "hashlib" not in sys.modules and about.st_size <= SMALL_BYTES:
             return sha256_of(stream.read())
         import hashlib
 
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, even if it is a FIFO that nobody writes to."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def sha256_of(content: bytes) -> str:
@@ -73,11 +122,3 @@ def _own_sha256() -> Callable[[bytes], Any] | None:
             found: Callable[[bytes], Any] = import_module(name).sha256
             return found
     return None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

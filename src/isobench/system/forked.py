@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import sys
@@ -14,8 +15,9 @@ from typing import NoReturn
 _CHUNK_BYTES = 1 << 20
 
 
-def compute(function: Callable[[], bytes], *, timeout_s: float) -> bytes | None:
-    """What the function returns, computed in a child; None if it raises an exception, crashes or takes too long.
+def compute(function: Callable[[], bytes], *, timeout_s: float, memory_bytes: int) -> bytes | None:
+    """What the function returns, computed in a child; None if it raises an exception, crashes or takes too long, or if
+    it needs `memory_bytes` more than this process has.
 
     The child is a fork: it has all modules and data of this process, and can't change them. What it prints is lost.
     """
@@ -25,7 +27,7 @@ def compute(function: Callable[[], bytes], *, timeout_s: float) -> bytes | None:
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
-        _serve(function, writing)
+        _serve(function, writing, memory_bytes)
     os.close(writing)
     try:
         result = _read(reading, time.monotonic() + timeout_s)
@@ -40,10 +42,11 @@ def compute(function: Callable[[], bytes], *, timeout_s: float) -> bytes | None:
     return result if os.waitpid(child, 0)[1] == 0 else None
 
 
-def _serve(function: Callable[[], bytes], writing: int) -> NoReturn:
+def _serve(function: Callable[[], bytes], writing: int, memory_bytes: int) -> NoReturn:
     """The child: writes the result, and leaves without any clean-up of the parent's."""
     status = 1
     try:
+        _limit(memory_bytes)
         if "faulthandler" in sys.modules:
             sys.modules["faulthandler"].disable()
         silent = os.open(os.devnull, os.O_WRONLY)
@@ -54,6 +57,15 @@ def _serve(function: Callable[[], bytes], writing: int) -> NoReturn:
         status = 0
     finally:
         os._exit(status)
+
+
+def _limit(memory_bytes: int) -> None:
+    """Let this process take so much more memory, so that the kernel needn't end others for what it takes."""
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+        present = int(file.read().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = present + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 def _read(reading: int, deadline: float) -> bytes | None:

@@ -52,7 +52,7 @@ def check(folder: Path) -> Kind:
     with lock:
         kind = Kind.SOFT if lock.is_soft else Kind.FLOCK
         try:
-            second = process.capture([sys.executable, "-c", _SECOND, os.fspath(probe)], env=os.environ)
+            second = process.capture([sys.executable, "-P", "-c", _SECOND, os.fspath(probe)], env=os.environ)
         except OSError as error:
             raise LockError(f"locks in {folder} can't be checked", details=str(error)) from None
     if second != "held":

@@ -1,10 +1,13 @@
-"""Who holds a lock: what its holder wrote into the file.
+"""Who holds a lock: the process that the kernel names, and what its holder wrote into the file.
 
     PID, HOST <tab> USER <tab> SINCE <tab> COMMAND       two lines: held through flock
     PID, HOST, [START]                                   two or three: a soft lock, as filelock writes it
 
 filelock takes the whole second line for the host. It never removes a lock of another host, so a process for which flock
 doesn't work respects one for which it does. `lock_files.is_marker` serves the other direction.
+
+Whoever can write to the file can write anything into it. So the process that holds a lock through flock is asked of
+the kernel (/proc/locks), and only that process's own claims about its command and its time are believed.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ class Holder:
     since: str = ""
     """In the holder's local time: "2026-11-28 14:03"."""
     command: str = ""
+    state: str = ""
+    """What else there is to know: "it is stopped"."""
 
     @property
     def is_here(self) -> bool:
@@ -39,21 +44,58 @@ class Holder:
     @property
     def in_words(self) -> str:
         """As in "pid 812 on node7 (ana, isobench) since 14:03"; the host and the day only if they are others."""
+        state = f"; {self.state}" if self.state else ""
         if not self.pid:
-            return "another process"
+            return f"another process{state}"
         about = ", ".join(word for word in (self.user, self.command) if word)
         host = "" if self.is_here else f" on {self.host}"
         since = self.since.removeprefix(time.strftime("%Y-%m-%d "))
-        return f"pid {self.pid}{host}" + (f" ({about})" if about else "") + (f" since {since}" if since else "")
+        return f"pid {self.pid}{host}" + (f" ({about})" if about else "") + (f" since {since}" if since else "") + state
 
 
-def introduction(descriptor: int) -> Holder | None:
-    """What the holder wrote, or None; if it has only just taken the lock, it gets a moment to write."""
+def introduction(descriptor: int, *, between_users: bool = False) -> Holder | None:
+    """The holder, or None if nobody is known; if it has only just taken the lock, it gets a moment to write.
+
+    Where the kernel names no process, because it belongs to another host or container, what the file says is returned,
+    but `between_users` only the file's owner.
+    """
+    claimed = None
     for _ in range(10):
-        if found := read(descriptor):
-            return found
+        if claimed := read(descriptor):
+            break
         time.sleep(0.002)
-    return None
+    pid = _of_kernel(descriptor)
+    if pid:
+        return _seen(pid, claimed if claimed and (claimed.pid, claimed.is_here) == (pid, True) else Holder())
+    if between_users:
+        return Holder(state=f"the lock's file belongs to {user_name(os.fstat(descriptor).st_uid)}")
+    return claimed
+
+
+def _of_kernel(descriptor: int) -> int:
+    """The process that holds flock's lock; 0 where that isn't known."""
+    about = os.fstat(descriptor)
+    file = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
+    with suppress(OSError, ValueError), open("/proc/locks", encoding="ascii") as locks:  # noqa: PTH123
+        for line in locks:
+            words = line.split()  # "1: FLOCK ADVISORY WRITE 812 00:1a:3 0 EOF"; a waiting one has an arrow
+            if words[1] == "FLOCK" and words[5] == file:
+                return int(words[4])
+    return 0
+
+
+def _seen(pid: int, claimed: Holder) -> Holder:
+    """A process as /proc has it, with its own claims."""
+    try:
+        user = user_name(os.stat(f"/proc/{pid}").st_uid)  # noqa: PTH116
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            name, _, rest = file.read(_MOST_BYTES).partition("(")[2].rpartition(")")
+    except OSError:
+        gone = "" if os.path.exists(f"/proc/{pid}") else "it has ended, but not what it started"  # noqa: PTH110
+        return Holder(pid=pid, since=claimed.since, command=claimed.command, state=gone)
+    command = claimed.command or "".join(filter(str.isprintable, name))
+    state = "it is stopped" if rest.split()[0] in "tT" else ""
+    return Holder(pid=pid, host=claimed.host, user=user, since=claimed.since, command=command, state=state)
 
 
 def read(descriptor: int) -> Holder | None:

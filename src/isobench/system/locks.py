@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobench.errors import LockError, LockHeldError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.system import lock_files
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class FileLock:
         timeout_s: float | None = None,
         keep: bool = False,
         between_users: bool = False,
-        failure: FailureKind = FailureKind.USAGE,
+        failure: Ending = Ending.USAGE,
     ) -> None:
         self._file = file
         self._what = what
@@ -107,7 +107,8 @@ class FileLock:
                 # The one that we waited for may have removed the file; a lock on that excludes nobody.
                 if not _is_at(self._file, descriptor):
                     continue
-                if not lock_files.is_marker(descriptor):
+                # Between users flock decides, where it works: anybody could leave a marker.
+                if self._between_users or not lock_files.is_marker(descriptor):
                     lock_files.introduce(descriptor)
                     keep_open = True
                     return descriptor
@@ -132,8 +133,8 @@ class FileLock:
         """
         if _try(descriptor):
             return
-        holder = _introduction(descriptor)
-        if holder is None and _try(descriptor):  # somebody had only looked: see `holder`
+        holder = self._introduction(descriptor)
+        if _try(descriptor):  # somebody had only looked: see `holder`
             return
         self._report(holder)
         if self._timeout_s is None:
@@ -147,7 +148,10 @@ class FileLock:
             if _try(descriptor):
                 return
             pause_s = min(2 * pause_s, _LOOK_AGAIN_S)
-        raise self._held(_introduction(descriptor))
+        raise self._held(self._introduction(descriptor))
+
+    def _introduction(self, descriptor: int) -> Holder | None:
+        return _introduction(descriptor, between_users=self._between_users)
 
     def _acquired_softly(self) -> int:
         import filelock
@@ -178,7 +182,7 @@ class FileLock:
         with suppress(OSError):
             descriptor = os.open(self._file, os.O_RDONLY | _OPEN_FLAGS)
             try:
-                return _introduction(descriptor)
+                return self._introduction(descriptor)
             finally:
                 os.close(descriptor)
         return None
@@ -208,7 +212,7 @@ class FileLock:
                 # First without O_CREAT, which the kernel refuses for another user's file in a folder that everybody may
                 # write to.
                 with suppress(FileNotFoundError):
-                    descriptor, created = os.open(self._file, os.O_RDWR | _OPEN_FLAGS), False
+                    descriptor, created = self._existing(), False
                     break
                 with suppress(FileExistsError):
                     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN_FLAGS
@@ -218,13 +222,23 @@ class FileLock:
                     break
         except OSError as error:
             reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
-            raise self._failed(f"{error.filename or self._file} can't be opened: {reason}") from None
+            owner = _owner(self._file) if self._between_users else ""
+            raise self._failed(f"{error.filename or self._file} can't be opened: {reason}{owner}") from None
         found = os.fstat(descriptor)
         # Another user's link would make us write to a file of their choice.
         if not stat.S_ISREG(found.st_mode) or (self._between_users and found.st_nlink > 1):
             os.close(descriptor)
             raise self._failed(f"{self._file} must be a regular file without other links", hint="Remove it.")
         return descriptor, created
+
+    def _existing(self) -> int:
+        """A descriptor of the file, if it exists; where another user allows only reading, that is enough for flock."""
+        try:
+            return os.open(self._file, os.O_RDWR | _OPEN_FLAGS)
+        except OSError as error:
+            if not self._between_users or error.errno not in {errno.EACCES, errno.EROFS}:
+                raise
+            return os.open(self._file, os.O_RDONLY | _OPEN_FLAGS)
 
     def _make_folder(self) -> None:
         folder = self._file.parent
@@ -319,10 +333,18 @@ def _is_at(file: Path, descriptor: int) -> bool:
     return os.path.samestat(named, os.fstat(descriptor))
 
 
-def _introduction(descriptor: int) -> Holder | None:
+def _introduction(descriptor: int, *, between_users: bool = False) -> Holder | None:
     from isobench.system import lock_holders
 
-    return lock_holders.introduction(descriptor)
+    return lock_holders.introduction(descriptor, between_users=between_users)
+
+
+def _owner(file: Path) -> str:
+    """As in "; it belongs to ana"; "" where that isn't known, or it is our own."""
+    with suppress(OSError):
+        owner = file.lstat().st_uid
+        return f"; it belongs to {lock_files.user_name(owner)}" if owner != os.getuid() else ""
+    return ""
 
 
 def _in_words(found: Holder | None) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +31,9 @@ try:
 except OSError as error:
     sys.exit(f"{program[0]}: {error.strerror}")
 """
+
+_TAIL_BYTES = 1 << 16
+_LINE_LETTERS = 1000
 
 
 def spawn(
@@ -85,6 +90,33 @@ def kill_group(process: subprocess.Popen[bytes]) -> int:
     if process.returncode is None:
         _signal_group(process)
     return process.wait()
+
+
+def kill_inheritors(variable: str, value: str, timeout_s: float = 5) -> None:
+    """Kill the processes of this user that were started with an environment variable of this value, or forked by one.
+
+    For what nobody is the parent of any more; a program that was started with another environment isn't found.
+    """
+    wanted = f"{variable}={value}".encode()
+    deadline = time.monotonic() + timeout_s
+    while (found := [pid for pid in _pids() if wanted in _environment(pid)]) and time.monotonic() < deadline:
+        for pid in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit() and int(entry.name) != os.getpid()]
+
+
+def _environment(pid: int) -> list[bytes]:
+    """The environment that a process was started with; empty once it has ended, or if it's another user's."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 - many are read
+            return file.read().split(b"\0")
+    except OSError:
+        return []
 
 
 def _signal_group(process: subprocess.Popen[bytes]) -> None:
@@ -171,11 +203,16 @@ def temporary_folder(log_file: Path) -> Iterator[str]:
 
 
 def tail(log_file: Path, lines: int = 20) -> str:
-    """The last lines of a log, "" if it doesn't exist; reads at most 64 KiB."""
+    """The last lines of a log, the beginnings of long ones; "" if it is no regular file, or can't be read.
+
+    Reads at most 64 KiB.
+    """
     try:
-        with log_file.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))
-            text = log.read()
-    except FileNotFoundError:
+        with os.fdopen(os.open(log_file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as log:
+            if not stat.S_ISREG(os.fstat(log.fileno()).st_mode):
+                return ""
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            text = log.read(_TAIL_BYTES)
+    except OSError:
         return ""
-    return "\n".join(text.decode(errors="replace").splitlines()[-lines:])
+    return "\n".join(line[:_LINE_LETTERS] for line in text.decode(errors="replace").splitlines()[-lines:])

@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from isobench.system.facts import Cache, Clock, Cpu, Git, Host, Hypervisor, Kernel, Memory, Python
+from isobench import redaction
+from isobench.system.facts import Cache, Clock, Cpu, Host, Hypervisor, Kernel, Memory, Python
 from isobench.version import VERSION
 from isobench.workers import machine, process_facts
 
@@ -40,7 +41,7 @@ def host() -> Host:
         clock=clock(),
         python=Python(version=sys.version, executable=sys.executable),
         isobench=VERSION,
-        command=tuple(sys.argv),
+        command=redaction.words(sys.argv),
         environment=process_facts.recorded_variables(),
     )
 
@@ -71,56 +72,6 @@ def clock() -> Clock:
         resolution_s=info.resolution,
         cost_s=cost_s,
     )
-
-
-def git(path: Path, *, look_for_changes: bool = True) -> Git | None:
-    """The checkout that `path` lies in; None where it lies in none.
-
-    The commit is read from git's files. `dirty` says whether `path` itself (a file, or all of a folder) differs from
-    the commit. Only git knows, which costs some 5 ms; it is None where git wasn't asked, isn't installed or refused.
-    """
-    path = path.absolute()
-    for folder in (path, *path.parents):
-        found = folder / ".git"
-        if found.exists():
-            break
-    else:
-        return None
-    commit, branch = _head(found)
-    return Git(commit=commit, branch=branch, dirty=_is_dirty(path) if look_for_changes else None)
-
-
-def _head(git_folder: Path) -> tuple[str | None, str | None]:
-    """The commit and the branch (None: a detached head) that are checked out."""
-    if git_folder.is_file():  # a worktree or a submodule: the file says where the folder is
-        git_folder = git_folder.parent / _text(git_folder).removeprefix("gitdir:").strip()
-    head = _text(git_folder / "HEAD").strip()
-    if not head.startswith("ref:"):
-        return head or None, None
-    reference = head.removeprefix("ref:").strip()
-    # Branches are shared by all worktrees of a repository; `commondir` leads there.
-    common = git_folder / (_text(git_folder / "commondir").strip() or ".")
-    commit = _text(common / reference).strip()
-    if not commit:
-        packed = (line.partition(" ") for line in _text(common / "packed-refs").splitlines())
-        commit = next((value for value, _, name in packed if name == reference), "")
-    return commit or None, reference.removeprefix("refs/heads/")
-
-
-def _is_dirty(path: Path) -> bool | None:
-    from isobench.system.process import capture
-
-    folder = path if path.is_dir() else path.parent
-    # Neither a lock of the index nor a monitor that the checkout's own settings would start.
-    command = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "status", "--porcelain"]
-    if path.is_file():
-        command.append("--ignored")  # a script that git ignores is in no commit either
-    command += ["--", str(path)]
-    passed = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    try:
-        return bool(capture(command, cwd=folder, env=passed, timeout_s=10).strip())
-    except OSError:
-        return None
 
 
 def _cpu() -> Cpu:

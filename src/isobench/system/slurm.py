@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 
 from isobench.errors import IsobenchError, UsageError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.record import record
 
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel")
@@ -43,7 +43,7 @@ _TIMEOUT_S = 120
 class SlurmUnreachableError(IsobenchError):
     """One of Slurm's commands failed; it says nothing of the jobs."""
 
-    default_kind = FailureKind.INTERNAL
+    default_kind = Ending.INTERNAL
 
 
 @record(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,9 @@ class Work(Protocol):
     def stage(self, text: str) -> None:
         """Report the stage of that work."""
 
+    def note(self, text: str) -> None:
+        """Report something that stays on the screen."""
+
     def measure(self, tool: Tool, state: State) -> Sequence[SavedResult]:
         """Measure the builds with the options of the `benchmark` tool; the results are saved when this returns."""
 
@@ -139,7 +142,13 @@ def builds_of(state: State, work: Work, *, onnx: bool) -> tuple[Build, ...]:
 
     return tuple(
         builds.find_or_make(
-            model, onnx=onnx, environment=environment, settings=state.settings, on_stage=work.stage, before=before
+            model,
+            onnx=onnx,
+            environment=environment,
+            settings=state.settings,
+            on_stage=work.stage,
+            on_note=work.note,
+            before=before,
         )
     )
 

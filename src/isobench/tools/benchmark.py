@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from isobench.errors import UsageError
-from isobench.planning.settings import BUILD_OPTIONS, OPTIONS, Option, number_list, percent
+from isobench.planning.setting_values import number_list, percent
+from isobench.planning.settings import BUILD_OPTIONS, OPTIONS, Option
 from isobench.runtimes import registry
 from isobench.tools.base import State, Tool, Work, require
 

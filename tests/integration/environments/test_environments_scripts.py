@@ -11,7 +11,7 @@ from environment_world import RunPython, World
 from isobench import environments, paths
 from isobench.environments import Spec
 from isobench.errors import LockError, ModelError, ProvisionError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 
 pytestmark = pytest.mark.integration
 
@@ -158,7 +158,7 @@ def test_a_home_below_a_file_is_reported(world: World, for_script: ForScript, mo
     monkeypatch.setenv("ISOBENCH_HOME", str(world.root / "file" / "home"))
     with pytest.raises(LockError, match="Not a directory") as caught:
         for_script("gamma")
-    assert caught.value.kind == FailureKind.ENVIRONMENT
+    assert caught.value.kind == Ending.ENVIRONMENT
     assert "ISOBENCH_HOME" in caught.value.hint
 
 

@@ -15,6 +15,7 @@ from isobench import environments
 from isobench.environments import Environment
 from isobench.environments.uv import command
 from isobench.errors import ProvisionError
+from isobench.failures import Ending
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +44,7 @@ def replace(file: Path, text: str) -> None:
 def refusal(environment: Environment) -> str:
     with pytest.raises(ProvisionError) as caught:
         environments.check(environment)
+    assert caught.value.kind is Ending.ENVIRONMENT_DRIFT
     remedy = f"isobench env remove {environment.folder.name} && isobench env create tiny --provider venv"
     assert caught.value.hint == f"Install it again: {remedy}"
     assert f"in {environment.folder}" in caught.value.details

@@ -18,7 +18,7 @@ from isobench.executors import sweep as engine
 from isobench.executors.slurm import records
 from isobench.executors.slurm.nodes import Nodes
 from isobench.executors.slurm.options import Options
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.results import Failed, Measured
 from isobench.sweeps.journal import What
 
@@ -140,7 +140,7 @@ def test_a_task_goes_to_the_architectures_that_can_prepare_it_and_fails_where_no
     assert next(result.sweep.task for result in found if result.sweep) == bad[0].key
     failed, *measured = [result.outcome for result in found]
     assert isinstance(failed, Failed)
-    assert failed.kind is FailureKind.SCRIPT_ERROR
+    assert failed.kind is Ending.SCRIPT_ERROR
     assert "no such data" in failed.details
     assert all(isinstance(outcome, Measured) for outcome in measured)
     assert [result.provenance.batch.node for result in found if result.provenance.batch] == ["n1"] * 3

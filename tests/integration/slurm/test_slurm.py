@@ -18,7 +18,7 @@ from isobench.executors import sweep as engine
 from isobench.executors.slurm import SlurmExecutor, records
 from isobench.executors.slurm.nodes import Nodes
 from isobench.executors.slurm.options import Options
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.results import Failed, Measured
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
@@ -128,7 +128,7 @@ def test_a_night_of_twelve_with_a_crash_and_two_lost_nodes_has_every_result(
     assert {result.sweep.task for result in found if result.sweep} == {task.key for task in (*crash, *eleven)}
     [failed] = [result for result in found if isinstance(result.outcome, Failed)]
     assert isinstance(failed.outcome, Failed)
-    assert failed.outcome.kind is FailureKind.CRASH
+    assert failed.outcome.kind is Ending.CRASH
     nodes = [result.provenance.batch.node for result in found if result.provenance.batch]
     assert nodes == ["n1"] * 12  # it is back, and n2 isn't
     lost = {event.task: event.note for event in events(folder, What.LOST)}
@@ -222,7 +222,7 @@ def test_a_job_that_always_fails_is_a_lost_result_and_its_evidence_is_in_it(
     [result] = [saved.result for saved in engine.run(folder, Console())]
     assert isinstance(result.outcome, Failed)
     assert result.sweep
-    assert (result.outcome.kind, result.sweep.attempt) == (FailureKind.LOST, 2)
+    assert (result.outcome.kind, result.sweep.attempt) == (Ending.LOST, 2)
     assert "lost 2 times" in result.outcome.message
     assert "exit code 3:0" in result.outcome.details
     assert "no such module" in result.outcome.details

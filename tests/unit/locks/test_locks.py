@@ -13,7 +13,7 @@ import pytest
 from lock_world import FILELOCK, HOLD, HOST, TURNS, Start, is_free, line
 
 from isobench.errors import LockHeldError
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.system import locks
 from isobench.system.lock_holders import Holder
 from isobench.system.locks import FileLock
@@ -102,7 +102,7 @@ def test_without_waiting_the_holder_is_in_the_error(start: Start, file: Path) ->
     waits: list[str] = []
     with (
         pytest.raises(LockHeldError, match=rf"^it is not free: in use by pid {process.pid} ") as caught,
-        FileLock(file, what="it", timeout_s=0, on_wait=waits.append, failure=FailureKind.ENVIRONMENT),
+        FileLock(file, what="it", timeout_s=0, on_wait=waits.append, failure=Ending.ENVIRONMENT),
     ):
         pytest.fail("held twice")
     assert waits == []

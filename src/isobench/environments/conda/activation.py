@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from isobench.errors import ProvisionError
-from isobench.system import process
+from isobench.system import process, reading
 
 # The scripts are shell code, written for bash; their output is discarded.
 _SOURCE = 'for script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$script" >&2; done; exec env -0'
@@ -45,9 +44,10 @@ def _declared(prefix: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in [*sorted(prefix.glob("etc/conda/env_vars.d/*.json")), prefix / "conda-meta" / "state"]:
         try:
-            content = json.loads(file.read_bytes())
+            content = reading.read_json(file)
         except (OSError, ValueError):
             continue
-        declared = content.get("env_vars", {}) if file.name == "state" else content
-        found |= {str(name): str(value) for name, value in declared.items()}
+        declared = content.get("env_vars") if file.name == "state" and isinstance(content, dict) else content
+        if isinstance(declared, dict):
+            found |= {str(name): str(value) for name, value in declared.items()}
     return found

@@ -14,12 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from isobench.environments.conda import errors
-from isobench.environments.redaction import redacted
 from isobench.errors import ProvisionError, UsageError
+from isobench.redaction import redact_file, redacted
 from isobench.system import process
 
 _CHILD = "isobench.environments.conda.child"
@@ -80,6 +81,7 @@ def ask(
     """
     silence_s = silence_s or patience_s()
     events, events_write = os.pipe()
+    start = log_file.stat().st_size if log_file.exists() else 0
     argv: list[str | Path] = [sys.executable, "-P", "-B", "-m", _CHILD, str(events_write)]
     try:
         with process.temporary_folder(log_file) as temporary:
@@ -104,6 +106,8 @@ def ask(
         os.close(events)
         if events_write >= 0:
             os.close(events_write)
+        with suppress(OSError):
+            redact_file(log_file, start)
 
 
 def _variables(temporary: str) -> dict[str, str]:

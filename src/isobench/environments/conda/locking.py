@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from isobench.environments.conda import engine, provider
-from isobench.environments.specs import Spec
+from isobench.environments.specs import Spec, text_of
 from isobench.errors import ProvisionError, UsageError
 from isobench.record import record
+from isobench.system import leftovers
 from isobench.system.files import write_atomically
 
 
@@ -43,8 +43,8 @@ def lock(
                 f"there is no platform {platform!r}", hint="--platform takes linux-64, linux-aarch64, osx-arm64."
             )
     progress(f"{spec.name}: {'checking' if check else 'locking'} {spec.environment_file}")
-    with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
-        draft = Path(folder) / spec.conda_lock_file.name
+    with leftovers.temporary_folder("lock") as folder:
+        draft = folder / spec.conda_lock_file.name
         request = {
             "old": str(spec.conda_lock_file) if spec.conda_lock_file.exists() else None,
             "platforms": list(platforms),
@@ -66,11 +66,11 @@ def lock(
 
 def pip_part(spec: Spec) -> list[str]:
     """The requirements that `environment.yml` has under `pip:`."""
-    text = spec.environment_file.read_text(encoding="utf-8", errors="replace")
+    text = text_of(spec.environment_file)
     if not re.search(r"^\s*-\s*pip\s*:", text, re.MULTILINE):
         return []  # it need not be read by conda-lock
-    with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
-        found: list[str] = _ask("read-spec", spec, {}, Path(folder), lambda _text: None)["pip"]
+    with leftovers.temporary_folder("lock") as folder:
+        found: list[str] = _ask("read-spec", spec, {}, folder, lambda _text: None)["pip"]
     return found
 
 

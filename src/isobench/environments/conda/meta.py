@@ -29,13 +29,13 @@ class CondaPackage:
     @cached_property
     def content(self) -> dict[str, Any]:
         """The record; {} where it can't be read."""
-        import json
+        from isobench.system import reading
 
         try:
-            content: dict[str, Any] = json.loads(self.file.read_bytes())
+            content = reading.read_json(self.file)
         except (OSError, ValueError):
             return {}
-        return content
+        return content if isinstance(content, dict) else {}
 
     @cached_property
     def record_sha256(self) -> str:

@@ -14,6 +14,7 @@ from isobench import paths
 from isobench.environments.providers import Provider
 from isobench.environments.specs import CONDA_LOCK_FILE, subdir
 from isobench.errors import ProvisionError, UsageError
+from isobench.system import leftovers
 
 if TYPE_CHECKING:
     from isobench.environments.install_context import InstallContext
@@ -44,16 +45,14 @@ class CondaProvider(Provider):
 
     def unavailable(self, spec: Spec) -> str:
         """Why the channel of the lock can't be used: it has three seconds to answer."""
-        import tempfile
-
         from isobench.environments.conda import engine, errors
 
-        with tempfile.TemporaryDirectory(prefix="isobench-probe-") as folder:
+        with leftovers.temporary_folder("probe") as folder:
             try:
                 engine.ask(
                     "probe",
                     {**request(), "lock_file": str(spec.conda_lock_file)},
-                    log_file=Path(folder) / "rattler.log",
+                    log_file=folder / "rattler.log",
                     silence_s=PROBE_TIMEOUT_S,
                     limit_s=PROBE_TIMEOUT_S,
                 )

@@ -25,7 +25,7 @@ from rattler import BuildString, Gateway, GenericVirtualPackage, PackageName, Re
 
 from isobench.environments.conda import channels
 from isobench.environments.conda.events import EventWriter
-from isobench.environments.redaction import has_secret
+from isobench.redaction import has_secret
 
 _HEADER = """\
 # Made by `isobench env lock` in conda-lock's format, version 1: conda-lock reads it, too. Do not edit it.
@@ -96,15 +96,17 @@ def _yaml(file: Path) -> dict[str, Any]:
 
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date that is none
         raise SpecError(f"environment.yml is not YAML\n{error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
         raise SpecError("environment.yml has no list of dependencies")
     addresses = content.get("channels") or []
     if not addresses:
         raise SpecError("environment.yml names no channels")
+    if not isinstance(addresses, list) or not all(isinstance(address, str) for address in addresses):
+        raise SpecError("the channels in environment.yml must be a list of names or addresses")
     for address in addresses:
-        if has_secret(str(address)):
+        if has_secret(address):
             raise SpecError("the address of a channel contains a password or a token, which the lock would reveal")
     return content
 

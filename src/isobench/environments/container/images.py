@@ -80,10 +80,10 @@ def _for_all() -> tuple[str, str]:
 
 
 def _read(file: Path) -> dict[str, str | bool]:
-    import tomllib
+    from isobench.system import reading
 
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = reading.read_toml(file)
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} can't be read: {error}", hint=f'Write for instance: image = "{_EXAMPLE}"') from None
     for key, value in table.items():

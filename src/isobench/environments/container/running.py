@@ -23,7 +23,10 @@ TEMPORARY = "/isobench-tmp"
 """The folder for temporary files in a container: an image may have no /tmp that everybody can write to."""
 
 # Variables of a worker that mean nothing inside: the host's programs and files, and the network.
-_OF_THE_HOST = ("PATH", "TMPDIR", "CC", "CXX", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+_OF_THE_HOST = (
+    *("PATH", "TMPDIR", "CC", "CXX", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"),
+    *("MPLCONFIGDIR", "NUMBA_CACHE_DIR", "CUDA_CACHE_PATH"),
+)
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 # Where libraries store their downloads: a variable, or else a folder of this name in ~/.cache.
 _DOWNLOADS = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}
@@ -146,7 +149,13 @@ def for_worker(
     return of(
         environment,
         arguments,
-        env={**inside, **_OFFLINE, "ISOBENCH_EVENTS": "1", "ISOBENCH_RESOURCES": json.dumps(resources)},
+        env={
+            **inside,
+            **_OFFLINE,
+            "ISOBENCH_EVENTS": "1",
+            "ISOBENCH_NETWORK": "none",
+            "ISOBENCH_RESOURCES": json.dumps(resources),
+        },
         reads=[*reads, *downloads, *([cwd] if cwd else [])],
         writes=[run_dir, *writes, *caches],
         folder=cwd if cwd and _is_deep(cwd) else run_dir,

@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isobench.environments.redaction import redacted
+from isobench.environments.specs import text_of
 from isobench.environments.uv import errors, pip_settings
 from isobench.errors import ProvisionError
+from isobench.redaction import redact_file
 from isobench.system import process
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def run(
     env: dict[str, str] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> None:
-    """Run uv in the log's folder, where it finds no project of the user's; `env` overrides the usual variables.
+    """Run uv in the root folder, above which no project has settings; `env` overrides the usual variables.
 
     Raises:
         UvError: it failed.
@@ -135,10 +136,10 @@ def run(
             argv,
             env=variables | {"TMPDIR": temporary} | (env or {}),
             log_file=log_file,
-            cwd=log_file.parent,
+            cwd=Path("/"),
             pass_fds=pass_fds,
         )
-    printed = _redact_file(log_file, start)
+    printed = redact_file(log_file, start)
     if status < 0:
         raise UvError(f"{printed}\nuv was killed by signal {-status}".strip(), log_file)
     if status:
@@ -191,7 +192,7 @@ def install_locked(spec: Spec, context: InstallContext, *, command: str) -> None
         variables = sources.variables()
     elif not spec.for_script:
         arguments.append("--no-build")  # a build would install packages that no lock names
-    exactly.write_text(_WOULD_TAKE_LOCAL.sub(r"\1===", spec.lock_file.read_text(encoding="utf-8")), encoding="utf-8")
+    exactly.write_text(_WOULD_TAKE_LOCAL.sub(r"\1===", text_of(spec.lock_file)), encoding="utf-8")
     try:
         run_with_torch(
             arguments,
@@ -202,12 +203,3 @@ def install_locked(spec: Spec, context: InstallContext, *, command: str) -> None
         )
     finally:
         exactly.unlink(missing_ok=True)
-
-
-def _redact_file(log_file: Path, start: int) -> str:
-    """What was written to a log since `start`, without secrets, which are removed from the file, too."""
-    content = log_file.read_bytes()
-    printed = redacted(content[start:].decode(errors="replace"))
-    if printed.encode() != content[start:]:
-        log_file.write_bytes(content[:start] + printed.encode())
-    return printed.strip()

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isobench.environments.install_context import InstallContext
-from isobench.environments.redaction import redacted
 from isobench.environments.specs import Spec
 from isobench.environments.uv import command
 from isobench.errors import ProvisionError
+from isobench.redaction import redacted
 from isobench.system import process
 
 

@@ -83,7 +83,7 @@ def _files(environ: Mapping[str, str]) -> list[Path]:
 
 def _uv_toml_keys(environ: Mapping[str, str]) -> set[str]:
     """The keys that are set in uv's own configuration files."""
-    import tomllib
+    from isobench.system import reading
 
     home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - pathlib's may raise
     own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
@@ -91,7 +91,7 @@ def _uv_toml_keys(environ: Mapping[str, str]) -> set[str]:
     keys: set[str] = set()
     for file in [Path(named)] if named else [own / "uv" / "uv.toml", Path("/etc/uv/uv.toml")]:
         try:
-            table = tomllib.loads(file.read_text(encoding="utf-8"))
+            table = reading.read_toml(file)
         except (OSError, ValueError):
             continue  # uv reports what is wrong with it
         keys |= {*table, *(table["pip"] if isinstance(table.get("pip"), dict) else {})}

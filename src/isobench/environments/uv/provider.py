@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isobench.environments.providers import Provider
-from isobench.environments.specs import NO_PACKAGES
+from isobench.environments.specs import NO_PACKAGES, text_of
 
 if TYPE_CHECKING:
     from isobench.environments.install_context import InstallContext
@@ -24,7 +24,7 @@ class VenvProvider(Provider):
 
     def is_automatic(self, spec: Spec) -> bool:
         """Not where all packages are conda's: the environment would be empty."""
-        return spec.lock_file.read_bytes() != NO_PACKAGES.encode()
+        return text_of(spec.lock_file) != NO_PACKAGES
 
     def install(self, spec: Spec, context: InstallContext) -> dict[str, str]:
         from isobench.environments.uv import installing

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from isobench.environments.specs import Spec, platform_name
+from isobench.environments.specs import Spec, platform_name, text_of
 from isobench.environments.uv import command
 from isobench.errors import ProvisionError
+from isobench.system import leftovers
 from isobench.system.files import write_atomically
 
 # The oldest C library that the locks are for; uv resolves for it, on whichever machine it runs.
@@ -41,12 +41,12 @@ def lock(
         ProvisionError: the requirements can't be met, the index can't be reached, or the lock can't be written.
     """
     progress(f"{spec.name}: resolving {spec.requirements_file}")
-    old = spec.lock_file.read_text(encoding="utf-8", errors="replace") if spec.lock_file.exists() else ""
+    old = text_of(spec.lock_file) if spec.lock_file.exists() else ""
     sound = is_sound(old)
     if not sound:
         progress(f"{spec.name}: the lock is damaged: keeping the versions that can be read")
-    with tempfile.TemporaryDirectory(prefix="isobench-lock-") as folder:
-        draft = Path(folder) / "requirements.txt"
+    with leftovers.temporary_folder("lock") as folder:
+        draft = folder / "requirements.txt"
         known = old if sound else "\n".join(_PIN.findall(old))
         draft.write_text("" if upgrade else known, encoding="utf-8")
         options: list[str | Path] = ["--python-platform", _PLATFORM, *(["--upgrade"] if upgrade else [])]

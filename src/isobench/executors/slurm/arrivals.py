@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -23,10 +22,10 @@ class Arrivals:
 
     def new(self) -> Iterator[SavedResult]:
         """Those that have arrived since the last call, the oldest first."""
-        for name in sorted({entry.name for entry in os.scandir(self._folder.results)} - self._seen):
+        for name in sorted({*results.names(self._folder.results)} - self._seen):
             folder = self._folder.results / name
             if not (folder / results.RESULT_FILE).exists():
-                continue  # its node is writing it
+                continue
             self._seen.add(name)
             try:
                 result = results.load(str(folder))

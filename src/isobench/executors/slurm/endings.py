@@ -10,7 +10,7 @@ import re
 from isobench.errors import IsobenchError
 from isobench.executors.slurm import records
 from isobench.executors.slurm.records import Attempt, Submission
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.record import record
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import Journal, What
@@ -32,7 +32,7 @@ _WORDS = {
     "FAILED": "isobench failed on the node",
     "": "Slurm no longer remembers why",
 }
-_FINAL = {"TIMEOUT": FailureKind.TIMEOUT, "OUT_OF_MEMORY": FailureKind.OUT_OF_MEMORY}
+_FINAL = {"TIMEOUT": Ending.TIMEOUT, "OUT_OF_MEMORY": Ending.OUT_OF_MEMORY}
 """What would happen again on every node."""
 PATIENCE_S = 90.0
 """How long what a job has written may take to appear after its end: a network file system shows it late."""
@@ -41,7 +41,7 @@ REFUSED = "refused: "
 
 
 @record(frozen=True, slots=True, kw_only=True)
-class Ending:
+class JobEnding:
     """How an attempt ended. `refusal` is the error that isobench on the node reported, None where it reported none."""
 
     job: str
@@ -68,21 +68,21 @@ class Ending:
             limit = f"of {time_limit} min" if time_limit else "of its partition"
             return IsobenchError(
                 f"the time limit {limit} was reached: job {self.job} on {self.node or 'its node'}",
-                kind=FailureKind.TIMEOUT,
+                kind=Ending.TIMEOUT,
                 details=self.evidence,
                 hint=f"With a longer limit: isobench sweep retry {sweep} --slurm time=MINUTES",
             )
         if self.state == "OUT_OF_MEMORY":
             return IsobenchError(
                 self.sentence,
-                kind=FailureKind.OUT_OF_MEMORY,
+                kind=Ending.OUT_OF_MEMORY,
                 details=self.evidence,
                 hint=f"With more memory: isobench sweep retry {sweep} --slurm memory=SIZE",
             )
         times = "once" if tries == 1 else f"{tries} times"
         return IsobenchError(
             f"lost {times}; {self.sentence}",
-            kind=FailureKind.LOST,
+            kind=Ending.LOST,
             details=self.evidence,
             hint=f"Measure it again: isobench sweep retry {sweep} --retry infrastructure",
         )
@@ -103,7 +103,7 @@ def of(
     node: str,
     *,
     journal: Journal | None = None,
-) -> Ending:
+) -> JobEnding:
     """How an attempt ended whose job neither runs nor waits. `node` is where it was last seen, "" if unknown.
 
     `journal` is that to which the job wrote, if it isn't the sweep's.
@@ -121,7 +121,7 @@ def of(
     lines += [f"exit code {code}"] if code else []
     refusal = _refusal(journal or folder.journal, attempt)
     lines += [refusal or _shown(log)]
-    return Ending(job=attempt.job, node=node, state=state, evidence="\n".join(filter(None, lines)), refusal=refusal)
+    return JobEnding(job=attempt.job, node=node, state=state, evidence="\n".join(filter(None, lines)), refusal=refusal)
 
 
 def _shown(log: str) -> str:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isobench import results
+from isobench.errors import ResultError
 from isobench.results import Failed, Result
 from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
+from isobench.sweeps.outcomes import Outcomes
 from isobench.sweeps.task import Task
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def merged(
     split into its models as the first architecture did that could prepare most of it.
     """
     failures = {name: _failures(copies[name]) for name in made}
+    moved = Outcomes.read(folder)  # by a process that was killed
     tasks: list[Task] = []
     left_out: Counter[tuple[str, str]] = Counter()
     for requested in folder.sweep.tasks:
@@ -41,7 +44,7 @@ def merged(
         for key, task in of[first].items():
             able = {name: each[key].cases for name, each in of.items() if key in each and each[key].cases}
             tasks.append(replace(task, by_architecture={name: cases for name, cases in able.items() if name}))
-            if not able:
+            if not able and not moved.is_done(task):
                 _move(failures[first][key], folder, copies[first], task)
             for name in of.keys() - able.keys() if able else ():
                 failed = [one for other in of[name].values() if not other.cases for one in failures[name][other.key]]
@@ -55,7 +58,10 @@ def _failures(copy: SweepFolder) -> defaultdict[str, list[tuple[str, Result]]]:
     """The failed Results of a copy by their task, each with the name of its folder."""
     found: defaultdict[str, list[tuple[str, Result]]] = defaultdict(list)
     for file in results.files(copy.results):
-        result = results.load(str(file))
+        try:
+            result = results.load(str(file))
+        except ResultError:  # the task is prepared again
+            continue
         if result.sweep is not None:
             found[result.sweep.task].append((file.parent.name, result))
     return found

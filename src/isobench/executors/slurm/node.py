@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobench import paths
-from isobench.errors import IsobenchError, UsageError
-from isobench.executors.slurm import submitting
+from isobench.errors import UsageError, unexpected
 from isobench.executors.slurm.endings import REFUSED
 from isobench.executors.slurm.options import Options
 from isobench.sweeps import finding
@@ -84,7 +83,7 @@ def _check(folder: SweepFolder, plan: str) -> None:
     """Raises:
     UsageError: it isn't the one that was submitted.
     """
-    if plan and submitting.plan_sha256(folder) != plan:
+    if plan and folder.plan_sha256 != plan:
         raise UsageError(
             f"{folder.path} on {node()} holds another sweep than the one that was submitted",
             hint="Is it the same file system on all nodes? Compare: sha256sum sweep.json",
@@ -141,13 +140,14 @@ def _no_locks(home: Path) -> str:
 
 @contextmanager
 def _reported(folder: SweepFolder, key: str, attempt: int) -> Iterator[None]:
-    """Write an error of isobench to the journal: the log of a job may lie on the node only."""
+    """Write an error to the journal: the log of a job may lie on the node only."""
     try:
         yield
-    except IsobenchError as error:
+    except BaseException as caught:  # noqa: BLE001 - whatever it is, whoever follows the sweep must see it
+        error = unexpected(caught, f"the task {key}")
         note = "\n".join(filter(None, [error.message, error.details, error.hint]))
         folder.journal.write(What.LOST, task=key, attempt=attempt, job=_job(), note=REFUSED + note)
-        raise
+        raise error from None
 
 
 def _job() -> str:

@@ -20,7 +20,7 @@ from isobench.executors import preparing
 from isobench.executors.slurm import endings, merging, records, submitting
 from isobench.executors.slurm.nodes import Nodes
 from isobench.executors.slurm.options import Options
-from isobench.failures import FailureKind
+from isobench.failures import Ending
 from isobench.record import record
 from isobench.sweeps import finding
 from isobench.sweeps.folder import SweepFolder
@@ -118,7 +118,7 @@ class _Job:
         ending = endings.of(self.folder, self.submission, attempt, job, node, journal=self.copy.journal)
         return IsobenchError(
             f"the sweep can't be prepared: {ending.sentence}",
-            kind=FailureKind.LOST,
+            kind=Ending.LOST,
             details=ending.evidence,
             hint=f"Nothing was measured. When that is fixed: isobench sweep resume {finding.reference(self.folder)}",
         )
@@ -158,7 +158,7 @@ def _by_jobs(
             made[job.architecture] = job.tasks(options, progress)
         except IsobenchError as error:
             is_last_hope = needed and not made and number == len(jobs)
-            if error.kind is not FailureKind.LOST or is_last_hope:
+            if error.kind is not Ending.LOST or is_last_hope:
                 raise
             progress.note(f"nothing will be measured on {job.architecture}: {error.message}\n{error.details}")
     return made

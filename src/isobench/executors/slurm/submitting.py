@@ -18,9 +18,9 @@ from isobench.executors.slurm import records
 from isobench.executors.slurm.options import Options
 from isobench.executors.slurm.records import Attempt, Submission
 from isobench.sweeps import finding
-from isobench.sweeps.folder import SWEEP_FILE, SweepFolder
+from isobench.sweeps.folder import SweepFolder
 from isobench.sweeps.journal import What
-from isobench.system import files, slurm
+from isobench.system import slurm
 
 if TYPE_CHECKING:
     import submitit
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 # found in the folder that the job starts in.
 _SETUP = ("export SUBMITIT_PREEMPT_SIGNAL=URG", "export PYTHONSAFEPATH=1")
 _UNREACHABLE = ("Unable to contact slurm controller", "timed out", "Connection refused", "Zero Bytes")
-
-
-def plan_sha256(folder: SweepFolder) -> str:
-    """What the folder must contain on the node, too."""
-    return files.sha256_of((folder.path / SWEEP_FILE).read_bytes())
 
 
 def submit(
@@ -106,7 +101,7 @@ def _command(folder: SweepFolder, options: Options, *words: str) -> Any:
     from submitit.helpers import CommandFunction
 
     python = options.python or sys.executable
-    plan = f"--plan={plan_sha256(folder)}"
+    plan = f"--plan={folder.plan_sha256}"
     return CommandFunction([python, "-P", "-m", "isobench", *words, plan, str(folder.path)])
 
 

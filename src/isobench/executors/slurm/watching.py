@@ -61,7 +61,7 @@ class Watch:
         Raises:
             UsageError: Slurm refuses the jobs, or every node refuses to measure.
         """
-        earlier = {saved.folder.name for saved in self._arrivals.new()}
+        earlier = {saved.name for saved in self._arrivals.new()}
         self._end_strays()
         self._continue_or_wait()
         if self._at_work:
@@ -139,7 +139,7 @@ class Watch:
         """Ask Slurm, then read what has arrived: in this order, a job that is gone has written what it ever will."""
         jobs = self._jobs()
         for saved in self._arrivals.new():
-            if saved.folder.name not in earlier and saved.result.sweep and saved.result.sweep.task in self._tasks:
+            if saved.name not in earlier and saved.result.sweep and saved.result.sweep.task in self._tasks:
                 self._has_arrived = True
                 yield saved
         for key, (_, attempt) in list(self._at_work.items()):
@@ -229,7 +229,7 @@ class Watch:
             pass
         yield from self._arrivals.new()
 
-    def _stop_if_all_refuse(self, task: Task, ending: endings.Ending) -> None:
+    def _stop_if_all_refuse(self, task: Task, ending: endings.JobEnding) -> None:
         if not ending.refusal or self._has_arrived:
             return
         self._refused.add(task.key)

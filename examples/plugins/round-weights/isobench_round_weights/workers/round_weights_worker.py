@@ -10,12 +10,12 @@ import onnx
 from onnx import numpy_helper
 
 from harness import Refused, serve
-from protocol import FailureKind
+from protocol import Ending
 
 
 def _execute(onnx_file: str, output_dir: str, inputs_file: str, expected_file: str, *, bits: int) -> dict[str, Any]:
     if not 0 <= bits <= 23:
-        raise Refused(FailureKind.BAD_ARGUMENT, f"bits must be from 0 to 23, got {bits}")
+        raise Refused(Ending.BAD_ARGUMENT, f"bits must be from 0 to 23, got {bits}")
     model = onnx.load(onnx_file)
     rounded = 0
     for weight in model.graph.initializer:

@@ -1,0 +1,3 @@
+import errno
+
+raise OSError(errno.ENOSPC, "No space left on device")

@@ -1,0 +1,5 @@
+import os
+import sys
+
+open(os.path.join(sys.argv[1], "outputs.json"), "w").write("[")
+os._exit(0)

@@ -1,0 +1,3 @@
+import ctypes
+
+ctypes.CDLL("libnothing-of-the-kind.so.9")

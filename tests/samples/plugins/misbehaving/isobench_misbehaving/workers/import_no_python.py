@@ -1,0 +1,1 @@
+compile(b"\xff\xfe not python", "a_worker.py", "exec")

@@ -1,0 +1,3 @@
+from harness import Refused
+
+raise Refused("no-licence", "there is no licence", "buy one")

@@ -1,0 +1,6 @@
+import os
+import shutil
+import sys
+
+shutil.rmtree(sys.argv[1])
+os._exit(0)

@@ -1,0 +1,85 @@
+"""Calls the command line in this process: quick enough for fuzzers."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+from isobench import failures
+from isobench.cli import main
+
+EXIT_CODES = {0, 1, 2, 130, *map(failures.exit_code, failures.Ending)}
+"""All that are documented; 1 is an error of isobench's own."""
+TRACES = ("Traceback (most recent call last)", "an error in isobench", "Report it with the text above")
+
+
+class WrongEndError(AssertionError):
+    """A call didn't end as it must; `place` says how, in brief."""
+
+    def __init__(self, message: str, place: str) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+class Called(NamedTuple):
+    """How a call ended."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def call(*arguments: str | Path) -> Called:
+    """`isobench ARGUMENTS`; what it changes in the environment variables is undone.
+
+    Raises:
+        Exception: it isn't caught, so that a user would see a traceback.
+    """
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace") for _ in range(2)]
+    words, variables, folder = sys.argv, dict(os.environ), os.open(".", os.O_RDONLY)
+    sys.argv = ["isobench", *map(str, arguments)]
+    code: object = 0
+    try:
+        with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+            try:
+                code = main.main()
+            except SystemExit as ended:
+                code = ended.code
+    finally:
+        sys.argv = words
+        os.environ.clear()
+        os.environ.update(variables)
+        os.fchdir(folder)
+        os.close(folder)
+    for stream in streams:
+        stream.flush()
+    output, errors = (stream.buffer.getvalue().decode() for stream in streams)  # type: ignore[attr-defined]
+    return Called(int(code or 0), output, errors)  # type: ignore[call-overload]
+
+
+def check(*arguments: str | Path, traces: Sequence[str] = TRACES) -> Called:
+    """`call`, whose end must be documented and no error of isobench's own; a terminal must not be moved by the text.
+
+    `traces` is what the text of such an error has.
+
+    Raises:
+        WrongEndError: it isn't so.
+    """
+    found = call(*arguments)
+    text = found.output + found.errors
+    shown = f"isobench {' '.join(map(repr, map(str, arguments)))[:2000]}\nexit code {found.code}\n{text[-4000:]}"
+    wrong = {
+        f"exit code {found.code}": found.code not in EXIT_CODES - {1},
+        "a traceback": any(trace in text for trace in traces),
+        "a control character": any((one < " " and one not in "\n\t") or "\x7f" <= one < "\xa0" for one in text),
+    }
+    for what, is_so in wrong.items():
+        if is_so:
+            message = next((line for line in found.errors.splitlines() if line.startswith("error")), "")
+            raise WrongEndError(shown, f"{what} of {arguments[0]}: {message[-60:]}")
+    return found
