@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,7 @@ def test_a_case_that_was_not_built_has_a_key_and_a_file_name_as_id(home: Path) -
         keys.add(result.case_key)
         assert case.key.environment
     assert len(keys) == 2
-    made_id = new_id(case._started, "a net/v2", "ort@mine:a=[1,2],b=/x")
+    made_id = new_id(datetime.now(UTC), "a net/v2", "ort@mine:a=[1,2],b=/x")
     assert "-a-net-v2-ort@mine-a-1-2-b-x-" in made_id
 
 

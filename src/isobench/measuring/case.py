@@ -1,4 +1,4 @@
-"""One Case: its runtime, its environment, its workers, and the Result of measuring it."""
+"""One Case: its runtime, its environment, its workers, and the measurement."""
 
 from __future__ import annotations
 
@@ -6,40 +6,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isobench import environments, paths
 from isobench.environments import Environment, Spec
-from isobench.errors import ChangedBuildError, IsobenchError, WorkerError, unexpected
-from isobench.failures import NO_FAILURES, Ending, Phase, exit_code
+from isobench.errors import ChangedBuildError, IsobenchError, unexpected
+from isobench.measuring.case_result import CaseResult
 from isobench.planning.models import Model, Step
 from isobench.planning.plan import Plan
 from isobench.runtimes.base import BaseRT, Context, as_worker_error
 from isobench.runtimes.registry import Entry
 from isobench.runtimes.worker_rt import WorkerRT
 from isobench.system.devices import Device
-from isobench.version import VERSION
 
 if TYPE_CHECKING:
-    from isobench.analysis.correctness import Expected
     from isobench.builds import Build
     from isobench.measuring.evaluation import CompletedRun
+    from isobench.measuring.expected import ExpectedOutputs
     from isobench.planning.case_key import CaseKey
-    from isobench.results import (
-        EnvironmentRecord,
-        Failed,
-        Measured,
-        ModelRecord,
-        Provenance,
-        Result,
-        RuntimeRecord,
-        Turns,
-    )
+    from isobench.results import Measured, Result, Turns
     from isobench.runtimes.base import MeasuredPerformance
 
 
 class Case:
-    """One model on one runtime; `build` is None where building failed."""
+    """One model on one runtime; `build` is None where building failed.
+
+    `environment`, and the `spec` that it is made from, are None until they are known, and where the runtime needs none.
+    """
 
     def __init__(
         self,
@@ -58,15 +51,11 @@ class Case:
         self.steps = (*steps, Step(tool="benchmark"))
         self.run_dirs: list[Path] = []
         self._on_stage = on_stage
-        self._started = datetime.now(UTC)
-        self._spec: Spec | None = None
-        self._environment: Environment | None = None
-        self._arguments: dict[str, Any] = {}
+        self.spec: Spec | None = None
+        self.environment: Environment | None = None
         self._key: CaseKey | None = None
-        self._provenance: Provenance | None = None
-        self._record: ModelRecord | None = None
-        self._environment_record: EnvironmentRecord | None = None
-        self._expected: list[Expected] = []
+        self._expected: ExpectedOutputs | None = None
+        self._result = CaseResult(self)
 
     @property
     def name(self) -> str:
@@ -110,14 +99,14 @@ class Case:
             IsobenchError: a requirement of the runtime is missing, or the environment can't be created.
         """
         self.entry.require()  # before anything is installed
-        self._environment = self.entry.environment
-        if self._environment is None:
-            self._spec = self.entry.cls.environment_for(self.model, self._on_stage)
-            if self._spec is not None and self.entry.docker_required:
-                self._spec = replace(self._spec, in_container=True)
-            self._environment = ready(self._spec) if self._spec is not None else None
-        if self._environment is not None:
-            self.entry.check_package(self._environment)
+        self.environment = self.entry.environment
+        if self.environment is None:
+            self.spec = self.entry.cls.environment_for(self.model, self._on_stage)
+            if self.spec is not None and self.entry.docker_required:
+                self.spec = replace(self.spec, in_container=True)
+            self.environment = ready(self.spec) if self.spec is not None else None
+        if self.environment is not None:
+            self.entry.check_package(self.environment)
 
     def measure(self) -> Result:
         """Measure in the requested number of runs, or until the precision is reached, and evaluate them.
@@ -128,7 +117,7 @@ class Case:
             IsobenchError: a run failed.
         """
         settings = self.plan.settings
-        self._started = datetime.now(UTC)
+        self._result.begin()
         runs = [self._run()]
         from isobench.measuring import evaluation  # not before the first worker has started
 
@@ -147,7 +136,6 @@ class Case:
         return self._evaluated(runs, replace(evaluation.evaluate(runs, self.plan.settings).measured, turns=turns))
 
     def _evaluated(self, runs: Sequence[CompletedRun], measured: Measured) -> Result:
-        last = runs[-1]
         assert self.build is not None
         if self.build.sets:
             from isobench.analysis import input_sets
@@ -155,13 +143,7 @@ class Case:
             names = [one.input_set for one in self.build.every_set]
             blocks_s = [run.used_blocks_s() for run in runs]
             measured = replace(measured, input_sets=input_sets.compare(names, blocks_s, floor=measured.noise_floor))
-        assert self._provenance is not None
-        from isobench.system import batch
-
-        self._provenance = replace(
-            self._provenance, worker=last.measurement.outputs.process, batch=batch.ended(self._provenance.batch)
-        )
-        return self._result(measured, version=last.version, device_name=last.device_name)
+        return self._result.measured(measured, runs[-1])
 
     def _make_key(self) -> CaseKey:
         from isobench.measuring.case_records import given_sha256, source_sha256
@@ -188,11 +170,11 @@ class Case:
 
     def _environment_identity(self) -> str:
         """The identity of the environment, also of one that couldn't be created; "" for a runtime without any."""
-        if self._environment is not None:
-            return self._environment.identity
+        if self.environment is not None:
+            return self.environment.identity
         try:
             name = self.entry.cls.environment
-            spec = self._spec or (environments.spec(name) if name else None)
+            spec = self.spec or (environments.spec(name) if name else None)
             return environments.choose(spec, note=lambda _note: None).identity() if spec else ""
         except IsobenchError:
             return ""
@@ -204,12 +186,12 @@ class Case:
         runtime.context = Context(
             runtime=self.entry.name,
             device=self.device,
-            environment=self._environment,
+            environment=self.environment,
             settings=self.plan.settings,
             run_dir=paths.new_run(self.entry.name),
             on_stage=self._on_stage,
         )
-        self._arguments = dict(runtime.rt_args)
+        self._result.arguments = dict(runtime.rt_args)
         self.run_dirs.append(runtime.context.run_dir)
         try:
             runtime.start()
@@ -227,26 +209,16 @@ class Case:
             IsobenchError: the environment or the build was changed.
         """
         self.verify()
-        if self._environment is not None:
-            environments.check(self._environment)
+        if self.environment is not None:
+            environments.check(self.environment)
         from isobench.system import leftovers
 
         leftovers.sweep()
-        from isobench.measuring.case_records import environment_record, expected_outputs, model_record
-        from isobench.results import Provenance
-        from isobench.system import batch, provenance
+        from isobench.measuring.expected import ExpectedOutputs
 
-        container = None
-        if self._environment is not None and self._environment.image:
-            from isobench.environments.container import running
-
-            container = running.container_record(self._environment)
-        self._provenance = Provenance(host=provenance.host(), container=container, batch=batch.begun())
+        self._result.gather()
         assert self.build is not None
-        self._expected = expected_outputs(self.model, self.build)
-        self._record = model_record(self.model, self.build)
-        if self._environment is not None:
-            self._environment_record = environment_record(self._environment, self._spec)
+        self._expected = ExpectedOutputs(self.model, self.build)
         _ = self.key  # the model's file may change while it is measured
 
     def verify(self) -> None:
@@ -267,33 +239,17 @@ class Case:
     def completed(self, runtime: BaseRT, performance: MeasuredPerformance, began: datetime) -> CompletedRun:
         """The run that `runtime` has just measured."""
         from isobench import results
-        from isobench.analysis import correctness
         from isobench.measuring import evaluation
 
         folder = results.run_folder(len(self.run_dirs))
-        self._arguments = dict(runtime.rt_args)  # its _setup may have added to them
+        self._result.arguments = dict(runtime.rt_args)  # its _setup may have added to them
         assert self.build is not None
+        assert self._expected is not None, "checked before"
         self.build.verify_again()
         measurement = runtime.measured(performance)
-        built, measured = self.build.weights_sha256, measurement.outputs.facts.get("weights_sha256")
-        expected = [one.for_weights(built, measured) for one in self._expected]
-        if expected[0].other_weights:  # what the script read has changed unseen: on the network, say
-            from isobench.builds import cache
-
-            cache.forget(self.build.id)
-        if measurement.outputs.sets != len(expected):
-            raise WorkerError(
-                f"{self.entry.label} measured {measurement.outputs.sets} of {len(expected)} sets of inputs",
-                kind=Ending.PROTOCOL,
-                hint="Give one set in each call.",
-            )
-        compared = [correctness.compare(expected[0], runtime.output_tensors())]
-        compared += [
-            correctness.compare(one, runtime.outputs_of_set(place)) for place, one in enumerate(expected[1:], start=1)
-        ]
         return evaluation.completed_run(
             measurement,
-            correctness.worst_of(compared, [one.input_set for one in self.build.every_set]),
+            self._expected.compare(runtime, measurement.outputs),
             began=began,
             folder=folder,
             spawned_s=runtime.spawned_s,
@@ -338,73 +294,5 @@ class Case:
         return found if is_ours or found is error else as_worker_error(error, self.entry.name)
 
     def failed(self, error: IsobenchError) -> Result:
-        """The Result of a Case that wasn't measured. It can be saved, whatever can't be read for it."""
-        from isobench import results
-
-        is_kind = isinstance(error.kind, Ending) and error.kind not in NO_FAILURES  # a plugin may have made it
-        kind = error.kind if is_kind else Ending.INTERNAL
-        outcome = results.Failed(
-            kind=kind,
-            phase=error.phase if isinstance(error.phase, Phase) else None,
-            cause=str(error.cause),
-            message=str(error.message),
-            hint=str(error.hint),
-            details=str(error.details),
-            exit_code=exit_code(kind),
-        )
-        try:
-            result = self._result(outcome)
-            results.as_bytes(result)
-        except BaseException as another:  # noqa: BLE001 - what it can't have mustn't hide why it failed
-            unexpected(another, f"describing {self.label}")
-            return self._bare(outcome)
-        return result
-
-    def _bare(self, outcome: Failed) -> Result:
-        """A Result for which nothing is read, and nothing that a plugin says is taken."""
-        from isobench.measuring.case_records import bare_model_record
-        from isobench.results import RuntimeRecord
-
-        runtime = RuntimeRecord(name=self.entry.name, label=self.entry.label, version="", arguments={})
-        return self._made(outcome, bare_model_record(self.model, self.name), runtime)
-
-    def _result(self, outcome: Measured | Failed, *, version: str = "", device_name: str = "") -> Result:
-        from isobench.measuring.case_records import environment_record, model_record
-        from isobench.results import RuntimeRecord
-
-        if self._environment_record is None and self._environment is not None:
-            self._environment_record = environment_record(self._environment, self._spec)
-        runtime = RuntimeRecord(
-            name=self.entry.name,
-            label=self.entry.label,
-            version=version,
-            arguments=self._arguments,
-            status_stats=self.entry.status_stats,
-        )
-        made = self._made(
-            outcome, self._record or model_record(self.model, self.build), runtime, device_name=device_name
-        )
-        provenance = self._provenance or made.provenance
-        return replace(made, case_key=str(self.key), environment=self._environment_record, provenance=provenance)
-
-    def _made(
-        self, outcome: Measured | Failed, model: ModelRecord, runtime: RuntimeRecord, *, device_name: str = ""
-    ) -> Result:
-        from isobench.measuring.case_records import new_id
-        from isobench.results import DeviceRecord, Result
-
-        return Result(
-            id=new_id(self._started, self.name, self.entry.label),
-            isobench=VERSION,
-            started_at=self._started.isoformat(timespec="milliseconds"),
-            ended_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            command=self.plan.command,
-            model=model,
-            runtime=runtime,
-            device=DeviceRecord(device=str(self.device), name=device_name),
-            environment=None,
-            settings=self.plan.settings,
-            outcome=outcome,
-            steps=self.steps,
-            sweep=self.plan.sweep,
-        )
+        """The Result of the Case if it isn't measured."""
+        return self._result.failed(error)

@@ -1,4 +1,4 @@
-"""What a Result says of a Case: its id, its model and its environment; and the outputs that are expected."""
+"""What a Result says of a Case: its id, its model and its environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from isobench.results import EnvironmentRecord, ModelRecord
 from isobench.system import checkouts
 
 if TYPE_CHECKING:
-    from isobench.analysis.correctness import Expected
     from isobench.builds import Build
 
 MOST_BYTES = 1 << 31
@@ -61,27 +60,6 @@ def model_record(model: Model, build: Build | None) -> ModelRecord:
 def bare_model_record(model: Model, name: str) -> ModelRecord:
     """The model as it was named; nothing is read."""
     return ModelRecord(name=name, path=str(model.path), source_sha256="", script_args=(), labels={})
-
-
-def expected_outputs(model: Model, build: Build) -> list[Expected]:
-    """What the outputs of each set of inputs are compared with.
-
-    Raises:
-        OSError: a file of the build is missing, or can't be read.
-        ProtocolError: it's malformed.
-    """
-    from isobench.analysis.correctness import Expected
-    from isobench.workers import protocol
-
-    return [
-        Expected.of(
-            protocol.read_tensors(one.expected_file),
-            one.spreads,
-            protocol.read_tensors(one.unstable_file) if one.unstable_file.exists() else (),
-            drawn=not model.is_script and any(not values.rule.startswith("given") for values in one.input_values),
-        )
-        for one in build.every_set
-    ]
 
 
 def source_sha256(model: Model, build: Build | None) -> str:
