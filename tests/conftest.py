@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import shared_home
+
+from isobench import environments
+from isobench.environments import Environment
 
 # A process that was started in the background (by a CI system, say) ignores Ctrl-C, one that nohup started a hang-up,
 # and so do their children: programs that tests interrupt would wait forever.
@@ -23,6 +27,18 @@ def device_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ISOBENCH_DEVICE_LOCKS", str(tmp_path_factory.mktemp("device-locks")))
         yield
+
+
+@pytest.fixture(scope="session")
+def provisioned() -> Callable[[str], Environment]:
+    """Creates an environment of `envs/` in the home that all tests share."""
+
+    def provision(name: str) -> Environment:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ISOBENCH_HOME", str(shared_home.SHARED))
+            return environments.create(environments.spec(name), progress=print)
+
+    return provision
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,37 +1,16 @@
-"""Real environments for the integration tests, installed once and stored: their names contain their identity."""
+"""Homes, environments and a conda channel for the integration tests."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import conda_world
 import loopback
 import pytest
+import shared_home
 
-from isobench import environments
 from isobench.environments import Environment
-
-STORED = Path(__file__).parents[2] / "build" / "test-home"
-
-
-@pytest.fixture(scope="session")
-def provisioned() -> Callable[[str], Environment]:
-    """Creates an environment of `envs/`, outside of any test's own ISOBENCH_HOME."""
-
-    def provision(name: str) -> Environment:
-        before = os.environ.get("ISOBENCH_HOME")
-        os.environ["ISOBENCH_HOME"] = str(STORED)
-        try:
-            return environments.create(environments.spec(name), progress=print)
-        finally:
-            if before is None:
-                del os.environ["ISOBENCH_HOME"]
-            else:
-                os.environ["ISOBENCH_HOME"] = before
-
-    return provision
 
 
 @pytest.fixture(scope="session")
@@ -48,10 +27,7 @@ def torch_python(provisioned: Callable[[str], Environment]) -> Path:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An ISOBENCH_HOME of the test's own, which shares the environments and what torch.compile compiled."""
     home = tmp_path / "home"
-    (home / "cache").mkdir(parents=True)
-    for name in ("environments", "cache/torch-compiled", "tmp"):
-        (STORED / name).mkdir(parents=True, exist_ok=True)
-        (home / name).symlink_to(STORED / name)
+    shared_home.share(home, "cache/torch-compiled", "tmp")
     monkeypatch.setenv("ISOBENCH_HOME", str(home))
     return home
 

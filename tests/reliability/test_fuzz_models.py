@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
@@ -18,8 +18,6 @@ from fuzzing import fuzz, mangled
 from hostile_models import HOSTILE
 from onnx import ModelProto, TensorProto, helper
 from onnx_forms import FLOAT, constant, external, model, nested, node, value, written
-
-from isobench.environments import Environment
 
 pytestmark = pytest.mark.integration
 
@@ -92,14 +90,11 @@ OPTIONS = ((), ("--dim", "n=2"), ("--shape", "x=2,3"), ("--fill", "x=ones"), ("-
 
 
 @pytest.fixture
-def place(
-    tmp_path: Path, home: Path, provisioned: Callable[[str], Environment], monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    provisioned("ort")
-    assert home.is_dir()
-    (tmp_path / "w.bin").write_bytes(bytes(24))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def place(ort_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = ort_home.parent
+    (folder / "w.bin").write_bytes(bytes(24))
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.mark.parametrize("name", WHOLE)

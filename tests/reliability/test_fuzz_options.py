@@ -6,10 +6,9 @@ The commands run in this process as far as they get: the models that they name c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import click
 import pytest
@@ -18,7 +17,6 @@ from fuzzing import fuzz
 from onnx_forms import external, value, written
 
 from isobench.cli.main import cli
-from isobench.environments import Environment
 
 pytestmark = pytest.mark.integration
 
@@ -192,11 +190,9 @@ COMMANDS = [(path, command) for path, command in commands(cli) if " ".join(path)
 
 
 @pytest.fixture
-def place(tmp_path: Path, home: Path, provisioned: Callable[[str], Environment], monkeypatch: Any) -> Path:
+def place(ort_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with something of each kind; `..` leads to nothing of others."""
-    provisioned("ort")
-    assert home.is_dir()
-    folder = tmp_path / "some" / "deep" / "folder"
+    folder = ort_home.parent / "some" / "deep" / "folder"
     (folder / "folder").mkdir(parents=True)
     written(folder, external("missing.bin"), "bad.onnx")
     open_size = external("missing.bin")

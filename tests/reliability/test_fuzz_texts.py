@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -24,7 +23,7 @@ from fuzzing import fuzz, mangled
 from onnx_forms import external, model, value, written
 
 from isobench import plugins
-from isobench.environments import Environment, scripts
+from isobench.environments import scripts
 from isobench.errors import IsobenchError
 
 pytestmark = pytest.mark.integration
@@ -180,13 +179,9 @@ VALUES = (
 
 
 @pytest.fixture
-def place(
-    tmp_path: Path, home: Path, provisioned: Callable[[str], Environment], monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def place(ort_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a model that can't be built, and one whose inputs can be drawn."""
-    provisioned("ort")
-    assert home.is_dir()
-    folder = tmp_path / "deep" / "folder"
+    folder = ort_home.parent / "deep" / "folder"
     folder.mkdir(parents=True)
     bad = external("missing.bin")
     bad.graph.input[0].CopyFrom(value(shape=["n", 3]))

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,7 @@ import pytest
 from hostile_models import HOSTILE, REFUSED, Hostile
 from onnx_forms import model, written
 
-from isobench.environments import Environment
-
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ort_home")]
 
 EACH = 1 if os.environ.get("ISOBENCH_TRIALS") == "all" else 4
 TOGETHER = 32
@@ -27,11 +25,6 @@ RESULTS = [one for one in HOSTILE.values() if REFUSED not in one.endings][::EACH
 REFUSALS = [one for one in HOSTILE.values() if REFUSED in one.endings]
 CALLS = [RESULTS[start : start + TOGETHER] for start in range(0, len(RESULTS), TOGETHER)]
 LEAST = ("--min-time", "0.01", "--max-time", "0.05", "--timeout", "60")
-
-
-@pytest.fixture(autouse=True)
-def environment(home: Path, provisioned: Callable[[str], Environment]) -> None:
-    provisioned("ort")
 
 
 def run(files: Sequence[Path], *options: str) -> subprocess.CompletedProcess[bytes]:

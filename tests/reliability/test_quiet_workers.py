@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import shared_home
 import syscalls
 
 from isobench.environments import Environment
@@ -24,7 +25,6 @@ pytestmark = [
 ]
 
 ALL = os.environ.get("ISOBENCH_TRIALS") == "all"
-STORED = Path(__file__).parents[2] / "build" / "test-home"
 RUNTIMES = ["ort", "openvino", "torch-eager", "torch-compiled"]
 SOME = ["ort", "openvino", "torch-compiled"]
 SCRIPT = """
@@ -45,16 +45,13 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def variables(folder: Path, provisioned: Callable[[str], Environment]) -> dict[str, str]:
     """The variables of a user whose home is empty, and whose isobench has its environments."""
-    stored = [provisioned(name).folder.parent for name in ("ort", "openvino", "torch")]
-    (folder / "isobench").mkdir()
+    for name in ("ort", "openvino", "torch"):
+        provisioned(name)
+    # What g++ compiled for torch.compile is shared, too, unless everything is tried.
+    shared_home.share(folder / "isobench", *(() if ALL else ("tmp", "cache")))
     (folder / "home").mkdir()
     (folder / "model.py").write_text(SCRIPT)
-    (folder / "isobench" / "environments").symlink_to(stored[0])
     own = {name: os.environ[name] for name in ("PATH", "LANG", "PIP_FIND_LINKS") if name in os.environ}
-    if not ALL:  # what g++ compiled for torch.compile
-        for name in ("tmp", "cache"):
-            (STORED / name).mkdir(parents=True, exist_ok=True)
-            (folder / "isobench" / name).symlink_to(STORED / name)
     return own | {
         "HOME": str(folder / "home"),
         "ISOBENCH_HOME": str(folder / "isobench"),
@@ -65,7 +62,7 @@ def variables(folder: Path, provisioned: Callable[[str], Environment]) -> dict[s
 
 def outside(traced: syscalls.Traced, folder: Path) -> list[str]:
     """The connections, look-ups and changes of files that aren't isobench's own business."""
-    ours = (f"{folder}/isobench/", f"{STORED}/", "/dev/null", "/proc/", "/sys/fs/cgroup/")
+    ours = (f"{folder}/isobench/", f"{shared_home.SHARED}/", "/dev/null", "/proc/", "/sys/fs/cgroup/")
     found = set()
     for call in traced.calls:
         connects = call.kind == "n" and call.path.startswith("inet")

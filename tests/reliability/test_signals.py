@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ import pytest
 import small_models
 
 from isobench import results
-from isobench.environments import Environment
 from isobench.results import Measured
 from isobench.system import devices
 
@@ -101,17 +100,14 @@ def processes_of(home: Path) -> list[str]:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, provisioned: Callable[[str], Environment]) -> Lab:
-    environment = provisioned("ort")
-    folder, home = tmp_path / "lab", tmp_path / "home"
+def lab(tmp_path: Path, ort_home: Path) -> Lab:
+    folder = tmp_path / "lab"
     folder.mkdir()
-    home.mkdir()
-    (home / "environments").symlink_to(environment.folder.parent)
     for place, name in enumerate(("first", "second")):
         small_models.write(folder / f"{name}.onnx", width=4 + place)
     suite = 'schema = "isobench.suite/1"\nmodels = ["first.onnx", "second.onnx"]\nruntimes = ["ort"]\n'
     (folder / "suite.toml").write_text(f"{suite}settings = {{ iterations = 200, warmup = 5 }}\n")
-    return Lab(folder=folder, home=home, env={**os.environ, "ISOBENCH_HOME": str(home)})
+    return Lab(folder=folder, home=ort_home, env={**os.environ})
 
 
 def check_results(lab: Lab, printed: str) -> None:

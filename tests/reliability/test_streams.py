@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import shared_home
 import small_models
 
 from isobench import results
@@ -195,9 +196,9 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, provisioned: Callable[[str], Environment]) -> Lab:
-    environment = provisioned("ort")
+    provisioned("ort")
     folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
-    (home / "environments").symlink_to(environment.folder.parent)
+    shared_home.share(home)
     for file in ("m\u00f6del.onnx", "model.onnx"):
         small_models.write(folder / file)
     (folder / "broken.onnx").write_bytes(b"no model")

@@ -17,8 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isobench.environments import Environment
-
 pytestmark = pytest.mark.integration
 
 ALL = os.environ.get("ISOBENCH_TRIALS") == "all"
@@ -77,10 +75,7 @@ WAYS: dict[str, Callable[[Path, Path], object]] = {
 TRIALS = [(name, way) for name in FILES for way in WAYS] if ALL else [(FILES[0], "other"), (FILES[3], "fifo")]
 
 
-def test_what_was_changed_in_the_cache_is_built_again_and_not_measured(
-    home: Path, tmp_path: Path, provisioned: Callable[[str], Environment]
-) -> None:
-    provisioned("ort")
+def test_what_was_changed_in_the_cache_is_built_again_and_not_measured(ort_home: Path, tmp_path: Path) -> None:
     model, other = write_model(tmp_path / "a" / "net.onnx", 1.0), write_model(tmp_path / "b" / "model.onnx", 2.0)
     command = [
         sys.executable,
@@ -104,9 +99,9 @@ def test_what_was_changed_in_the_cache_is_built_again_and_not_measured(
         return result["model"], ended.stderr
 
     first, _ = measure()
-    [build] = (home / "builds").glob("[0-9a-f]*")
+    [build] = (ort_home / "builds").glob("[0-9a-f]*")
     for name, way in TRIALS:
-        [file] = build.glob(name) if ".." not in name else (home / "builds").glob(name.removeprefix("../"))
+        [file] = build.glob(name) if ".." not in name else (ort_home / "builds").glob(name.removeprefix("../"))
         content = file.read_bytes()
         WAYS[way](file, other)
         again, errors = measure()

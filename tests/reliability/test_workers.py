@@ -17,6 +17,7 @@ from typing import Any
 
 import onnx
 import pytest
+import shared_home
 from onnx import TensorProto, helper
 
 from isobench import api, paths, results
@@ -30,7 +31,6 @@ pytestmark = pytest.mark.integration
 PLUGIN = Path(__file__).parents[1] / "samples" / "plugins" / "misbehaving"
 WORKERS = PLUGIN / "isobench_misbehaving" / "workers"
 ALL = os.environ.get("ISOBENCH_TRIALS") == "all"
-STORED = Path(__file__).parents[2] / "build" / "test-home"
 LONGEST_S = 120
 """No call may take longer: each Case is over in a second, or after its time limit."""
 MOST_GROWTH_BYTES = 600 << 20
@@ -113,7 +113,7 @@ QUICK_GROUPS = parts(ENDING[5::61], 8)
 def home_of_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ISOBENCH_HOME for all of these, with the environments: the model is built once."""
     home = tmp_path_factory.mktemp("home")
-    (home / "environments").symlink_to(STORED / "environments")
+    shared_home.share(home)
     return home
 
 

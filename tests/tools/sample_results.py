@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sample_blocks import quiet
+
 from isobench import results
 from isobench.analysis.correctness import Correctness
 from isobench.analysis.intervals import Interval
-from isobench.analysis.noise import Block, Verdict
+from isobench.analysis.noise import Verdict
 from isobench.analysis.summary import summarize
 from isobench.planning.models import TensorSpec
 from isobench.planning.settings import Settings
@@ -69,19 +71,7 @@ HOST = Host(
 )
 """A quiet machine, on which nothing disturbs."""
 
-BLOCK = Block(
-    samples=4,
-    iterations=4,
-    started_s=1.0,
-    wall_s=0.02,
-    cpu_own_s=0.04,
-    cpu_others_s=0.001,
-    steal_s=0.0,
-    throttled_s=0.0,
-    involuntary_switches=1,
-    minor_faults=2,
-    major_faults=0,
-)
+BLOCK = quiet(4, started_s=1.0, wall_s=0.02, cpu_own_s=0.04, cpu_others_s=0.001, involuntary_switches=1, minor_faults=2)
 
 
 def measured(mean_ms: float, *, ok: bool = True, reasons: tuple[str, ...] = (), set_aside_s: float = 0.0) -> Measured:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_blocks import quiet
 
 from isobench.analysis import correctness
 from isobench.analysis.noise import Block
@@ -44,20 +45,7 @@ def run(
     `each_ms` are the milliseconds of an inference in each block, of which `group` make a sample.
     """
     blocks = tuple(
-        Block(
-            samples=20,
-            iterations=20 * group,
-            started_s=number,
-            wall_s=0.1,
-            cpu_own_s=0.1,
-            cpu_others_s=used_s,
-            steal_s=0.0,
-            throttled_s=0.0,
-            involuntary_switches=0,
-            minor_faults=0,
-            major_faults=0,
-        )
-        for number, used_s in enumerate(others_s)
+        quiet(20, group=group, started_s=number, cpu_others_s=used_s) for number, used_s in enumerate(others_s)
     )
     samples = [round(each * group * 1e6) for each in each_ms or [5] * len(blocks) for _ in range(20)]
     return completed(blocks, samples, group, settings, output, outputs)

@@ -8,30 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sample_blocks import quiet
 
 from isobench.analysis import correctness
 from isobench.analysis.gpu_noise import GpuBlock
-from isobench.analysis.noise import Block
 from isobench.measuring import evaluation
 from isobench.planning.settings import Settings
 from isobench.supervisor.outputs import Measurement, WorkerOutputs
 from isobench.workers.protocol import Tensor
 
 GPU = GpuBlock(enqueue_s=1e-5, inferences=41, energy_j=8.2, slowed_s=0.0)
-BLOCK = Block(
-    samples=20,
-    iterations=20,
-    started_s=1.0,
-    wall_s=0.1,
-    cpu_own_s=0.1,
-    cpu_others_s=0.0,
-    steal_s=0.0,
-    throttled_s=0.0,
-    involuntary_switches=0,
-    minor_faults=0,
-    major_faults=0,
-    gpu=GPU,
-)
+BLOCK = quiet(20, started_s=1.0, gpu=GPU)
 SLOWED = replace(BLOCK, gpu=replace(GPU, slowed_s=0.05, energy_j=80.0))
 OUTPUT = Tensor("output", "float32", (1,), b"\0\0\0\0")
 

@@ -4,6 +4,7 @@ import errno
 import os
 
 import pytest
+from ending_words import WORDS
 
 from isobench import errors, failures
 from isobench.errors import (
@@ -41,17 +42,7 @@ def test_the_exit_code_is_that_of_the_kind(kind: Ending, code: int) -> None:
     assert WorkerError("it failed", kind=kind).exit_code == code
 
 
-@pytest.mark.parametrize(
-    ("word", "kind", "cause"),
-    [
-        ("crash", Ending.CRASH, ""),
-        ("ModelError", Ending.MODEL_ERROR, ""),
-        ("ProvisionError", Ending.ENVIRONMENT, ""),
-        ("fallback", Ending.PROVIDER_FALLBACK, ""),
-        ("LookupError", Ending.EXCEPTION, "LookupError"),
-        ("no-license", Ending.REFUSED, "no-license"),
-    ],
-)
+@pytest.mark.parametrize(("word", "kind", "cause"), WORDS)
 def test_a_word_that_is_no_kind_becomes_the_cause(word: str, kind: Ending, cause: str) -> None:
     assert failures.kind_and_cause(word) == (kind, cause)
 

@@ -6,24 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sample_blocks
 
 from isobench.analysis.gpu_noise import GpuBlock, summarize_gpu
 from isobench.analysis.noise import Block, select, verdict
 from isobench.codec import decode
 
-HOST = {
-    "samples": 10,
-    "iterations": 10,
-    "started_s": 0.0,
-    "wall_s": 1.0,
-    "cpu_own_s": 1.0,
-    "cpu_others_s": 0.0,
-    "steal_s": 0.0,
-    "throttled_s": 0.0,
-    "involuntary_switches": 0,
-    "minor_faults": 0,
-    "major_faults": 0,
-}
+HOST = sample_blocks.QUIET | {"wall_s": 1.0, "cpu_own_s": 1.0}
 QUIET = {
     "enqueue_s": 1e-5,
     "inferences": 21,

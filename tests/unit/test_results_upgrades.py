@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ending_words import WORDS
 from sample_results import HOST, make, measured
 
 from isobench import results
@@ -44,20 +45,7 @@ def test_iterations_of_schema_2_are_a_number_only_where_the_user_gave_one() -> N
     assert results.load(str(SAMPLES / "schema-2-exactly.json")).settings == Settings(threads=2, iterations=500)
 
 
-@pytest.mark.parametrize(
-    ("word", "kind", "cause"),
-    [
-        ("UsageError", Ending.USAGE, ""),
-        ("ModelError", Ending.MODEL_ERROR, ""),
-        ("ProvisionError", Ending.ENVIRONMENT, ""),
-        ("ResultError", Ending.RESULT, ""),
-        ("crash", Ending.CRASH, ""),
-        ("out-of-memory", Ending.OUT_OF_MEMORY, ""),
-        ("fallback", Ending.PROVIDER_FALLBACK, ""),
-        ("InvalidGraph", Ending.EXCEPTION, "InvalidGraph"),
-        ("no-licence", Ending.REFUSED, "no-licence"),
-    ],
-)
+@pytest.mark.parametrize(("word", "kind", "cause"), WORDS)
 def test_kinds_of_failures_of_schema_2_have_a_place_in_todays_list(
     tmp_path: Path, word: str, kind: Ending, cause: str
 ) -> None:

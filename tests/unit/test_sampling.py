@@ -1,24 +1,9 @@
 from __future__ import annotations
 
-from isobench.analysis.noise import Block
+from sample_blocks import quiet
+
 from isobench.planning.settings import Settings
 from isobench.supervisor.sampling import Ready, Sampler
-
-
-def block(samples: int, *, wall_s: float = 0.1, others_s: float = 0.0, group: int = 1) -> Block:
-    return Block(
-        samples=samples,
-        iterations=samples * group,
-        started_s=0.0,
-        wall_s=wall_s,
-        cpu_own_s=wall_s,
-        cpu_others_s=others_s,
-        steal_s=0.0,
-        throttled_s=0.0,
-        involuntary_switches=0,
-        minor_faults=0,
-        major_faults=0,
-    )
 
 
 def requested(settings: Settings, ready: Ready, *, wall_s: float = 0.1, others_s: float = 0.0) -> list[int]:
@@ -26,7 +11,7 @@ def requested(settings: Settings, ready: Ready, *, wall_s: float = 0.1, others_s
     sampler, requested = Sampler(settings, ready), []
     while samples := sampler.next():
         requested.append(samples)
-        sampler.add(block(samples, wall_s=wall_s, others_s=others_s, group=ready.group))
+        sampler.add(quiet(samples, group=ready.group, wall_s=wall_s, cpu_own_s=wall_s, cpu_others_s=others_s))
     return requested
 
 
@@ -57,7 +42,8 @@ def test_blocks_that_are_too_short_for_the_counters_grow() -> None:
     requested = []
     for _ in range(7):
         requested.append(sampler.next())
-        sampler.add(block(requested[-1], wall_s=requested[-1] * 0.004))
+        lasted_s = requested[-1] * 0.004
+        sampler.add(quiet(requested[-1], wall_s=lasted_s, cpu_own_s=lasted_s))
     assert requested == [1, 2, 4, 8, 16, 16, 16]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sample_blocks import QUIET
 
 from isobench.analysis.intervals import Interval, _points, intervals_of, replicates, unseen
 from isobench.analysis.noise import Block, Verdict, select, used_samples, verdict
@@ -15,20 +16,7 @@ from isobench.codec import decode
 
 
 def block(**changes: Any) -> Block:
-    values = {
-        "samples": 10,
-        "iterations": 10,
-        "started_s": 0.0,
-        "wall_s": 0.1,
-        "cpu_own_s": 0.2,
-        "cpu_others_s": 0.0,
-        "steal_s": 0.0,
-        "throttled_s": 0.0,
-        "involuntary_switches": 0,
-        "minor_faults": 0,
-        "major_faults": 0,
-    }
-    found: Block = decode(Block, {**values, **changes}, "block")
+    found: Block = decode(Block, {**QUIET, "cpu_own_s": 0.2, **changes}, "block")
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_blocks import QUIET
 
 from isobench.supervisor import outputs
 from isobench.supervisor.outputs import Measurement, WorkerOutputs
@@ -15,19 +16,7 @@ from isobench.supervisor.request import Request
 from isobench.workers import protocol
 from isobench.workers.protocol import ProtocolError
 
-BLOCK = {
-    "samples": 2,
-    "iterations": 2,
-    "started_s": 1.0,
-    "wall_s": 0.1,
-    "cpu_own_s": 0.1,
-    "cpu_others_s": 0.0,
-    "steal_s": 0.0,
-    "throttled_s": 0.0,
-    "involuntary_switches": 0,
-    "minor_faults": 0,
-    "major_faults": 0,
-}
+BLOCK = QUIET | {"samples": 2, "iterations": 2, "started_s": 1.0}
 DISTURBED = BLOCK | {"cpu_others_s": 0.09}
 WARMUP = {"iterations": 9, "wall_s": 0.5, "settled": True, "curve": [[5, 0.1], [9, 0.05]]}
 

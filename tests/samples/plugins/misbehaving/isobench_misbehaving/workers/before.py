@@ -10,7 +10,7 @@ import threading
 import time
 
 import harness
-from ways import each, way
+from ways import each, raises, way
 
 
 class Unprintable(Exception):
@@ -20,13 +20,6 @@ class Unprintable(Exception):
 
 class OutOfMemoryError(RuntimeError):
     pass
-
-
-def raises(make):
-    def does(_folder):
-        raise make()
-
-    return does
 
 
 def signals(number):

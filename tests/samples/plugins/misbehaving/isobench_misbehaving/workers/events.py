@@ -38,6 +38,16 @@ def sends(value, *, then=time.sleep, raw=False):
     return does
 
 
+def floods(data):
+    """A way that writes the same for ever."""
+
+    def does(_folder):
+        while True:
+            write(data)
+
+    return does
+
+
 def goes_on(_seconds):
     time.sleep(0.1)
 
@@ -136,34 +146,21 @@ def half_a_line_and_segfault(_folder):
     ctypes.string_at(0)
 
 
-@way("before", "protocol", says="1,048,576 bytes")
-def line_without_end(_folder):
-    while True:
-        write(b"z" * 65536)
-
-
-@way("before", "protocol", says="1,048,576 bytes")
-def line_of_50_megabytes(_folder):
-    write(json.dumps({"phase": "loading", "detail": "y" * 50_000_000}).encode() + b"\n")
-
-
-@way("before", "timeout", says="--timeout")
-def flood_of_phases(_folder):
-    line = b'{"phase": "loading", "detail": "spam"}\n' * 1700
-    while True:
-        write(line)
-
-
-@way("before", "timeout", says="--timeout")
-def flood_of_garbage(_folder):
-    while True:
-        write(b"{\n" * 32768)
-
-
-@way("before", "timeout", says="--timeout")
-def flood_of_empty_lines(_folder):
-    while True:
-        write(b"\n" * 65536)
+each(
+    "before",
+    "protocol",
+    says="1,048,576 bytes",
+    line_without_end=floods(b"z" * 65536),
+    line_of_50_megabytes=sends({"phase": "loading", "detail": "y" * 50_000_000}),
+)
+each(
+    "before",
+    "timeout",
+    says="--timeout",
+    flood_of_phases=floods(b'{"phase": "loading", "detail": "spam"}\n' * 1700),
+    flood_of_garbage=floods(b"{\n" * 32768),
+    flood_of_empty_lines=floods(b"\n" * 65536),
+)
 
 
 @way("before", "exception", "protocol")

@@ -9,14 +9,7 @@ import signal
 import sys
 import time
 
-from ways import each, way
-
-
-def raises(make):
-    def does(_folder):
-        raise make()
-
-    return does
+from ways import each, raises, way
 
 
 each(

@@ -29,8 +29,17 @@ def way(when, *endings, says=""):
     return register
 
 
+def raises(make):
+    """A way that raises the exception that `make` returns."""
+
+    def does(_folder):
+        raise make()
+
+    return does
+
+
 def each(when, *endings, says="", **variants):
-    """The same for several functions of one kind: `each("late", "protocol", nan=..., text=...)(prefix)`."""
+    """The same for several functions of one kind: `each("late", "protocol", nan=..., text=...)`."""
     for name, function in variants.items():
         function.__name__ = name
         way(when, *endings, says=says)(function)
