@@ -74,6 +74,12 @@ def operator(text: str) -> str:
     return found[1] if found else ""
 
 
+def of_model(text: str) -> tuple[Ending, str]:
+    """The kind of a failure to load or convert a model, by the runtime's message, and its cause: an operator, or ""."""
+    lacking = operator(text)
+    return Ending.UNSUPPORTED_OPERATOR if lacking else Ending.MODEL_ERROR, lacking
+
+
 def of(error: BaseException, *, importing: bool) -> tuple[Ending, str]:
     """The kind of an exception, and its cause: the operator, else the exception's class."""
     name = type(error).__name__

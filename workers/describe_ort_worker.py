@@ -28,10 +28,12 @@ def _execute(file: str, custom_op_library: str = "") -> dict[str, Any]:
         ort_custom_ops.check_known(error, custom_op_library)
         if causes.lacks(error):
             raise
+        kind, lacking = causes.of_model(str(error))
         raise Refused(
-            Ending.MODEL_ERROR,
+            kind,
             f"ONNX Runtime {onnxruntime.__version__} can't load the file: {error}",
             "It may be of another version of ONNX Runtime: convert the .onnx file again, or run that.",
+            cause=lacking,
         ) from None
     return {"inputs": _entries(session.get_inputs()), "outputs": _entries(session.get_outputs())}
 

@@ -4,15 +4,15 @@ The whole contract:
 
     RUN_DIR/request.json     what to do; it exists once the host has sent "go"
     RUN_DIR/outputs.json     always written last: `"status": "ok"`, or `"status": "error"` with the exception.
-                             If it's missing, the process was killed or crashed
+                             If it's missing, the process was killed or crashed, or the disk is full: then its
+                             content is sent as a message
     standard input           the control pipe from the host. The line "go" starts the work; if the pipe closes, the host
                              is gone, and the worker is killed with all that it started
     ISOBENCH_EVENTS          the number of a file descriptor for messages to the host, one JSON object per line. In a
                              container it is 1, standard output, because an engine passes no other; what the worker
                              prints is then written to RUN_DIR/worker.log from here
-    ISOBENCH_RESOURCES       JSON: the CPUs, priority and memory nodes to use, applied before anything is imported
-                             (resource_limits.py)
-
+    ISOBENCH_RESOURCES       JSON: the CPUs, priority, memory and memory nodes to use, applied before anything is
+                             imported (resource_limits.py)
     ISOBENCH_NETWORK         "loopback": take the network away; "none": there is none; else it stays open (network.py)
     ISOBENCH_TREE            a word that all processes of the worker inherit: the folder of their control group, if it
                              has one
@@ -78,7 +78,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 _MOST_TEXT = 1 << 16
-"""Letters of a message or a traceback that are reported; the log has all of it."""
+"""Characters of a message or a traceback that are reported; the log has all of it."""
 
 
 def _failure(error: BaseException, harness: types.ModuleType) -> dict[str, str]:

@@ -5,6 +5,7 @@ Before its threads start: each thread has its own namespace. Standard library on
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -20,6 +21,7 @@ def prepare(wanted: str) -> None:
     global _state
     if wanted == "loopback":
         try:
+            _try()
             _take()
         except (ImportError, OSError) as error:
             _state = {"network": "open", "network_reason": f"the kernel refuses a network namespace: {error}"}
@@ -31,6 +33,30 @@ def prepare(wanted: str) -> None:
 def state() -> dict[str, Any]:
     """`network` is "loopback" or "open", and `network_reason` says why it is open."""
     return _state
+
+
+def _try() -> None:
+    """Take the network from a child: a kernel that makes the namespace may still refuse to set it up.
+
+    Raises:
+        ImportError: there is no ctypes.
+        OSError: the kernel refuses.
+    """
+    import ctypes  # noqa: F401 - the child has no other way to say that it is missing
+
+    child = os.fork()
+    if not child:
+        number = errno.EPERM
+        try:
+            _take()
+            number = 0
+        except OSError as error:
+            number = error.errno or number
+        finally:
+            os._exit(number)
+    number = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if number:
+        raise OSError(number, os.strerror(number)) if number > 0 else ChildProcessError(f"signal {-number}")
 
 
 def _take() -> None:

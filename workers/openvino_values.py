@@ -96,9 +96,9 @@ def can_not(do: str, error: Exception) -> Exception:
     """The error for the user; the one that it is, if memory or disk are used up: the host knows what that means."""
     if causes.lacks(error):
         return error
-    lacking = causes.operator(str(error))
+    kind, lacking = causes.of_model(str(error))
     return Refused(
-        Ending.UNSUPPORTED_OPERATOR if lacking else Ending.MODEL_ERROR,
+        kind,
         f"OpenVINO can't {do} the model: {reason(error)}",
         "Check whether ONNX Runtime can run it: -r ort",
         cause=lacking,

@@ -12,7 +12,6 @@ import onnxruntime
 import causes
 import ort_custom_ops
 from harness import Refused, serve
-from protocol import Ending
 
 LEVELS = {
     "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -47,7 +46,8 @@ def _execute(
         ort_custom_ops.check_known(error, custom_op_library)
         if causes.lacks(error):
             raise
-        raise Refused(Ending.MODEL_ERROR, f"ONNX Runtime can't optimize the model: {error}") from None
+        kind, lacking = causes.of_model(str(error))
+        raise Refused(kind, f"ONNX Runtime can't optimize the model: {error}", cause=lacking) from None
     _rename_new(onnx_file, written)
     return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import onnxruntime
 
+import causes
 import cuda_driver
 import gpu_timing
 import ort_custom_ops
@@ -154,7 +155,9 @@ def _session(
             providers=[(PROVIDER, provider), *(["CPUExecutionProvider"] if cpu_fallback else [])],
             enable_fallback=False,  # it would retry on the CPU, and report only that
         )
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common class of their own
+    except Exception as error:
+        if causes.lacks(error):
+            raise
         hint = "Use --rt-args cpu_fallback to run on the CPU the nodes that the GPU can't run; the result records it."
         raise _fallback(str(error), hint) from None
     if session.get_providers()[0] != PROVIDER:

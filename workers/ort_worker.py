@@ -152,9 +152,9 @@ def _can_not(do: str, error: Exception) -> Exception:
             "(-r openvino; -r torch-eager for a script).",
             cause=missing[1],
         )
-    lacking = causes.operator(str(error))
+    kind, lacking = causes.of_model(str(error))
     return Refused(
-        Ending.UNSUPPORTED_OPERATOR if lacking else Ending.MODEL_ERROR,
+        kind,
         f"ONNX Runtime can't {do} the model: {error}",
         "If only an optimization fails, the model runs without it: --rt-args graph_optimization::none",
         cause=lacking,

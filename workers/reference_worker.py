@@ -38,8 +38,7 @@ def _execute(
         ort_custom_ops.check_known(error, custom_op_library)
         if causes.lacks(error):
             raise
-        lacking = causes.operator(str(error))
-        kind = Ending.UNSUPPORTED_OPERATOR if lacking else Ending.MODEL_ERROR
+        kind, lacking = causes.of_model(str(error))
         hint = "The expected outputs are computed with ONNX Runtime, so it must support every operator of the file."
         raise Refused(kind, f"ONNX Runtime can't load the model: {error}", hint, cause=lacking) from None
     stage(Phase.COMPUTING_EXPECTED)  # the host takes a failure from here on for one of the inputs' values

@@ -1,4 +1,4 @@
-"""The resources that a worker may use: CPUs, priority, memory nodes. Applied before its runtime is imported.
+"""The resources that a worker may use: CPUs, priority, memory and its nodes. Applied before its runtime is imported.
 
 Standard library only. `state` returns what is in effect, which the host compares with the request.
 """

@@ -17,6 +17,16 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
+_LACKING = {
+    Ending.OUT_OF_MEMORY: ("ran out of memory", "Use a smaller model or batch, or a machine with more memory."),
+    Ending.OUT_OF_DEVICE_MEMORY: ("ran out of the GPU's memory", "Use a smaller model or batch, or a larger GPU."),
+    Ending.DISK_FULL: ("found the disk full", "Free some space."),
+    Ending.DEVICE_MISSING: (
+        "needs a GPU, and none can be used",
+        "Let the script use the CPU, or use another machine.",
+    ),
+}
+"""What a script lacked, by `causes.lacks`, and the way out."""
 
 _PASSING: set[CodeType] = set()
 
@@ -62,9 +72,7 @@ def _refusal(error: BaseException, script: str) -> Refused:
     raised = f"{type(error).__name__}: {error}".rstrip(": ")
     lacking = causes.lacks(error)
     if lacking:
-        full = lacking is Ending.DISK_FULL
-        what = "found the disk full" if full else "ran out of memory"
-        hint = "Free some space." if full else "Use a smaller model or batch, or a machine with more memory."
+        what, hint = _LACKING[lacking]
         return Refused(lacking, f"{name} {what}: {raised}", hint, own_traceback(error))
     if _is_our_failure(error):
         return Refused(

@@ -191,12 +191,11 @@ def _compile(
     }
 
 
-def _refusal(error: Exception) -> Refused:
+def _refusal(error: Exception) -> Exception:
     import traceback
 
-    lacking = causes.lacks(error)
-    if lacking:
-        return Refused(lacking, f"{lacking} while compiling: {error}", "Use a smaller model or batch.")
+    if causes.lacks(error):
+        return error
     text = "".join(traceback.format_exception_only(error)).strip()
     if any(phrase in text for phrase in ("InvalidCxxCompiler", "No working C++ compiler", "Failed to find C compiler")):
         return Refused(

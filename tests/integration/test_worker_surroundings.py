@@ -39,6 +39,8 @@ except WorkerError as error:
 """
 NO_GROUPS = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh"]
 NO_PRIVILEGES = ["setpriv", "--bounding-set=-sys_admin"]
+NO_USERS = ["unshare", "--mount", "sh", "-c", 'mount -o remount,bind,ro /proc && exec "$@"', "sh", *NO_PRIVILEGES]
+"""A user namespace can be made, but not set up, as where AppArmor restricts those of users."""
 
 
 def look(run: Run, *, first: str = "", **how: Any) -> Any:
@@ -85,6 +87,16 @@ def test_without_privileges_the_network_is_taken_in_a_user_namespace(tmp_path: P
     report = look_by(NO_PRIVILEGES, tmp_path, network=False)
     if isolated(report):
         assert report["users"] == [str(os.getuid()), str(os.getuid()), "1"]
+    assert report["user"] == os.getuid()
+
+
+def test_a_network_that_cannot_be_set_up_is_not_taken(tmp_path: Path) -> None:
+    report = look_by(NO_USERS, tmp_path, network=False)
+    assert report["network"]["network"] == "open"
+    assert "the kernel refuses" in report["network"]["network_reason"]
+    assert report["users"] == look_by(NO_PRIVILEGES, tmp_path / "open", network=True)["users"], (
+        "it has its host's users"
+    )
     assert report["user"] == os.getuid()
 
 

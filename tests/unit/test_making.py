@@ -177,7 +177,7 @@ def test_no_maker_is_left_when_the_host_is_interrupted(tmp_path: Path) -> None:
 def test_as_many_builds_are_made_at_once_as_there_are_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isobench.system.devices.default_threads", lambda: 8)
     for free, number in ((100 << 30, 4), (7 << 30, 2), (1 << 30, 1), (None, 1)):
-        monkeypatch.setattr("isobench.system.provenance.free_memory_bytes", lambda free=free: free)
+        monkeypatch.setattr("isobench.system.memory.available_bytes", lambda free=free: free)
         assert making.at_once([BUILD] * 4) == number
 
 

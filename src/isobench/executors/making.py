@@ -63,9 +63,9 @@ def at_once(some: Sequence[Job]) -> int:
     """How many of these jobs are done at a time: one for each core, if there is memory for it."""
     if all(isinstance(job, EnvironmentJob) for job in some):
         return min(len(some), ENVIRONMENTS_AT_ONCE)
-    from isobench.system import provenance
+    from isobench.system import memory
 
-    free = provenance.free_memory_bytes()
+    free = memory.available_bytes()
     fitting = free // BUILD_BYTES if free is not None else 1
     return max(1, min(len(some), devices.default_threads(), fitting))
 

@@ -15,7 +15,7 @@ from isobench.system import process
 from isobench.workers import protocol
 
 _MOST_TEXT = {"message": 8000, "hint": 2000, "traceback": 16_000}
-"""Letters that are shown of what a worker reports; the log has all of it."""
+"""Characters that are shown of what a worker reports; the log has all of it."""
 _MOST_WORD = 200
 _DUMP_LINES, _SHOWN_LINES = 400, 40
 _OF_WORKER = {

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from isobench.supervisor.tree import Tree
 
 _MOST_DETAIL = 200
-"""Letters of a phase's detail that are shown."""
+"""Characters of a phase's detail that are shown."""
 
 
 class Worker:
@@ -133,9 +133,9 @@ class Worker:
         from isobench.supervisor.outputs import WorkerOutputs
 
         try:
-            for name in protocol.WRITTEN:
-                if (self.run_dir / name).is_symlink():
-                    raise protocol.ProtocolError(f"{name} must be a regular file, got a link")
+            for file in (*map(self.run_dir.joinpath, protocol.WRITTEN), *self.run_dir.glob("outputs-*.msgpack")):
+                if file.is_symlink():
+                    raise protocol.ProtocolError(f"{file.name} must be a regular file, got a link")
             raw = self._outputs or protocol.read_json(self.run_dir / protocol.OUTPUTS_FILE, protocol.OUTPUTS_SCHEMA)
             if raw.get("status") == "ok":
                 return WorkerOutputs.from_json(raw, crash=endings.how(status) if status else "")
@@ -304,6 +304,10 @@ def start(
     argv = container.argv if container else (environment.python, *arguments)
     try:
         started = tree.spawn(argv, env=env, run_dir=run_dir, cwd=cwd, resources=resources or {}, container=container)
-        return Worker(started, run_dir)
+        try:
+            return Worker(started, run_dir)
+        except OSError:
+            started.close()
+            raise
     except OSError as error:
         raise WorkerError(f"the interpreter can't be started: {error}", kind=Ending.CRASH) from None

@@ -99,21 +99,21 @@ def _memory_parents() -> Iterator[tuple[Path, str, str]]:
                 yield parent, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 
 
-def own_folder(*, proc_folder: str = "/proc", sys_folder: str = "/sys") -> Path | None:
+def own_folder() -> Path | None:
     """The folder of the control group (version 2) of this process, None if it isn't mounted."""
-    mounted = Path(sys_folder, "fs/cgroup")
+    mounted = Path("/sys/fs/cgroup")
     if (mounted / "unified").is_dir():
         mounted /= "unified"
-    for line in _own_groups(proc_folder):
+    for line in _own_groups():
         if line.startswith("0::/"):
             folder = mounted / line.removeprefix("0::/")
             return folder if (folder / "cgroup.procs").exists() else None
     return None
 
 
-def _own_groups(proc_folder: str = "/proc") -> list[str]:
+def _own_groups() -> list[str]:
     try:
-        return Path(proc_folder, "self/cgroup").read_text().splitlines()
+        return Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
         return []
 

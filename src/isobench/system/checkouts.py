@@ -13,10 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from isobench import paths
+from isobench.system import reading
 from isobench.system.facts import Git
-from isobench.workers import protocol
 
-_MOST_BYTES = 64 << 20
 _TIMEOUT_S = 10
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REFERENCE = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
@@ -53,7 +52,7 @@ def git(path: Path, *, look_for_changes: bool = True) -> Git | None:
 
 def _git_folder(found: Path) -> Path | None:
     """The folder that `.git` is or, in a worktree or a submodule, names; None if there is none."""
-    if not os.path.isdir(found):  # noqa: PTH112 - pathlib's may raise
+    if not reading.is_folder(found):
         named = _text(found)
         if not named.startswith("gitdir:"):
             return None
@@ -202,6 +201,6 @@ def _values(file: Path, wanted: dict[str, set[str]]) -> Values:
 
 def _text(file: Path) -> str:
     """The content of a regular file, with undecodable bytes as surrogates; "" where there is none."""
-    with suppress(OSError, ValueError):
-        return os.fsdecode(protocol.read_bytes(file, most_bytes=_MOST_BYTES))
+    with suppress(OSError):
+        return os.fsdecode(reading.read_bytes(file))
     return ""

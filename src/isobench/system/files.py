@@ -52,9 +52,9 @@ def write_json(file: Path, value: Any, *, durable: bool = False) -> None:
         OSError: it can't be written.
         ValueError: a number isn't finite.
     """
-    import json
+    from isobench.workers import protocol
 
-    write_atomically(file, json.dumps(value, indent=1, allow_nan=False) + "\n", durable=durable)
+    write_atomically(file, protocol.json_bytes(value), durable=durable)
 
 
 def sync(path: Path) -> None:

@@ -20,7 +20,7 @@ from isobench import paths
 from isobench.workers import protocol
 
 _OWNED = re.compile(r"[-.](?P<place>[0-9a-f]{8}-[0-9]+)-(?P<pid>[0-9]+)-(?P<start>[0-9]+)[-.]")
-UNKNOWN_S = 7 * 86400
+_UNKNOWN_S = 7 * 86400
 """How long it stays if nothing is known of its owner."""
 
 
@@ -44,10 +44,10 @@ def owner_of(name: str) -> Owner:
     return Owner.ALIVE if start and start == int(found[-1]["start"]) else Owner.GONE
 
 
-def is_left(path: Path, *, unknown_s: float = UNKNOWN_S) -> bool:
-    """Has its owner gone, or nobody touched it for `unknown_s` if that isn't known?"""
+def is_left(path: Path) -> bool:
+    """Has its owner gone, or nobody touched it for `_UNKNOWN_S` if that isn't known?"""
     owner = owner_of(path.name)
-    return owner is Owner.GONE or (owner is Owner.UNKNOWN and _is_old(path, unknown_s))
+    return owner is Owner.GONE or (owner is Owner.UNKNOWN and _is_old(path))
 
 
 def sweep() -> None:
@@ -130,7 +130,7 @@ def size_bytes(path: Path) -> int:
     return total
 
 
-def _is_old(path: Path, age_s: float = UNKNOWN_S) -> bool:
+def _is_old(path: Path) -> bool:
     with suppress(OSError):
-        return time.time() - path.lstat().st_mtime > age_s
+        return time.time() - path.lstat().st_mtime > _UNKNOWN_S
     return False

@@ -33,7 +33,7 @@ except OSError as error:
 """
 
 _TAIL_BYTES = 1 << 16
-_LINE_LETTERS = 1000
+_LINE_CHARACTERS = 1000
 
 
 def spawn(
@@ -215,4 +215,4 @@ def tail(log_file: Path, lines: int = 20) -> str:
             text = log.read(_TAIL_BYTES)
     except OSError:
         return ""
-    return "\n".join(line[:_LINE_LETTERS] for line in text.decode(errors="replace").splitlines()[-lines:])
+    return "\n".join(line[:_LINE_CHARACTERS] for line in text.decode(errors="replace").splitlines()[-lines:])

@@ -51,12 +51,6 @@ def cpu_model() -> str:
     return _cpu().model or os.uname().machine
 
 
-def free_memory_bytes() -> int | None:
-    """Memory that new processes may use; None where it isn't known."""
-    memory = _memory()
-    return min((size for size in (memory.available_bytes, memory.limit_bytes) if size is not None), default=None)
-
-
 def clock() -> Clock:
     """The clock that latencies are measured with; takes 200 readings."""
     info = time.get_clock_info("perf_counter")

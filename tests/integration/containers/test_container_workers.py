@@ -13,6 +13,7 @@ from pathlib import Path
 import container_world
 import pytest
 
+from isobench import paths
 from isobench.environments import Environment, verification
 from isobench.environments.container import engine, running
 from isobench.errors import WorkerError
@@ -129,7 +130,7 @@ def test_a_container_ends_with_a_host_that_was_killed(run: container_world.Run, 
 
 
 def test_what_a_killed_host_left_behind_is_removed(bare: Environment) -> None:
-    where = engine.new_name().split("-")[1]
+    where = paths.owner().rsplit("-", 2)[0]
     name = f"isobench-{where}-{os.getpid()}-1-abcdef"  # of a process that had our number before us
     box = running.of(bare, ["-c", "import time; time.sleep(600)"], env={})
     mine = subprocess.Popen(box.argv, stdin=subprocess.PIPE)

@@ -15,10 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from isobench import paths
 from isobench.environments import config
 from isobench.errors import ProvisionError, UsageError
 from isobench.record import record
-from isobench.system import process
+from isobench.system import leftovers, process
+from isobench.system.leftovers import Owner
 
 NAMES = ("podman", "docker")
 LABEL = "isobench"
@@ -130,30 +132,9 @@ def _examined(name: str, program: Path) -> Engine | str:
 
 def new_name() -> str:
     """A name for a container that shows others whether the process that it belongs to still exists."""
-    return f"isobench-{_here()}-{os.getpid()}-{_started(os.getpid())}-{os.urandom(3).hex()}"
+    return f"isobench-{paths.owner()}-{os.urandom(3).hex()}"
 
 
 def _is_orphan(name: str) -> bool:
-    """Whether a container's process is gone. Only names of this boot and this pid namespace can tell."""
-    label, _, rest = name.partition("-")
-    where, _, rest = rest.partition("-")
-    fields = rest.split("-")
-    if label != "isobench" or where != _here() or len(fields) != 3:
-        return False
-    pid, started, _ = fields
-    return pid.isdigit() and _started(int(pid)) != started
-
-
-def _here() -> str:
-    """This boot and this pid namespace, in which a process's number means something."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
-    namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - not a regular path
-    return f"{boot}.{namespace}"
-
-
-def _started(pid: int) -> str:
-    """When a process started, in ticks since the boot; "" if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    """Whether a container's process is gone. Only names of this boot and this PID namespace can tell."""
+    return name.startswith("isobench-") and leftovers.owner_of(name) is Owner.GONE
