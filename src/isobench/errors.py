@@ -133,14 +133,14 @@ class LockHeldError(LockError):
 def unexpected(error: BaseException, doing: str) -> IsobenchError:
     """Any exception as an error of `doing` something, with its traceback; an `IsobenchError` as it is.
 
+    `doing` is a phrase such as "building a model".
+
     A plugin may raise anything, `SystemExit` included, which must end its own Case alone.
 
     Raises:
         KeyboardInterrupt, GeneratorExit: `error` is one, or was made of one: it ends the whole call.
     """
-    for cause in _causes(error):  # numpy, for one, makes an ImportError of an interrupt
-        if isinstance(cause, KeyboardInterrupt | GeneratorExit):
-            raise cause
+    pass_interrupt(error)
     if isinstance(error, IsobenchError):
         for cause in _causes(error):  # a full disk is one, whatever couldn't be written
             kind, _ = of_system(cause)
@@ -165,6 +165,15 @@ def unexpected(error: BaseException, doing: str) -> IsobenchError:
     )
 
 
+def pass_interrupt(error: BaseException) -> None:
+    """Raises:
+    KeyboardInterrupt, GeneratorExit: `error` is one, or was made of one: it ends the whole call.
+    """
+    for cause in _causes(error):  # numpy, for one, makes an ImportError of an interrupt
+        if isinstance(cause, KeyboardInterrupt | GeneratorExit):
+            raise cause
+
+
 def of_system(error: BaseException) -> tuple[Ending | None, str]:
     """The kind of an exception that says what this machine lacks, None where it has no kind of its own; a hint."""
     if isinstance(error, MemoryError):
@@ -174,7 +183,7 @@ def of_system(error: BaseException) -> tuple[Ending | None, str]:
 
 
 def in_words(error: BaseException) -> str:
-    """What an exception says, in one line; of an `OSError`, the file and the reason."""
+    """What an exception says; of an `OSError`, the file and the reason."""
     if isinstance(error, OSError) and error.strerror:
         where = error.filename2 or error.filename  # of a copy, the target
         if not isinstance(where, str | bytes):

@@ -36,6 +36,11 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises a RuntimeError
 
 
+def real(path: Path) -> Path:
+    """Where links lead. Of those that lead to each other, pathlib's `resolve` raises a RuntimeError."""
+    return Path(os.path.realpath(path))
+
+
 def home() -> Path:
     """The folder that holds everything isobench keeps."""
     moved = os.environ.get("ISOBENCH_HOME")
@@ -43,8 +48,7 @@ def home() -> Path:
         data = os.environ.get("XDG_DATA_HOME", "")  # a relative one must be ignored: XDG Base Directory Specification
         return Path(data if data.startswith("/") else os.path.expanduser("~/.local/share"), "isobench")  # noqa: PTH111
     folder = expanded(moved).absolute()
-    # So that each path has one name. Of links that lead to each other, pathlib's `resolve` raises a RuntimeError.
-    return Path(os.path.realpath(folder)) if ".." in folder.parts else folder
+    return real(folder) if ".." in folder.parts else folder  # so that each path has one name
 
 
 def envs() -> list[Path]:

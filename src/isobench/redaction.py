@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 MASK = "***"
@@ -70,10 +70,9 @@ def words(command: Sequence[str], mask: str = "...") -> tuple[str, ...]:
     return tuple(shown)
 
 
-def hidden(command: Iterable[str]) -> list[str]:
-    """The values that `words` would mask."""
-    given = list(command)
-    return [word for word, shown in zip(given, words(given), strict=True) if word != shown]
+def holds_secrets(command: Sequence[str]) -> bool:
+    """Has a command words that `words` masks?"""
+    return words(command) != tuple(command)
 
 
 def _word(before: str, word: str, mask: str) -> str:

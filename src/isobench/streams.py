@@ -94,7 +94,15 @@ class _Raw(io.FileIO):
 
 
 class Printed(io.TextIOWrapper):
-    """Text whose control characters are escapes, whoever writes it."""
+    """Text whose control characters are escapes, whoever writes it.
+
+    It shows no `buffer`: click would write to that as it likes where the encoding is ASCII.
+    """
+
+    buffer = property(lambda _self: None)
+
+    raw: _Raw | None = None
+    """The descriptor that it writes to; None: another file."""
 
     def write(self, text: str, /) -> int:
         self.write_as_is(printable(text))
@@ -109,9 +117,11 @@ def _stream(descriptor: int, given: Any) -> io.TextIOWrapper:
     raw = _Raw(descriptor)
     encoding = getattr(given, "encoding", None) or "utf-8"
     lines = descriptor == 2 or raw.isatty()
-    return Printed(io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=lines)
+    made = Printed(io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=lines)
+    made.raw = raw
+    return made
 
 
 def _raw(stream: Any) -> _Raw | None:
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    raw = getattr(stream, "raw", None)
     return raw if isinstance(raw, _Raw) else None

@@ -92,7 +92,7 @@ def test_arguments_that_look_like_secrets_are_masked(command: str, shown: str) -
     given = command.split()
     assert " ".join(redaction.words(given)) == shown
     assert redaction.words(["isobench", "--script-args", command, "x"]) == ("isobench", "--script-args", shown, "x")
-    assert redaction.hidden(given)
+    assert redaction.holds_secrets(given)
     stored = " ".join(script_variables.recorded_arguments(given))
     assert not any(secret in stored for secret in ("hunter2", "0123456789", "EXAMPLE", "AbCd", JWT))
 

@@ -38,9 +38,10 @@ from isobench.workers import machine
         ({"timeout_s": "sleep=5"}, "--timeout unknown phase 'sleep': the phases are import, script, export, load"),
         ({"timeout_s": "load=5,load=6"}, "--timeout must name each phase once, got 'load=5,load=6'"),
         ({"timeout_s": "soon"}, "--timeout must be a number of seconds, or such as compile=600,measure=60, got 'soon'"),
-        ({"memory_limit_bytes": 1024}, "--memory-limit must be at least 64MiB, got 1KiB"),
+        ({"memory_limit_bytes": 1024}, "--memory-limit must be from 64MiB to 1024TiB, got 1KiB"),
+        ({"memory_limit_bytes": "9999999TiB"}, "--memory-limit must be from 64MiB to 1024TiB, got 1e+07TiB"),
         ({"select": 1}, "--select must be true or false, got 1"),
-        ({"cpus": "0-3"}, "--cpus must be a list of numbers, got ('-', '0', '3')"),
+        ({"cpus": "a"}, "--cpus must be a list of numbers such as 0-3,8, got 'a'"),
         ({"cpus": [100_000, 100_001]}, "--cpus must be among those that this process may use, got 100000-100001"),
     ],
 )
@@ -97,6 +98,13 @@ def test_what_depends_on_the_machine_or_on_other_options_becomes_a_number() -> N
     assert (made.threads, made.max_time_s) == (1, settings.MAX_TIME_S)
     assert Settings.of(precision=0.01).max_time_s == settings.MAX_TIME_WITH_PRECISION_S
     assert Settings.of(precision=0.01, max_time_s=5).max_time_s == 5
+
+
+def test_text_is_read_as_the_command_line_reads_it() -> None:
+    cpu = machine.cpus()[0]
+    made = Settings.of(cpus=str(cpu), memory_limit_bytes="4GiB", precision="1%", timeout_s="900,compile=60")
+    assert (made.cpus, made.memory_limit_bytes, made.precision) == ((cpu,), 4 << 30, 0.01)
+    assert (made.timeout_s, made.phase_timeouts_s) == (900.0, {"compile": 60.0})
 
 
 def test_a_worker_always_gets_a_number_of_iterations() -> None:

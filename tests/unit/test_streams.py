@@ -72,6 +72,12 @@ def test_characters_that_the_encoding_lacks_are_escapes(encoding: str, printed: 
     assert done(command(r"'\xe9\udcff'"), env={"PYTHONIOENCODING": encoding}) == (printed, "False None")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_click_prints_escapes_whatever_the_encoding(encoding: str) -> None:
+    clicked = command(r"end='') or __import__('click').echo('a\x07b\rc'")
+    assert done(clicked, env={"PYTHONIOENCODING": encoding}) == ("a\\x07b\\rc\n", "False None")
+
+
 def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_everything() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

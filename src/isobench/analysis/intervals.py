@@ -36,6 +36,8 @@ MOST_BLOCKS = 400
 """More blocks than this are resampled in stretches of neighbours: time and memory grow with their number."""
 
 QUANTILES = {"median_s": 0.5, "p90_s": 0.9, "p99_s": 0.99}
+FIGURES = ("mean_s", *QUANTILES)
+"""The figures that have an interval."""
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ def intervals_of(
     standard deviation between identical runs. The same samples and seed give the same intervals.
     """
     drawn = replicates(runs, floor=floor, seed=seed)
-    return {name: interval(drawn[:, column]) for column, name in enumerate(("mean_s", *QUANTILES))}
+    return {name: interval(drawn[:, column]) for column, name in enumerate(FIGURES)}
 
 
 def replicates(runs: Sequence[Sequence[Sequence[float] | Array]], *, floor: float, seed: int) -> Array:

@@ -29,6 +29,7 @@ KERNEL_SHARE = 0.005
 STEAL_SHARE = 0.02
 LEAST_CLEAN = 0.25
 """With a smaller share of clean time, a measurement is noisy, and nothing is set aside."""
+VERDICTS = ("clean", "noisy", "invalid")
 SHORTEST_S = 0.01
 """A shorter measurement can't be repeated: identical runs then differ by more than a tenth."""
 ENOUGH_S = 0.1
@@ -92,7 +93,7 @@ class Selection:
 class Verdict:
     """How far a measurement can be trusted: "clean", "noisy" or "invalid", and why, in sentences."""
 
-    status: Annotated[str, OneOf("clean", "noisy", "invalid")]
+    status: Annotated[str, OneOf(*VERDICTS)]
     reasons: tuple[str, ...] = ()
 
 

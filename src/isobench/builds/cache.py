@@ -195,14 +195,14 @@ def records() -> Iterator[Path]:
     return (paths.builds() / "index").glob("*.json")
 
 
-def builds_of(file: Path) -> list[str]:
-    """The ids of the builds of an index record that are in the cache; [] if one is missing, or it can't be read."""
+def is_complete(file: Path) -> bool:
+    """Are all builds of an index record in the cache? Not if it can't be read, or names none."""
     try:
         entries = protocol.read_json(file, SCHEMA)["builds"]
         found = [str(one["id"]) for entry in entries for one in (entry, *entry["sets"])]
     except (OSError, KeyError, TypeError, ValueError):
-        return []
-    return found if all((paths.builds() / name / BUILD_FILE).exists() for name in found) else []
+        return False
+    return bool(found) and all((paths.builds() / name / BUILD_FILE).exists() for name in found)
 
 
 def mentions(file: Path, text: str) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isobench import paths
 from isobench.record import record
 from isobench.system import files
 
@@ -100,7 +101,7 @@ def _difference(file: str, sealed: SealedFile, believed: Callable[[os.stat_resul
 def is_same(file: Path, expected_sha256: str) -> bool:
     """Has a file of the user's own this hash, be it a link or not?"""
     try:
-        return sha256(file.resolve()) == expected_sha256
+        return sha256(paths.real(file)) == expected_sha256
     except OSError:
         return False
 

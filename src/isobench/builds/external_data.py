@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from isobench import paths
 from isobench.errors import ModelError
 from isobench.record import record
 from isobench.system.file_kinds import recognize
@@ -123,9 +123,9 @@ def _resolved(path: Path, location: str) -> Path:
         raise ModelError(f"{path} has weights in {shown}, outside of its own folder, which isn't allowed")
     try:
         # The model may be a link, with its weights beside the file that it leads to.
-        beside = [folder / location for folder in dict.fromkeys((path.parent, _real(path).parent))]
+        beside = [folder / location for folder in dict.fromkeys((path.parent, paths.real(path).parent))]
         found = next((file for file in beside if file.exists()), None)
-        target = _real(found) if found else None
+        target = paths.real(found) if found else None
     except (OSError, ValueError) as error:  # a name that is too long, or with a NUL
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelError(f"{path} has weights in {shown}, which can't be read: {reason}") from None
@@ -144,14 +144,9 @@ def _resolved(path: Path, location: str) -> Path:
 
 
 def _allowed(path: Path) -> Iterator[Path]:
-    folder = _real(path.parent)
+    folder = paths.real(path.parent)
     yield folder
-    yield _real(path).parent
+    yield paths.real(path).parent
     for above in folder.parents:
         for cache in CACHES:
-            yield _real(above / cache)
-
-
-def _real(path: Path) -> Path:
-    """Where links lead; of those that lead to each other, pathlib's `resolve` raises a RuntimeError."""
-    return Path(os.path.realpath(path))
+            yield paths.real(above / cache)

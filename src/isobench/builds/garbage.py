@@ -14,6 +14,7 @@ from pathlib import Path
 
 from isobench import environments, paths
 from isobench.builds import build, cache, listing, onnx_store
+from isobench.environments.provision import beside
 from isobench.errors import IsobenchError, LockError
 from isobench.record import record
 from isobench.sweeps.folder import SWEEP_FILE
@@ -78,8 +79,8 @@ def _garbage(path: Path, why: str) -> Garbage:
 def _environments() -> Iterator[Garbage]:
     """Installations that nobody is finishing."""
     for folder in environments.unfinished():
-        if _is_free(folder.with_name(f"{folder.name}.lock")):
-            log, temporary = (folder.with_name(f"{folder.name}{suffix}") for suffix in (".log", ".tmp"))
+        if _is_free(beside(folder, ".lock")):
+            log, temporary = (beside(folder, suffix) for suffix in (".log", ".tmp"))
             size = sum(map(leftovers.size_bytes, (folder, log, temporary)))
             remove = partial(environments.remove, folder.name)
             why = "an environment that wasn't finished"
@@ -88,13 +89,16 @@ def _environments() -> Iterator[Garbage]:
 
 def _builds(unused_s: float) -> Iterator[Garbage]:
     for one in listing.list_builds():
-        unused = time.time() - cache.last_used_s(one.folder)
+        try:
+            unused = time.time() - cache.last_used_s(one.folder)
+        except OSError:  # removed meanwhile
+            continue
         if unused > unused_s:
             why = f"a build of {one.name} that wasn't used for {unused / cache.DAY_S:.0f} days"
             size = leftovers.size_bytes(one.folder)
             yield Garbage(path=one.folder, why=why, size_bytes=size, remove=partial(listing.remove_build, one))
     for file in sorted(cache.records()):
-        if not cache.builds_of(file):
+        if not cache.is_complete(file):
             yield _garbage(file, "an index record without a build")
     if not cache.builder():
         for folder in listing.unused():

@@ -101,6 +101,7 @@ def gc(days: float, dry_run: bool) -> None:
 
     from isobench.builds import garbage
     from isobench.errors import IsobenchError
+    from isobench.failures import Ending, exit_code
 
     if math.isnan(days):
         raise UsageError("--older-than must be a number of days, got nan")
@@ -111,7 +112,7 @@ def gc(days: float, dry_run: bool) -> None:
                 one.remove()
         except (OSError, IsobenchError) as error:
             click.echo(f"{one.path} can't be removed: {getattr(error, 'strerror', None) or error}", err=True)
-            failed = 6
+            failed = exit_code(Ending.RESULT)
             continue
         click.echo(f"{'would remove' if dry_run else 'removed'} {one.path}  ({_size(one.size_bytes)}, {one.why})")
         number, total = number + 1, total + one.size_bytes

@@ -106,7 +106,7 @@ def _interrupted() -> int:
 
 def _failed(error: Exception) -> int:
     """Print an error; its exit code."""
-    found = unexpected(error, "the command")
+    found = unexpected(error, "running the command")
     found.details = "" if isinstance(error, OSError) else found.details
     print_error(found)
     return found.exit_code

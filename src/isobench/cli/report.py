@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from isobench import streams
 from isobench.cli.filters import Warnings, filters
 from isobench.cli.folders import RESULTS
 from isobench.errors import UsageError
-from isobench.failures import Ending
 
 if TYPE_CHECKING:
     from isobench.reports.column import Line
@@ -68,11 +66,8 @@ def report(folders: tuple[Path, ...], wanted: Wanted, limit: int, output: Path |
                 with output.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
                     csv_report.write(source, stream, written)
             except OSError as error:
-                full = error.errno in {errno.EDQUOT, errno.ENOSPC}
                 raise UsageError(
-                    f"{output} can't be written: {error.strerror}",
-                    kind=Ending.DISK_FULL if full else Ending.USAGE,
-                    hint="Choose another file: --output FILE",
+                    f"{output} can't be written: {error.strerror}", hint="Choose another file: --output FILE"
                 ) from None
     warnings.end()
     if output is not None:

@@ -16,7 +16,7 @@
     locking         `isobench env lock`, for conda packages and Python packages
     scripts         a script's own dependencies (PEP 723) -> an environment of its own
     config          isobench's `config.toml`
-    redaction       passwords and tokens in addresses
+    quiet           variables that keep workers from sending telemetry
 
 What a warm run needs (specs, store) is imported here; the rest is imported by its callers.
 """

@@ -151,14 +151,16 @@ def remove(name: str | Environment, *, progress: Callable[[str], None]) -> list[
 
 def folders_of(name: str) -> list[Path]:
     """The folders of the environments of a name, or the one folder of that name; of some only a log may be left."""
-    there = {folder for entry in paths.environments().glob("*-*-*") for folder in [_folder_of(entry)] if folder}
-    return sorted(folder for folder in there if name in {folder.name, folder.name.rsplit("-", 2)[0]})
+    return sorted(folder for folder in _folders() if name in {folder.name, folder.name.rsplit("-", 2)[0]})
 
 
 def unfinished() -> list[Path]:
     """The folders of environments without a manifest, be they being installed; of some only a log may be left."""
-    there = {folder for entry in paths.environments().glob("*-*-*") for folder in [_folder_of(entry)] if folder}
-    return sorted(folder for folder in there if not (folder / store.MARKER_FILE).exists())
+    return sorted(folder for folder in _folders() if not (folder / store.MARKER_FILE).exists())
+
+
+def _folders() -> set[Path]:
+    return {folder for folder in map(_folder_of, paths.environments().glob("*-*-*")) if folder}
 
 
 def _folder_of(entry: Path) -> Path | None:

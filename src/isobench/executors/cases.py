@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from isobench import environments
 from isobench.console import Unfailing
 from isobench.environments import Environment, Spec
-from isobench.errors import IsobenchError, ModelError, UsageError, unexpected
+from isobench.errors import IsobenchError, ModelError, UsageError, pass_interrupt, unexpected
 from isobench.measuring.case import Case
 from isobench.planning.models import Model, Step
 from isobench.runtimes import registry
@@ -107,7 +107,7 @@ class Cases(Bench):
         try:
             return entry.custom_op_library(self.plan.rt_args)
         except BaseException as error:  # noqa: BLE001 - a plugin's code; its Case fails by it, when it is measured
-            unexpected(error, f"making {entry.label}")
+            pass_interrupt(error)
             return None
 
     def case(self, entry: Entry, model: Model, build: Build | None = None, steps: Sequence[Step] = ()) -> Case:

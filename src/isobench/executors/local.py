@@ -119,7 +119,7 @@ class LocalExecutor:
                 yield from at_work.measured
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it is, the other models go on
-                reason = unexpected(error, f"{steps[done].name} of {model.name}")
+                reason = unexpected(error, f"running {steps[done].name} of {model.name}")
                 lost = [plans[tool] for tool in steps[done:] if tool in plans]
                 for plan in lost:
                     yield from _Work(plan, progress).failed_on_all(model, reason)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from isobench.errors import IsobenchError, unexpected
+from isobench.errors import IsobenchError, pass_interrupt
 from isobench.failures import NO_FAILURES, Ending, Phase, exit_code
 from isobench.version import VERSION
 
@@ -104,7 +104,7 @@ class CaseResult:
             result = self._result(outcome)
             results.as_bytes(result)
         except BaseException as another:  # noqa: BLE001 - what it can't have mustn't hide why it failed
-            unexpected(another, f"describing {self._case.label}")
+            pass_interrupt(another)
             return self._bare(outcome)
         return result
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from isobench.workers import machine
 
 PHASES = ("import", "script", "export", "load", "compile", "warm-up", "measure", "write")
@@ -81,6 +84,15 @@ def size(text: str) -> int:
         return int(float(number) * _SIZES[unit])
     except (ValueError, OverflowError):
         raise ValueError(f"must be a size such as 4GiB or 500M, got {text!r}") from None
+
+
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "percent": percent,
+    "list": number_list,
+    "timeout": timeout,
+    "bytes": size,
+}
+"""What reads the text of a setting, by its kind; they raise a ValueError that says what it must be."""
 
 
 def in_units(size_bytes: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import MISSING, field, fields
 from typing import Any, Literal
 
 from isobench.errors import UsageError
-from isobench.planning.setting_values import PHASES, TIMEOUT, UNKNOWN_PHASE, in_units, timeout
+from isobench.planning.setting_values import PHASES, READERS, TIMEOUT, UNKNOWN_PHASE, in_units
 from isobench.record import record
 from isobench.workers import machine
 
@@ -204,6 +204,7 @@ class Settings:
         default=None,
         unset="no limit",
         least=64 << 20,
+        most=1 << 50,
     )
     opset: int | None = option(
         "integer", "ONNX opset of the export.", default=None, unset="the exporter's choice", least=1
@@ -278,7 +279,7 @@ def _with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     unknown = [name for name in given if name not in OPTIONS]
     if unknown:
         raise UsageError(f"unknown option {unknown[0]!r}", hint=f"The options are: {', '.join(OPTIONS)}.")
-    values = {name: value for name, value in given.items() if value is not None}
+    values = {name: _read(OPTIONS[name], value) for name, value in given.items() if value is not None}
     for name in ("cpus", "memory_nodes"):
         values[name] = tuple(sorted(set(values.get(name, ()))))
         OPTIONS[name].check(values[name])
@@ -304,13 +305,18 @@ BUILD_OPTIONS = ("seed", "timeout_s", "memory_limit_bytes", "opset", "max_depth"
 """The options of the builds; all others are of measuring."""
 
 
+def _read(one: Option, given: Any) -> Any:
+    """The value of an option, read if it is text of a form of its own."""
+    if one.kind not in READERS or not isinstance(given, str):
+        return given
+    try:
+        return READERS[one.kind](given)
+    except ValueError as error:
+        raise UsageError(f"{one.flag} {error}") from None
+
+
 def _timeouts(given: Any) -> tuple[float | None, dict[str, float]]:
     """The limit of all phases together (None: not given), and those of single phases."""
-    if isinstance(given, str):
-        try:
-            given = timeout(given)
-        except ValueError as error:
-            raise UsageError(f"{OPTIONS['timeout_s'].flag} {error}") from None
     if not isinstance(given, Mapping):
         return float(given) if type(given) is int else given, {}
     limits = {phase: float(seconds) if type(seconds) is int else seconds for phase, seconds in given.items()}

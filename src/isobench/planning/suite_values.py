@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from isobench.errors import UsageError
-from isobench.planning.setting_values import number_list, percent, size, timeout
+from isobench.planning.setting_values import READERS
 from isobench.planning.settings import Option
 
-_READERS: Mapping[str, Any] = {"percent": percent, "timeout": timeout, "bytes": size}
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -111,14 +110,12 @@ def name(option: Option) -> str:
 
 
 def _of_kind(option: Option, value: Any, *, is_made: bool) -> Any:
+    if isinstance(value, str) and option.kind in READERS:
+        return READERS[option.kind](value)
     if option.kind == "list":
-        if isinstance(value, str):
-            return number_list(value)
         return tuple(value) if isinstance(value, list | tuple) else (value,)
     if not isinstance(value, str) or option.kind == "choice":
         return value
-    if option.kind in _READERS:
-        return _READERS[option.kind](value)
     if is_made:
         for read in {"integer": (int,), "seconds": (int, float)}.get(option.kind, ()):
             try:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from isobench.analysis.correctness import Correctness, Outcome
 from isobench.analysis.gpu_noise import GpuSummary
 from isobench.analysis.input_sets import InputSets
-from isobench.analysis.intervals import Interval
+from isobench.analysis.intervals import FIGURES, Interval
 from isobench.analysis.noise import Block, Verdict
 from isobench.analysis.summary import Summary
 from isobench.analysis.warmup import Warmup
@@ -24,8 +24,6 @@ from isobench.record import record
 from isobench.system.facts import BatchJob, ContainerFacts, Git, Host
 
 SCHEMA = "isobench.result/3"
-FIGURES = ("mean_s", "median_s", "p90_s", "p99_s")
-"""The figures that have an interval."""
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -253,6 +251,11 @@ class Provenance:
         return f"{name} ({self.host.cpu.model or 'unknown CPU'})"
 
 
+def ending_of(outputs: str) -> Ending:
+    """How a measured Case ended, by the outcome of its outputs."""
+    return {Outcome.CORRECT: Ending.OK, Outcome.WRONG: Ending.WRONG_OUTPUTS}.get(Outcome(outputs), Ending.NOT_COMPARED)
+
+
 @record(frozen=True, slots=True, kw_only=True)
 class Result:
     """One Case's outcome. `steps` are the tools that the model went through, the measuring last.
@@ -304,10 +307,7 @@ class Result:
         """How it ended, in one word for programs."""
         if isinstance(self.outcome, Failed):
             return self.outcome.kind
-        correctness = self.outcome.correctness
-        if not correctness.ok:
-            return Ending.WRONG_OUTPUTS
-        return Ending.OK if correctness.outcome is Outcome.CORRECT else Ending.NOT_COMPARED
+        return ending_of(self.outcome.correctness.outcome)
 
     def to_json(self) -> dict[str, Any]:
         """As `result.json` has it: the members, and `ending`, for programs that read it."""

@@ -12,11 +12,12 @@ from typing import Any
 
 from isobench import codec
 from isobench.analysis.correctness import Outcome, outcome_of_all
+from isobench.analysis.noise import VERDICTS
 from isobench.errors import ResultError
 from isobench.failures import Ending
 from isobench.planning.models import Step
 from isobench.record import record
-from isobench.results.records import SCHEMA, Measured, Result
+from isobench.results.records import SCHEMA, Measured, Result, ending_of
 from isobench.results.upgrades import UPGRADES, upgrade
 from isobench.workers import protocol
 
@@ -25,9 +26,6 @@ VERSION = 1
 UNREADABLE = "unreadable"
 UNFIT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What `read` and `check` raise."""
-ENDINGS: dict[str, Ending] = {Outcome.CORRECT: Ending.OK, Outcome.WRONG: Ending.WRONG_OUTPUTS}
-"""How a measured Case ended, by its outputs; any other outcome: not compared."""
-VERDICTS = {"clean", "noisy", "invalid"}
 OUTPUTS = set(Outcome)
 ENDING_WORDS = set(Ending)
 
@@ -84,7 +82,7 @@ class Row:
         """How it ended, in one word for programs; of an unreadable Result: `result`."""
         if self.status != "measured":
             return Ending(self.kind or Ending.RESULT)
-        return ENDINGS.get(self.outputs or "", Ending.NOT_COMPARED)
+        return ending_of(self.outputs or "")
 
     @property
     def match(self) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ import re
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+from isobench.analysis.noise import VERDICTS
 from isobench.errors import UsageError
 from isobench.record import record
 
-STATUSES = ("measured", "failed", "clean", "noisy", "invalid", "unreadable")
-_VERDICTS = ("clean", "noisy", "invalid")
+STATUSES = ("measured", "failed", *VERDICTS, "unreadable")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -47,7 +47,7 @@ class Wanted:
         if self.since:
             found.append(("started_at >= ?", [self.since]))
         if self.status:
-            found.append(("verdict = ?" if self.status in _VERDICTS else "status = ?", [self.status]))
+            found.append(("verdict = ?" if self.status in VERDICTS else "status = ?", [self.status]))
         found += [
             (f"{name} = ?", [value])
             for name, value in (("case_key", self.case_key), ("sweep", self.sweep), ("task", self.task))

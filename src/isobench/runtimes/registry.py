@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from isobench import plugins
-from isobench.errors import IsobenchError, ProvisionError, UsageError, WorkerError, in_words, unexpected
+from isobench.errors import IsobenchError, ProvisionError, UsageError, WorkerError, in_words, pass_interrupt
 from isobench.failures import Ending
 from isobench.planning.runtime_choice import RuntimeChoice
 from isobench.record import record
@@ -162,7 +162,7 @@ class Entry:
         except IsobenchError:
             raise
         except BaseException as error:  # noqa: BLE001 - a check may raise anything; its message is for the user
-            unexpected(error, f"checking {self.name}")  # an interrupt passes
+            pass_interrupt(error)
             reason = in_words(error) or type(error).__name__
             raise WorkerError(f"{self.name} isn't available: {reason}", kind=Ending.REQUIREMENT, refused=True) from None
 

@@ -14,7 +14,6 @@ Whether a task is done, the Results say: each names its task (`Result.sweep.task
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -72,7 +71,7 @@ class SweepFolder:
             UsageError: there is none, or it can't be read.
         """
         path = Path(name).absolute()
-        if not os.path.exists(path / SWEEP_FILE):  # noqa: PTH110 - of a name that is too long
+        if not reading.exists(path / SWEEP_FILE):
             path = _named(str(name))
         try:
             sweep = Sweep.from_json(protocol.read_json(path / SWEEP_FILE, SCHEMA))
@@ -150,7 +149,7 @@ class SweepFolder:
 def _holds_secrets(task: Task) -> bool:
     """Has a script of the task arguments or variables that are secret? A resumed sweep needs them as they are."""
     return any(
-        redaction.hidden(model.script_args) or any(map(redaction.is_secret, model.env, model.env.values()))
+        redaction.holds_secrets(model.script_args) or any(map(redaction.is_secret, model.env, model.env.values()))
         for model in task.plan.models
     )
 

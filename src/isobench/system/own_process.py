@@ -25,7 +25,7 @@ def hide_secrets() -> None:
         memory = os.open("/proc/self/mem", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.pwrite(memory, bytes(ends[1] - ends[0]), ends[0])
-            if redaction.words(sys.argv) != tuple(sys.argv):
+            if redaction.holds_secrets(sys.argv):
                 os.pwrite(memory, _masked(Path("/proc/self/cmdline").read_bytes()), arguments)
         finally:
             os.close(memory)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from isobench.errors import UsageError
-from isobench.planning.setting_values import number_list, percent
+from isobench.planning.setting_values import READERS
 from isobench.planning.settings import BUILD_OPTIONS, OPTIONS, Option
 from isobench.runtimes import registry
 from isobench.tools.base import State, Tool, Work, require
@@ -39,11 +39,10 @@ def _signature() -> inspect.Signature:
 
 
 def _value(option: Option, given: Any) -> Any:
-    parse = {"percent": percent, "list": number_list}.get(option.kind)
-    if parse is None or not isinstance(given, str):
+    if option.kind not in READERS or not isinstance(given, str):
         return given
     try:
-        return parse(given)
+        return READERS[option.kind](given)
     except ValueError as error:
         raise UsageError(f"benchmark: {option.flag} {error}") from None
 

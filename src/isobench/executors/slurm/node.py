@@ -144,7 +144,7 @@ def _reported(folder: SweepFolder, key: str, attempt: int) -> Iterator[None]:
     try:
         yield
     except BaseException as caught:  # noqa: BLE001 - whatever it is, whoever follows the sweep must see it
-        error = unexpected(caught, f"the task {key}")
+        error = unexpected(caught, f"measuring the task {key}")
         note = "\n".join(filter(None, [error.message, error.details, error.hint]))
         folder.journal.write(What.LOST, task=key, attempt=attempt, job=_job(), note=REFUSED + note)
         raise error from None
