@@ -20,7 +20,6 @@ from isobench.cli.parameters import (
 from isobench.cli.words import DEVICE, MODEL_SUFFIXES, RT_ARGS, RUNTIMES, WordsCommand
 from isobench.console import Console
 from isobench.errors import ResultError, UsageError
-from isobench.escapes import printable
 from isobench.failures import SLOWER
 from isobench.planning.settings import COMPARE_DEFAULTS
 from isobench.record import record
@@ -134,7 +133,7 @@ def _of_results(what: tuple[str, ...], anyway: bool, *, whole: bool) -> list[Com
             hint="Measure what is missing, or add --anyway.",
         )
     for line in left_out:
-        click.echo(printable(f"warning: {line}"), err=True)
+        click.echo(f"warning: {line}", err=True)
     if not pairs:
         raise ResultError(f"{what[0]} and {what[1]} have no model and runtime in common")
     if not found:
@@ -205,8 +204,8 @@ def _show(found: list[Comparison], as_json: bool) -> None:
         click.echo(json.dumps([asdict(one) for one in found], indent=1))
         return
     for one in found:
-        click.echo(printable(one.sentence))
+        click.echo(one.sentence)
         how = "interleaved, block by block" if one.paired else "measured at different times"
-        click.echo(printable(f"  {how}; differences below {one.floor:.1%} are within the noise floor"))
+        click.echo(f"  {how}; differences below {one.floor:.1%} are within the noise floor")
         for line in one.differences:
-            click.echo(printable(f"  also different: {line}"))
+            click.echo(f"  also different: {line}")

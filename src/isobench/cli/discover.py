@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isobench.cli.parameters import environment_options, script_options, settings_options
-from isobench.escapes import printable
 
 if TYPE_CHECKING:
     from isobench.builds.discovered import DiscoveredModel
@@ -37,7 +36,7 @@ def discover(script: str, script_args: tuple[str, ...], as_json: bool, **setting
         click.echo(json.dumps([model.to_json() for model in models], indent=1))
         return
     for model in models:
-        click.echo(printable(_description(model)))
+        click.echo(_description(model))
 
 
 def _description(model: DiscoveredModel) -> str:

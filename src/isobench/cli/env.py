@@ -14,7 +14,6 @@ from isobench.cli.env_names import print_json, ready_one, say
 from isobench.cli.parameters import environment_options
 from isobench.environments import choice, store
 from isobench.errors import ProvisionError
-from isobench.escapes import printable
 
 if TYPE_CHECKING:
     from isobench.environments import Environment, Spec
@@ -47,7 +46,7 @@ def list_(as_json: bool) -> None:
     for row in rows:
         packages = f"{row['packages']} packages" if row["packages"] else ""
         line = f"{row['name']:{width}}  {row['state']:9}  Python {row['python']:7}  {packages:12}  {row['folder']}"
-        click.echo(printable(line.rstrip()))
+        click.echo(line.rstrip())
 
 
 @env.command()
@@ -58,9 +57,9 @@ def remove(names: tuple[str, ...]) -> None:
     for name in names:
         gone = environments.remove(name, progress=say)
         for folder in gone:
-            click.echo(printable(f"removed {folder}"))
+            click.echo(f"removed {folder}")
         if not gone:
-            click.echo(printable(f"{name}: nothing to remove"), err=True)
+            click.echo(f"{name}: nothing to remove", err=True)
 
 
 @env.command()
@@ -83,7 +82,7 @@ def path(name: str, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(printable(str(environment.folder)))
+        click.echo(str(environment.folder))
 
 
 @env.command()
@@ -98,9 +97,9 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
     else:
         for name, problems in found.items():
             count = f"{len(problems)} difference{'s' if len(problems) > 1 else ''}"
-            click.echo(printable(f"{name}: {count if problems else 'unchanged since its installation'}"))
+            click.echo(f"{name}: {count if problems else 'unchanged since its installation'}")
             for line in problems:
-                click.echo(printable(f"  - {line}"))
+                click.echo(f"  - {line}")
     broken = [ready_one(name) for name, problems in found.items() if problems]
     if broken:
         raise ProvisionError(

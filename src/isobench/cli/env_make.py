@@ -12,7 +12,6 @@ from isobench.cli.env_names import say
 from isobench.cli.parameters import environment_options
 from isobench.environments import choice, specs
 from isobench.errors import IsobenchError, ProvisionError, UsageError
-from isobench.escapes import printable
 
 if TYPE_CHECKING:
     from isobench.environments import Environment, Spec
@@ -42,7 +41,7 @@ def create(names: tuple[str, ...], everything: bool, files: tuple[Path, ...]) ->
     chosen = [environments.choose(spec, note=say) for spec in wanted]
     made = _create_side_by_side(chosen)
     for spec in chosen:
-        click.echo(printable(f"{spec.name}: {made[spec].folder}"))
+        click.echo(f"{spec.name}: {made[spec].folder}")
 
 
 @click.command()
@@ -58,7 +57,7 @@ def adopt(name: str, prefix_or_python: Path) -> None:
     from isobench.environments import adopted
 
     environment = adopted.adopt(environments.spec(name), prefix_or_python, progress=say)
-    click.echo(printable(f"{name}: {environment.folder}"))
+    click.echo(f"{name}: {environment.folder}")
 
 
 @click.command()
@@ -91,9 +90,9 @@ def lock(
             spec, platforms=platforms, update=update, check=check, upgrade=upgrade, progress=say
         )
         for line in changes:
-            click.echo(printable(f"{spec.name}: {line}"))
+            click.echo(f"{spec.name}: {line}")
         if not changes:
-            click.echo(printable(f"{spec.name}: no changes"))
+            click.echo(f"{spec.name}: no changes")
         stale += [spec] if changes else []
     if check and stale:
         raise ProvisionError(

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from isobench.cli.folders import RESULTS
-from isobench.escapes import printable
 from isobench.results import wanted
 from isobench.results.row import UNREADABLE, Row
 
@@ -69,7 +68,7 @@ class Warnings:
         """Print a warning."""
         self.count += 1
         if self.count <= MOST_WARNINGS:
-            click.echo(printable(f"warning: {message}"), err=True)
+            click.echo(f"warning: {message}", err=True)
 
     def end(self, command: str = "isobench list --status unreadable") -> None:
         """Say how many warnings were left out, and which command lists all."""

@@ -15,7 +15,6 @@ from isobench.cli.parameters import (
     settings_options,
 )
 from isobench.errors import UsageError
-from isobench.escapes import printable
 
 
 @click.command()
@@ -46,13 +45,13 @@ def inputs(model: str, output: Path | None, script_args: tuple[str, ...], **sett
     found = api.inputs(model, script_args=script_args, progress=console, **given, **settings)
     console.clear()
     for one in found:
-        click.echo(printable(f"{one.name}::{one.hash}" if one.hash else one.name))
+        click.echo(f"{one.name}::{one.hash}" if one.hash else one.name)
         for values in one.values:
-            click.echo(printable(f"  {line(values)}"))
+            click.echo(f"  {line(values)}")
     if output is None:
         return
     if len(found) > 1:
         names = ", ".join(f"{model.partition('::')[0]}::{one.hash}" for one in found)
         raise UsageError(f"{model} has several models, and {output} can hold the inputs of one", hint=f"Give {names}.")
     found[0].save(output)
-    click.echo(printable(f"saved: {output}"))
+    click.echo(f"saved: {output}")

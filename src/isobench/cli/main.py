@@ -114,10 +114,8 @@ def _failed(error: Exception) -> int:
 
 def print_error(error: IsobenchError) -> None:
     """Print an error: what failed, the evidence, the next step."""
-    from isobench.escapes import printable
-
-    click.echo(printable(f"error: {error.message}"), err=True)
+    click.echo(f"error: {error.message}", err=True)
     for line in error.details.splitlines():
-        click.echo(printable(f"    {line}"), err=True)
+        click.echo(f"    {line}", err=True)
     if error.hint:
-        click.echo(printable(f"hint: {error.hint}"), err=True)
+        click.echo(f"hint: {error.hint}", err=True)

@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from isobench.escapes import printable
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
@@ -23,14 +21,14 @@ def plugins(as_json: bool) -> None:
         click.echo(json.dumps(described, indent=1))
         return
     for one in described:
-        click.echo(printable(f"{one['name']}  ({one['distribution']}, {one['module']})"))
+        click.echo(f"{one['name']}  ({one['distribution']}, {one['module']})")
         for what in ("runtimes", "tools", "sequences", "executors"):
             if one[what]:
-                click.echo(printable(f"  {what:9}  {', '.join(one[what])}"))
+                click.echo(f"  {what:9}  {', '.join(one[what])}")
         for error in one["errors"]:
-            click.echo(printable(f"  broken     {error}"))
+            click.echo(f"  broken     {error}")
         for line in one["traceback"].splitlines():
-            click.echo(printable(f"      {line}"))
+            click.echo(f"      {line}")
 
 
 def _described(plugin: Any) -> dict[str, Any]:
@@ -96,5 +94,5 @@ def new(name: str, folder: Path | None) -> None:
         )
     where = folder or Path(name)
     for file in template.write(name, where):
-        click.echo(printable(f"wrote {file}"))
-    click.echo(printable(f"\nNext: pip install --editable {where} pytest && python -m pytest {where}"))
+        click.echo(f"wrote {file}")
+    click.echo(f"\nNext: pip install --editable {where} pytest && python -m pytest {where}")

@@ -102,7 +102,6 @@ def finish(measuring: Iterable[SavedResult], console: Console, *, as_json: bool)
 
 
 def _show(saved: Sequence[SavedResult], *, as_json: bool) -> None:
-    from isobench.escapes import printable
 
     if as_json:
         import json
@@ -114,11 +113,11 @@ def _show(saved: Sequence[SavedResult], *, as_json: bool) -> None:
     click.echo(table.run_table([one.result for one in saved]))
     folders = [one.folder for one in saved if one.folder is not None]
     if folders:
-        click.echo(printable(f"\nresults in {folders[0].parent}"))
+        click.echo(f"\nresults in {folders[0].parent}")
     for folder in folders:
-        click.echo(printable(f"  {folder.name}"))
+        click.echo(f"  {folder.name}")
     for problem in dict.fromkeys(one.problem for one in saved if one.folder is None):
-        click.echo(printable(f"\nnot saved: {problem}"))
+        click.echo(f"\nnot saved: {problem}")
 
 
 def _json(one: SavedResult) -> dict[str, Any]:

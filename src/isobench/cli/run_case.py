@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from isobench.escapes import printable
-
 
 @click.command(hidden=True)
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -31,5 +29,5 @@ def run_case(folder: Path, key: str, attempt: int, settled: int, plan: str, prep
     unsaved = 0
     for saved in node.measure(folder.absolute(), key, attempt=attempt, settled=settled, plan=plan, progress=console):
         unsaved += saved.folder is None
-        click.echo(printable(saved.name))
+        click.echo(saved.name)
     return exit_code(Ending.RESULT) if unsaved else 0

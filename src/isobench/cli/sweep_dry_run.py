@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isobench.escapes import printable
-
 if TYPE_CHECKING:
     from isobench.executors.foresight import Foreseen
     from isobench.sweeps.estimate import Estimate
@@ -34,15 +32,15 @@ def show(sweep: Sweep, *, as_json: bool) -> None:
 
         click.echo(json.dumps(_json(sweep, foreseen, estimate), indent=1))
         return
-    click.echo(printable(plans.heading(sweep)))
+    click.echo(plans.heading(sweep))
     click.echo()
-    click.echo(printable(plans.cases(sweep)))
+    click.echo(plans.cases(sweep))
     click.echo()
     for what, missing in (("environments", foreseen.environments), ("builds", foreseen.builds)):
         if missing:
-            click.echo(printable(f"made first, {what}: {_some(missing)}"))
+            click.echo(f"made first, {what}: {_some(missing)}")
     more = ", and the time to make what is missing" if foreseen.environments or foreseen.builds else ""
-    click.echo(printable(f"estimate: {plans.estimated(estimate)}{more}"))
+    click.echo(f"estimate: {plans.estimated(estimate)}{more}")
     click.echo("nothing was run", err=True)
 
 

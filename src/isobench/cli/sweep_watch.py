@@ -9,7 +9,6 @@ import click
 
 from isobench.cli.filters import Warnings
 from isobench.errors import UsageError
-from isobench.escapes import printable
 from isobench.reports.format import aligned, plural
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def chosen(name: str | None) -> SweepFolder:
     if name:
         return SweepFolder.find(name)
     folder = finding.newest()
-    click.echo(printable(f"the newest sweep: {folder.path.name}"), err=True)
+    click.echo(f"the newest sweep: {folder.path.name}", err=True)
     return folder
 
 
@@ -73,7 +72,7 @@ def status(name: str | None, as_json: bool) -> None:
 
         click.echo(json.dumps(sweeps.status_json(folder, found), indent=1))
         return
-    click.echo(printable(sweeps.status_text(folder, found)))
+    click.echo(sweeps.status_text(folder, found))
     show_commands(next_steps(folder, found))
 
 
@@ -100,9 +99,9 @@ def cancel(name: str | None) -> None:
         folder.journal.write(What.CANCELLED)
     nothing = "nothing was at work" if executor.detaches else "stopped between two cases"
     what = f"cancelled, {plural(stopped, 'case')} stopped" if stopped else nothing
-    click.echo(printable(f"{what}: {done(found)}"))
+    click.echo(f"{what}: {done(found)}")
     if found.left:
-        click.echo(printable(to_resume(folder)))
+        click.echo(to_resume(folder))
 
 
 def next_steps(folder: SweepFolder, found: Status) -> list[tuple[str, str]]:
