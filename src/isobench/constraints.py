@@ -1,6 +1,6 @@
 """What a member of a record may be, beside its type: a part of its annotation, which `codec` checks.
 
-`mean_s: Latency` is a float above 0; `status: Annotated[str, OneOf("clean", "noisy")]` is one of two words.
+`mean_s: Positive` is a float above 0; `status: Annotated[str, OneOf("clean", "noisy")]` is one of two words.
 """
 
 from __future__ import annotations
@@ -53,12 +53,13 @@ class InZone:
 
 
 Count = Annotated[int, Within(0)]
-Number = Annotated[int, Within(1)]
-"""Counted from 1."""
+PositiveCount = Annotated[int, Within(1)]
 Amount = Annotated[float, Within(0, 1e18)]
 """Of energy, power, clocks, temperature: sums of them are finite, too."""
 Seconds = Annotated[float, Within(0, 1e9)]
-Latency = Annotated[float, Within(above=0)]
+Positive = Annotated[float, Within(above=0)]
+Deviation = Annotated[float, Within(0, 10)]
+"""Relative to the mean."""
 Share = Annotated[float, Within(0, 1 + 1e-9)]
 """Of a whole; a sum of shares is rounded."""
 Time = Annotated[str, InZone()]

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from isobench import codec
-from isobench.constraints import Count, Latency, Number, Share, Time, shown
+from isobench.constraints import Count, Positive, PositiveCount, Share, Time, shown
 
 
 @pytest.mark.parametrize(
     ("kind", "value", "message"),
     [
         (Count, -1, "it must be at least 0, got -1"),
-        (Number, 0, "it must be at least 1, got 0"),
-        (Number, True, "it must be int, got bool"),
-        (Number, 1.0, "it must be int, got float"),
-        (Number, 10**400, "it must have at most 64 bits"),
-        (Latency, 0.0, "it must be above 0, got 0.0"),
-        (Latency, 10**400, "it must have at most 64 bits"),
-        (Latency, float("inf"), "it must be finite, got inf"),
+        (PositiveCount, 0, "it must be at least 1, got 0"),
+        (PositiveCount, True, "it must be int, got bool"),
+        (PositiveCount, 1.0, "it must be int, got float"),
+        (PositiveCount, 10**400, "it must have at most 64 bits"),
+        (Positive, 0.0, "it must be above 0, got 0.0"),
+        (Positive, 10**400, "it must have at most 64 bits"),
+        (Positive, float("inf"), "it must be finite, got inf"),
         (Share, 1.5, "it must be at least 0 and at most 1, got 1.5"),
         (Time, "yesterday", "it must be a time in ISO 8601 with its zone, got 'yesterday'"),
         (Time, "2026-01-01T00:00:00", "it must be a time in ISO 8601 with its zone"),
@@ -34,7 +34,7 @@ def test_a_value_out_of_its_range_is_refused(kind: Any, value: Any, message: str
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize(("kind", "value"), [(Count, 0), (Latency, 1e-300), (Latency, 1), (Share, 1 + 1e-12)])
+@pytest.mark.parametrize(("kind", "value"), [(Count, 0), (Positive, 1e-300), (Positive, 1), (Share, 1 + 1e-12)])
 def test_a_value_within_its_range_is_taken(kind: Any, value: Any) -> None:
     assert codec.decode(kind, value, "it") == value
 

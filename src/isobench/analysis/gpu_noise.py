@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from isobench.constraints import Amount, Count, Number, Seconds
+from isobench.constraints import Amount, Count, PositiveCount, Seconds
 from isobench.record import record
 
 SLOWED_SHARE = 0.01
@@ -41,7 +41,7 @@ class GpuBlock:
     """
 
     enqueue_s: Seconds
-    inferences: Number
+    inferences: PositiveCount
     energy_j: Amount | None = None
     slowed_s: Seconds | None = None
     capped_s: Seconds | None = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from isobench.analysis.intervals import Interval, intervals_of
 from isobench.analysis.ratios import Ratio, paired
-from isobench.constraints import Latency
+from isobench.constraints import Positive
 from isobench.record import record
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SetLatency:
     """The median latency with one set of inputs, and its 95 % interval, in seconds; `name` is of the user's files."""
 
     name: str
-    median_s: Latency
+    median_s: Positive
     within: Interval
 
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from isobench.analysis.gpu_noise import GpuBlock, gpu_noise, gpu_notes
-from isobench.constraints import Amount, Count, Number, OneOf, Seconds
+from isobench.constraints import Amount, Count, OneOf, PositiveCount, Seconds
 from isobench.record import record
 
 OTHERS_CORES = 0.1
@@ -47,8 +47,8 @@ class Block:
     GPU did, if the model ran on one.
     """
 
-    samples: Number
-    iterations: Number
+    samples: PositiveCount
+    iterations: PositiveCount
     started_s: Seconds
     wall_s: Seconds
     cpu_own_s: Seconds

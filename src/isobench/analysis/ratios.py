@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from isobench.analysis.intervals import REPLICATES, Interval, draws, interval, replicates, unseen
-from isobench.constraints import Latency
+from isobench.constraints import Positive
 from isobench.record import record
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ MEDIAN = 1
 class Ratio:
     """The second latency over the first: 1.05 is 5 % slower. `within` is a 95 % interval."""
 
-    value: Latency
+    value: Positive
     within: Interval
 
 

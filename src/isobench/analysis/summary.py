@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from isobench.constraints import Latency, Number, Seconds
+from isobench.constraints import Positive, PositiveCount, Seconds
 from isobench.record import record
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ class Summary:
     samples' standard deviation (n - 1), 0 for one sample. Quantiles are of the samples, by type 7 (see `quantile`).
     """
 
-    iterations: Number
-    mean_s: Latency
-    median_s: Latency
+    iterations: PositiveCount
+    mean_s: Positive
+    median_s: Positive
     min_s: Seconds
-    max_s: Latency
+    max_s: Positive
     stdev_s: Seconds
-    p50_s: Latency
-    p90_s: Latency
-    p95_s: Latency
-    p99_s: Latency
-    throughput_ips: Latency
+    p50_s: Positive
+    p90_s: Positive
+    p95_s: Positive
+    p99_s: Positive
+    throughput_ips: Positive
 
     def __post_init__(self) -> None:
         order = (self.min_s, self.p50_s, self.p90_s, self.p95_s, self.p99_s, self.max_s)

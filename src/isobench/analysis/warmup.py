@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isobench.constraints import Number, Seconds
+from isobench.constraints import PositiveCount, Seconds
 from isobench.record import record
 
 
@@ -13,7 +13,7 @@ class Warmup:
     `curve` holds, for each window, the iterations done at its end and its median latency in seconds.
     """
 
-    iterations: Number
+    iterations: PositiveCount
     wall_s: Seconds
     settled: bool | None
     curve: tuple[tuple[Seconds, ...], ...]

@@ -7,7 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from isobench.constraints import Number
+from isobench.constraints import PositiveCount
 from isobench.errors import UsageError
 from isobench.planning.models import Model
 from isobench.planning.runtime_choice import RuntimeChoice
@@ -28,8 +28,8 @@ class SweepPlace:
     task: str
     axes: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-    repeat: Number = 1
-    attempt: Number = 1
+    repeat: PositiveCount = 1
+    attempt: PositiveCount = 1
 
 
 @record(frozen=True, slots=True, kw_only=True)

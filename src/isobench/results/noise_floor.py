@@ -6,21 +6,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from isobench import codec, paths
 from isobench.analysis.intervals import ASSUMED_FLOOR
 from isobench.analysis.ratios import ASSUMED_PAIR_FLOOR
-from isobench.constraints import Within
+from isobench.constraints import Deviation
 from isobench.record import record
 from isobench.system import files
 from isobench.workers import protocol
 
 SCHEMA = "isobench.calibration/1"
 _MACHINES: Any = Mapping[str, Any]
-
-
-_Deviation = Annotated[float, Within(0, 10)]
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -30,8 +27,8 @@ class Floor:
     `source` says where they are from, in words.
     """
 
-    runs: _Deviation
-    pairs: _Deviation
+    runs: Deviation
+    pairs: Deviation
     source: str
 
 

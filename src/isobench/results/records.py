@@ -14,7 +14,7 @@ from isobench.analysis.noise import Block, Verdict
 from isobench.analysis.summary import Summary
 from isobench.analysis.warmup import Warmup
 from isobench.codec import OPEN
-from isobench.constraints import Count, Latency, Number, OneOf, Seconds, Share, Time, shown
+from isobench.constraints import Count, Deviation, OneOf, Positive, PositiveCount, Seconds, Share, Time, shown
 from isobench.errors import ResultError
 from isobench.failures import NO_FAILURES, Ending, Phase
 from isobench.planning.models import InputValues, Step, TensorSpec
@@ -133,10 +133,10 @@ class Run:
     cold_start: ColdStart
     warmup: Warmup | None
     timer_s: Seconds | None
-    group: Number
+    group: PositiveCount
     blocks: tuple[Block, ...]
     used: tuple[bool, ...]
-    median_s: Latency
+    median_s: Positive
     threads: Mapping[str, Any]
     peak_memory_bytes: Count | None
     samples_file: str
@@ -184,7 +184,7 @@ class Measured:
     latency: Summary
     latency_all: Summary
     intervals: Mapping[str, Interval]
-    noise_floor: Seconds
+    noise_floor: Deviation
     floor_source: str
     set_aside_s: Seconds
     clean_share: Share

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from isobench.analysis.noise import Block, Selection, select, used_samples
 from isobench.analysis.warmup import Warmup
 from isobench.codec import decode
-from isobench.constraints import Amount, Count, Number, Seconds, Within
+from isobench.constraints import Amount, Count, PositiveCount, Seconds, Within
 from isobench.record import record
 from isobench.workers import protocol
 from isobench.workers.protocol import ProtocolError
@@ -81,13 +81,13 @@ class WorkerOutputs:
     first_inference_s: Seconds | None = None
     timer_s: Seconds | None = None
     warmup: Warmup | None = None
-    group: Number = 1
+    group: PositiveCount = 1
     blocks: tuple[Block, ...] = ()
     threads: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     process: Mapping[str, Any] = field(default_factory=dict)
     latency_s: tuple[Seconds, ...] = ()
-    sets: Number = 1
+    sets: PositiveCount = 1
     crash: str = ""
 
     @classmethod

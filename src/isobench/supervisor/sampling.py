@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isobench.analysis.noise import Block
-from isobench.constraints import Number, Seconds
+from isobench.constraints import PositiveCount, Seconds
 from isobench.planning.settings import Settings
 from isobench.record import record
 
@@ -15,9 +15,9 @@ class Ready:
     The counters need that long to show what others used; `resolution_s` is their error.
     """
 
-    block_samples: Number
+    block_samples: PositiveCount
     block_s: Seconds
-    group: Number
+    group: PositiveCount
     resolution_s: Seconds
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench import codec
-from isobench.constraints import Number, Time
+from isobench.constraints import PositiveCount, Time
 from isobench.record import record
 from isobench.workers import protocol
 
@@ -52,7 +52,7 @@ class Event:
     host: str
     pid: int
     task: str = ""
-    attempt: Number = 1
+    attempt: PositiveCount = 1
     job: str = ""
     results: tuple[str, ...] = ()
     note: str = ""

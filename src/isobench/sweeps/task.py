@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isobench import codec
-from isobench.constraints import Number
+from isobench.constraints import PositiveCount
 from isobench.planning import suite_values
 from isobench.planning.plan import Plan
 from isobench.record import record
@@ -116,7 +116,7 @@ class Sweep:
     seed: int = 0
     executor: str = "local"
     options: Mapping[str, Any] = field(default_factory=dict)
-    attempts: Number = 2
+    attempts: PositiveCount = 2
     schema: str = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
