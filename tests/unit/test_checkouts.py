@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
+import checkout_world
 import pytest
+from checkout_world import git
 
 from isobench.system import checkouts
 from isobench.system.facts import Git
@@ -13,18 +13,7 @@ from isobench.system.facts import Git
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout with one commit, which holds model.py."""
-    (tmp_path / "model.py").write_text("one\n")
-    git(tmp_path, "init", "--quiet", "--initial-branch=trunk")
-    git(tmp_path, "add", "model.py")
-    git(tmp_path, "commit", "--quiet", "-m", "first")
-    return tmp_path
-
-
-def git(folder: Path, *arguments: str) -> str:
-    settings = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", *settings, *arguments]
-    return subprocess.run(command, cwd=folder, env=clean, check=True, capture_output=True, text=True).stdout.strip()
+    return checkout_world.make(tmp_path, "model.py")
 
 
 def known(path: Path, *, look_for_changes: bool = True) -> Git:
@@ -92,3 +81,9 @@ def test_a_checkout_without_commits_has_none(tmp_path: Path) -> None:
 
 def test_outside_of_a_checkout_there_is_nothing(tmp_path: Path) -> None:
     assert checkouts.git(tmp_path / "model.py") is None
+
+
+def test_before_the_first_commit_there_is_nothing_to_differ_from(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("one\n")
+    git(tmp_path, "init", "--quiet", "--initial-branch=trunk")
+    assert checkouts.git(tmp_path / "model.py") == Git(commit=None, branch="trunk", dirty=None)

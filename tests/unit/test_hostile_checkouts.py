@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import checkout_world
+import odd_files
 import pytest
+from checkout_world import git
 
 from isobench.system import checkouts
 from isobench.system.facts import Git
@@ -19,26 +21,12 @@ from isobench.system.facts import Git
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout with one commit, which holds model.py and sub/other.py."""
-    folder = tmp_path_factory.mktemp("template") / "checkout"
-    (folder / "sub").mkdir(parents=True)
-    (folder / "model.py").write_text("one\n")
-    (folder / "sub" / "other.py").write_text("one\n")
-    git(folder, "init", "--quiet", "--initial-branch=trunk")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "-m", "first")
-    return folder
+    return checkout_world.make(tmp_path_factory.mktemp("template") / "checkout", "model.py", "sub/other.py")
 
 
 @pytest.fixture
 def checkout(template: Path, tmp_path: Path) -> Path:
     return shutil.copytree(template, tmp_path / "checkout")
-
-
-def git(folder: Path, *arguments: str) -> str:
-    settings = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "protocol.file.allow=always"]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", *settings, *arguments]
-    return subprocess.run(command, cwd=folder, env=clean, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def dirty(path: Path) -> bool | None:
@@ -265,41 +253,33 @@ def test_a_git_folder_that_is_none_is_passed_over(checkout: Path) -> None:
     assert found.branch == "trunk"
 
 
-def _as_fifo(file: Path) -> None:
-    os.mkfifo(file)
-
-
-def _as_socket(file: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(os.path.relpath(file))
-
-
-def _as_folder(file: Path) -> None:
-    file.mkdir()
-
-
-def _as_device(file: Path) -> None:
-    file.symlink_to("/dev/zero")
-
-
-def _as_itself(file: Path) -> None:
-    file.symlink_to(file)
-
-
-def _as_nothing(file: Path) -> None:
-    file.symlink_to("missing")
-
-
-def _as_bytes(file: Path) -> None:
+def _bytes(file: Path) -> None:
     file.write_bytes(bytes(range(256)) * 100)
 
 
-@pytest.mark.parametrize("kind", [_as_fifo, _as_socket, _as_folder, _as_device, _as_itself, _as_nothing, _as_bytes])
-@pytest.mark.parametrize(
-    "name", [".git", "HEAD", "index", "config", "commondir", "packed-refs", "refs/heads/trunk", "info/attributes", "/"]
-)
+KINDS = {**odd_files.MAKERS, "bytes": _bytes}
+COMMIT = "the commit"
+"""Stands for the checkout's own, which is another in each run."""
+CLEAN, UNDECIDED = (Git(commit=COMMIT, branch="trunk", dirty=dirty) for dirty in (False, None))
+NO_COMMIT = Git(commit=None, branch="trunk", dirty=None)
+# What is known of a checkout if its file isn't one, and if it is one of arbitrary bytes.
+FOUND: dict[str, tuple[Git | None, Git | None]] = {
+    ".git": (None, None),
+    "HEAD": (None, Git(commit=None, branch=None, dirty=None)),
+    "index": (UNDECIDED, UNDECIDED),
+    "config": (CLEAN, CLEAN),
+    "commondir": (CLEAN, NO_COMMIT),
+    "packed-refs": (NO_COMMIT, NO_COMMIT),
+    "refs/heads/trunk": (NO_COMMIT, NO_COMMIT),
+    "info/attributes": (CLEAN, CLEAN),
+    "/": (UNDECIDED, CLEAN),  # .gitattributes, which git itself would read
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FOUND)
 def test_no_file_of_a_checkout_blocks_or_misleads(
-    checkout: Path, name: str, kind: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+    checkout: Path, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = git(checkout, "rev-parse", "HEAD")
     if name == "packed-refs":
@@ -311,18 +291,12 @@ def test_no_file_of_a_checkout_blocks_or_misleads(
         folder.rename(checkout / "moved")
     else:
         file.unlink(missing_ok=True)
-    kind(file)
+    KINDS[kind](file)
     started_s = time.monotonic()
     found = checkouts.git(checkout / "model.py")
     assert time.monotonic() - started_s < 5
-    if name in {".git", "HEAD"}:
-        assert found is None or found == Git(commit=None, branch=None, dirty=found.dirty)
-    else:
-        assert found is not None
-        assert found.commit in ({None} if name in {"commondir", "packed-refs", "refs/heads/trunk"} else set()) | {
-            commit
-        }
-        assert found.dirty in {False, None} or found.commit is None or name == "index"
+    expected = FOUND[name][kind == "bytes"]
+    assert found == (replace(expected, commit=commit) if expected and expected.commit else expected)
 
 
 @pytest.mark.parametrize(

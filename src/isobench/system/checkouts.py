@@ -34,8 +34,8 @@ def git(path: Path, *, look_for_changes: bool = True) -> Git | None:
     """The checkout that `path` lies in; None where it lies in none.
 
     `dirty` says whether `path` itself (a file, or all of a folder without its submodules) differs from the commit. Only
-    git knows, which costs some 5 ms; it is None where git wasn't asked, isn't installed or can't say: of a file that a
-    filter (LFS) writes, if it was touched since git wrote it.
+    git knows, which costs some 5 ms; it is None where no commit is known, or git wasn't asked, isn't installed or can't
+    say: of a file that a filter (LFS) writes, if it was touched since git wrote it.
     """
     path = path.absolute()
     for folder in (path, *path.parents):
@@ -46,7 +46,7 @@ def git(path: Path, *, look_for_changes: bool = True) -> Git | None:
     # Branches are shared by all worktrees of a repository; `commondir` leads there.
     common = git_folder / (_text(git_folder / "commondir").strip() or ".")
     commit, branch = _head(git_folder, common)
-    dirty = _is_dirty(path, folder, git_folder, common, commit) if look_for_changes else None
+    dirty = _is_dirty(path, folder, git_folder, common, commit) if look_for_changes and commit else None
     return Git(commit=commit, branch=branch, dirty=dirty)
 
 
