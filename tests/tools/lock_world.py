@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from isobench.errors import LockHeldError
+from isobench.errors import IsobenchError, LockHeldError
 from isobench.system.locks import FileLock
 
 HOST = os.uname().nodename
@@ -58,3 +58,25 @@ def is_free(file: Path) -> bool:
             return True
     except LockHeldError:
         return False
+
+
+def as_nobody(do: Callable[[], object]) -> str:
+    """What an IsobenchError of the call says, in a process of user 65534 if this one is root's; "" without one."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        message = "crash"
+        try:
+            if os.getuid() == 0:
+                os.setresuid(65534, 65534, 65534)
+            do()
+            message = ""
+        except IsobenchError as error:
+            message = error.message
+        finally:
+            os.write(write, message.encode())
+            os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read, encoding="utf-8") as pipe:
+        return pipe.read()

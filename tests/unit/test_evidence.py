@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import odd_files
 import pytest
 from sample_builds import make
 
@@ -47,14 +48,12 @@ def _link(file: Path) -> None:
     file.symlink_to(copy)
 
 
-def _fifo(file: Path) -> None:
-    file.unlink()
-    os.mkfifo(file)
+def _odd(kind: str) -> Callable[[Path], None]:
+    def change(file: Path) -> None:
+        file.unlink()
+        odd_files.MAKERS[kind](file)
 
-
-def _folder(file: Path) -> None:
-    file.unlink()
-    file.mkdir()
+    return change
 
 
 WAYS: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -64,8 +63,7 @@ WAYS: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda file: file.write_bytes(b""), "has 0 bytes instead of"),
     "missing": (lambda file: file.unlink(), "is missing"),
     "link": (_link, "isn't a regular file"),
-    "fifo": (_fifo, "isn't a regular file"),
-    "folder": (_folder, "isn't a regular file"),
+    **{kind: (_odd(kind), "isn't a regular file") for kind in odd_files.MAKERS},
 }
 FILES = (
     "model.onnx",

@@ -95,32 +95,33 @@ def test_a_maker_that_is_killed_fails_its_job_alone(tmp_path: Path) -> None:
 
 
 GARBAGE = [
-    "garbage",
-    "[1]",
-    "3",
-    '{"answer": 3}',
-    '{"answer": {"builds": [], "folders": ["/x"], "steps": []}}',
-    '{"answer": {"builds": [{}], "folders": ["/x"], "steps": []}}',
-    '{"error": {}}',
-    '{"error": {"message": "m", "hint": "", "details": "", "kind": "?", "phase": "?", "cause": ""}}',
-    '{"stage": "s"}' + "[" * 200_000,
-    "\xff\x00",
+    b"garbage",
+    b"[1]",
+    b"3",
+    b'{"answer": 3}',
+    b'{"answer": {"builds": [], "folders": ["/x"], "steps": []}}',
+    b'{"answer": {"builds": [{}], "folders": ["/x"], "steps": []}}',
+    b'{"error": {}}',
+    b'{"error": {"message": "m", "hint": "", "details": "", "kind": "?", "phase": "?", "cause": ""}}',
+    b'{"stage": "s"}' + b"[" * 200_000,
+    b"\xff\x00",
 ]
 
 
 @pytest.mark.parametrize("line", GARBAGE, ids=range(len(GARBAGE)))
-def test_a_maker_that_writes_garbage_fails_its_job_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+def test_a_maker_that_writes_garbage_fails_each_of_its_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes
 ) -> None:
-    (tmp_path / "rogue_maker.py").write_text(
-        f"import os, sys\nos.write(int(sys.argv[1]), {line.encode()!r} + b'\\n')\n"
-    )
+    (tmp_path / "rogue_maker.py").write_text(f"import os, sys\nos.write(int(sys.argv[1]), {line!r} + b'\\n')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(making, "_CHILD", "rogue_maker")
     some = [BUILD, replace(BUILD, onnx=False)]
     answers = [answer for _, answer in making.make(some, QUIET)]
     assert len(answers) == 2
-    assert all(isinstance(answer, IsobenchError) for answer in answers), answers
+    for answer in answers:
+        assert isinstance(answer, IsobenchError)
+        assert answer.kind is Ending.PROTOCOL
+        assert "wrote a malformed line: " in answer.message
 
 
 def test_where_no_maker_can_be_started_each_job_fails(tmp_path: Path, home: Path) -> None:

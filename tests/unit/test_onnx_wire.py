@@ -43,15 +43,15 @@ def test_a_file_whose_end_is_missing_says_how_much(model: Path) -> None:
     assert onnx_wire.missing_bytes(model) == pytest.approx(len(whole) - 5000, abs=8)  # the opset follows the graph
 
 
-@pytest.mark.parametrize("content", [b"\x0f", b"\xff" * 20, b"\x80", b"hello, world\n"])
+@pytest.mark.parametrize("content", [b"\x0f", b"\xff" * 20, b"\x80", b"hello, world\n", bytes(1000)])
 def test_bytes_of_something_else_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(ValueError, match="no protocol buffer"):
-        onnx_wire.input_names(tmp_path / "x")
+    for read in (onnx_wire.input_names, onnx_wire.missing_bytes):
+        with pytest.raises(ValueError, match="no protocol buffer"):
+            read(tmp_path / "x")
 
 
-@pytest.mark.parametrize("content", [bytes(1000), b"\x08\x08" * (onnx_wire._MOST_FIELDS + 1), b"\xff" * 20])
-def test_a_file_of_endless_fields_is_left_early(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "m.onnx").write_bytes(content)
-    with pytest.raises(ValueError, match=r"fields|no protocol buffer"):
+def test_a_file_of_endless_fields_is_left_early(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x08" * (onnx_wire._MOST_FIELDS + 1))
+    with pytest.raises(ValueError, match="more than 1,048,576 fields"):
         onnx_wire.missing_bytes(tmp_path / "m.onnx")

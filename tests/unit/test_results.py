@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import odd_files
 import pytest
 from sample_results import BLOCK, HOST, make, measured, save
 
@@ -319,19 +320,17 @@ def test_what_could_not_be_read_again_is_not_saved(tmp_path: Path, changes: dict
 
 def odd_file(kind: str, file: Path) -> None:
     file.unlink()
-    if kind == "folder":
-        file.mkdir()
-    elif kind == "fifo":
-        os.mkfifo(file)
-    elif kind == "loop":
-        file.symlink_to(file.name)
-    elif kind == "zero":
-        file.symlink_to("/dev/zero")
+    if kind in odd_files.MAKERS:
+        odd_files.MAKERS[kind](file)
     else:
-        file.write_bytes({"empty": b"", "deep": b'{"a":' * 100_000, "latin-1": b'{"a": "\xff"}'}[kind])
+        file.write_bytes(ODD_CONTENTS[kind])
 
 
-@pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "zero", "empty", "deep", "latin-1"])
+ODD_CONTENTS = {"empty": b"", "deep": b'{"a":' * 100_000, "latin-1": b'{"a": "\xff"}'}
+
+
+# Not a link that leads nowhere: that is a folder without a result.
+@pytest.mark.parametrize("kind", [*sorted(odd_files.MAKERS.keys() - {"dangling link"}), *ODD_CONTENTS])
 def test_whatever_lies_in_the_place_of_a_result_is_unreadable_in_lists_and_alone(tmp_path: Path, kind: str) -> None:
     odd_file(kind, save(make(), tmp_path) / results.RESULT_FILE)
     with pytest.raises(ResultError, match=r"result\.json"):

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+import odd_files
 import pytest
 
 from isobench.errors import ModelError, UsageError
@@ -222,15 +221,18 @@ def test_what_must_be_one_model_names_those_that_it_stands_for(tmp_path: Path) -
         one("*.py", folder=tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["named pipe", "folder", "device", "link that leads nowhere"])
+NAMES = {
+    "fifo": "named pipe",
+    "socket": "socket",
+    "folder": "folder",
+    "device": "device",
+    "loop": "link that leads nowhere",
+    "dangling link": "link that leads nowhere",
+}
+
+
+@pytest.mark.parametrize("kind", odd_files.MAKERS)
 def test_what_is_no_file_is_refused_by_what_it_is(tmp_path: Path, kind: str) -> None:
-    place = tmp_path / "m.onnx"
-    make: dict[str, Callable[[], object]] = {
-        "named pipe": lambda: os.mkfifo(place),
-        "folder": place.mkdir,
-        "device": lambda: place.symlink_to("/dev/zero"),
-        "link that leads nowhere": lambda: place.symlink_to("m.onnx"),
-    }
-    make[kind]()
-    with pytest.raises(ModelError, match=kind):
-        select([str(place)])
+    odd_files.MAKERS[kind](tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=NAMES[kind]):
+        select([str(tmp_path / "m.onnx")])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import odd_files
 import pytest
-from lock_world import HOST, Start, line
+from lock_world import HOST, Start, as_nobody, line
 
 from isobench.errors import IsobenchError, LockHeldError, UsageError
 from isobench.failures import Ending
@@ -20,6 +20,7 @@ from isobench.system import devices
 from isobench.system.devices import Device
 
 DEVICE = Device.parse("x86")
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 # Holds the lock of a file as another user would, with any content.
 TAKE = """
 import fcntl, os, sys
@@ -126,38 +127,17 @@ def _hard_link(file: Path) -> None:
     file.hardlink_to(file.with_name("victim"))
 
 
-def _dangling(file: Path) -> None:
-    file.symlink_to("new")
+KINDS = {"link": _link, "hard link": _hard_link, **odd_files.MAKERS}
 
 
-def _loop(file: Path) -> None:
-    file.symlink_to(file)
-
-
-def _device(file: Path) -> None:
-    file.symlink_to("/dev/zero")
-
-
-def _socket(file: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(os.path.relpath(file))
-
-
-def _folder(file: Path) -> None:
-    file.mkdir()
-
-
-@pytest.mark.parametrize("make", [_link, _hard_link, _dangling, _loop, _device, _socket, _folder, os.mkfifo])
-def test_what_is_no_file_of_its_own_is_refused_at_once(
-    file: Path, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(file.parent)
-    make(file)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_of_its_own_is_refused_at_once(file: Path, kind: str) -> None:
+    KINDS[kind](file)
     error = refusal(None)
     assert isinstance(error, UsageError)
     assert error.message.startswith(f"unsafe device lock: {file} ")
     assert "ISOBENCH_DEVICE_LOCKS" in error.hint
-    assert not file.with_name("new").exists()
+    assert not file.with_name("missing").exists()
     if (victim := file.with_name("victim")).exists():
         assert victim.read_text() == "precious"
 
@@ -171,34 +151,12 @@ def test_what_is_no_folder_is_refused(file: Path, kind: str) -> None:
     assert not (moved / file.name).exists()
 
 
-def as_nobody(do: Callable[[], object]) -> str:
-    """What an IsobenchError of the call says, in a process of user 65534; "" without one."""
-    if os.getuid():
-        pytest.skip("only root can be another user")
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        message = "crash"
-        try:
-            os.setresuid(65534, 65534, 65534)
-            do()
-            message = ""
-        except IsobenchError as error:
-            message = error.message
-        finally:
-            os.write(write, message.encode())
-            os._exit(0)
-    os.close(write)
-    os.waitpid(child, 0)
-    with os.fdopen(read, encoding="utf-8") as pipe:
-        return pipe.read()
-
-
 def lock() -> None:
     with devices.exclusive(DEVICE, timeout_s=0):
         pass
 
 
+@needs_root
 def test_another_users_file_serves_if_it_can_be_read_and_is_named_with_its_owner_otherwise(file: Path) -> None:
     file.write_text("")
     file.chmod(0o644)
@@ -209,6 +167,7 @@ def test_another_users_file_serves_if_it_can_be_read_and_is_named_with_its_owner
     assert as_nobody(lock) == f"unsafe device lock: {file} can't be opened: Permission denied; it belongs to root"
 
 
+@needs_root
 def test_a_folder_that_cannot_be_written_to_is_reported(file: Path) -> None:
     file.parent.chmod(0o755)
     assert as_nobody(lock) == f"unsafe device lock: {file} can't be opened: Permission denied"
