@@ -36,7 +36,7 @@ run: $(HOST)  ## benchmark MODEL on RUNTIMES, each in its own environment
 	$(BIN)/isobench env create $(ENVS)
 	$(BIN)/isobench run $(addprefix -r ,$(RUNTIMES)) $(MODEL)
 
-test: lint  ## what CI runs: lint, then unit and integration tests
+test: lint  ## what CI runs: lint, then all tests, with a few trials of each in tests/reliability
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) $(TESTS)
 
 lint: $(HOST) $(DEV)  ## ruff (format and rules), mypy --strict, import-linter

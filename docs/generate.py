@@ -24,7 +24,7 @@ def tables() -> dict[str, str]:
     described = [f"| `{one.name}` | {one.unit} | {one.about} |" for one in columns.CSV]
     return {
         "settings": settings.markdown_table(),
-        "endings": "\n".join(["| kind | exit code | meaning |", "| --- | --: | --- |", *kinds]),
+        "endings": "\n".join(["| ending | exit code | meaning |", "| --- | --: | --- |", *kinds]),
         "phases": f"Phases: {', '.join(f'`{phase}`' for phase in failures.Phase)}.",
         "columns": "\n".join(["| column | unit | is |", "| --- | --- | --- |", *described]),
     }
