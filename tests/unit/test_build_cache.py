@@ -22,13 +22,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def script(tmp_path: Path) -> Path:
-    script = tmp_path / "model.py"
-    script.write_text("import torch\n")
-    return script
-
-
 def stored(home: Path, build: Build) -> Build:
     folder = home / "runs" / "made"
     folder.mkdir(parents=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import odd_files
 import pytest
@@ -19,18 +18,8 @@ from isobench.errors import ChangedBuildError
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    # In memory, where fsync costs nothing: each test stores a build.
-    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else tmp_path) as folder:
-        monkeypatch.setenv("ISOBENCH_HOME", f"{folder}/home")
-        yield Path(folder, "home")
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Path:
-    script = tmp_path / "model.py"
-    script.write_text("import torch\n")
-    return script
+def home(home_in_memory: Path) -> Path:
+    return home_in_memory
 
 
 def _flip(file: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from descriptors import few_descriptors
 
 from isobench import paths
 from isobench.system import leftovers
@@ -60,14 +60,8 @@ def test_a_run_directory_of_a_process_that_was_killed_is_removed() -> None:
 def test_without_a_descriptor_to_look_nobody_counts_as_gone() -> None:
     made, _ = made_by_another()
     _ = paths.owner()
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
-    try:
+    with few_descriptors(0):
         alive, gone = (leftovers.owner_of(name) for name in (paths.new_run("ort").name, made.name))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert (alive, gone) == (Owner.UNKNOWN, Owner.UNKNOWN)
     assert leftovers.owner_of(paths.new_run("ort").name) is Owner.ALIVE
 

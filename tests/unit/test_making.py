@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import sample_sweeps
+from descriptors import few_descriptors
 
 from isobench import environments
 from isobench.console import Console
@@ -127,14 +127,8 @@ def test_a_maker_that_writes_garbage_fails_each_of_its_jobs(
 def test_where_no_maker_can_be_started_each_job_fails(tmp_path: Path, home: Path) -> None:
     some = [unlocked(tmp_path, "one"), unlocked(tmp_path, "two")]
     home.mkdir()
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, before[1]))  # a file, but no pipe
-    try:
+    with few_descriptors(1):  # a file, but no pipe
         found = {job.label: answer for job, answer in making.make(some, QUIET)}
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
     messages = [answer.message for answer in found.values() if isinstance(answer, IsobenchError)]
     assert messages == ["installing one failed: Too many open files", "installing two failed: Too many open files"]
 

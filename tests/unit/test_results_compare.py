@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from called import call
 from sample_results import BLOCK, HOST, make, measured, save
 
 from isobench import results
-from isobench.cli.main import main
 from isobench.errors import ResultError
 from isobench.failures import Ending
 from isobench.planning.plan import SweepPlace
@@ -260,9 +259,7 @@ def test_two_sweeps_are_compared_point_by_point_and_a_sweep_with_a_folder_by_its
     assert [(one.id, other.id) for one, other in compare.match(first, rows(make(id="c")))] == [("a-2", "c")]
 
 
-def test_a_result_that_can_not_be_read_hinders_no_other_comparison(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_result_that_can_not_be_read_hinders_no_other_comparison(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("before", "after")]
     for folder in folders:
         folder.mkdir()
@@ -270,10 +267,7 @@ def test_a_result_that_can_not_be_read_hinders_no_other_comparison(
             save(make(runtime), folder)
     file = folders[1] / "results" / make("ort").id / results.RESULT_FILE
     file.write_text(file.read_text().replace('"group": 1', '"group": 0'))
-    monkeypatch.setattr(sys, "argv", ["isobench", "compare", *(str(folder / "results") for folder in folders)])
-    with pytest.raises(SystemExit) as leaving:
-        main()
-    out, err = capsys.readouterr()
-    assert leaving.value.code == 0
-    assert out.count("(ratio 1.0000") == 1
-    assert f"warning: {file} is corrupted, or from another version: result.outcome.runs[0].group" in err
+    code, output, errors = call("compare", *(folder / "results" for folder in folders))
+    assert code == 0
+    assert output.count("(ratio 1.0000") == 1
+    assert f"warning: {file} is corrupted, or from another version: result.outcome.runs[0].group" in errors
