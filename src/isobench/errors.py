@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import ClassVar
 
+from isobench.constraints import shown
 from isobench.failures import Ending, Phase, exit_code
 from isobench.redaction import redacted
 
@@ -188,8 +189,7 @@ def in_words(error: BaseException) -> str:
         where = error.filename2 or error.filename  # of a copy, the target
         if not isinstance(where, str | bytes):
             return error.strerror
-        shown = os.fsdecode(where)
-        return f"{shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'}: {error.strerror}"
+        return f"{shown(os.fsdecode(where), plain=True, most=_SHOWN)}: {error.strerror}"
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - a class of a plugin's own may fail at that, too

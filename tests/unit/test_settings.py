@@ -56,8 +56,9 @@ def test_an_invalid_value_is_refused_by_the_name_of_its_option(given: dict[str, 
 
 
 def test_a_number_of_four_hundred_digits_is_refused_by_the_name_of_its_option() -> None:
-    with pytest.raises(UsageError, match=r"^--iterations must be at most 1,000,000,000, got 10{20}[0.]*( |$)"):
+    with pytest.raises(UsageError) as caught:
         Settings.of(iterations=10**400)
+    assert caught.value.message == f"--iterations must be at most 1,000,000,000, got 1{79 * '0'}..."
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def remove_build(one: CachedBuild) -> None:
     cache.forget(one.id)
     try:
         leftovers.discard(one.folder)
-        if one.onnx_folder and not is_used(one.onnx_folder) and not cache.builder():
+        if one.onnx_folder and not _is_used(one.onnx_folder) and not cache.builder():
             leftovers.discard(one.onnx_folder)
     except OSError as error:
         raise UsageError(
@@ -113,7 +113,7 @@ def description(one: CachedBuild) -> dict[str, Any]:
 
 def unused() -> list[Path]:
     """The folders of stored ONNX files that no Build uses; one that is being built may be about to."""
-    return [folder for folder in sorted(onnx_store.folder().glob("*")) if not is_used(folder)]
+    return [folder for folder in sorted(onnx_store.folder().glob("*")) if not _is_used(folder)]
 
 
 def _described(folder: Path) -> CachedBuild:
@@ -150,7 +150,7 @@ def _onnx_folder(folder: Path, description: Mapping[str, Any]) -> Path | None:
     return found if found.parent == onnx_store.folder() else None
 
 
-def is_used(onnx_folder: Path) -> bool:
+def _is_used(onnx_folder: Path) -> bool:
     """Does a Build have its ONNX file in this folder?"""
     name = f"/{onnx_folder.name}/"
     return any(cache.mentions(file, name) for file in paths.builds().glob(f"*/{build.BUILD_FILE}"))

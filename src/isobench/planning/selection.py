@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -178,7 +179,7 @@ def given_files(texts: Iterable[str | Path], folder: Path = Path()) -> tuple[tup
         name, separator, file = text.partition("=")
         if _is_file(folder / text):
             paths.append(folder / text)
-        elif separator and name and _is((folder / file).is_file):
+        elif separator and name and reading.is_file(folder / file):
             named[name] = f"@{folder / file}" if folder.parts else f"@{file}"
         elif any(character in text for character in "*?["):
             paths += _matching(text, folder)
@@ -209,7 +210,7 @@ def fill_rules(texts: Iterable[str]) -> dict[str, str]:
 
 def _is_file(path: Path) -> bool:
     """Is there such a file or folder, or one of which `x.json[1]` chooses a set?"""
-    return reading.exists(path) or (path.name.endswith("]") and _is(Path(str(path).rpartition("[")[0]).is_file))
+    return reading.exists(path) or (path.name.endswith("]") and reading.is_file(str(path).rpartition("[")[0]))
 
 
 def _matching(pattern: str, folder: Path) -> list[Path]:
@@ -261,7 +262,7 @@ def _expand(names: Iterable[str], *, folder: Path, lists: tuple[Path, ...] = ())
             if any(character in text for character in "*?["):
                 yield from _glob(folder, text, chosen_hash)
                 continue
-            is_link = _is(path.is_symlink)
+            is_link = os.path.islink(path)  # noqa: PTH114 - pathlib's raises errors
             raise ModelError(f"{_shown(path)}: {'a link that leads nowhere' if is_link else 'no such file'}")
         if path.suffix == ".txt" and path.is_file():
             if path.resolve() in lists:
@@ -277,14 +278,6 @@ def _split(name: str) -> tuple[str, str]:
     """A name and the hash after its last `::`, as in `model.py::0123abcd`; a path may have a `::` itself."""
     text, separator, chosen_hash = name.rpartition("::")
     return (text, chosen_hash) if separator and "/" not in chosen_hash and "." not in chosen_hash else (name, "")
-
-
-def _is(question: Callable[[], bool]) -> bool:
-    """The answer of a path; False where it isn't one: a name that is too long, or with a NUL."""
-    try:
-        return question()
-    except (OSError, ValueError):
-        return False
 
 
 def _shown(path: Path) -> str:

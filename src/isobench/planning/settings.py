@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, field, fields
 from typing import Any, Literal
 
+from isobench.constraints import shown
 from isobench.errors import UsageError
 from isobench.planning.setting_values import PHASES, READERS, TIMEOUT, UNKNOWN_PHASE, in_units
 from isobench.record import record
@@ -110,10 +111,10 @@ class Option:
         below = self.least is not None and not value >= self.least  # nan, too
         above = self.most is not None and not value <= self.most
         if below or above or (self.choices and value not in self.choices):
-            got = repr(value) if self.choices else self.shown(value)
+            got = repr(value) if self.choices else shown(self.shown(value), plain=True)
             raise UsageError(f"{self.flag} must be {self.allowed}, got {got}")
         if self.kind in _NUMBERS and self.most is None and value > MOST:
-            raise UsageError(f"{self.flag} must be at most {MOST:,}, got {self.shown(value)}")
+            raise UsageError(f"{self.flag} must be at most {MOST:,}, got {shown(self.shown(value), plain=True)}")
 
     def _is_of_kind(self, value: Any) -> bool:
         if self.kind == "list":

@@ -46,10 +46,10 @@ def opened(file: Path) -> sqlite3.Connection:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        check_kinds(file)
+        _check_kinds(file)
     except OSError:
         remove(file)
-        check_kinds(file)
+        _check_kinds(file)
     if not file.exists():
         for old in sorted(file.parent.glob("*.sqlite"), key=_changed_ns)[: 1 - MOST_INDEXES]:
             remove(old)
@@ -69,19 +69,19 @@ def copy(file: Path, connection: sqlite3.Connection) -> None:
     Raises:
         sqlite3.Error, OSError: it can't be read.
     """
-    check_kinds(file)
+    _check_kinds(file)
     with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)) as stored:
         stored.execute("BEGIN")  # or else `backup` would wait for a writer without an end
-        if version_of(stored) == VERSION:
+        if _version_of(stored) == VERSION:
             stored.backup(connection)
 
 
 def prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
     """The database with the tables of this version."""
-    if version_of(connection) == VERSION:
+    if _version_of(connection) == VERSION:
         return connection
     connection.execute("BEGIN IMMEDIATE")
-    if version_of(connection) != VERSION:  # no other process has made them meanwhile
+    if _version_of(connection) != VERSION:  # no other process has made them meanwhile
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             connection.execute(f'DROP TABLE "{name}"')
         for statement in _TABLES:
@@ -91,7 +91,7 @@ def prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-def version_of(connection: sqlite3.Connection) -> int:
+def _version_of(connection: sqlite3.Connection) -> int:
     """Equal to `VERSION` in a database that has these tables."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
@@ -127,7 +127,7 @@ def _files(file: Path) -> list[Path]:
     return [file.with_name(f"{file.name}{suffix}") for suffix in ("-journal", "-wal", "-shm", "")]
 
 
-def check_kinds(file: Path) -> None:
+def _check_kinds(file: Path) -> None:
     """Raises:
     OSError: one of the database's files isn't a regular one: SQLite would wait for a FIFO's writer.
     """

@@ -25,6 +25,11 @@ def is_folder(path: Path | str) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def is_file(path: Path | str) -> bool:
+    """Is there such a regular file? See `exists`."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def read_bytes(file: Path | str, *, most_bytes: int = MOST_BYTES) -> bytes:
     """The content of a regular file of at most `most_bytes`.
 
