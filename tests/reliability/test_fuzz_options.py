@@ -11,15 +11,17 @@ from pathlib import Path
 from random import Random
 
 import click
+import numpy as np
 import pytest
 from called import check
 from fuzzing import fuzz
-from onnx_forms import external, value, written
+from onnx_forms import external, model, value, written
 
 from isobench.cli.main import cli
 
 pytestmark = pytest.mark.integration
 
+SUITE = 'schema = "isobench.suite/1"\nmodels = ["../../../good.onnx"]\nruntimes = ["ort"]\n'
 LEFT_OUT = {
     "doctor",  # takes seconds
     "env adopt",
@@ -198,14 +200,23 @@ def place(ort_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     open_size = external("missing.bin")
     open_size.graph.input[0].CopyFrom(value(shape=["n", 3]))
     written(folder, open_size, "open.onnx")
+    written(ort_home.parent, model(), "good.onnx")  # no word leads there: nothing is measured
     (folder / "list.txt").write_text("bad.onnx\nopen.onnx\n")
-    (folder / "suite.toml").write_text('models = ["bad.onnx"]\nruntimes = ["ort"]\n')
-    (folder / "x.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    (folder / "suite.toml").write_text(SUITE)
+    np.save(folder / "x.npy", np.zeros((2, 3), np.float32))
     (folder / "loop").symlink_to("loop")
     for name in ("fifo", "fifo.npy"):
         os.mkfifo(folder / name)
     monkeypatch.chdir(folder)
     return folder
+
+
+def test_the_files_are_whole_before_the_accidents(place: Path) -> None:
+    assert place.is_dir()
+    assert "1 case of 1 model on 1 runtime" in check("sweep", "--dry-run", "suite.toml").output
+    assert "given: x.npy" in check("inputs", "../../../good.onnx", "--inputs", "x.npy").output
+    found = check("run", "-r", "ort", "list.txt", "--dim", "n=2")
+    assert found.output.count("failed: model-error") == 2, "as weights are missing"
 
 
 def test_no_word_on_the_command_line_ends_in_a_traceback_or_a_hang(place: Path) -> None:

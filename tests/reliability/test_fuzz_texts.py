@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import zipfile
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -28,33 +29,32 @@ from isobench.errors import IsobenchError
 
 pytestmark = pytest.mark.integration
 
-LIST = b"# models\nbad.onnx  # a comment\n\n./bad.onnx\nno.onnx\n"
+LIST = b"# models\nbad.onnx  # a comment\n\n./ba*.onnx\n"
 SCRIPT = b"""# /// script
 # requires-python = ">=3.11"
 # dependencies = ["transformers==5.2.0", "numpy"]
 # ///
 import torch
 """
-SUITE = b"""name = "night"
-models = ["bad.onnx", { path = "bad.onnx", dim = { n = 3 }, runtimes = ["ort"] }]
-runtimes = ["ort", "openvino:threads=2"]
+SUITE = b"""schema = "isobench.suite/1"
+name = "night"
+attempts = 2
+models = ["open.onnx", { path = "good.onnx", labels = { size = "{batch}" }, runtimes = ["ort"] }]
+runtimes = ["ort", { name = "ort", args = { graph_optimization = "basic" } }]
 devices = ["x86"]
+dim = { n = "{batch}" }
 
 [matrix]
 batch = [1, 2]
-threads = [1, 2, 1]
+processes = [1, 2]
 
 [settings]
-processes = 2
+threads = 1
 min-time = 0.1
 timeout = "compile=600,measure=60"
 
 [rt-args]
 spinning = false
-
-[retry]
-attempts = 2
-when = 2026-11-28T09:30:00
 """
 ENVIRONMENT = b"""name: my-env
 channels:
@@ -68,18 +68,26 @@ dependencies:
 CONDA_LOCK = b"""version: 1
 metadata:
   content_hash: {linux-64: abc}
+  channels: []
   platforms: [linux-64]
+  sources: []
 package:
 - name: numpy
   version: 2.1.0
   manager: conda
   platform: linux-64
-  url: https://example.org/numpy-2.1.0.conda
-  hash: {md5: a, sha256: b}
+  dependencies: {}
+  url: file:///nowhere/linux-64/numpy-2.1.0-0.conda
+  hash:
+    md5: 00000000000000000000000000000abc
+    sha256: 0000000000000000000000000000000000000000000000000000000000000abc
+  category: main
+  optional: false
 """
 LOCK = b"numpy==2.1.0 \\\n    --hash=sha256:" + b"0" * 64 + b"\n"
 ENTRY_POINTS = b"[console_scripts]\nx = y:z\n\n[isobench.plugins]\nmine = no_such_module.plugin:implements\n"
-CONFIG = b'provider = "venv"\ncontainer_image = "docker.io/library/python@sha256:' + b"0" * 64 + b'"\n'
+IMAGE = b'"docker.io/library/python@sha256:' + b"0" * 64 + b'"\n'
+CONFIG = b'provider = "venv"\ncontainer_image = ' + IMAGE
 MARKER = json.dumps(
     {
         "schema": "isobench.environment/2",
@@ -124,8 +132,18 @@ INPUTS = {
     "x.safetensors": _safetensors(),
     "x.pb": onnx.numpy_helper.from_array(np.zeros((2, 3), np.float32), "x").SerializeToString(),
     "x.bin": bytes(24),
-    "x.json": json.dumps([{"x": {"array": "AAAA", "polygraphy_class": "ndarray"}}]).encode(),
+    "x.json": json.dumps([{"x": {"array": b64encode(_npy()).decode(), "polygraphy_class": "ndarray"}}]).encode(),
     "pickled.npz": _pickled(),
+}
+SPEC = {
+    "environment.yml": ENVIRONMENT,
+    "conda-lock.yml": CONDA_LOCK,
+    "requirements.txt": LOCK,
+    "requirements.in": b"numpy>=2\n-c other.txt\n",
+    "python-version": b"3.11\n",
+    "container.toml": b"image = " + IMAGE,
+    "device": b"nvidia\n",
+    "sdists": b"numpy\n",
 }
 VARIABLES = {
     "ISOBENCH_HOME",
@@ -187,6 +205,7 @@ def place(ort_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bad.graph.input[0].CopyFrom(value(shape=["n", 3]))
     written(folder, bad, "bad.onnx")
     written(folder, model(), "good.onnx")
+    written(folder, model(inputs=[value(shape=["n", 3])], outputs=[value("y", None)]), "open.onnx")
     (folder / "file").write_bytes(b"x")
     (folder / "loop").symlink_to("loop")
     os.mkfifo(folder / "fifo")
@@ -194,11 +213,15 @@ def place(ort_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def put(file: Path, whole: bytes, random: Random) -> None:
-    """The file with accidents; sometimes something else than a file."""
+def clear(file: Path) -> None:
     if file.is_dir() and not file.is_symlink():
         file.rmdir()
     file.unlink(missing_ok=True)
+
+
+def put(file: Path, whole: bytes, random: Random) -> None:
+    """The file with accidents; sometimes something else than a file."""
+    clear(file)
     odd = random.randrange(60)
     if odd == 0:
         os.mkfifo(file)
@@ -210,6 +233,48 @@ def put(file: Path, whole: bytes, random: Random) -> None:
         file.write_bytes((b"", whole, b"[" * 100_000, b"# /// script\n" * 3000)[odd - 6])
     else:
         file.write_bytes(mangled(whole, random))
+
+
+def test_the_files_of_models_and_suites_are_whole_before_the_accidents(place: Path) -> None:
+    (place / "list.txt").write_bytes(LIST)
+    assert "bad.onnx has weights in 'missing.bin'" in check("run", "-r", "ort", "list.txt", "--dim", "n=2").output
+    (place / "suite.toml").write_bytes(SUITE)
+    assert "10 cases of 2 models on 2 runtimes" in check("sweep", "--dry-run", "suite.toml").output
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_the_files_of_inputs_are_whole_before_the_accidents(place: Path, name: str) -> None:
+    (place / name).write_bytes(INPUTS[name])
+    found = check("inputs", "good.onnx", "--inputs", name)
+    if name == "pickled.npz":
+        assert "allow_pickle=False" in found.errors
+    else:
+        assert "given: " in found.output
+
+
+def test_the_files_of_environments_are_whole_before_the_accidents(
+    place: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    spec, config = place / "envs" / "ort", place / "config" / "isobench"
+    for folder in (spec, config):
+        folder.mkdir(parents=True)
+    for name, whole in SPEC.items():
+        (spec / name).write_bytes(whole)
+    for provider in ("conda", "venv", "container"):
+        path = ["env", "path", "ort", "--envs-dir", "envs", "--provider", provider]
+        assert "the ort environment does not exist" in check(*path).errors
+    run = ["run", "-r", "ort", "bad.onnx", "--envs-dir", "envs", "--provider"]
+    assert "Network connectivity is disabled" in check(*run, "venv").output
+    assert "'/nowhere/linux-64/numpy-2.1.0-0.conda'" in check(*run, "conda").output
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(place / "config"))
+    (config / "config.toml").write_bytes(CONFIG)
+    assert check("env", "list").code == 0
+    (home / "environments").unlink()
+    made = home / "environments" / "x-venv-0123456789ab"
+    made.mkdir(parents=True)
+    (made / "isobench-environment.json").write_bytes(MARKER)
+    assert "the same packages" in check("env", "diff", made.name, made.name).output
 
 
 def test_lists_of_models(place: Path) -> None:
@@ -238,26 +303,25 @@ def test_files_of_inputs(place: Path) -> None:
     fuzz(trial, seconds=3)
 
 
-def test_specs_of_environments(place: Path) -> None:
-    files = {
-        "environment.yml": ENVIRONMENT,
-        "conda-lock.yml": CONDA_LOCK,
-        "requirements.txt": LOCK,
-        "requirements.in": b"numpy>=2\n-c other.txt\n",
-        "python-version": b"3.11\n",
-        "container.toml": CONFIG.replace(b"container_image", b"image"),
-        "device": b"nvidia\n",
-        "sdists": b"numpy\n",
-    }
+def test_specs_of_environments(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")  # a spec may be whole in a trial: nothing is downloaded
     spec = place / "envs" / "ort"
     spec.mkdir(parents=True)
 
     def trial(random: Random) -> None:
-        for name, whole in files.items():
+        for name, whole in SPEC.items():
             if random.random() < 0.3:
                 put(spec / name, whole, random)
-        command = random.choice((["env", "list"], ["env", "path", "ort"], ["run", "-r", "ort", "bad.onnx"]))
-        check(*command, "--envs-dir", "envs", *random.choice(([], ["--provider", "conda"], ["--provider", "venv"])))
+            else:
+                clear(spec / name)
+                (spec / name).write_bytes(whole)
+        if random.random() < 0.7:
+            command = random.choice((["env", "list"], ["env", "path", "ort"]))
+            provider = random.choice(([], ["--provider", "conda"], ["--provider", "venv"], ["--provider", "container"]))
+        else:  # not in a container, whose image would be pulled
+            command = ["run", "-r", "ort", "bad.onnx"]
+            provider = random.choice((["--provider", "conda"], ["--provider", "venv"]))
+        check(*command, "--envs-dir", "envs", *provider)
 
     fuzz(trial, seconds=2)
 
@@ -326,7 +390,7 @@ def test_variables_of_the_environment(place: Path, monkeypatch: pytest.MonkeyPat
                     patch.setenv(name, random.choice(VALUES))
             check(*random.choice(COMMANDS))
 
-    assert place.is_dir()
+    (place / "suite.toml").write_bytes(SUITE)
     fuzz(trial, seconds=2)
 
 
