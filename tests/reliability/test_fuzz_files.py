@@ -6,35 +6,34 @@ commands that read it, in this process. ISOBENCH_FUZZ_S=600 gives each 10 minute
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import called
 import pytest
 import record_values
 import stored_files
 from fuzzing import deadline, fuzz, fuzz_values, mangled
 from hypothesis import strategies as st
 
-from isobench import paths, results
+from isobench import results
 from isobench.builds import cache
 from isobench.builds.build import BUILD_FILE
-from isobench.cli.main import main
+from isobench.errors import ResultError
 from isobench.planning.models import Model
 from isobench.results import Result, index, index_file, noise_floor, row
-from isobench.streams import Printed
 from isobench.sweeps.task import Sweep
 from isobench.workers import protocol
 
@@ -42,7 +41,6 @@ MOST_BYTES = 4 << 30
 """A file without an end must not fill the machine's memory."""
 EXIT_CODES = {0, 2, 3, 6, 8}
 """Of commands that only read: done; the request is invalid; no build, no result of that name; slower than allowed."""
-CALLS: Counter[str] = Counter()
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -55,59 +53,51 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(index, "SMALL", 0)
         patch.setattr(index_file, "BUSY_S", 0.01)
         stored_files.fill(folder)
-        assert _call("list")[0] == 0  # the index is a file now
+        assert called.call("list").code == 0  # the index is a file now
         before = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, before[1]))
         yield folder
-        print(f"{CALLS['isobench']:,} commands were called")
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def _call(*words: str | Path) -> tuple[int, str]:
-    """The exit code of a command, and what it printed; whatever `main` doesn't handle is raised."""
-    printed = Printed(io.BytesIO(), encoding="utf-8", write_through=True)
-    CALLS["isobench"] += 1
-    argv, sys.argv = sys.argv, ["isobench", *map(str, words)]
-    try:
-        with redirect_stdout(printed), redirect_stderr(printed), pytest.raises(SystemExit) as leaving:
-            main()
-    finally:
-        sys.argv = argv
-    code = leaving.value.code
-    printed.seek(0)
-    return code if isinstance(code, int) else 0, printed.read()
+def _check(*words: str | Path) -> called.Called:
+    found = called.check(*words)
+    text = found.output + found.errors
+    assert found.code in EXIT_CODES, f"isobench {' '.join(map(str, words))} exited with {found.code}:\n{text}"
+    assert not CONTROL.search(text), f"isobench {' '.join(map(str, words))} printed {text!r}"
+    return found
 
 
-def _check(*words: str | Path) -> str:
-    code, printed = _call(*words)
-    assert code in EXIT_CODES, f"isobench {' '.join(map(str, words))} exited with {code}:\n{printed}"
-    assert "Traceback" not in printed
-    assert not CONTROL.search(printed), f"isobench {' '.join(map(str, words))} printed {printed!r}"
-    return printed
+def read_results(folder: Path, name: str) -> tuple[called.Called, called.Called]:
+    """Every command that reads results: a list and a table have all of them, whatever one of them is.
 
-
-def read_results(folder: Path, name: str) -> None:
-    """Every command that reads results: a list and a table have all of them, whatever one of them is."""
-    listed = _check("list", "--limit", 0, "--from", folder)
-    assert listed.count("-net-ort-") >= 3
-    _check("list", "--json", "--from", folder)
+    How the list and `show` of the one ended.
+    """
+    listed = _check("list", "--limit", "0", "--from", folder)
+    assert listed.output.count("-net-ort-") >= 3
     _check("list", "--status", "unreadable", "--from", folder)
-    json.loads(_stdout("list", "--json", "--from", folder))
-    assert _check("report", "--csv", folder).count("\n") >= 5
-    _check("show", name, "--from", folder)
+    json.loads(_check("list", "--json", "--from", folder).output)
+    assert _check("report", "--csv", folder).output.count("\n") >= 5
+    shown = _check("show", name, "--from", folder)
     _check("compare", "--anyway", folder / name, folder / "20260101T000000-net-ort-0000")
     _check("compare", folder, folder)
+    return listed, shown
 
 
-def _stdout(*words: str | Path) -> str:
-    printed = io.StringIO()
-    argv, sys.argv = sys.argv, ["isobench", *map(str, words)]
+def check_result(file: Path) -> None:
+    """It is read and shown; or what reads all of it says why it can't be, and a list, if that can't show it either."""
+    listed, shown = read_results(file.parents[1], file.parent.name)
     try:
-        with redirect_stdout(printed), redirect_stderr(io.StringIO()), suppress(SystemExit):
-            main()
-    finally:
-        sys.argv = argv
-    return printed.getvalue()
+        results.load(str(file))
+    except ResultError:
+        assert shown.code == 6
+        assert shown.errors.startswith("error: ")
+        try:
+            row.read(file.read_bytes(), file.parent.name)
+        except row.UNFIT:
+            assert f"warning: {file}" in listed.errors
+    else:
+        assert shown.code == 0
 
 
 def read_sweep() -> None:
@@ -145,7 +135,7 @@ def result_file(home: Path) -> Iterator[Path]:
 def test_values_that_a_result_may_have_are_read_and_printed(result_file: Path) -> None:
     def check(value: dict[str, Any]) -> None:
         write_json(result_file, value)
-        read_results(result_file.parents[1], result_file.parent.name)
+        check_result(result_file)
 
     fuzz_values(record_values.of(Result), check, seconds=2.5)
 
@@ -155,25 +145,26 @@ def test_values_that_a_result_may_not_have_are_a_warning(result_file: Path) -> N
 
     def check(value: Any) -> None:
         write_json(result_file, value)
-        read_results(result_file.parents[1], result_file.parent.name)
+        check_result(result_file)
 
     fuzz_values(st.builds(partial(json.loads, whole)).flatmap(record_values.broken), check, seconds=2.5)
 
 
-def test_what_a_list_shows_is_refused_by_both_readers_or_by_none(result_file: Path) -> None:
-    """The thin reader looks only at what a list shows: that is as the whole Result says, or unreadable in both."""
+def test_what_the_thin_reader_shows_is_what_the_whole_result_says(result_file: Path) -> None:
+    """The thin reader looks only at what a list shows, so that it may show a Result that `load` refuses."""
     whole = result_file.read_bytes()
 
     def check(value: Any) -> None:
         write_json(result_file, value)
         try:
             found = row.of(results.load(str(result_file)), "name")
-        except results.store.ResultError:
+        except ResultError:
             return
-        with suppress(row.UNFIT):  # then it is read whole
+        with suppress(*row.UNFIT):  # then it is read whole
             assert row.read(result_file.read_bytes(), "name") == found
 
-    fuzz_values(st.builds(partial(json.loads, whole)).flatmap(record_values.broken), check, seconds=1.5)
+    changed = st.builds(partial(json.loads, whole)).flatmap(record_values.broken)
+    fuzz_values(st.one_of(record_values.of(Result), changed), check, seconds=1.5)
 
 
 def test_a_mangled_result_is_a_warning(result_file: Path) -> None:
@@ -181,30 +172,44 @@ def test_a_mangled_result_is_a_warning(result_file: Path) -> None:
 
     def check(random: Random) -> None:
         result_file.write_bytes(mangled(whole, random))
-        read_results(result_file.parents[1], result_file.parent.name)
+        check_result(result_file)
 
     fuzz(check, seconds=2.5)
 
 
 def test_mangled_samples_are_reported(home: Path) -> None:
     folder = home / "results" / "20260101T000001-net-ort-0001"
+    result = results.load(str(folder))
     file = folder / "run-1" / protocol.SAMPLES_FILE
     whole = file.read_bytes()
 
     def check(random: Random) -> None:
         file.write_bytes(mangled(whole, random))
-        _check("compare", "--anyway", folder, folder.with_name("20260101T000000-net-ort-0000"))
+        found = _check("compare", "--anyway", folder, folder.with_name("20260101T000000-net-ort-0000"))
+        said = ""
+        try:
+            results.samples_ns(result, folder)
+        except ResultError as error:
+            said = error.message
+        assert said in found.output + found.errors
+        assert ("the samples of" in found.output + found.errors) == bool(said)
 
     fuzz(check, seconds=1.5)
     file.write_bytes(whole)
 
 
-READERS: dict[str, tuple[Callable[[Path], Path], Callable[[], None]]] = {
+def index_of(home: Path) -> Path:
+    """The stored index of the results; that of the sweep's lies beside it."""
+    with index.Index(home / "results") as found:
+        return found._file
+
+
+READERS: dict[str, tuple[Callable[[Path], Path], Callable[[], object]]] = {
     "sweep.json": (lambda home: home / "sweeps" / "night" / "sweep.json", read_sweep),
     "tasks.json": (lambda home: home / "sweeps" / "night" / "tasks.json", read_sweep),
     "options.json": (lambda home: home / "sweeps" / "night" / "options.json", read_sweep),
     "journal": (lambda home: next((home / "sweeps" / "night" / "journal").iterdir()), read_sweep),
-    "index.sqlite": (lambda home: paths.index("x").parent, lambda: None),
+    "index.sqlite": (index_of, lambda: None),
     "calibration.json": (lambda home: home / "calibration.json", read_floor),
     "build.json": (lambda home: home / "builds" / "0123456789abcdef" / BUILD_FILE, read_builds),
     "index record": (lambda home: home / "builds" / "index" / "key.json", read_builds),
@@ -255,18 +260,21 @@ def test_values_that_a_sweep_may_have_are_read_and_printed(home: Path) -> None:
 
 
 def test_a_mangled_index_of_results_is_made_again(home: Path) -> None:
-    stored = paths.index("x").parent
-    [file, *_] = stored.glob("*.sqlite")
+    file = index_of(home)
     whole = file.read_bytes()
 
     def check(random: Random) -> None:
         file.write_bytes(mangled(whole, random))
         read_results(home / "results", stored_files.whole().id)
+        with closing(sqlite3.connect(file)) as connection:
+            assert index_file.version_of(connection) == index_file.VERSION
+            found = {name for (name,) in connection.execute("SELECT name FROM results")}
+        assert found == set(results.store.names(home / "results"))
 
     fuzz(check, seconds=2)
 
 
-def test_mangled_tensors_are_refused(home: Path) -> None:
+def test_mangled_tensors_are_read_or_refused(home: Path) -> None:
     file = home / "builds" / "0123456789abcdef" / "inputs.msgpack"
     whole = file.read_bytes()
 
@@ -311,7 +319,6 @@ def test_whatever_lies_in_the_place_of_a_file_is_reported_or_ignored(home: Path,
     place, read = READERS[kind]
     file = place(home)
     if kind == "index.sqlite":
-        [file, *_] = file.glob("*.sqlite")
         read = partial(read_results, home / "results", stored_files.whole().id)
     aside = home / "aside"
     file.rename(aside)
