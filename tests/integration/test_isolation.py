@@ -54,16 +54,13 @@ class Good(BaseRT):
     def device_name(self):
         return "this process"
 
-def raises(error, of=Good, names="_execute"):
-    """A runtime whose methods raise an error once the plan is made."""
+def raises(error, of=Good, name="_execute"):
+    """A runtime whose method of this name raises an error once the plan is made."""
     def method(self, *arguments, **named):
         if ARMED:
             raise error
         return getattr(super(made, self), name)(*arguments, **named)
-    methods = {}
-    for name in names.split():
-        methods[name] = method
-    made = type("Bad", (of,), methods)
+    made = type("Bad", (of,), {name: method})
     return made
 
 class Makes(Good):
@@ -125,15 +122,15 @@ implements = {"runtimes": {
     "requires": entry(Requires),
     "checks": entry(Good, requirement_check=check),
     "environment": entry(Environment),
-    "starts": entry(raises(files, names="start")),
-    "sets-up": entry(raises(MemoryError("no"), names="_setup")),
+    "starts": entry(raises(files, name="start")),
+    "sets-up": entry(raises(MemoryError("no"), name="_setup")),
     "full": entry(raises(full)),
     "own-error": entry(raises(OwnError())),
     "exits": entry(raises(SystemExit(0))),
     "odd": entry(raises(odd)),
-    "means": entry(raises(ZeroDivisionError("by nothing"), names="mean_latency")),
-    "versions": entry(raises(UnicodeDecodeError("utf-8", b"x", 0, 1, "no"), names="version")),
-    "judged": entry(raises(OverflowError("too large"), names="output_tensors")),
+    "means": entry(raises(ZeroDivisionError("by nothing"), name="mean_latency")),
+    "versions": entry(raises(UnicodeDecodeError("utf-8", b"x", 0, 1, "no"), name="version")),
+    "judged": entry(raises(OverflowError("too large"), name="output_tensors")),
     "named": entry(Named),
     "nan": entry(reports(float("nan"))),
     "set": entry(reports({1})),
@@ -233,9 +230,14 @@ def test_interleaved_each_that_fails_leaves_the_others_to_their_rounds(model: Pa
     plan = api.plan([str(model)], runtimes=[*TURNS], interleaved=True, min_time_s=0.02, max_time_s=0.2)
     made = measured(plan)
     assert {one.runtime.name: one.ending for one in made} == TURNS
-    [turns] = [one.outcome.turns for one in made if isinstance(one.outcome, Measured) and one.runtime.name == "turns"]
-    assert turns is not None
-    assert all(len(places) <= len(TURNS) for places in turns.order[0])
+    places = {name: place for place, name in enumerate(TURNS)}
+    turns = {one.runtime.name: one.outcome.turns for one in made if isinstance(one.outcome, Measured)}
+    for name, found in turns.items():
+        assert found is not None
+        assert found.place == places[name]
+        last = set(found.order[0][-1])
+        assert last >= {places[other] for other in turns}, "they keep their rounds"
+        assert places["turns-blocks"] not in last, "its turns ended"
 
 
 def test_progress_that_fails_ends_nothing(model: Path) -> None:

@@ -28,7 +28,7 @@ from isobench.workers import protocol
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(bool(syscalls.unavailable()), reason=syscalls.unavailable() or "traced"),
+    pytest.mark.skipif(bool(syscalls.unavailable()), reason=syscalls.unavailable()),
 ]
 
 ALL = os.environ.get("ISOBENCH_TRIALS") == "all"
@@ -81,7 +81,11 @@ class World:
         return {**os.environ, "ISOBENCH_HOME": str(self.home), "ISOBENCH_DEVICE_LOCKS": locked, "PYTHONHASHSEED": "0"}
 
     def trace(self, command: Sequence[str | Path], *, kill: int | None = None) -> syscalls.Traced:
-        return syscalls.trace(command, only="changes", kill=kill, env=self.env, after=f"{self.home}/", cwd=self.folder)
+        traced = syscalls.trace(
+            command, only="changes", kill=kill, env=self.env, after=f"{self.home}/", cwd=self.folder
+        )
+        assert not traced.timed_out, f"it hangs:\n{traced.stderr}"  # it would count as killed
+        return traced
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         ended = subprocess.run(

@@ -21,7 +21,7 @@ import pytest
 import small_models
 
 from isobench import results
-from isobench.results import Measured
+from isobench.results import Measured, store
 from isobench.system import devices
 
 pytestmark = pytest.mark.integration
@@ -117,7 +117,8 @@ def check_results(lab: Lab, printed: str) -> None:
         assert isinstance(result.outcome, Measured), "what was interrupted isn't saved"
         assert results.samples_ns(result, file.parent)
         assert result.id in printed or "sweeps" in file.parts
-    assert not list(lab.home.glob("results/.*")), "no half of a result"
+    half = [*lab.home.glob(f"**/results/*{results.UNFINISHED}"), *lab.home.glob(f"**/results/*{store.TOGETHER}")]
+    assert not half, "no half of a result"
 
 
 @pytest.mark.parametrize("seed", AT_RANDOM)

@@ -17,7 +17,11 @@ from onnx import TensorProto, helper
 from isobench import failures
 from isobench.failures import Ending
 
-CODES = {failures.exit_code(ending) for ending in Ending}
+CODES = {failures.exit_code(ending) for ending in Ending} - {failures.exit_code(Ending.INTERNAL)}
+REFUSALS = {
+    failures.exit_code(ending) for ending in (Ending.USAGE, Ending.MODEL_ERROR, Ending.ENVIRONMENT, Ending.RESULT)
+}
+OWN_ERRORS = ("Traceback", "an error in isobench")
 TIMEOUT_S = 120
 NAMES = ("relu", "tanh")
 
@@ -46,7 +50,7 @@ class Call:
     @property
     def was_refused(self) -> bool:
         """Was nothing done, because a model or the folder of results can't be used?"""
-        return not self.stdout and self.stderr.startswith("error: ")
+        return self.code in REFUSALS and not self.stdout and self.stderr.startswith("error: ")
 
 
 class TwoCases:
@@ -83,7 +87,7 @@ class TwoCases:
         """What isn't as it must be: each case is printed, saved or said not to be, and nothing half-written is left."""
         if call.timed_out:
             return ["it hangs"]
-        found = ["a traceback on stderr"] if "Traceback" in call.stderr else []
+        found = [f"{words!r} is printed" for words in OWN_ERRORS if words in call.stdout + call.stderr]
         found += [] if call.code in CODES else [f"the exit code is {call.code}"]
         saved = self._saved(found)
         if call.was_refused:
