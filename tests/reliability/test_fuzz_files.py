@@ -34,6 +34,7 @@ from isobench.builds.build import BUILD_FILE
 from isobench.errors import ResultError
 from isobench.planning.models import Model
 from isobench.results import Result, index, index_file, noise_floor, row
+from isobench.streams import Printed
 from isobench.sweeps.task import Sweep
 from isobench.workers import protocol
 
@@ -61,7 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _check(*words: str | Path) -> called.Called:
-    found = called.check(*words)
+    found = called.check(*words, stream=Printed)
     text = found.output + found.errors
     assert found.code in EXIT_CODES, f"isobench {' '.join(map(str, words))} exited with {found.code}:\n{text}"
     assert not CONTROL.search(text), f"isobench {' '.join(map(str, words))} printed {text!r}"
@@ -267,7 +268,7 @@ def test_a_mangled_index_of_results_is_made_again(home: Path) -> None:
         file.write_bytes(mangled(whole, random))
         read_results(home / "results", stored_files.whole().id)
         with closing(sqlite3.connect(file)) as connection:
-            assert index_file.version_of(connection) == index_file.VERSION
+            assert connection.execute("PRAGMA user_version").fetchone() == (index_file.VERSION,)
             found = {name for (name,) in connection.execute("SELECT name FROM results")}
         assert found == set(results.store.names(home / "results"))
 

@@ -34,13 +34,16 @@ class Called(NamedTuple):
     errors: str
 
 
-def call(*arguments: str | Path) -> Called:
+def call(*arguments: str | Path, stream: type[io.TextIOWrapper] = io.TextIOWrapper) -> Called:
     """`isobench ARGUMENTS`; what it changes in the environment variables is undone.
+
+    It prints to a `stream` of that class: a process of its own has `streams.Printed`, which escapes control characters.
 
     Raises:
         Exception: it isn't caught, so that a user would see a traceback.
     """
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace") for _ in range(2)]
+    files = io.BytesIO(), io.BytesIO()
+    streams = [stream(file, encoding="utf-8", errors="backslashreplace") for file in files]
     words, variables, folder = sys.argv, dict(os.environ), os.open(".", os.O_RDONLY)
     sys.argv = ["isobench", *map(str, arguments)]
     code: object = 0
@@ -56,13 +59,15 @@ def call(*arguments: str | Path) -> Called:
         os.environ.update(variables)
         os.fchdir(folder)
         os.close(folder)
-    for stream in streams:
-        stream.flush()
-    output, errors = (stream.buffer.getvalue().decode() for stream in streams)  # type: ignore[attr-defined]
+    for one in streams:
+        one.flush()
+    output, errors = (file.getvalue().decode() for file in files)
     return Called(int(code or 0), output, errors)  # type: ignore[call-overload]
 
 
-def check(*arguments: str | Path, traces: Sequence[str] = TRACES) -> Called:
+def check(
+    *arguments: str | Path, traces: Sequence[str] = TRACES, stream: type[io.TextIOWrapper] = io.TextIOWrapper
+) -> Called:
     """`call`, whose end must be documented and no error of isobench's own; a terminal must not be moved by the text.
 
     Unless all went well, there must be a message on stderr, or a Case that failed in what is printed. `traces` is what
@@ -71,7 +76,7 @@ def check(*arguments: str | Path, traces: Sequence[str] = TRACES) -> Called:
     Raises:
         WrongEndError: it isn't so.
     """
-    found = call(*arguments)
+    found = call(*arguments, stream=stream)
     text = found.output + found.errors
     shown = f"isobench {' '.join(map(repr, map(str, arguments)))[:2000]}\nexit code {found.code}\n{text[-4000:]}"
     wrong = {
