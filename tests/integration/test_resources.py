@@ -115,4 +115,5 @@ def test_without_waiting_the_process_that_measures_is_named(model: Path) -> None
 def test_the_wait_for_a_device_ends_when_its_time_is_up(model: Path) -> None:
     with devices.exclusive(Device.parse("x86")):
         done = isobench("run", model, "--wait", "0.3")
+    assert done.returncode == 9
     assert "x86 was not free within 0.3 s" in done.stdout + done.stderr

@@ -42,12 +42,12 @@ each(
     raise_empty=raises(lambda: RuntimeError()),
     raise_bytes=raises(lambda: ValueError(b"\xff\xfe", {"a": [1]})),
     raise_unprintable=raises(Unprintable),
-    raise_chained=raises(lambda: KeyError("a")),
+    raise_chained=lambda folder: chained(),
     raise_recursion=lambda folder: recurse(0),
     raise_interrupt=raises(KeyboardInterrupt),
     raise_generator_exit=raises(GeneratorExit),
     raise_stop_iteration=raises(StopIteration),
-    raise_group=raises(lambda: ValueError("of a group")),
+    raise_group=raises(lambda: ExceptionGroup("of a group", [ValueError("one"), KeyError("two")])),
     raise_io=raises(lambda: OSError(errno.EIO, "Input/output error")),
     raise_late_import=raises(lambda: ModuleNotFoundError("No module named 'x'")),
     sys_exit_0=lambda folder: sys.exit(0),
@@ -154,7 +154,7 @@ def flood_of_nuls(_folder):
     os.write(1, bytes(1 << 24))
 
 
-@way("before", "too-bad", "refused", says="this can't be done")
+@way("before", "refused", says="this can't be done")
 def refuse(_folder):
     raise harness.Refused("too-bad", "this can't be done", "do something else")
 
@@ -206,6 +206,13 @@ def empties_the_environment(_folder):
 
 def recurse(depth):
     return recurse(depth + 1)
+
+
+def chained():
+    try:
+        raise KeyError("a")
+    except KeyError as error:
+        raise RuntimeError("because of another") from error
 
 
 def spin():

@@ -225,7 +225,7 @@ def hang_at_the_end(_folder):
 @way("after", "ok")
 def leaves_a_folder(folder):
     os.mkdir(os.path.join(folder, "more"))
-    content("more", b"1")
+    content("more/one", b"1")(folder)
 
 
 @way("after", "ok")

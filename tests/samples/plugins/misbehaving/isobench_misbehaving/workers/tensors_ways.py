@@ -58,22 +58,22 @@ def tensor_disk_full(_found):
     raise OSError(28, "No space left on device")
 
 
-@way("tensors", "not-compared", "wrong-outputs")
+@way("tensors", "not-compared")
 def tensor_missing(found):
     found.clear()
 
 
-@way("tensors", "wrong-outputs", "ok")
+@way("tensors", "wrong-outputs")
 def tensor_more(found):
     found.append(protocol.Tensor("more", "float32", (1,), bytes(4)))
 
 
-@way("tensors", "wrong-outputs", "ok", "protocol")
+@way("tensors", "ok")
 def tensor_twice(found):
     found.append(found[0])
 
 
-@way("tensors", "wrong-outputs", "ok", "protocol")
+@way("tensors", "wrong-outputs")
 def tensor_many(found):
     found += [protocol.Tensor(f"t{number}", "uint8", (1,), b"\0") for number in range(100_000)]
 

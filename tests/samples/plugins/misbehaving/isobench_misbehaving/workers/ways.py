@@ -21,7 +21,7 @@ def way(when, *endings, says=""):
     """
 
     def register(function):
-        name = function.__name__.strip("_").replace("_", "-")
+        name = function.__name__.replace("_", "-")
         assert name not in WAYS, name
         WAYS[name] = Way(name, when, function, endings, says)
         return function
