@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import onnx
+import onnx_forms
 import plugin_world
 import pytest
-from onnx import TensorProto, helper
 
 import isobench
 from isobench import api, results
@@ -198,10 +197,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def relu(file: Path) -> Path:
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
-    return file
+    return onnx_forms.written(file.parent, onnx_forms.model([onnx_forms.node("Relu")]), file.name)
 
 
 def measured(of: api.Plan, progress: object = None) -> list[Result]:

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import prefixes
 import pytest
+from waiting import wait_until
 
 from isobench.system import cgroups
 
@@ -37,16 +37,6 @@ except WorkerError as error:
     print(error.kind)
 """
 
-HIDE = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh"]
-"""Starts a program that finds no control groups, as a user without the right to make any."""
-
-
-def _can_hide() -> bool:
-    return (
-        shutil.which(HIDE[0]) is not None
-        and subprocess.run([*HIDE, "true"], check=False, capture_output=True).returncode == 0
-    )
-
 
 def _can_group() -> bool:
     group = cgroups.create()
@@ -59,9 +49,9 @@ def _prefix(grouped: bool) -> list[str]:
     """What a host is started with so that it has, or hasn't, control groups."""
     if grouped == _can_group():
         return []
-    if grouped or not _can_hide():
+    if grouped or not prefixes.works(prefixes.NO_GROUPS):
         pytest.skip("this user can't make control groups, or can't hide them")
-    return HIDE
+    return prefixes.NO_GROUPS
 
 
 def _left(folder: Path) -> list[str]:
@@ -78,13 +68,6 @@ def _left(folder: Path) -> list[str]:
     return found
 
 
-def _wait(condition: Callable[[], object], what: str, timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
-        time.sleep(0.02)
-
-
 class Host:
     """A process that runs `leaves_a_tree.py` in `folder`."""
 
@@ -94,7 +77,7 @@ class Host:
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd="/")
 
     def wait_for_tree(self) -> None:
-        _wait((self.folder / "run" / "tree" / "all").exists, "the tree to grow")
+        wait_until((self.folder / "run" / "tree" / "all").exists, "the tree to grow")
 
     def keeper(self) -> int:
         [keeper] = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
@@ -130,7 +113,7 @@ def test_no_process_is_left_when_the_host_gets(
     host.wait_for_tree()
     host.process.send_signal(number)
     host.end()
-    _wait(lambda: not _left(tmp_path), "all processes to be gone")
+    wait_until(lambda: not _left(tmp_path), "all processes to be gone")
 
 
 @pytest.mark.parametrize("trial", TRIALS)
@@ -161,4 +144,4 @@ def test_what_a_killed_host_and_keeper_leave_is_ended_by_the_next_host(tmp_path:
     folder = cgroups.own_folder()
     assert folder is not None
     cgroups.sweep(folder)
-    _wait(lambda: not _left(tmp_path), "all processes to be gone")
+    wait_until(lambda: not _left(tmp_path), "all processes to be gone")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import resource
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import onnx
 import pytest
 import shared_home
+from fuzzing import deadline
 from onnx import TensorProto, helper
 
 from isobench import api, paths, results
@@ -137,15 +137,9 @@ def plugin(
     monkeypatch.syspath_prepend(str(PLUGIN))
     registry.forget()
 
-    def late(*_: object) -> None:
-        raise TimeoutError(f"the host took longer than {LONGEST_S} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(LONGEST_S)
-    yield
-    signal.alarm(0)
+    with deadline(LONGEST_S):
+        yield
     registry.forget()
-    signal.signal(signal.SIGALRM, before)
 
 
 def measured(model: Path, *runtimes: str, **options: Any) -> list[Result]:

@@ -42,7 +42,7 @@ class HangError(BaseException):
     """A trial took longer than `HANG_S`: not an Exception, so that nothing takes it for its own."""
 
 
-def fuzz(check: Callable[[Random], None], *, seconds: float = 4.0, hang_s: float = HANG_S) -> None:
+def fuzz(check: Callable[[Random], None], *, seconds: float, hang_s: float = HANG_S) -> None:
     """Call `check`, which raises whatever must not happen, with a random source of its own in each trial.
 
     A trial that takes longer than `hang_s` seconds hangs.
@@ -65,7 +65,7 @@ def fuzz(check: Callable[[Random], None], *, seconds: float = 4.0, hang_s: float
     _report(tried, failures)
 
 
-def fuzz_values(values: SearchStrategy[Any], check: Callable[[Any], None], *, seconds: float = 4.0) -> None:
+def fuzz_values(values: SearchStrategy[Any], check: Callable[[Any], None], *, seconds: float) -> None:
     """Call `check` with values of a hypothesis strategy, `EXAMPLES` in a trial.
 
     A trial that is repeated (ISOBENCH_FUZZ_TRIAL) makes the value that failed small, which may take minutes.
@@ -140,7 +140,7 @@ _ACCIDENTS = (_flipped, _cut_off, _without_some, _without_more, _inserted, _doub
 
 
 @contextmanager
-def deadline(seconds: float = HANG_S) -> Iterator[None]:
+def deadline(seconds: float) -> Iterator[None]:
     """Raise HangError in this (the main) thread if what is inside takes longer."""
 
     def alarm(_signal: int, _frame: object) -> None:

@@ -54,6 +54,5 @@ def hostile_file(*endings: str, says: str = "") -> Callable[[Callable[[Path], Pa
 
 
 def add(name: str, make: Callable[[Path], Path], endings: tuple[str, ...], says: str) -> None:
-    name = name.strip("_")
     assert name not in HOSTILE
     HOSTILE[name] = Hostile(name=name, make=make, endings=endings, says=says)

@@ -7,16 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hostile_registry import (
-    HOSTILE,
-    MEASURED,
-    MEMORY,
-    MODEL_ERROR,
-    USAGE,
-    Hostile,
-    add,
-    hostile,
-)
+from hostile_registry import MEASURED, MEMORY, MODEL_ERROR, USAGE, add, hostile
 from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto, helper
 from onnx_forms import (
     ESCAPES,
@@ -71,12 +62,11 @@ _external("offset_of_10000_digits", "", "some.bin", _some, offset="9" * 10_000, 
 _external("offset_negative", "", "some.bin", _some, offset="-1", length="24")
 _external("offset_of_superscripts", "", "some.bin", _some, offset="\u00b2", length="24")
 _external("length_too_small", "", "some.bin", _some, length="4")
-_external("name_not_utf8", "UTF-8", "some.bin")
-HOSTILE["external_name_not_utf8"] = Hostile(
-    name="external_name_not_utf8",
-    make=lambda folder: written(folder, replaced(external("abcdefg.bin"), b"abcdefg.bin", b"abc\xff\xfefg.bin")),
-    endings=(MODEL_ERROR,),
-    says="UTF-8",
+add(
+    "external_name_not_utf8",
+    lambda folder: written(folder, replaced(external("abcdefg.bin"), b"abcdefg.bin", b"abc\xff\xfefg.bin")),
+    (MODEL_ERROR,),
+    "UTF-8",
 )
 
 

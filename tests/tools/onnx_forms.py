@@ -40,8 +40,7 @@ def impossible() -> ModelProto:
 
 
 def with_weight(tensor: TensorProto) -> ModelProto:
-    """y = x + w"""
-    tensor.name = tensor.name or "w"
+    """y = x + w, where the tensor is called w."""
     return model([helper.make_node("Add", ["x", "w"], ["y"])], weights=[tensor])
 
 
@@ -80,9 +79,7 @@ def nested(depth: int) -> bytes:
     inner = GraphProto(name="g", node=[helper.make_node("Identity", ["x"], ["y"])], output=[value("y")])
     body: bytes = inner.SerializeToString()
     for _ in range(depth):
-        branches = b"".join(
-            wired(5, wired(1, branch) + wired(6, body) + b"\xa0\x01\x05") for branch in (b"then_branch",)
-        )
+        branches = wired(5, wired(1, b"then_branch") + wired(6, body) + b"\xa0\x01\x05")
         branches += wired(5, wired(1, b"else_branch") + wired(6, inner.SerializeToString()) + b"\xa0\x01\x05")
         made = wired(1, b"c") + wired(2, b"y") + wired(4, b"If") + branches
         body = wired(1, made) + wired(2, b"g") + wired(12, value("y").SerializeToString())

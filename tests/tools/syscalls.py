@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SOURCE = Path(__file__).with_suffix(".c")
-KINDS = {"changes": "c", "files": "cr", "processes": "p", "network": "n", "files and processes": "crp", "all": "crpn"}
+KINDS = {"changes": "c", "files": "cr", "network": "n", "files and processes": "crp", "all": "crpn"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,6 @@ class Call:
     the file, or the address; `result` is what it returned: below 0, the negative errno; None: it never returned.
     """
 
-    pid: int
     is_host: bool
     number: int
     kind: str
@@ -92,7 +91,6 @@ def trace(
     kill: int | None = None,
     everybody: bool = False,
     after: str = "",
-    log: Path | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout_s: float = 60,
@@ -106,7 +104,7 @@ def trace(
     """
     number, action = (kill, "kill") if kill else fail or (0, 0)
     with tempfile.TemporaryDirectory(prefix="isobench-trace-") as folder:
-        file = log or Path(folder, "calls")
+        file = Path(folder, "calls")
         command = [program(), file, KINDS[only], "all" if everybody else "host", after, str(number), str(action), "--"]
         process = subprocess.Popen(
             [*command, *argv],
@@ -141,9 +139,8 @@ def trace(
 
 
 def _call(line: str) -> Call:
-    pid, whose, number, kind, name, path, result = line.split("\t")
+    _, whose, number, kind, name, path, result = line.split("\t")
     return Call(
-        pid=int(pid),
         is_host=whose == "host",
         number=int(number),
         kind=kind,
