@@ -34,7 +34,6 @@ from isobench.builds.build import BUILD_FILE
 from isobench.errors import ResultError
 from isobench.planning.models import Model
 from isobench.results import Result, index, index_file, noise_floor, row
-from isobench.streams import Printed
 from isobench.sweeps.task import Sweep
 from isobench.workers import protocol
 
@@ -62,7 +61,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _check(*words: str | Path) -> called.Called:
-    found = called.check(*words, stream=Printed)
+    found = called.check(*words)
     text = found.output + found.errors
     assert found.code in EXIT_CODES, f"isobench {' '.join(map(str, words))} exited with {found.code}:\n{text}"
     assert not CONTROL.search(text), f"isobench {' '.join(map(str, words))} printed {text!r}"

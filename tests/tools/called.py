@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from isobench import failures
 from isobench.cli import main
+from isobench.streams import Printed
 
 EXIT_CODES = failures.EXIT_CODES.keys() - {1}
 """All that are documented but 1, which is an error of isobench's own in most commands."""
@@ -34,16 +35,16 @@ class Called(NamedTuple):
     errors: str
 
 
-def call(*arguments: str | Path, stream: type[io.TextIOWrapper] = io.TextIOWrapper) -> Called:
+def call(*arguments: str | Path) -> Called:
     """`isobench ARGUMENTS`; what it changes in the environment variables is undone.
 
-    It prints to a `stream` of that class: a process of its own has `streams.Printed`, which escapes control characters.
+    It prints to streams that escape control characters, as a process of its own does.
 
     Raises:
         Exception: it isn't caught, so that a user would see a traceback.
     """
     files = io.BytesIO(), io.BytesIO()
-    streams = [stream(file, encoding="utf-8", errors="backslashreplace") for file in files]
+    streams = [Printed(file, encoding="utf-8", errors="backslashreplace") for file in files]
     words, variables, folder = sys.argv, dict(os.environ), os.open(".", os.O_RDONLY)
     sys.argv = ["isobench", *map(str, arguments)]
     code: object = 0
@@ -65,9 +66,7 @@ def call(*arguments: str | Path, stream: type[io.TextIOWrapper] = io.TextIOWrapp
     return Called(int(code or 0), output, errors)  # type: ignore[call-overload]
 
 
-def check(
-    *arguments: str | Path, traces: Sequence[str] = TRACES, stream: type[io.TextIOWrapper] = io.TextIOWrapper
-) -> Called:
+def check(*arguments: str | Path, traces: Sequence[str] = TRACES) -> Called:
     """`call`, whose end must be documented and no error of isobench's own; a terminal must not be moved by the text.
 
     Unless all went well, there must be a message on stderr, or a Case that failed in what is printed. `traces` is what
@@ -76,7 +75,7 @@ def check(
     Raises:
         WrongEndError: it isn't so.
     """
-    found = call(*arguments, stream=stream)
+    found = call(*arguments)
     text = found.output + found.errors
     shown = f"isobench {' '.join(map(repr, map(str, arguments)))[:2000]}\nexit code {found.code}\n{text[-4000:]}"
     wrong = {
