@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefixes import NO_GROUPS, works
 from tests.integration.test_worker import SAMPLES, Run
 
 from isobench.errors import WorkerError
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 HOST = f"""
 import json, sys
-sys.path.insert(0, {str(ROOT)!r})
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "tools")!r}]
 from pathlib import Path
 from isobench.errors import WorkerError
 from tests.integration.test_worker import Run
@@ -38,7 +39,6 @@ try:
 except WorkerError as error:
     print(json.dumps([error.kind, error.message]))
 """
-NO_GROUPS = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh"]
 NO_PRIVILEGES = ["setpriv", "--bounding-set=-sys_admin"]
 NO_USERS = ["unshare", "--mount", "sh", "-c", 'mount -o remount,bind,ro /proc && exec "$@"', "sh", *NO_PRIVILEGES]
 """A user namespace can be made, but not set up, as where AppArmor restricts those of users."""
@@ -54,10 +54,7 @@ def look(run: Run, *, first: str = "", **how: Any) -> Any:
 
 def look_by(prefix: list[str], folder: Path, **how: Any) -> Any:
     """The same from a host that is started by another program."""
-    if (
-        shutil.which(prefix[0]) is None
-        or subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode
-    ):
+    if not works(prefix):
         pytest.skip(f"this user can't run {prefix[0]}")
     argv = [*prefix, sys.executable, "-c", HOST, str(folder), json.dumps(how)]
     done = subprocess.run(argv, check=True, capture_output=True, text=True, cwd="/", timeout=60)

@@ -225,6 +225,8 @@ class Settings:
     def of(cls, **given: Any) -> Settings:
         """The settings with the `given` values, and with defaults for those that are missing or None.
 
+        Sizes, lists, percentages and time limits may be text, as on the command line.
+
         Raises:
             UsageError: a name is unknown, or a value isn't allowed, or names a CPU or memory node that isn't available.
         """

@@ -11,7 +11,6 @@ import json
 import os
 import select
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -24,6 +23,7 @@ from isobench.redaction import redact_file, redacted
 from isobench.system import process
 
 _CHILD = "isobench.environments.conda.child"
+_GLANCE_S = 1.0
 
 
 class EngineError(Exception):
@@ -85,7 +85,8 @@ def ask(
     argv: list[str | Path] = [sys.executable, "-P", "-B", "-m", _CHILD, str(events_write)]
     try:
         with process.temporary_folder(log_file) as temporary:
-            with tempfile.TemporaryFile() as stdin:
+            # In memory: a signal while tempfile looks for its folder would leave a file there.
+            with os.fdopen(os.memfd_create("request"), "w+b") as stdin:
                 _write(stdin, {"action": action, "patience_s": silence_s, **request})
                 child = process.spawn(
                     process.tethered(argv),
@@ -157,7 +158,7 @@ def _listen(
 ) -> dict[str, Any]:
     rest = b""
     stage = "starting"
-    while select.select([pipe], [], [], deadline.left_s())[0]:
+    while _ready(pipe, deadline):
         part = os.read(pipe, 1 << 16)
         if not part:
             raise EngineError("crash", _crash(ended(), stage, log_file), log_file)
@@ -173,6 +174,17 @@ def _listen(
                 stage = message["stage"]
                 progress(stage)
     raise EngineError("timeout", f"{deadline} while it was {stage}", log_file)
+
+
+def _ready(pipe: int, deadline: _Deadline) -> bool:
+    """Wait until the pipe has something; False: not before the deadline.
+
+    A signal that arrives between Python's look for one and the call is seen after the call, so that one is short.
+    """
+    while (left_s := deadline.left_s()) > _GLANCE_S:
+        if select.select([pipe], [], [], _GLANCE_S)[0]:
+            return True
+    return bool(select.select([pipe], [], [], left_s)[0])
 
 
 def _crash(status: int | None, stage: str, log_file: Path) -> str:
